@@ -1,0 +1,35 @@
+"""videoinpaint: learning to repair video. Importing it registers the environments with Gymnasium."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import gymnasium
+
+from videoinpaint.controls import Controls
+from videoinpaint.version import __version__
+
+__all__ = ["Controls", "__version__", "inpaint"]
+
+_ENVS: dict[str, dict[str, Any]] = {
+    "VideoInpaint-v0": {},
+    # The price at which few heads pay on easy clips and many on hard ones: docs/environment.md says how it was chosen.
+    "VideoInpaintBudget-v0": {"compute_price": 0.1, "reward_weights": "fixed"},
+}
+
+for _name, _kwargs in _ENVS.items():
+    if _name not in gymnasium.registry:
+        gymnasium.register(
+            id=_name,
+            entry_point="videoinpaint.envs:VideoInpaintEnv",
+            vector_entry_point="videoinpaint.envs:VideoInpaintVectorEnv",
+            kwargs=_kwargs,
+        )
+
+
+def __getattr__(name: str) -> Any:
+    # The front door stands above every room; load it when it is called for, so that registration stays cheap.
+    if name == "inpaint":
+        return importlib.import_module("videoinpaint.agents.repair").inpaint
+    raise AttributeError(f"module 'videoinpaint' has no attribute {name!r}")

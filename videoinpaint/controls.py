@@ -1,0 +1,84 @@
+"""The five controls an agent sets at every refinement, and the map between them and actions in [-1, 1]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from videoinpaint.errors import InputError
+
+NAMES = ("heads", "fusion", "alpha", "beta", "gamma")
+HEADS, FUSION, ALPHA, BETA, GAMMA = range(5)
+
+# CLIP-RL, Section 3.1.3: the range each dimension of the action is clipped to, in natural units.
+LOW = np.array([2.0, 0.5, 0.8, 0.3, 0.1])
+HIGH = np.array([12.0, 0.8, 1.0, 0.6, 0.3])
+
+
+@dataclass(frozen=True)
+class Controls:
+    """One refinement's controls in natural units (DESIGN.md, section 1).
+
+    Attributes:
+        heads: attention heads that run, an integer in 2..12.
+        fusion: weight of hallucinated against propagated content, 0.5..0.8.
+        alpha: weight of SSIM and PSNR in the reward, 0.8..1.0.
+        beta: weight of the perceptual and LPIPS losses, 0.3..0.6.
+        gamma: weight of the temporal-alignment loss, 0.1..0.3.
+    """
+
+    heads: int = 12
+    fusion: float = 0.65
+    alpha: float = 0.9
+    beta: float = 0.45
+    gamma: float = 0.2
+
+    def to_array(self) -> NDArray[np.float32]:
+        """The controls as float32 ``(5,)`` in the order of ``NAMES``."""
+        return np.array([getattr(self, name) for name in NAMES], dtype=np.float32)
+
+    @classmethod
+    def from_array(cls, values: ArrayLike) -> Controls:
+        """Controls from five natural values; they are clipped to their ranges and heads is rounded."""
+        clipped = clip_controls(np.asarray(values, dtype=np.float64).reshape(1, 5))[0]
+        return cls(round(float(clipped[HEADS])), *(round(float(v), 6) for v in clipped[1:]))
+
+    def as_dict(self) -> dict[str, float]:
+        """The controls by name."""
+        return {name: getattr(self, name) for name in NAMES}
+
+
+def clip_controls(values: ArrayLike) -> NDArray[np.float32]:
+    """Natural values ``(B, 5)`` clipped to their ranges, heads rounded.
+
+    Raises:
+        InputError: a value is NaN or infinite.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise InputError(f"controls must be finite numbers, got {array.tolist()}")
+    clipped = np.clip(array, LOW, HIGH)
+    clipped[..., HEADS] = np.rint(clipped[..., HEADS])
+    return clipped.astype(np.float32)
+
+
+def action_to_controls(actions: ArrayLike) -> NDArray[np.float32]:
+    """Actions ``(B, 5)`` in [-1, 1] to controls ``(B, 5)`` in natural units: an affine map, then clipping and rounding.
+
+    Raises:
+        InputError: wrong shape, or a value is NaN or infinite.
+    """
+    array = np.asarray(actions, dtype=np.float64)
+    if array.shape[-1:] != (5,):
+        raise InputError(f"an action has 5 values {NAMES}, got shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise InputError(f"an action must hold finite numbers in [-1, 1], got {array.tolist()}")
+    return clip_controls(LOW + (np.clip(array, -1, 1) + 1) / 2 * (HIGH - LOW))
+
+
+def controls_to_action(values: ArrayLike) -> NDArray[np.float32]:
+    """The inverse of :func:`action_to_controls` (exact up to the rounding of heads)."""
+    array = clip_controls(values).astype(np.float64)
+    return ((array - LOW) / (HIGH - LOW) * 2 - 1).astype(np.float32)

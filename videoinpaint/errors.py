@@ -1,0 +1,26 @@
+"""The errors users meet: each names the thing that is wrong and the remedy."""
+
+from __future__ import annotations
+
+
+class VideoInpaintError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class InputError(VideoInpaintError, ValueError):
+    """A clip, mask, action or argument cannot be used; the message names it and says what would be accepted."""
+
+
+class UnknownNameError(VideoInpaintError, KeyError):
+    """A name that no registry knows; the message lists the names that exist."""
+
+    def __str__(self) -> str:  # KeyError would print the repr of the message
+        return str(self.args[0])
+
+
+class MissingWeightsError(VideoInpaintError, FileNotFoundError):
+    """A weight file is absent; the message names the command that fetches it."""
+
+
+class CorruptWeightsError(VideoInpaintError, ValueError):
+    """A weight file does not hold what its registry entry promises (hash, names or shapes)."""

@@ -1,0 +1,74 @@
+"""What an inpainter and a detector are. Both are batched: every tensor leads with the batch dimension B.
+
+Shapes are those of DESIGN.md, section 1: ``frames (B, T, 3, H, W)`` RGB in [0, 1], ``masks (B, T, 1, H, W)``, 1 = missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+State = dict[str, Tensor]
+"""What `begin` computes once per episode. Every tensor's first dimension is B, so that the environment can pick,
+replace, save and restore single episodes of a batch by indexing. Tensors in a state are never written in place."""
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """The result of one inpainting pass.
+
+    Attributes:
+        frames: float32 ``(B, T, 3, H, W)`` in [0, 1], the network's proposal everywhere (the loop composes it).
+        gflops: float64 ``(B,)`` on the CPU: multiply-accumulates counted as two, in units of 1e9, of this pass.
+    """
+
+    frames: Tensor
+    gflops: Tensor
+
+
+@dataclass(frozen=True)
+class Detection:
+    """Where the detector finds a repair poor.
+
+    Attributes:
+        masks: float32 ``(B, T, 1, H, W)`` in [0, 1], zero outside the hole.
+        weights: float32 ``(B, T, 3, H, W)``, >= 0: per-channel supervision weights of the temporal term.
+    """
+
+    masks: Tensor
+    weights: Tensor
+
+
+@runtime_checkable
+class Inpainter(Protocol):
+    """Fills holes; `controls` names which of "heads", "fusion", "objective" (alpha, beta, gamma) change its output.
+
+    ``min_size`` is the smallest ``(H, W)`` it accepts. Calls are deterministic and run under ``torch.no_grad``.
+    """
+
+    name: str
+    controls: frozenset[str]
+    min_size: tuple[int, int]
+
+    def begin(self, frames: Tensor, masks: Tensor) -> State:
+        """Work that does not change within an episode: flow, completion, propagation. Frames are corrupted (grey holes)."""
+        ...
+
+    def refine(self, state: State, repaired: Tensor, masks: Tensor, controls: NDArray[np.float32]) -> Refinement:
+        """One pass (Eq. 1): ``repaired`` is Yhat_{n-1}, ``masks`` is M_{n-1}, ``controls (B, 5)`` natural units."""
+        ...
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Looks at a repair and flags where it is poor (Eq. 2), guided by the initial mask."""
+
+    name: str
+
+    def detect(self, repaired: Tensor, masks: Tensor) -> Detection:
+        """``repaired`` is Yhat_n, ``masks`` is M0. Nothing outside M0 is ever flagged."""
+        ...
