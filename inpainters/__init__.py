@@ -1,1 +1,38 @@
-"""videoinpaint.inpainters."""
+"""Inpainters behind one protocol (:class:`videoinpaint.protocols.Inpainter`), by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from videoinpaint.protocols import Inpainter
+from videoinpaint.registry import Registry
+
+INPAINTERS = Registry(
+    "inpainter",
+    {
+        "compact": "videoinpaint.inpainters.compact:CompactInpainter",
+        "propagation": "videoinpaint.inpainters.propagation:PropagationInpainter",
+        "telea": "videoinpaint.inpainters.telea:TeleaInpainter",
+    },
+)
+
+__all__ = ["INPAINTERS", "make_inpainter"]
+
+
+def make_inpainter(
+    spec: str | Inpainter, *, device: str | torch.device = "cpu", weights: str | None = None
+) -> Inpainter:
+    """An inpainter by name, by ``module:attribute``, or itself.
+
+    Args:
+        spec: one of ``INPAINTERS.names()``, ``"module:attribute"`` of a factory, or an inpainter (returned as it is).
+        device: where it computes.
+        weights: a weight file of your own, or ``"random"`` where an inpainter allows it; None for the shipped ones.
+
+    Raises:
+        UnknownNameError, MissingWeightsError, CorruptWeightsError.
+    """
+    kwargs: dict[str, Any] = {"device": device} | ({} if weights is None else {"weights": weights})
+    return INPAINTERS.make(spec, **kwargs)

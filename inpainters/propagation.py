@@ -1,0 +1,106 @@
+"""Flow-guided pixel propagation: what a hole hides is carried in from frames where it is seen.
+
+The only motion-based step of the package; the compact network starts from its result.
+"""
+
+from __future__ import annotations
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from videoinpaint.flow import complete_flows, consistency, smooth_fill
+from videoinpaint.protocols import Refinement, State
+
+
+def propagate(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
+    """Trace every hole pixel along the completed motion, forward and backward in time, to the first frame that shows it.
+
+    Args:
+        frames: ``(B, T, 3, H, W)`` in [0, 1]; what it holds inside the holes is not read.
+        holes: ``(B, T, 1, H, W)`` in {0, 1}.
+
+    Returns:
+        propagated: ``(B, T, 3, H, W)``: known pixels, carried pixels, and a smooth fill where nothing arrives.
+        confidence: ``(B, T, 1, H, W)`` in [0, 1]: 1 where known, 0 where nothing arrives.
+    """
+    filled = smooth_fill(frames.flatten(0, 1), 1 - holes.flatten(0, 1)).view_as(frames)
+    if frames.shape[1] == 1 or not holes.any():
+        return filled, 1 - holes
+    forward, backward = complete_flows(filled, holes)
+    errors = [consistency(a.flatten(0, 1), b.flatten(0, 1)) for a, b in ((forward, backward), (backward, forward))]
+    errors = [e.view(*forward.shape[:2], 1, *forward.shape[3:]) for e in errors]
+    ahead = _trace(frames, holes, forward, errors[0], step=1)
+    behind = _trace(frames, holes, backward, errors[1], step=-1)
+    weight = ahead[1] + behind[1]
+    carried = (ahead[0] * ahead[1] + behind[0] * behind[1]) / weight.clamp_min(1e-6)
+    confidence = torch.maximum(ahead[1], behind[1])
+    inside = carried * confidence + filled * (1 - confidence)
+    return torch.where(holes > 0, inside, frames), torch.where(holes > 0, confidence, torch.ones_like(holes))
+
+
+def _trace(frames: Tensor, holes: Tensor, flow: Tensor, error: Tensor, step: int) -> tuple[Tensor, Tensor]:
+    """Follow all hole pixels of a batch at once in one direction of time; colours and confidences where they arrive."""
+    batch, length, _, height, width = frames.shape
+    clip, time, _, ys, xs = holes.nonzero(as_tuple=True)
+    home = (clip, time, ys, xs)
+    x, y = xs.to(frames.dtype), ys.to(frames.dtype)
+    trouble = torch.zeros_like(x)
+    alive = torch.arange(len(x), device=x.device)
+    colours = torch.zeros_like(frames)
+    arrived = torch.zeros_like(holes)
+    # One table per quantity, pixels as rows: bilinear look-ups at scattered points are then four row gathers.
+    pixels = torch.cat([frames, 1 - holes], 2).permute(0, 1, 3, 4, 2).reshape(-1, 4)
+    motion = torch.cat([flow, error], 2).permute(0, 1, 3, 4, 2).reshape(-1, 3)
+    for hop in range(1, length):
+        now = time[alive] + step * hop
+        keep = (now >= 0) & (now < length)
+        alive, now = alive[keep], now[keep]
+        if not len(alive):
+            break
+        pair = clip[alive] * (length - 1) + torch.minimum(now, now - step)
+        moved = _bilinear(motion, pair, x[alive], y[alive], height, width)
+        x[alive] += moved[:, 0]
+        y[alive] += moved[:, 1]
+        trouble[alive] += moved[:, 2]
+        inside = (x[alive] >= 0) & (x[alive] <= width - 1) & (y[alive] >= 0) & (y[alive] <= height - 1)
+        alive, now = alive[inside & (trouble[alive] < 4)], now[inside & (trouble[alive] < 4)]
+        seen = _bilinear(pixels, clip[alive] * length + now, x[alive], y[alive], height, width)
+        landed = seen[:, 3] > 0.999
+        points = alive[landed]
+        at = tuple(index[points] for index in home)
+        colours[at[0], at[1], :, at[2], at[3]] = seen[landed, :3]
+        # Each hop through estimated motion loses some trust, each inconsistency more.
+        arrived[at[0], at[1], 0, at[2], at[3]] = torch.exp(-0.5 * trouble[points]) * 0.97 ** (hop - 1)
+        alive = alive[~landed]
+    return colours, arrived
+
+
+def _bilinear(table: Tensor, image: Tensor, x: Tensor, y: Tensor, height: int, width: int) -> Tensor:
+    """Rows of ``table (images * H * W, C)`` interpolated at points ``(x, y)`` of the images with index ``image``."""
+    x0, y0 = x.floor().clamp(0, width - 2), y.floor().clamp(0, height - 2)
+    fx, fy = (x - x0).unsqueeze(1), (y - y0).unsqueeze(1)
+    corner = image * (height * width) + y0.long() * width + x0.long()
+    top = table[corner] * (1 - fx) + table[corner + 1] * fx
+    bottom = table[corner + width] * (1 - fx) + table[corner + width + 1] * fx
+    return top * (1 - fy) + bottom * fy
+
+
+class PropagationInpainter:
+    """Flow propagation alone, as a baseline: no control changes it, every pass gives the same frames."""
+
+    name = "propagation"
+    controls: frozenset[str] = frozenset()
+    min_size = (16, 16)
+
+    def __init__(self, device: str | torch.device = "cpu", weights: str | None = None) -> None:
+        """Args: device to compute on; ``weights`` is accepted and unused, as there are none."""
+        self.device = torch.device(device)
+
+    def begin(self, frames: Tensor, masks: Tensor) -> State:
+        """Propagate once; see :class:`videoinpaint.protocols.Inpainter`."""
+        return {"propagated": propagate(frames, masks)[0]}
+
+    def refine(self, state: State, repaired: Tensor, masks: Tensor, controls: NDArray) -> Refinement:
+        """The propagated frames again; see :class:`videoinpaint.protocols.Inpainter`."""
+        return Refinement(state["propagated"], torch.zeros(len(repaired), dtype=torch.float64))
