@@ -13,20 +13,21 @@ from videoinpaint.flow import complete_flows, consistency, smooth_fill
 from videoinpaint.protocols import Refinement, State
 
 
-def propagate(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
-    """Trace every hole pixel along the completed motion, forward and backward in time, to the first frame that shows it.
+def propagate(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Trace every hole pixel along the completed motion, both ways in time, to the first frame that shows it.
 
     Args:
         frames: ``(B, T, 3, H, W)`` in [0, 1]; what it holds inside the holes is not read.
         holes: ``(B, T, 1, H, W)`` in {0, 1}.
 
     Returns:
-        propagated: ``(B, T, 3, H, W)``: known pixels, carried pixels, and a smooth fill where nothing arrives.
+        propagated: ``(B, T, 3, H, W)``: known pixels, carried pixels, and the smooth fill where nothing arrives.
         confidence: ``(B, T, 1, H, W)`` in [0, 1]: 1 where known, 0 where nothing arrives.
+        filled: ``(B, T, 3, H, W)``: the smooth fill alone, from each frame's own known pixels.
     """
     filled = smooth_fill(frames.flatten(0, 1), 1 - holes.flatten(0, 1)).view_as(frames)
     if frames.shape[1] == 1 or not holes.any():
-        return filled, 1 - holes
+        return filled, 1 - holes, filled
     forward, backward = complete_flows(filled, holes)
     errors = [consistency(a.flatten(0, 1), b.flatten(0, 1)) for a, b in ((forward, backward), (backward, forward))]
     errors = [e.view(*forward.shape[:2], 1, *forward.shape[3:]) for e in errors]
@@ -36,12 +37,13 @@ def propagate(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
     carried = (ahead[0] * ahead[1] + behind[0] * behind[1]) / weight.clamp_min(1e-6)
     confidence = torch.maximum(ahead[1], behind[1])
     inside = carried * confidence + filled * (1 - confidence)
-    return torch.where(holes > 0, inside, frames), torch.where(holes > 0, confidence, torch.ones_like(holes))
+    known = torch.ones_like(holes)
+    return torch.where(holes > 0, inside, frames), torch.where(holes > 0, confidence, known), filled
 
 
 def _trace(frames: Tensor, holes: Tensor, flow: Tensor, error: Tensor, step: int) -> tuple[Tensor, Tensor]:
     """Follow all hole pixels of a batch at once in one direction of time; colours and confidences where they arrive."""
-    batch, length, _, height, width = frames.shape
+    length, height, width = frames.shape[1], *frames.shape[3:]
     clip, time, _, ys, xs = holes.nonzero(as_tuple=True)
     home = (clip, time, ys, xs)
     x, y = xs.to(frames.dtype), ys.to(frames.dtype)

@@ -1,6 +1,6 @@
 """What an inpainter and a detector are. Both are batched: every tensor leads with the batch dimension B.
 
-Shapes are those of DESIGN.md, section 1: ``frames (B, T, 3, H, W)`` RGB in [0, 1], ``masks (B, T, 1, H, W)``, 1 = missing.
+Shapes: ``frames (B, T, 3, H, W)`` RGB in [0, 1], ``masks (B, T, 1, H, W)``, 1 = missing.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Inpainter(Protocol):
     min_size: tuple[int, int]
 
     def begin(self, frames: Tensor, masks: Tensor) -> State:
-        """Work that does not change within an episode: flow, completion, propagation. Frames are corrupted (grey holes)."""
+        """Work that does not change within an episode (flow, propagation). ``frames`` are corrupted: grey in the holes."""
         ...
 
     def refine(self, state: State, repaired: Tensor, masks: Tensor, controls: NDArray[np.float32]) -> Refinement:

@@ -1,1 +1,5 @@
-"""videoinpaint.inpainters.compact."""
+"""The default inpainter: flow propagation refined by a small nested-head transformer."""
+
+from videoinpaint.inpainters.compact.inpainter import CompactInpainter
+
+__all__ = ["CompactInpainter"]

@@ -1,0 +1,52 @@
+"""The compact detector behind the protocol."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from videoinpaint.detectors.compact.network import DetectorNetwork, shrink
+
+from videoinpaint.protocols import Detection
+from videoinpaint.weights import load_into
+
+WEIGHTS = "detector-compact"
+
+
+class CompactDetector:
+    """Flags pixels inside M0 whose features cluster away from the authentic ones.
+
+    Args:
+        device: where it computes.
+        weights: a safetensors file; ``"random"`` for an untrained network (seed 0); None for the shipped weights.
+
+    Raises:
+        MissingWeightsError, CorruptWeightsError.
+    """
+
+    name = "compact"
+
+    def __init__(self, device: str | torch.device = "cpu", weights: str | None = None) -> None:
+        self.device = torch.device(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.network = DetectorNetwork()
+        if weights != "random":
+            load_into(self.network, WEIGHTS, weights)
+        self.network.eval().requires_grad_(False).to(self.device)
+
+    @torch.no_grad()
+    def detect(self, repaired: Tensor, masks: Tensor) -> Detection:
+        """See :class:`videoinpaint.protocols.Detector`. Channel weights average to the mask over the channels."""
+        features, errors = self.network(repaired, masks)
+        holes = shrink(masks, features.shape[-2:])
+        logits = self.network.score(features, self.network.cluster(features, holes))
+        shares = 3 * errors / errors.sum(2, keepdim=True).clamp_min(1e-6)
+        size = repaired.shape[-2:]
+        poor = torch.sigmoid(_enlarge(logits, size)) * masks
+        return Detection(poor, poor * _enlarge(shares, size))
+
+
+def _enlarge(x: Tensor, size: torch.Size) -> Tensor:
+    large = F.interpolate(x.flatten(0, 1), size=size, mode="bilinear", align_corners=False)
+    return large.unflatten(0, x.shape[:2])

@@ -1,0 +1,58 @@
+"""The compact network behind the inpainter protocol."""
+
+from __future__ import annotations
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs
+from videoinpaint.inpainters.propagation import propagate
+
+from videoinpaint.protocols import Refinement, State
+from videoinpaint.weights import load_into, load_safetensors
+
+WEIGHTS = "inpainter-compact"
+
+
+class CompactInpainter:
+    """Flow, completion and propagation once per episode; then as many passes of the network as asked for.
+
+    Honours all controls: ``heads`` (nested heads, unused ones cost nothing), ``fusion`` (transformer content against
+    carried content) and ``objective`` (alpha, beta, gamma condition the network).
+
+    Args:
+        device: where it computes.
+        weights: a safetensors file; ``"random"`` for an untrained network (seed 0); None for the shipped weights.
+
+    Raises:
+        MissingWeightsError, CorruptWeightsError.
+    """
+
+    name = "compact"
+    controls = frozenset({"heads", "fusion", "objective"})
+    min_size = (16, 16)
+
+    def __init__(self, device: str | torch.device = "cpu", weights: str | None = None) -> None:
+        self.device = torch.device(device)
+        if weights == "random":
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                self.network = CompactNetwork()
+        else:
+            metadata = load_safetensors(WEIGHTS, weights)[1]
+            self.network = CompactNetwork(CompactConfig(**{k: int(metadata[k]) for k in CompactConfig().as_dict()}))
+            load_into(self.network, WEIGHTS, weights)
+        self.network.eval().requires_grad_(False).to(self.device)
+
+    @torch.no_grad()
+    def begin(self, frames: Tensor, masks: Tensor) -> State:
+        """See :class:`videoinpaint.protocols.Inpainter`."""
+        propagated, confidence, filled = propagate(frames, masks)
+        return {"propagated": propagated, "confidence": confidence, "filled": filled, "holes": masks}
+
+    @torch.no_grad()
+    def refine(self, state: State, repaired: Tensor, masks: Tensor, controls: NDArray) -> Refinement:
+        """See :class:`videoinpaint.protocols.Inpainter`."""
+        values = torch.as_tensor(controls, dtype=torch.float32, device=self.device)
+        frames, _ = self.network(Inputs(previous=repaired, masks=masks, **state), values)
+        return Refinement(frames.clamp(0, 1), self.network.flops(masks, values[:, 0]) / 1e9)

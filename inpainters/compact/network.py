@@ -1,0 +1,244 @@
+"""The compact network: hallucinate with a transformer, carry in with motion, fuse, decode.
+
+Inside a hole, content reaches the decoder through the fused features alone (no skip connection), so that the controls
+cannot be bypassed: an earlier prototype with skips learned to ignore every one of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from videoinpaint.inpainters.compact.transformer import POOLED, WindowTransformer
+
+from videoinpaint.controls import ALPHA, FUSION, GAMMA, HIGH, LOW
+
+TOKEN = 8  # pixels a token spans in each direction
+FUSION_ENDS = (0.1, 0.9)  # what fusion 0.5 and 0.8 become inside the network, so that the ends differ visibly
+
+
+@dataclass(frozen=True)
+class CompactConfig:
+    """Sizes of the network; they travel in the weight file's metadata."""
+
+    base: int = 32
+    mid: int = 64
+    dim: int = 192
+    hidden: int = 384
+    depth: int = 4
+    window_height: int = 5
+    window_width: int = 9
+
+    def as_dict(self) -> dict[str, int]:
+        """The sizes by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What one pass sees; frames ``(B, T, 3, H, W)`` in [0, 1], the rest ``(B, T, 1, H, W)`` in [0, 1].
+
+    Attributes:
+        previous: the repair so far, Yhat_{n-1}.
+        masks: what is to be repaired now, M_{n-1}.
+        holes: what was missing at the start, M0.
+        propagated: content carried in along the motion, a smooth fill where nothing arrived.
+        confidence: trust in the carried content.
+        filled: the smooth fill alone.
+    """
+
+    previous: Tensor
+    masks: Tensor
+    holes: Tensor
+    propagated: Tensor
+    confidence: Tensor
+    filled: Tensor
+
+    def pad(self, multiple: int) -> Inputs:
+        """All tensors grown at the right and bottom to a multiple; frames repeat their border, masks are zero there."""
+        height, width = self.previous.shape[-2:]
+        grow = (0, -width % multiple, 0, -height % multiple)
+        if not any(grow):
+            return self
+
+        def edge(x: Tensor) -> Tensor:
+            return F.pad(x.flatten(0, 1), grow, mode="replicate").unflatten(0, x.shape[:2])
+
+        frames = (edge(self.previous), edge(self.propagated), edge(self.filled))
+        masks = (F.pad(self.masks, grow), F.pad(self.holes, grow), F.pad(self.confidence, grow, value=1.0))
+        return Inputs(frames[0], masks[0], masks[1], frames[1], masks[2], frames[2])
+
+
+class Film(nn.Module):
+    """Loss-conditional modulation (Dosovitskiy and Djolonga, ICLR 2020): the objective scales and shifts channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(3, 32), nn.ReLU(), nn.Linear(32, 2 * channels))
+
+    def forward(self, x: Tensor, objective: Tensor) -> Tensor:
+        """``x (N, C, h, w)`` modulated by ``objective (N, 3)`` in [-1, 1]."""
+        scale, shift = self.net(objective).unsqueeze(-1).unsqueeze(-1).chunk(2, dim=1)
+        return x * (1 + scale) + shift
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions around an identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape as ``x``."""
+        return x + self.second(F.relu(self.first(F.relu(x))))
+
+
+class CompactNetwork(nn.Module):
+    """See the module's docstring; ``forward`` is one refinement pass."""
+
+    def __init__(self, config: CompactConfig | None = None) -> None:
+        super().__init__()
+        self.config = c = config or CompactConfig()
+        self.stem = nn.Conv2d(12, c.base, 3, stride=2, padding=1)
+        self.down = nn.Conv2d(c.base, c.mid, 3, stride=2, padding=1)
+        self.body = Residual(c.mid)
+        self.body_film = Film(c.mid)
+        self.embed = nn.Conv2d(c.mid, c.dim, 3, stride=2, padding=1)
+        self.missing = nn.Parameter(torch.zeros(c.dim))
+        self.transformer = WindowTransformer(c.dim, c.hidden, c.depth, (c.window_height, c.window_width))
+        self.token_norm = nn.LayerNorm(c.dim)
+        self.patch = nn.Linear(c.dim, 3 * TOKEN * TOKEN)
+        self.unfold = nn.Linear(c.dim, 4 * c.mid)
+        self.carry = nn.Sequential(
+            nn.Conv2d(4, c.base, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(c.base, c.mid, 3, stride=2, padding=1)
+        )
+        self.merge = nn.Conv2d(c.mid + 48, c.mid, 3, padding=1)
+        self.merge_film = Film(c.mid)
+        self.decode = Residual(c.mid)
+        self.grow = nn.Conv2d(c.mid, 4 * c.base, 1)
+        self.fine = nn.Conv2d(c.base + 12, c.base, 3, padding=1)
+        self.fine_film = Film(c.base)
+        self.finer = nn.Conv2d(c.base, c.base, 3, padding=1)
+        self.paint = nn.Conv2d(c.base, 12, 3, padding=1)
+        for layer in (self.patch, self.paint):  # start from the propagated frame, not from nothing
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, inputs: Inputs, controls: Tensor) -> tuple[Tensor, Tensor]:
+        """One pass.
+
+        Args:
+            inputs: frames and masks, any size from 16 x 16.
+            controls: ``(B, 5)`` natural units; heads must be integers.
+
+        Returns:
+            frames ``(B, T, 3, H, W)``, not clipped, and the coarse image decoded from the transformer's tokens alone.
+        """
+        height, width = inputs.previous.shape[-2:]
+        x = inputs.pad(TOKEN)
+        batch, length = x.previous.shape[:2]
+        low, high = (torch.as_tensor(end, dtype=torch.float32, device=controls.device) for end in (LOW, HIGH))
+        unit = (controls - low) / (high - low)
+        objective = (unit[:, ALPHA : GAMMA + 1] * 2 - 1).repeat_interleave(length, 0)
+        weight = FUSION_ENDS[0] + unit[:, FUSION] * (FUSION_ENDS[1] - FUSION_ENDS[0])
+        weight = weight.repeat_interleave(length).view(-1, 1, 1, 1)
+
+        context = self._encode(x, objective)
+        tokens = self._hallucinate(x, context, controls[:, 0])
+        patch = self.patch(tokens).movedim(-1, 1)
+        coarse = F.pixel_shuffle(patch, TOKEN) + x.filled.flatten(0, 1)
+        hallucinated = F.pixel_shuffle(self.unfold(tokens).movedim(-1, 1), 2)
+        fused, image = self._fuse(x, hallucinated, coarse, weight)
+        painted = image + self._decode(context, fused, image, x.masks.flatten(0, 1), objective)
+        shape = (batch, length, 3, *x.previous.shape[-2:])
+        return painted.view(shape)[..., :height, :width], coarse.view(shape)[..., :height, :width]
+
+    def _encode(self, x: Inputs, objective: Tensor) -> Tensor:
+        seen = x.previous * (1 - x.masks)
+        tried = x.previous * x.holes
+        planes = torch.cat([seen, x.propagated, tried, x.masks, x.holes, x.confidence], dim=2).flatten(0, 1) * 2 - 1
+        features = self.body(self.down(F.relu(self.stem(planes))))
+        return F.relu(self.body_film(features, objective))
+
+    def _hallucinate(self, x: Inputs, context: Tensor, heads: Tensor) -> Tensor:
+        """Tokens ``(B * T, h, w, dim)``, clips with the same number of heads together."""
+        batch, length = x.previous.shape[:2]
+        holes = token_holes(x.masks)
+        tokens = self.embed(context).unflatten(0, (batch, length)) + holes * self.missing.view(1, 1, -1, 1, 1)
+        counts = heads.round().long()
+        unique = torch.unique(counts).tolist()
+        if len(unique) == 1:
+            tokens = self.transformer(tokens, holes, unique[0])
+        else:
+            parts = [(counts == k).nonzero().flatten() for k in unique]
+            done = [self.transformer(tokens[at], holes[at], k) for at, k in zip(parts, unique)]
+            tokens = torch.cat(done)[torch.argsort(torch.cat(parts))]
+        return self.token_norm(tokens.flatten(0, 1).movedim(1, -1))
+
+    def _fuse(self, x: Inputs, hallucinated: Tensor, coarse: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """``f = w * f_hallucinated + (1 - w) * f_propagated``, in features and in the image.
+
+        Where nothing was carried in there is nothing to fuse: the propagated part is trusted by its confidence.
+        """
+        carried, trust = x.propagated.flatten(0, 1), x.confidence.flatten(0, 1)
+        features = self.carry(torch.cat([carried, trust], dim=1) * 2 - 1)
+        trust_low = F.avg_pool2d(trust, 4)
+        fused = weight * hallucinated + (1 - weight) * trust_low * features
+        return fused, coarse + (1 - weight) * trust * (carried - coarse)
+
+    def _decode(self, context: Tensor, fused: Tensor, image: Tensor, masks: Tensor, objective: Tensor) -> Tensor:
+        inside = F.max_pool2d(masks, 4)
+        features = context * (1 - inside) + fused * inside
+        features = self.merge(torch.cat([features, F.pixel_unshuffle(image, 4) * 2 - 1], dim=1))
+        features = F.relu(self.decode(self.merge_film(features, objective)))
+        fine = F.pixel_shuffle(self.grow(features), 2)
+        fine = self.fine(torch.cat([fine, F.pixel_unshuffle(image, 2) * 2 - 1], dim=1))
+        fine = F.relu(self.finer(F.relu(self.fine_film(fine, objective))))
+        return F.pixel_shuffle(self.paint(fine), 2)
+
+    def flops(self, masks: Tensor, heads: Tensor) -> Tensor:
+        """Floating-point operations of one pass for each clip, ``(B,)`` float64 on the CPU.
+
+        An exact formula over convolutions, projections and attention; a test holds it against torch's counter.
+
+        Args:
+            masks: ``(B, T, 1, H, W)``, M_{n-1}.
+            heads: ``(B,)``.
+        """
+        grow = (0, -masks.shape[-1] % TOKEN, 0, -masks.shape[-2] % TOKEN)
+        holes = token_holes(F.pad(masks, grow))
+        length, pixels = masks.shape[1], (masks.shape[-1] + grow[1]) * (masks.shape[-2] + grow[3])
+        dense = self._dense_flops_per_pixel() * pixels * length + self._film_flops() * length
+        windows = self.transformer.active_windows(holes).cpu()
+        tokens = length * self.config.window_height * self.config.window_width
+        pooled = length * POOLED[0] * POOLED[1]
+        total = [
+            dense + sum(b.flops(int(n), tokens, pooled, int(k)) for b, n in zip(self.transformer.blocks, counts))
+            for counts, k in zip(windows, heads)
+        ]
+        return torch.tensor(total, dtype=torch.float64)
+
+    def _dense_flops_per_pixel(self) -> float:
+        strides = {
+            self.stem: 2, self.down: 4, self.body: 4, self.embed: 8, self.transformer.position: 8, self.patch: 8,
+            self.unfold: 8, self.carry[0]: 2, self.carry[2]: 4, self.merge: 4, self.decode: 4, self.grow: 4,
+            self.fine: 2, self.finer: 2, self.paint: 2,
+        }  # fmt: skip
+        return sum(2.0 * _weights(module) / stride**2 for module, stride in strides.items())
+
+    def _film_flops(self) -> float:
+        return sum(2.0 * _weights(film) for film in (self.body_film, self.merge_film, self.fine_film))
+
+
+def token_holes(masks: Tensor) -> Tensor:
+    """The share of every token's pixels to be repaired, ``(B, T, 1, H / 8, W / 8)``."""
+    return F.avg_pool2d(masks.flatten(0, 1), TOKEN).unflatten(0, masks.shape[:2])
+
+
+def _weights(module: nn.Module) -> int:
+    """Multiply-accumulates per output position: the sizes of all weight matrices and kernels."""
+    return sum(p.numel() for p in module.parameters() if p.dim() > 1)

@@ -1,0 +1,169 @@
+"""Windowed space-time transformer with nested heads: the first k of 12 heads work alone, and the rest cost nothing."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+HEADS = 12
+POOLED = (4, 6)  # every frame is summed up in 4 x 6 tokens that all windows attend to
+
+
+class NestedBlock(nn.Module):
+    """Pre-norm attention and feed-forward whose channels belong to heads.
+
+    Head ``h`` owns ``dim / 12`` channels of queries, keys and values and ``hidden / 12`` feed-forward units; with
+    ``heads = k`` the projections are sliced to the first k heads' share.
+
+    Args:
+        dim: width of the residual stream, a multiple of 12.
+        hidden: width of the feed-forward, a multiple of 12.
+    """
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.dim, self.hidden = dim, hidden
+        self.head_dim, self.head_hidden = dim // HEADS, hidden // HEADS
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.query = nn.Linear(dim, dim)
+        self.key_value = nn.Linear(dim, 2 * dim)
+        self.out = nn.Linear(dim, dim)
+        self.up = nn.Linear(dim, hidden)
+        self.down = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor, pooled: Tensor, item: Tensor, angles: tuple[Tensor, Tensor], heads: int) -> Tensor:
+        """Tokens of active windows ``(n, N, dim)`` after one block.
+
+        Args:
+            x: tokens of the windows.
+            pooled: ``(B, P, dim)`` summary tokens of each clip.
+            item: ``(n,)`` the clip each window belongs to.
+            angles: rotary angles of window tokens ``(n, N, head_dim / 2)`` and of pooled tokens ``(P, head_dim / 2)``.
+            heads: how many heads run.
+        """
+        width = heads * self.head_dim
+        normed = self.norm1(x)
+        query = rotate(self._split(F.linear(normed, self.query.weight[:width], self.query.bias[:width])), angles[0])
+        key, value = self._keys_values(normed, width)
+        pooled_key, pooled_value = self._keys_values(self.norm1(pooled), width)
+        key = torch.cat([rotate(key, angles[0]), rotate(pooled_key, angles[1])[item]], dim=2)
+        value = torch.cat([value, pooled_value[item]], dim=2)
+        attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        x = x + F.linear(attended, self.out.weight[:, :width], self.out.bias)
+        units = heads * self.head_hidden
+        inner = F.relu(F.linear(self.norm2(x), self.up.weight[:units], self.up.bias[:units]))
+        return x + F.linear(inner, self.down.weight[:, :units], self.down.bias)
+
+    def _keys_values(self, normed: Tensor, width: int) -> tuple[Tensor, Tensor]:
+        key_weight, value_weight = self.key_value.weight.split(self.dim)
+        key_bias, value_bias = self.key_value.bias.split(self.dim)
+        key = F.linear(normed, key_weight[:width], key_bias[:width])
+        value = F.linear(normed, value_weight[:width], value_bias[:width])
+        return self._split(key), self._split(value)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+
+    def flops(self, windows: int, tokens: int, pooled: int, heads: int) -> float:
+        """Floating-point operations (a multiply-accumulate is two) for ``windows`` windows of one clip."""
+        width, units = heads * self.head_dim, heads * self.head_hidden
+        rows = windows * tokens
+        linear = rows * self.dim * (4 * width + 2 * units) + pooled * self.dim * 2 * width
+        return 2.0 * (linear + 2 * rows * (tokens + pooled) * width)
+
+
+class WindowTransformer(nn.Module):
+    """A stack of nested blocks over windows that span all frames; windows without a hole are left as they are.
+
+    Args:
+        dim, hidden, depth: sizes of the stack.
+        window: height and width of a window in tokens; odd blocks are shifted by half a window.
+    """
+
+    def __init__(self, dim: int, hidden: int, depth: int, window: tuple[int, int]) -> None:
+        super().__init__()
+        self.window = window
+        self.blocks = nn.ModuleList(NestedBlock(dim, hidden) for _ in range(depth))
+        self.position = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
+
+    def forward(self, tokens: Tensor, holes: Tensor, heads: int) -> Tensor:
+        """Tokens ``(B, T, C, h, w)`` with ``holes (B, T, 1, h, w)`` (any value above 0 marks work), same shape back."""
+        batch, length, channels, height, width = tokens.shape
+        tokens = tokens + self.position(tokens.flatten(0, 1)).view_as(tokens)
+        pad = (-width % self.window[1], -height % self.window[0])
+        tokens = F.pad(tokens, (0, pad[0], 0, pad[1]))
+        busy = F.pad(holes, (0, pad[0], 0, pad[1])).amax(1) > 0
+        pooled_angles = self._angles(length, *POOLED, tokens, scale=(height / POOLED[0], width / POOLED[1]))
+        for index, block in enumerate(self.blocks):
+            shift = tuple(size // 2 if index % 2 else 0 for size in self.window)
+            pooled = F.adaptive_avg_pool2d(tokens[..., :height, :width].flatten(0, 1), POOLED)
+            pooled = pooled.view(batch, length, channels, -1).transpose(2, 3).flatten(1, 2)
+            windows, active = self._partition(tokens, busy, shift)
+            angles = self._angles(length, *tokens.shape[-2:], tokens)
+            angles = angles.view(1, length, *tokens.shape[-2:], -1).movedim(-1, 2)
+            angles = self._windows(torch.roll(angles, [-s for s in shift], (-2, -1))).expand(batch, -1, -1, -1)
+            item, place = active.nonzero(as_tuple=True)
+            work = block(windows[item, place], pooled, item, (angles[item, place], pooled_angles), heads)
+            windows = windows.index_put((item, place), work)
+            tokens = self._merge(windows, tokens.shape, shift)
+        return tokens[..., :height, :width]
+
+    def active_windows(self, holes: Tensor) -> Tensor:
+        """How many windows each block computes: ``(B, depth)`` for token-level ``holes (B, T, 1, h, w)``."""
+        pad = (-holes.shape[-1] % self.window[1], -holes.shape[-2] % self.window[0])
+        busy = F.pad(holes, (0, pad[0], 0, pad[1])).amax(1) > 0
+        counts = [
+            self._active(busy, tuple(size // 2 if index % 2 else 0 for size in self.window)).sum(1)
+            for index in range(len(self.blocks))
+        ]
+        return torch.stack(counts, dim=1)
+
+    def _active(self, busy: Tensor, shift: tuple[int, ...]) -> Tensor:
+        moved = torch.roll(busy.float(), [-s for s in shift], (-2, -1))
+        return F.max_pool2d(moved, self.window).flatten(1) > 0
+
+    def _partition(self, tokens: Tensor, busy: Tensor, shift: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        return self._windows(torch.roll(tokens, [-s for s in shift], (-2, -1))), self._active(busy, shift)
+
+    def _windows(self, x: Tensor) -> Tensor:
+        """``(B, T, C, h, w)`` to ``(B, windows, T * window area, C)``."""
+        batch, length, channels, height, width = x.shape
+        rows, columns = height // self.window[0], width // self.window[1]
+        x = x.view(batch, length, channels, rows, self.window[0], columns, self.window[1])
+        return x.permute(0, 3, 5, 1, 4, 6, 2).reshape(batch, rows * columns, -1, channels)
+
+    def _merge(self, windows: Tensor, shape: torch.Size, shift: tuple[int, ...]) -> Tensor:
+        batch, length, channels, height, width = shape
+        rows, columns = height // self.window[0], width // self.window[1]
+        x = windows.view(batch, rows, columns, length, *self.window, channels)
+        return torch.roll(x.permute(0, 3, 6, 1, 4, 2, 5).reshape(shape), list(shift), (-2, -1))
+
+    def _angles(
+        self, length: int, height: int, width: int, like: Tensor, scale: tuple[float, float] = (1, 1)
+    ) -> Tensor:
+        """Rotary angles ``(T * h * w, head_dim / 2)``: a share of the pairs turns with time, rows and columns each."""
+        pairs = self.blocks[0].head_dim // 2
+        shares = (pairs - 2 * (pairs * 3 // 8), pairs * 3 // 8, pairs * 3 // 8)
+        axes = (
+            torch.arange(length, device=like.device, dtype=like.dtype),
+            (torch.arange(height, device=like.device, dtype=like.dtype) + 0.5) * scale[0],
+            (torch.arange(width, device=like.device, dtype=like.dtype) + 0.5) * scale[1],
+        )
+        grids = torch.meshgrid(*axes, indexing="ij")
+        turned = []
+        for grid, share in zip(grids, shares):
+            speeds = math.pi / 2 ** (1 + torch.arange(share, device=like.device, dtype=like.dtype) * 4 / max(share, 1))
+            turned.append(grid.reshape(-1, 1) * speeds)
+        return torch.cat(turned, dim=1)
+
+
+def rotate(x: Tensor, angles: Tensor) -> Tensor:
+    """Turn channel pairs of ``x (n, heads, N, d)`` by ``angles``, ``(N, d / 2)`` or ``(n, N, d / 2)`` (Su et al., 2021)."""
+    if angles.dim() == 3:
+        angles = angles.unsqueeze(1)
+    cos, sin = angles.cos(), angles.sin()
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)

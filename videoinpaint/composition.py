@@ -1,0 +1,37 @@
+"""How a proposal becomes the next repair: ``Yhat_n = S * A + (1 - S) * Yhat_{n-1}`` inside the hole, X outside."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+EDGE = 2  # pixels over which the repaired region fades into the kept one
+
+
+def repair_region(masks: Tensor, holes: Tensor) -> Tensor:
+    """The softly edged region S of ``M_{n-1}``, inside ``M0``, exactly 1 wherever the mask is 1.
+
+    Args:
+        masks: ``(B, T, 1, H, W)`` in [0, 1].
+        holes: ``(B, T, 1, H, W)`` in {0, 1}.
+    """
+    size = 2 * EDGE + 1
+    wide = F.max_pool2d(masks.flatten(0, 1), size, stride=1, padding=EDGE)
+    soft = F.avg_pool2d(wide, size, stride=1, padding=EDGE, count_include_pad=False)
+    return torch.where(masks >= 1, 1.0, soft.view_as(masks)) * holes
+
+
+def compose(proposal: Tensor, previous: Tensor, corrupted: Tensor, masks: Tensor, holes: Tensor) -> Tensor:
+    """The next repair ``(B, T, 3, H, W)``; outside ``holes`` it is ``corrupted``, bit for bit.
+
+    Args:
+        proposal: what the inpainter painted.
+        previous: the repair before.
+        corrupted: X, whose known pixels are the truth.
+        masks: ``M_{n-1}`` in [0, 1].
+        holes: ``M0`` in {0, 1}.
+    """
+    region = repair_region(masks, holes)
+    blended = region * proposal + (1 - region) * previous
+    return torch.where(holes > 0, blended, corrupted)
