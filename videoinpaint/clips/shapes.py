@@ -46,9 +46,13 @@ class Path:
         return np.stack([x, y], axis=1)
 
 
-def random_path(rng: np.random.Generator, x: float, y: float, speed: float) -> Path:
-    """A path from ``(x, y)`` with a random heading that turns by 0.02 to 0.08 radians a frame."""
+def random_path(
+    rng: np.random.Generator, x: float, y: float, speed: float, towards: tuple[float, float] | None = None
+) -> Path:
+    """A path from ``(x, y)`` that turns by 0.02 to 0.08 radians a frame; it sets off roughly `towards` a point."""
     heading, size, sign = rng.uniform(0, 2 * np.pi), rng.uniform(0.02, 0.08), rng.choice((-1.0, 1.0))
+    if towards is not None:
+        heading = np.arctan2(towards[1] - y, towards[0] - x) + 0.3 * (heading - np.pi)
     return Path(x, y, speed, float(heading), float(size * sign))
 
 

@@ -188,12 +188,14 @@ class _Background:
     def __init__(self, config: StudioConfig, rng: np.random.Generator, height: int, width: int) -> None:
         unit = width / shapes.UNIT_WIDTH
         image = _graded(rng, str(rng.choice(config.photographs)))
-        # The photograph covers 1.3 to 2.2 times the frame, so that one photograph gives close and distant views.
-        cover = rng.uniform(1.3, 2.2) * max(height / image.shape[0], width / image.shape[1])
+        # The photograph is 1.4 to 2.4 times as large as the frame: one photograph gives close and distant views.
+        cover = rng.uniform(1.4, 2.4) * max(height / image.shape[0], width / image.shape[1])
         self.image = _scaled(image, cover)
         rows, columns = self.image.shape[:2]
-        start = (rng.uniform(0.3, 0.7) * columns, rng.uniform(0.3, 0.7) * rows)
-        self.path = shapes.random_path(rng, *start, _pick(rng, config.camera_speed) * unit)
+        # The camera starts well inside and heads for the middle, so that it seldom sees the mirrored border.
+        x0, y0 = rng.uniform((width / 2, height / 2), (columns - width / 2, rows - height / 2))
+        speed = _pick(rng, config.camera_speed) * unit
+        self.path = shapes.random_path(rng, x0, y0, speed, towards=(columns / 2, rows / 2))
         self.zoom = _wave(rng, _pick(rng, config.camera_zoom))
         self.turn = _wave(rng, np.deg2rad(_pick(rng, config.camera_rotation)))
         y, x = np.mgrid[:height, :width].astype(np.float32)
