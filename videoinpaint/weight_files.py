@@ -1,0 +1,149 @@
+"""Reading and writing weight files: safetensors, torch files with ``weights_only=True``, pickled NumPy dicts.
+
+Nothing here ever runs code that a file names. The reader for pickled dicts admits NumPy arrays and plain containers:
+the NumPy names such a file refers to are answered by inert stand-ins, and anything else is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from videoinpaint.errors import CorruptWeightsError
+
+_DTYPES = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
+
+
+class _DType:
+    """Stands in for ``numpy.dtype`` while unpickling."""
+
+    def __init__(self, code: str, *_: Any) -> None:
+        if code not in _DTYPES:
+            raise pickle.UnpicklingError(f"arrays of dtype {code!r} are not admitted")
+        self.code, self.order = code, "="
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.order = str(state[1]) if state[1] in ("<", ">", "=") else "="
+
+
+class _Array:
+    """Stands in for ``numpy.ndarray`` while unpickling; becomes a real array afterwards."""
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, dtype, fortran, raw = state
+        if not isinstance(dtype, _DType) or not isinstance(raw, bytes):
+            raise pickle.UnpicklingError("an array without plain bytes")
+        flat = np.frombuffer(raw, np.dtype(dtype.order + dtype.code))
+        self.array = flat.reshape(shape, order="F" if fortran else "C")
+
+
+def _reconstruct(*_: Any) -> _Array:
+    return _Array()
+
+
+_ADMITTED: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _DType,
+    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
+}
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """An unpickler that admits NumPy arrays and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ADMITTED:
+            raise pickle.UnpicklingError(f"it refers to {module}.{name}; only NumPy arrays are admitted")
+        return _ADMITTED[module, name]
+
+
+def read_array_pickle(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a pickled, possibly nested dict, keyed by ``"outer/inner"`` paths.
+
+    Raises:
+        CorruptWeightsError: the file holds anything but dicts of numeric arrays, or is damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            content = _ArraysOnly(file, encoding="latin1").load()
+        arrays: dict[str, NDArray[Any]] = {}
+        _flatten(content, "", arrays)
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise CorruptWeightsError(f"{path} is not a dict of NumPy arrays: {error}") from error
+    return arrays
+
+
+def _flatten(content: Any, prefix: str, into: dict[str, NDArray[Any]]) -> None:
+    if isinstance(content, _Array):
+        into[prefix] = content.array
+    elif isinstance(content, dict):
+        for key, value in content.items():
+            _flatten(value, f"{prefix}/{key}" if prefix else str(key), into)
+    else:
+        raise pickle.UnpicklingError(f"{prefix or 'its content'} is a {type(content).__name__}")
+
+
+def read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a weight file, by its suffix: ``.safetensors``, ``.pth``/``.pt``, ``.ckpt`` (arrays).
+
+    Raises:
+        CorruptWeightsError: damaged, or it holds something other than named tensors.
+    """
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    if path.suffix == ".ckpt":
+        return {name: torch.from_numpy(array.copy()) for name, array in read_array_pickle(path).items()}, {}
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CorruptWeightsError(f"{path} cannot be read as plain tensors: {error}") from error
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise CorruptWeightsError(f"{path} does not hold a dict of named tensors")
+    return content, {}
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CorruptWeightsError(f"{path} is not a valid safetensors file: {error}") from error
+
+
+def save_safetensors(
+    path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None
+) -> Path:
+    """Write tensors and string metadata (values are passed through ``str``), whole or not at all.
+
+    Args:
+        path: where; folders are made, an existing file is replaced in one step.
+        tensors: name -> tensor, moved to the CPU.
+        metadata: a model's configuration, for the one who loads it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+    os.close(handle)
+    try:
+        save_file(plain, temporary, metadata={str(k): str(v) for k, v in (metadata or {}).items()})
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
