@@ -25,6 +25,7 @@ def propagate(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         confidence: ``(B, T, 1, H, W)`` in [0, 1]: 1 where known, 0 where nothing arrives.
         filled: ``(B, T, 3, H, W)``: the smooth fill alone, from each frame's own known pixels.
     """
+    frames = torch.where(holes > 0, torch.zeros_like(frames), frames)
     filled = smooth_fill(frames.flatten(0, 1), 1 - holes.flatten(0, 1)).view_as(frames)
     if frames.shape[1] == 1 or not holes.any():
         return filled, 1 - holes, filled

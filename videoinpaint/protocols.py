@@ -24,10 +24,12 @@ class Refinement:
     Attributes:
         frames: float32 ``(B, T, 3, H, W)`` in [0, 1], the network's proposal everywhere (the loop composes it).
         gflops: float64 ``(B,)`` on the CPU: multiply-accumulates counted as two, in units of 1e9, of this pass.
+        full_gflops: what this pass would have cost with all heads, ``(B,)`` likewise; None where heads change nothing.
     """
 
     frames: Tensor
     gflops: Tensor
+    full_gflops: Tensor | None = None
 
 
 @dataclass(frozen=True)

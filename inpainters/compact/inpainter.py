@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from videoinpaint.controls import HEADS, HIGH
 from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs
 from videoinpaint.inpainters.propagation import propagate
 
@@ -55,4 +56,9 @@ class CompactInpainter:
         """See :class:`videoinpaint.protocols.Inpainter`."""
         values = torch.as_tensor(controls, dtype=torch.float32, device=self.device)
         frames, _ = self.network(Inputs(previous=repaired, masks=masks, **state), values)
-        return Refinement(frames.clamp(0, 1), self.network.flops(masks, values[:, 0]) / 1e9)
+        heads = values[:, HEADS].tolist()
+        spent, full = (
+            self.network.flops(masks, heads) / 1e9,
+            self.network.flops(masks, [HIGH[HEADS]] * len(heads)) / 1e9,
+        )
+        return Refinement(frames.clamp(0, 1), spent, full)

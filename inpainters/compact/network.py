@@ -6,6 +6,7 @@ cannot be bypassed: an earlier prototype with skips learned to ignore every one 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -15,6 +16,7 @@ from videoinpaint.inpainters.compact.transformer import POOLED, WindowTransforme
 
 from videoinpaint.controls import ALPHA, FUSION, GAMMA, HIGH, LOW
 
+SLOPE = 0.1  # of every leaky rectifier: plain ones died by the dozen in the decoder, and the network froze
 TOKEN = 8  # pixels a token spans in each direction
 FUSION_ENDS = (0.1, 0.9)  # what fusion 0.5 and 0.8 become inside the network, so that the ends differ visibly
 
@@ -94,7 +96,7 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as ``x``."""
-        return x + self.second(F.relu(self.first(F.relu(x))))
+        return x + self.second(leaky(self.first(leaky(x))))
 
 
 class CompactNetwork(nn.Module):
@@ -108,13 +110,16 @@ class CompactNetwork(nn.Module):
         self.body = Residual(c.mid)
         self.body_film = Film(c.mid)
         self.embed = nn.Conv2d(c.mid, c.dim, 3, stride=2, padding=1)
+        self.embed_norm = nn.LayerNorm(c.dim)
         self.missing = nn.Parameter(torch.zeros(c.dim))
         self.transformer = WindowTransformer(c.dim, c.hidden, c.depth, (c.window_height, c.window_width))
         self.token_norm = nn.LayerNorm(c.dim)
         self.patch = nn.Linear(c.dim, 3 * TOKEN * TOKEN)
         self.unfold = nn.Linear(c.dim, 4 * c.mid)
         self.carry = nn.Sequential(
-            nn.Conv2d(4, c.base, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(c.base, c.mid, 3, stride=2, padding=1)
+            nn.Conv2d(4, c.base, 3, stride=2, padding=1),
+            nn.LeakyReLU(SLOPE),
+            nn.Conv2d(c.base, c.mid, 3, stride=2, padding=1),
         )
         self.merge = nn.Conv2d(c.mid + 48, c.mid, 3, padding=1)
         self.merge_film = Film(c.mid)
@@ -161,14 +166,15 @@ class CompactNetwork(nn.Module):
         seen = x.previous * (1 - x.masks)
         tried = x.previous * x.holes
         planes = torch.cat([seen, x.propagated, tried, x.masks, x.holes, x.confidence], dim=2).flatten(0, 1) * 2 - 1
-        features = self.body(self.down(F.relu(self.stem(planes))))
-        return F.relu(self.body_film(features, objective))
+        features = self.body(self.down(leaky(self.stem(planes))))
+        return leaky(self.body_film(features, objective))
 
     def _hallucinate(self, x: Inputs, context: Tensor, heads: Tensor) -> Tensor:
         """Tokens ``(B * T, h, w, dim)``, clips with the same number of heads together."""
         batch, length = x.previous.shape[:2]
         holes = token_holes(x.masks)
-        tokens = self.embed(context).unflatten(0, (batch, length)) + holes * self.missing.view(1, 1, -1, 1, 1)
+        tokens = self.embed_norm(self.embed(context).movedim(1, -1)).movedim(-1, 1)
+        tokens = tokens.unflatten(0, (batch, length)) + holes * self.missing.view(1, 1, -1, 1, 1)
         counts = heads.round().long()
         unique = torch.unique(counts).tolist()
         if len(unique) == 1:
@@ -194,20 +200,20 @@ class CompactNetwork(nn.Module):
         inside = F.max_pool2d(masks, 4)
         features = context * (1 - inside) + fused * inside
         features = self.merge(torch.cat([features, F.pixel_unshuffle(image, 4) * 2 - 1], dim=1))
-        features = F.relu(self.decode(self.merge_film(features, objective)))
+        features = leaky(self.decode(self.merge_film(features, objective)))
         fine = F.pixel_shuffle(self.grow(features), 2)
         fine = self.fine(torch.cat([fine, F.pixel_unshuffle(image, 2) * 2 - 1], dim=1))
-        fine = F.relu(self.finer(F.relu(self.fine_film(fine, objective))))
+        fine = leaky(self.finer(leaky(self.fine_film(fine, objective))))
         return F.pixel_shuffle(self.paint(fine), 2)
 
-    def flops(self, masks: Tensor, heads: Tensor) -> Tensor:
+    def flops(self, masks: Tensor, heads: Sequence[float]) -> Tensor:
         """Floating-point operations of one pass for each clip, ``(B,)`` float64 on the CPU.
 
         An exact formula over convolutions, projections and attention; a test holds it against torch's counter.
 
         Args:
             masks: ``(B, T, 1, H, W)``, M_{n-1}.
-            heads: ``(B,)``.
+            heads: how many run, for each clip.
         """
         grow = (0, -masks.shape[-1] % TOKEN, 0, -masks.shape[-2] % TOKEN)
         holes = token_holes(F.pad(masks, grow))
@@ -232,6 +238,11 @@ class CompactNetwork(nn.Module):
 
     def _film_flops(self) -> float:
         return sum(2.0 * _weights(film) for film in (self.body_film, self.merge_film, self.fine_film))
+
+
+def leaky(x: Tensor) -> Tensor:
+    """The network's rectifier."""
+    return F.leaky_relu(x, SLOPE)
 
 
 def token_holes(masks: Tensor) -> Tensor:

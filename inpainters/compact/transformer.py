@@ -161,7 +161,7 @@ class WindowTransformer(nn.Module):
 
 
 def rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """Turn channel pairs of ``x (n, heads, N, d)`` by ``angles``, ``(N, d / 2)`` or ``(n, N, d / 2)`` (Su et al., 2021)."""
+    """Turn channel pairs of ``x (n, heads, N, d)`` by angles ``(N, d / 2)`` or ``(n, N, d / 2)`` (Su et al., 2021)."""
     if angles.dim() == 3:
         angles = angles.unsqueeze(1)
     cos, sin = angles.cos(), angles.sin()

@@ -1,0 +1,162 @@
+"""The compact network: exact cost, nested heads, gradients, controls that reach the output, sparse windows."""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from videoinpaint.clips import make_clips, make_masks
+from videoinpaint.clips.windows import Windows
+from videoinpaint.controls import NAMES, Controls
+from videoinpaint.inpainters.compact import CompactInpainter
+from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs
+from videoinpaint.inpainters.compact.training import (
+    draw_batch,
+    draw_controls,
+    imperfect_error_mask,
+    train_inpainter,
+    unrolled_loss,
+)
+from videoinpaint.metrics.backbone import get_backbone
+from videoinpaint.training import FitConfig
+
+SMALL = CompactConfig(base=8, mid=16, dim=48, hidden=48, depth=2)
+
+
+def inputs(batch=1, length=3, height=48, width=80, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+
+    def plane(channels):
+        return torch.rand(batch, length, channels, height, width, generator=generator)
+
+    masks = torch.zeros(batch, length, 1, height, width)
+    masks[..., 10:30, 20:45] = 1
+    return Inputs(plane(3), masks, masks, plane(3), plane(1), plane(3))
+
+
+def live_network(config=SMALL):
+    """A network whose zero-initialised layers have been woken up, so that everything reaches the output."""
+    torch.manual_seed(0)
+    network = CompactNetwork(config).eval()
+    for layer in (network.patch, network.paint):
+        torch.nn.init.normal_(layer.weight, std=0.05)
+    return network
+
+
+def row(**changes):
+    return torch.from_numpy(Controls(**changes).to_array())[None]
+
+
+@pytest.mark.parametrize(("height", "width"), [(48, 80), (37, 51), (120, 216)])
+@pytest.mark.parametrize("heads", [2, 7, 12])
+def test_the_cost_formula_equals_the_counter(height, width, heads):
+    network, x = live_network(), inputs(2, height=height, width=width)
+    controls = row(heads=heads).expand(2, -1)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(x, controls)
+    assert network.flops(x.masks, [heads] * 2).sum().item() == counter.get_total_flops()
+
+
+def test_cost_falls_with_heads_and_with_windows():
+    network, x = live_network(), inputs()
+    costs = [network.flops(x.masks, [k]).item() for k in range(2, 13)]
+    assert costs == sorted(costs)
+    assert network.flops(torch.zeros_like(x.masks), [12]).item() < costs[0]
+
+
+@torch.no_grad()
+def test_unused_heads_change_nothing():
+    network, x = live_network(), inputs()
+    before = network(x, row(heads=5))[0]
+    for block in network.transformer.blocks:
+        block.query.weight[5 * block.head_dim :] = 9
+        block.up.weight[5 * block.head_hidden :] = 9
+    assert torch.equal(network(x, row(heads=5))[0], before)
+    assert not torch.equal(network(x, row(heads=6))[0], before)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("change", [{"heads": 2}, {"fusion": 0.5}, {"alpha": 0.8}, {"beta": 0.6}, {"gamma": 0.1}])
+def test_every_control_reaches_the_output(change):
+    network, x = live_network(), inputs()
+    assert (network(x, row())[0] - network(x, row(**change))[0]).abs().max() > 1e-4
+
+
+@torch.no_grad()
+def test_a_mixed_batch_equals_its_items():
+    network, x = live_network(), inputs(3)
+    controls = torch.cat([row(heads=12, fusion=0.5), row(heads=3), row(heads=12, beta=0.6)])
+    together = network(x, controls)[0]
+    for index in range(3):
+        pick = slice(index, index + 1)
+        parts = (x.previous, x.masks, x.holes, x.propagated, x.confidence, x.filled)
+        alone = network(Inputs(*(p[pick] for p in parts)), controls[pick])[0]
+        assert torch.allclose(together[pick], alone, atol=1e-5)
+
+
+@torch.no_grad()
+def test_only_windows_with_work_are_computed():
+    network, x = live_network(), inputs(height=120, width=216)
+    assert network.transformer.active_windows(torch.zeros(1, 3, 1, 15, 27)).sum() == 0
+    some = network.transformer.active_windows(torch.nn.functional.avg_pool2d(x.masks[0], 8)[None])
+    assert 0 < some.max() < 9
+
+
+def test_gradients_reach_every_parameter():
+    network, x = live_network(), inputs()
+    painted, coarse = network(x, row())
+    (painted.square().sum() + coarse.square().sum()).backward()
+    silent = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert silent == []
+
+
+def windows():
+    return Windows([make_clips("studio")], make_masks("mixed"), num_frames=3, height=48, width=64)
+
+
+def test_loss_is_finite_at_every_depth_of_the_loop():
+    network, backbone = live_network(), get_backbone("alex")
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        value, scalars = unrolled_loss(network, draw_batch(windows(), rng), rng, backbone)
+        assert torch.isfinite(value)
+        assert scalars["coarse"] >= 0
+
+
+def test_training_writes_weights_that_load(tmp_path):
+    config = FitConfig(tmp_path / "run", iterations=3, progress=False)
+    path = train_inpainter(windows(), config, tmp_path / "w.safetensors", SMALL)
+    part = CompactInpainter(weights=str(path))
+    assert part.network.config == SMALL
+
+
+def test_drawn_controls_lie_in_their_ranges():
+    rng = np.random.default_rng(0)
+    rows = torch.cat([draw_controls(rng, 4) for _ in range(50)]).numpy()
+    for index, (low, high) in enumerate([(2, 12), (0.5, 0.8), (0.8, 1.0), (0.3, 0.6), (0.1, 0.3)]):
+        assert rows[:, index].min() >= low - 1e-6, NAMES[index]
+        assert rows[:, index].max() <= high + 1e-6, NAMES[index]
+
+
+def test_the_stand_in_detector_stays_inside_the_hole():
+    rng = np.random.default_rng(0)
+    batch = draw_batch(windows(), rng)
+    mask = imperfect_error_mask(batch.state["filled"], batch, rng)
+    assert mask[batch.holes == 0].max() == 0
+    assert 0 <= mask.min() <= mask.max() <= 1
+
+
+@torch.no_grad()
+def test_the_shipped_weights_obey_every_control():
+    """The trained controls change the repair, visibly, not by rounding."""
+    part = CompactInpainter()
+    batch = draw_batch(windows(), np.random.default_rng(3))
+    state = part.begin(batch.corrupted, batch.holes)
+
+    def repair(**changes):
+        frames = part.refine(state, batch.corrupted, batch.holes, row(**changes).numpy()).frames
+        return frames[batch.holes.expand_as(frames) > 0]
+
+    neutral = repair()
+    for change in ({"heads": 2}, {"fusion": 0.5}, {"fusion": 0.8}, {"alpha": 0.8}, {"beta": 0.6}, {"gamma": 0.3}):
+        assert (repair(**change) - neutral).abs().mean() > 5e-4, change

@@ -1,0 +1,87 @@
+"""Every inpainter by name, and what propagation promises on a motion that is known."""
+
+import numpy as np
+import pytest
+import torch
+
+from videoinpaint.controls import Controls
+from videoinpaint.inpainters import INPAINTERS, make_inpainter
+from videoinpaint.inpainters.propagation import propagate
+
+NEUTRAL = Controls().to_array()[None]
+
+
+def moving_clip(length=5, height=48, width=64, step=3):
+    noise = torch.rand(1, 3, 8, 30, generator=torch.Generator().manual_seed(1))
+    wide = torch.nn.functional.interpolate(noise, size=(height, width + step * length), mode="bicubic").clamp(0, 1)
+    return torch.stack([wide[0, :, :, step * t : step * t + width] for t in range(length)])[None]
+
+
+def with_hole(frames):
+    holes = torch.zeros(*frames.shape[:2], 1, *frames.shape[3:])
+    holes[..., 18:30, 28:36] = 1
+    return torch.where(holes > 0, torch.tensor(128 / 255), frames), holes
+
+
+@pytest.mark.parametrize("name", INPAINTERS.names())
+def test_shapes_ranges_and_determinism(name):
+    part = make_inpainter(name)
+    corrupted, holes = with_hole(moving_clip())
+    state = part.begin(corrupted, holes)
+    assert all(len(value) == 1 for value in state.values())
+    result = part.refine(state, corrupted, holes, NEUTRAL)
+    assert result.frames.shape == corrupted.shape
+    assert result.frames.min() >= 0
+    assert result.frames.max() <= 1
+    assert result.gflops.shape == (1,)
+    assert torch.equal(part.refine(state, corrupted, holes, NEUTRAL).frames, result.frames)
+
+
+@pytest.mark.parametrize("name", INPAINTERS.names())
+@pytest.mark.parametrize("shape", [(1, 16, 16), (3, 37, 51), (2, 41, 130)])
+def test_odd_sizes_and_single_frames(name, shape):
+    part = make_inpainter(name)
+    frames = torch.rand(1, shape[0], 3, *shape[1:])
+    holes = torch.zeros(1, shape[0], 1, *shape[1:])
+    holes[..., 4:10, 3:9] = 1
+    result = part.refine(part.begin(frames, holes), frames, holes, NEUTRAL)
+    assert result.frames.shape == frames.shape
+    assert torch.isfinite(result.frames).all()
+
+
+def test_propagation_carries_in_what_a_moving_camera_reveals():
+    clip = moving_clip()
+    corrupted, holes = with_hole(clip)
+    propagated, confidence, filled = propagate(corrupted, holes)
+    inside = holes.expand_as(clip) > 0
+    assert (propagated - clip)[inside].abs().mean() < 0.5 * (filled - clip)[inside].abs().mean()
+    assert confidence[holes > 0].mean() > 0.5
+    assert torch.equal(propagated[~inside], clip[~inside])
+
+
+def test_propagation_without_motion_falls_back_to_the_smooth_fill():
+    still = moving_clip(step=0)
+    corrupted, holes = with_hole(still)
+    propagated, confidence, filled = propagate(corrupted, holes)
+    assert confidence[holes > 0].max() == 0
+    assert torch.equal(propagated[holes.expand_as(still) > 0], filled[holes.expand_as(still) > 0])
+
+
+def test_propagation_of_a_batch_is_that_of_its_items():
+    clips = torch.cat([moving_clip(step=2), moving_clip(step=3)])
+    corrupted, holes = with_hole(clips)
+    together = propagate(corrupted, holes)
+    for index in range(2):
+        alone = propagate(corrupted[index : index + 1], holes[index : index + 1])
+        for a, b in zip(together, alone):
+            assert torch.allclose(a[index], b[0], atol=1e-6)
+
+
+def test_what_the_hole_holds_reaches_no_inpainter():
+    corrupted, holes = with_hole(moving_clip())
+    other = torch.where(holes > 0, torch.rand_like(corrupted), corrupted)
+    for name in ("propagation", "telea"):
+        part = make_inpainter(name)
+        a = part.refine(part.begin(corrupted, holes), corrupted, holes, NEUTRAL).frames
+        b = part.refine(part.begin(other, holes), other, holes, NEUTRAL).frames
+        assert np.array_equal(a.numpy(), b.numpy())
