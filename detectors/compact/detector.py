@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from videoinpaint.detectors.compact.network import DetectorNetwork, shrink
 
+from videoinpaint.detectors.compact.network import DetectorNetwork, shrink
 from videoinpaint.protocols import Detection
 from videoinpaint.weights import load_into
 

@@ -10,9 +10,9 @@ import torch
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torch.nn import functional as F
-from videoinpaint.detectors.compact.network import DetectorNetwork, shrink
 
 from videoinpaint.clips.windows import Windows
+from videoinpaint.detectors.compact.network import DetectorNetwork, shrink
 from videoinpaint.training import FitConfig, fit
 from videoinpaint.weights import save_safetensors
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
 from videoinpaint.controls import HEADS, HIGH
 from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs
 from videoinpaint.inpainters.propagation import propagate
-
 from videoinpaint.protocols import Refinement, State
 from videoinpaint.weights import load_into, load_safetensors
 

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from videoinpaint.inpainters.compact.transformer import POOLED, WindowTransformer
 
 from videoinpaint.controls import ALPHA, FUSION, GAMMA, HIGH, LOW
+from videoinpaint.inpainters.compact.transformer import POOLED, WindowTransformer
 
 SLOPE = 0.1  # of every leaky rectifier: plain ones died by the dozen in the decoder, and the network froze
 TOKEN = 8  # pixels a token spans in each direction

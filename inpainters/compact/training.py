@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from videoinpaint.inpainters.compact.inpainter import WEIGHTS
-from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs
-from videoinpaint.inpainters.propagation import propagate
 
 from videoinpaint.clips.windows import Windows
 from videoinpaint.composition import compose
 from videoinpaint.controls import ALPHA, BETA, FUSION, GAMMA, HEADS, HIGH, LOW
+from videoinpaint.inpainters.compact.inpainter import WEIGHTS
+from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs
+from videoinpaint.inpainters.propagation import propagate
 from videoinpaint.metrics.backbone import get_backbone
 from videoinpaint.training import FitConfig, fit
 from videoinpaint.weights import load_into, save_safetensors
