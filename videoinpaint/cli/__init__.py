@@ -1,1 +1,80 @@
-"""videoinpaint.cli."""
+"""The command line. Every subcommand is a module of its own, imported only when it is called for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from videoinpaint.errors import VideoInpaintError
+from videoinpaint.version import __version__
+
+COMMANDS = {
+    "inpaint": "repair a video: fill what a mask marks as missing",
+    "demo": "train, evaluate and report in a few minutes, into runs/demo",
+    "train": "train a policy by PPO",
+    "evaluate": "compare policies and baselines on seeds that training never sees",
+    "clips": "list and preview what a clip source yields",
+    "weights": "list, fetch and verify network weights",
+    "pretrain": "train the networks that ship with the package: inpainter, detector, aligner",
+}
+"""Subcommand -> what it does. Each is the module of that name, whose COMMAND tyro turns into an object with `run`."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line (default: the process's own) and return its exit code: 0 done, 2 bad input, 130 interrupted.
+
+    Raises:
+        SystemExit: by the parser, after help (0) or unknown flags (2).
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    first = words[0] if words else "--help"
+    if first in ("--version", "-V"):
+        print(f"videoinpaint {__version__}")
+        return 0
+    if first in ("--help", "-h"):
+        print(_overview())
+        return 0
+    if first not in COMMANDS:
+        return _fail(f"unknown command {first!r}: use one of {', '.join(COMMANDS)} (see videoinpaint --help)")
+    return _dispatch(first, words[1:])
+
+
+def _dispatch(name: str, words: list[str]) -> int:
+    import tyro
+
+    module = import_module(f"videoinpaint.cli.{name}")
+    command = tyro.cli(module.COMMAND, prog=f"videoinpaint {name}", description=module.__doc__, args=words)
+    try:
+        command.run()
+    except VideoInpaintError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return _fail("interrupted", code=130)
+    return 0
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: videoinpaint [--version] COMMAND ...",
+            "",
+            "Learning to repair video: a Gymnasium environment, its agents, and a video repair tool.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "videoinpaint COMMAND --help explains one. New here? Run: videoinpaint demo",
+        ]
+    )
+
+
+def _fail(message: str, code: int = 2) -> int:
+    from rich.console import Console
+
+    # One line whatever the width of the terminal, and brackets in file names are no markup.
+    line = "error: " + " ".join(message.split())
+    Console(stderr=True).print(line, style="bold red", markup=False, highlight=False, soft_wrap=True)
+    return code

@@ -1,0 +1,130 @@
+"""The report's plots: small matplotlib figures as PNG bytes, drawn without a display. The page lays them out."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+INK, SOFT, GRID, ACCENT, REST = "#1f2933", "#64748b", "#e2e8f0", "#2563eb", "#a9b6c6"
+COLOURS = (ACCENT, "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Okabe and Ito's palette, which colour-blind readers can tell apart; the trained policy takes the accent."""
+
+METRICS = {
+    "psnr_hole": ("PSNR inside the hole (dB)", "higher is better"),
+    "psnr": ("PSNR (dB)", "higher is better"),
+    "ssim": ("SSIM", "higher is better"),
+    "lpips": ("LPIPS", "lower is better"),
+    "perceptual": ("Perceptual L1", "lower is better"),
+    "wta": ("Temporal alignment loss", "lower is better"),
+}
+"""Metric -> its title and which way is better."""
+
+
+def returns_chart(policies: Sequence[Mapping[str, Any]]) -> bytes:
+    """Bars of the returns with their intervals, best on top.
+
+    Args:
+        policies: entries with ``name``, ``trained`` and ``return: {mean, low, high}``, best first.
+    """
+    figure, axes = _figure(5.2, 0.42 * len(policies) + 1.0)
+    ordered = list(reversed(policies))
+    places, means = range(len(ordered)), [p["return"]["mean"] for p in ordered]
+    axes.barh(places, means, color=[_colour(p) for p in ordered], height=0.62)
+    axes.errorbar(means, places, xerr=_reach(ordered, "return"), fmt="none", ecolor=INK, elinewidth=1.2, capsize=3)
+    axes.set_yticks(list(places), [p["name"] for p in ordered])
+    axes.margins(x=0.2)
+    for place, policy in zip(places, ordered):
+        right = policy["return"]["mean"] >= 0
+        axes.annotate(
+            f"{policy['return']['mean']:.3f}", (policy["return"]["high" if right else "low"], place),
+            xytext=(5 if right else -5, 0), textcoords="offset points", va="center",
+            ha="left" if right else "right", color=INK, fontsize=9,
+        )  # fmt: skip
+    return _png(figure, axes, "x", "Return per episode, mean and 95% interval")
+
+
+def differences_chart(policies: Sequence[Mapping[str, Any]], baseline: str) -> bytes:
+    """Each policy's paired difference to the policy called `baseline`, as a point with its interval.
+
+    Args:
+        policies: as for `returns_chart`, with ``difference``, None for the baseline itself.
+        baseline: what the differences are to.
+    """
+    figure, axes = _figure(5.2, 0.42 * len(policies) + 1.0)
+    ordered = list(reversed(policies))
+    axes.axvline(0, color=SOFT, linewidth=1)
+    for place, policy in enumerate(ordered):
+        if policy.get("difference"):
+            axes.errorbar(policy["difference"]["mean"], place, xerr=_reach([policy], "difference"), fmt="o", color=INK,
+                          ecolor=INK, markerfacecolor=_colour(policy), markersize=8, capsize=3)  # fmt: skip
+    axes.set_yticks(range(len(ordered)), [p["name"] for p in ordered])
+    axes.set_ylim(-0.6, len(ordered) - 0.4)
+    return _png(figure, axes, "x", f"Difference to “{baseline}”, episode by episode")
+
+
+def learning_chart(curve: Sequence[Mapping[str, float]]) -> bytes:
+    """Mean return of the finished training episodes against environment steps.
+
+    Args:
+        curve: entries with ``step`` and ``return``.
+    """
+    figure, axes = _figure(7.6, 2.7)
+    steps, returns = [p["step"] for p in curve], [p["return"] for p in curve]
+    axes.plot(steps, returns, color=ACCENT, linewidth=2, marker="o", markersize=4 if len(curve) < 60 else 0)
+    axes.set_xlabel("environment steps", color=SOFT, fontsize=9)
+    return _png(figure, axes, "y", "Mean return of recent training episodes")
+
+
+def iteration_chart(policies: Sequence[Mapping[str, Any]], metric: str) -> bytes:
+    """A metric's mean after each iteration, a line per policy in the order of `COLOURS` (six at most).
+
+    Args:
+        policies: entries with ``by_iteration: {metric: [after 1, after 2, ...]}``.
+        metric: which.
+    """
+    figure, axes = _figure(3.5, 2.7)
+    lines = [policy["by_iteration"].get(metric, []) for policy in policies[: len(COLOURS)]]
+    for order, values in reversed(list(enumerate(lines))):
+        axes.plot(range(1, len(values) + 1), values, color=COLOURS[order], marker="o", markersize=5,
+                  linewidth=2.4 if order == 0 else 1.5)  # fmt: skip
+    longest = max(map(len, lines), default=1)
+    axes.set_xticks(range(1, longest + 1))
+    axes.set_xlim(0.8, longest + 0.2)
+    title, better = METRICS.get(metric, (metric, ""))
+    axes.set_xlabel(f"iteration   ({better})", color=SOFT, fontsize=9)
+    return _png(figure, axes, "y", title)
+
+
+def _colour(policy: Mapping[str, Any]) -> str:
+    return ACCENT if policy.get("trained") else REST
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots()
+
+
+def _reach(policies: Sequence[Mapping[str, Any]], key: str) -> list[list[float]]:
+    """How far the intervals reach below and above the means, as matplotlib wants them."""
+    below = [max(p[key]["mean"] - p[key]["low"], 0.0) for p in policies]
+    above = [max(p[key]["high"] - p[key]["mean"], 0.0) for p in policies]
+    return [below, above]
+
+
+def _png(figure: Figure, axes: Axes, grid: str, title: str) -> bytes:
+    """Finish a figure in the page's style and encode it."""
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(GRID)
+    axes.tick_params(labelcolor=INK, labelsize=9, length=0)
+    axes.grid(axis=grid, color=GRID, linewidth=0.8)  # type: ignore[arg-type]
+    axes.set_title(title, loc="left", fontsize=10.5, color=INK)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=160, facecolor="white")
+    return buffer.getvalue()
