@@ -27,8 +27,9 @@ def dis_flow(a: Tensor, b: Tensor) -> Tensor:
     height, width = a.shape[-2:]
     if min(height, width) < MIN_FLOW_SIZE or not len(a):
         return torch.zeros(len(a), 2, height, width, device=a.device)
-    estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flows = [estimator.calc(one, other, None) for one, other in zip(_luma(a), _luma(b))]
+    estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    still = np.zeros((height, width, 2), np.float32)
+    flows = [estimator.calc(one, other, still.copy()) for one, other in zip(_luma(a), _luma(b))]
     return torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).contiguous().to(a.device)
 
 

@@ -57,7 +57,7 @@ class Inpainter(Protocol):
     min_size: tuple[int, int]
 
     def begin(self, frames: Tensor, masks: Tensor) -> State:
-        """Work that does not change within an episode (flow, propagation). ``frames`` are corrupted: grey in the holes."""
+        """Work that does not change within an episode (flow, propagation). ``frames``: corrupted, grey in holes."""
         ...
 
     def refine(self, state: State, repaired: Tensor, masks: Tensor, controls: NDArray[np.float32]) -> Refinement:

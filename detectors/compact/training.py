@@ -38,7 +38,7 @@ def train_detector(data: Windows, repair: Repair, config: FitConfig, output: Pat
         return contrastive_loss(network, *draw_repair(data, repair, rng), rng)
 
     held_out = [draw_repair(data, repair, np.random.default_rng([config.seed, 2**31, i])) for i in range(12)]
-    fit(network, loss, config, evaluate=lambda m: precision(m, held_out))
+    fit(network, loss, config, evaluate=lambda _: precision(network, held_out))
     save_safetensors(output, {k: v.half().contiguous() for k, v in network.state_dict().items()}, {})
     return output
 

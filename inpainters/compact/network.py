@@ -130,8 +130,8 @@ class CompactNetwork(nn.Module):
         self.finer = nn.Conv2d(c.base, c.base, 3, padding=1)
         self.paint = nn.Conv2d(c.base, 12, 3, padding=1)
         for layer in (self.patch, self.paint):  # start from the propagated frame, not from nothing
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, inputs: Inputs, controls: Tensor) -> tuple[Tensor, Tensor]:
         """One pass.
@@ -223,8 +223,7 @@ class CompactNetwork(nn.Module):
         tokens = length * self.config.window_height * self.config.window_width
         pooled = length * POOLED[0] * POOLED[1]
         total = [
-            dense + sum(b.flops(int(n), tokens, pooled, int(k)) for b, n in zip(self.transformer.blocks, counts))
-            for counts, k in zip(windows, heads)
+            dense + self.transformer.flops(counts, tokens, pooled, int(k)) for counts, k in zip(windows.tolist(), heads)
         ]
         return torch.tensor(total, dtype=torch.float64)
 

@@ -17,7 +17,7 @@ from videoinpaint.controls import ALPHA, BETA, FUSION, GAMMA, HEADS, HIGH, LOW
 from videoinpaint.inpainters.compact.inpainter import WEIGHTS
 from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs
 from videoinpaint.inpainters.propagation import propagate
-from videoinpaint.metrics.backbone import get_backbone
+from videoinpaint.metrics.backbone import Backbone, get_backbone
 from videoinpaint.training import FitConfig, fit
 from videoinpaint.weights import load_into, save_safetensors
 
@@ -55,7 +55,7 @@ def train_inpainter(
         return unrolled_loss(model, draw_batch(data, rng), rng, backbone)
 
     held_out = [draw_batch(data, np.random.default_rng([config.seed, 2**31, i])) for i in range(6)]
-    fit(model, loss, config, evaluate=lambda m: control_effects(m, held_out))
+    fit(model, loss, config, evaluate=lambda _: control_effects(model, held_out))
     tensors = {k: v.half().contiguous() for k, v in model.state_dict().items()}
     save_safetensors(output, tensors, {k: str(v) for k, v in model.config.as_dict().items()})
     return output
@@ -92,7 +92,7 @@ def draw_controls(rng: np.random.Generator, batch: int) -> Tensor:
 
 
 def unrolled_loss(
-    model: CompactNetwork, batch: Batch, rng: np.random.Generator, backbone: torch.nn.Module
+    model: CompactNetwork, batch: Batch, rng: np.random.Generator, backbone: Backbone
 ) -> tuple[Tensor, dict[str, float]]:
     """The loss of one pass of an episode: the first, or a later one that follows the network's own mistakes.
 
@@ -118,7 +118,7 @@ def unrolled_loss(
     return total, scalars | {"coarse": float(rough.detach())}
 
 
-def repair_losses(repaired: Tensor, batch: Batch, masks: Tensor, backbone: torch.nn.Module) -> dict[str, Tensor]:
+def repair_losses(repaired: Tensor, batch: Batch, masks: Tensor, backbone: Backbone) -> dict[str, Tensor]:
     """Fidelity (L1 where work was done), texture (LPIPS) and temporal (L1 of differences in time), each ``(B,)``."""
     dims = (1, 2, 3, 4)
     error = repaired - batch.reference

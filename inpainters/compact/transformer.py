@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -85,7 +87,7 @@ class WindowTransformer(nn.Module):
 
     def __init__(self, dim: int, hidden: int, depth: int, window: tuple[int, int]) -> None:
         super().__init__()
-        self.window = window
+        self.window, self.head_dim = window, dim // HEADS
         self.blocks = nn.ModuleList(NestedBlock(dim, hidden) for _ in range(depth))
         self.position = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
 
@@ -96,13 +98,14 @@ class WindowTransformer(nn.Module):
         pad = (-width % self.window[1], -height % self.window[0])
         tokens = F.pad(tokens, (0, pad[0], 0, pad[1]))
         busy = F.pad(holes, (0, pad[0], 0, pad[1])).amax(1) > 0
-        pooled_angles = self._angles(length, *POOLED, tokens, scale=(height / POOLED[0], width / POOLED[1]))
+        step = (height / POOLED[0], width / POOLED[1])
+        pooled_angles = self._angles((length, *POOLED), tokens, step)
         for index, block in enumerate(self.blocks):
             shift = tuple(size // 2 if index % 2 else 0 for size in self.window)
             pooled = F.adaptive_avg_pool2d(tokens[..., :height, :width].flatten(0, 1), POOLED)
             pooled = pooled.view(batch, length, channels, -1).transpose(2, 3).flatten(1, 2)
             windows, active = self._partition(tokens, busy, shift)
-            angles = self._angles(length, *tokens.shape[-2:], tokens)
+            angles = self._angles((length, tokens.shape[-2], tokens.shape[-1]), tokens)
             angles = angles.view(1, length, *tokens.shape[-2:], -1).movedim(-1, 2)
             angles = self._windows(torch.roll(angles, [-s for s in shift], (-2, -1))).expand(batch, -1, -1, -1)
             item, place = active.nonzero(as_tuple=True)
@@ -110,6 +113,11 @@ class WindowTransformer(nn.Module):
             windows = windows.index_put((item, place), work)
             tokens = self._merge(windows, tokens.shape, shift)
         return tokens[..., :height, :width]
+
+    def flops(self, counts: list[int], tokens: int, pooled: int, heads: int) -> float:
+        """Operations of the stack on one clip, whose block i computes ``counts[i]`` windows of ``tokens`` tokens."""
+        blocks = cast(Sequence[NestedBlock], self.blocks)
+        return sum(block.flops(count, tokens, pooled, heads) for block, count in zip(blocks, counts))
 
     def active_windows(self, holes: Tensor) -> Tensor:
         """How many windows each block computes: ``(B, depth)`` for token-level ``holes (B, T, 1, h, w)``."""
@@ -141,16 +149,14 @@ class WindowTransformer(nn.Module):
         x = windows.view(batch, rows, columns, length, *self.window, channels)
         return torch.roll(x.permute(0, 3, 6, 1, 4, 2, 5).reshape(shape), list(shift), (-2, -1))
 
-    def _angles(
-        self, length: int, height: int, width: int, like: Tensor, scale: tuple[float, float] = (1, 1)
-    ) -> Tensor:
+    def _angles(self, size: tuple[int, int, int], like: Tensor, scale: tuple[float, float] = (1, 1)) -> Tensor:
         """Rotary angles ``(T * h * w, head_dim / 2)``: a share of the pairs turns with time, rows and columns each."""
-        pairs = self.blocks[0].head_dim // 2
+        pairs = self.head_dim // 2
         shares = (pairs - 2 * (pairs * 3 // 8), pairs * 3 // 8, pairs * 3 // 8)
         axes = (
-            torch.arange(length, device=like.device, dtype=like.dtype),
-            (torch.arange(height, device=like.device, dtype=like.dtype) + 0.5) * scale[0],
-            (torch.arange(width, device=like.device, dtype=like.dtype) + 0.5) * scale[1],
+            torch.arange(size[0], device=like.device, dtype=like.dtype),
+            (torch.arange(size[1], device=like.device, dtype=like.dtype) + 0.5) * scale[0],
+            (torch.arange(size[2], device=like.device, dtype=like.dtype) + 0.5) * scale[1],
         )
         grids = torch.meshgrid(*axes, indexing="ij")
         turned = []
