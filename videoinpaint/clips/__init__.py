@@ -1,17 +1,28 @@
-"""Clips and masks: sources of video to repair and of holes to repair in it."""
+"""Clips and masks: sources of video to repair and of holes to repair in it, and video files in and out."""
 
-from videoinpaint.clips.images import resize_frames, resize_masks
-from videoinpaint.clips.make import make_clips, make_masks
+from videoinpaint.clips.images import read_image, read_mask, resize_frames, resize_masks
+from videoinpaint.clips.layouts import davis, youtube_vos
+from videoinpaint.clips.make import CLIP_KINDS, MASK_KINDS, make_clips, make_masks
+from videoinpaint.clips.mask_files import FileMasks, FirstFrameMasks, open_masks, read_masks
 from videoinpaint.clips.masks import MixedMasks, ObjectMasks, SquareMasks, StationaryMasks, StudioMasks
-from videoinpaint.clips.sources import SequenceSource, file_source
+from videoinpaint.clips.sequences import FrameSequence, ImageFolder
+from videoinpaint.clips.sources import SequenceSource, file_source, open_sequence
 from videoinpaint.clips.studio import Studio
 from videoinpaint.clips.studio_config import SUITES, StudioConfig
 from videoinpaint.clips.types import Clip, ClipSource, MaskSource
+from videoinpaint.clips.validate import check_frames, check_masks, check_pair, empty_frames
+from videoinpaint.clips.video import VideoInfo, VideoReader, VideoWriter, probe, read_video, write_video
 
 __all__ = [
+    "CLIP_KINDS",
+    "MASK_KINDS",
     "SUITES",
     "Clip",
     "ClipSource",
+    "FileMasks",
+    "FirstFrameMasks",
+    "FrameSequence",
+    "ImageFolder",
     "MaskSource",
     "MixedMasks",
     "ObjectMasks",
@@ -21,9 +32,26 @@ __all__ = [
     "Studio",
     "StudioConfig",
     "StudioMasks",
+    "VideoInfo",
+    "VideoReader",
+    "VideoWriter",
+    "check_frames",
+    "check_masks",
+    "check_pair",
+    "davis",
+    "empty_frames",
     "file_source",
     "make_clips",
     "make_masks",
+    "open_masks",
+    "open_sequence",
+    "probe",
+    "read_image",
+    "read_mask",
+    "read_masks",
+    "read_video",
     "resize_frames",
     "resize_masks",
+    "write_video",
+    "youtube_vos",
 ]

@@ -7,6 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from videoinpaint.clips.layouts import davis, youtube_vos
+from videoinpaint.clips.mask_files import FileMasks, FirstFrameMasks
 from videoinpaint.clips.masks import MixedMasks, ObjectMasks, SquareMasks, StationaryMasks, StudioMasks
 from videoinpaint.clips.sources import file_source
 from videoinpaint.clips.studio import Studio
@@ -20,16 +22,29 @@ CLIP_KINDS = (
     "a video file",
     "a folder of frames",
     "a folder of those",
+    "davis:PATH[#SPLIT]",
+    "youtube-vos:PATH[#SPLIT]",
     "module:attribute",
 )
-MASK_KINDS = ("stationary", "square", "object", "mixed", "studio:SUITE", "module:attribute")
+MASK_KINDS = (
+    "stationary",
+    "square",
+    "object",
+    "mixed",
+    "studio[:SUITE]",
+    "object:PATH",
+    "first-frame:KIND or PATH",
+    "a mask picture, video or folder",
+    "module:attribute",
+)
 
 
 def make_clips(spec: str | Path | StudioConfig | ClipSource) -> ClipSource:
     """A clip source by name or path.
 
     Args:
-        spec: one of `CLIP_KINDS`; a `StudioConfig`; or a source, which is returned as it is.
+        spec: one of `CLIP_KINDS`; a `StudioConfig`; or a source, which is returned as it is. A name wins over a file of
+            the same name: write ``./studio`` for that.
 
     Raises:
         InputError: the path holds no usable clip.
@@ -37,15 +52,14 @@ def make_clips(spec: str | Path | StudioConfig | ClipSource) -> ClipSource:
     """
     if isinstance(spec, StudioConfig):
         return Studio(spec)
-    if isinstance(spec, Path):
-        return file_source(spec)
-    if not isinstance(spec, str):
+    if not isinstance(spec, (str, Path)):
         return spec
-    if spec == "studio" or spec.startswith("studio:"):
-        return Studio(spec.partition(":")[2] or "mixed")
-    if Path(spec).expanduser().exists():
+    kind, _, rest = str(spec).partition(":")
+    if kind in _CLIPS and isinstance(spec, str):
+        return _CLIPS[kind](rest)
+    if isinstance(spec, Path) or Path(spec).expanduser().exists():
         return file_source(spec)
-    return plugged_in("clip source", spec, CLIP_KINDS)
+    return _plugged_in("clip source", spec, CLIP_KINDS)
 
 
 def make_masks(spec: str | Path | StudioConfig | MaskSource, dilate: int = 0) -> MaskSource:
@@ -53,43 +67,69 @@ def make_masks(spec: str | Path | StudioConfig | MaskSource, dilate: int = 0) ->
 
     Args:
         spec: one of `MASK_KINDS`; a `StudioConfig`, whose holes are meant; or a source, which is returned as it is.
-        dilate: pixels by which every hole grows.
+        dilate: pixels by which every hole grows; it must be 0 where the spec is a source.
 
     Raises:
         InputError: the path holds no usable masks.
         UnknownNameError: the text is neither a kind nor a path.
     """
-    kinds: dict[str, Callable[[], MaskSource]] = {
-        "stationary": lambda: StationaryMasks(dilate=dilate),
-        "square": lambda: SquareMasks(dilate=dilate),
-        "object": lambda: ObjectMasks(dilate=dilate),
-        "mixed": lambda: MixedMasks([kinds[kind]() for kind in ("stationary", "square", "object")]),
-    }
     if isinstance(spec, StudioConfig):
         return StudioMasks(spec, dilate=dilate)
-    if not isinstance(spec, str):
-        return spec  # type: ignore[return-value]
-    if spec in kinds:
-        return kinds[spec]()
-    if spec == "studio" or spec.startswith("studio:"):
-        return StudioMasks(spec.partition(":")[2] or "mixed", dilate=dilate)
-    return plugged_in("mask source", spec, MASK_KINDS)
+    kind, _, rest = spec.partition(":") if isinstance(spec, str) else ("", "", "")
+    if kind in _MASKS and (not rest or kind in _MASKS_WITH_ARGUMENT):
+        return _MASKS[kind](rest, dilate)
+    if isinstance(spec, Path) or (isinstance(spec, str) and Path(spec).expanduser().exists()):
+        return FileMasks(spec, dilate=dilate)
+    if dilate and not isinstance(spec, str):
+        raise InputError("dilate applies to masks made by name or path: give a finished mask source its own dilation")
+    return _plugged_in("mask source", spec, MASK_KINDS) if isinstance(spec, str) else spec
 
 
-def plugged_in(what: str, spec: str, kinds: tuple[str, ...]) -> Any:
-    """The object behind ``module:attribute``; a class or function is called without arguments.
+def _data_set(layout: Callable[[str, str | None], ClipSource]) -> Callable[[str], ClipSource]:
+    def make(rest: str) -> ClipSource:
+        path, _, split = rest.partition("#")
+        return layout(path, split or None)
 
-    Raises:
-        UnknownNameError: there is none; the message lists what would be accepted.
-        InputError: the text looks like a path and nothing is there.
-    """
+    return make
+
+
+def _mixed(rest: str, dilate: int) -> MaskSource:
+    return MixedMasks([make_masks(kind, dilate) for kind in ("stationary", "square", "object")])
+
+
+def _object(rest: str, dilate: int) -> MaskSource:
+    return FileMasks(rest, shuffle=True, dilate=dilate) if rest else ObjectMasks(dilate=dilate)
+
+
+_CLIPS: dict[str, Callable[[str], ClipSource]] = {
+    "studio": lambda rest: Studio(rest or "mixed"),
+    "davis": _data_set(davis),
+    "youtube-vos": _data_set(youtube_vos),
+}
+_MASKS: dict[str, Callable[[str, int], MaskSource]] = {
+    "stationary": lambda rest, dilate: StationaryMasks(dilate=dilate),
+    "square": lambda rest, dilate: SquareMasks(dilate=dilate),
+    "object": _object,
+    "mixed": _mixed,
+    "studio": lambda rest, dilate: StudioMasks(rest or "mixed", dilate=dilate),
+    "first-frame": lambda rest, dilate: FirstFrameMasks(make_masks(rest or "stationary", dilate)),
+}
+_MASKS_WITH_ARGUMENT = ("object", "studio", "first-frame")
+
+
+def _plugged_in(what: str, spec: str, kinds: tuple[str, ...]) -> Any:
+    """The source behind ``module:attribute``; a class or a function is called without arguments."""
     module, colon, attribute = spec.partition(":")
+    usable = f"use {', '.join(kinds)}"
     if colon:
         try:
             found = getattr(import_module(module), attribute)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise UnknownNameError(f"cannot load {what} {spec!r}: {error}; use {', '.join(kinds)}") from error
-        return found() if (callable(found) and not hasattr(found, "sample")) or isinstance(found, type) else found
-    if "/" in spec or "\\" in spec or "." in spec:
-        raise InputError(f"no {what} at {spec}: nothing is there; use {', '.join(kinds)}")
-    raise UnknownNameError(f"unknown {what} {spec!r}: use {', '.join(kinds)}")
+        except (ImportError, AttributeError, ValueError, TypeError) as error:
+            raise UnknownNameError(f"cannot load {what} {spec!r}: {error}; {usable}") from error
+        made = found() if isinstance(found, type) or not hasattr(found, "sample") else found
+        if not hasattr(made, "sample"):
+            raise InputError(f"{spec!r} is no {what}: it has no method 'sample'; {usable}")
+        return made
+    if any(mark in spec for mark in "/\\."):
+        raise InputError(f"no {what} at {spec}: nothing is there; {usable}")
+    raise UnknownNameError(f"unknown {what} {spec!r}: {usable}")

@@ -18,15 +18,21 @@ Masks = NDArray[np.uint8]
 
 
 def keep_partial(masks: Masks) -> Masks:
-    """The masks with every all-empty frame given a small centred square and every all-full one a small known square."""
+    """The masks ``(T, H, W)`` without all-empty and all-full frames: those take the mask of the nearest partial frame.
+
+    Where no frame is partial, an empty frame gets a small centred hole, a full one a small centred known patch.
+    """
     height, width = masks.shape[1:]
     covered = masks.reshape(len(masks), -1).mean(axis=1)
-    if ((covered > 0) & (covered < 1)).all():
+    partial = np.flatnonzero((covered > 0) & (covered < 1))
+    if len(partial) == len(masks):
         return masks
+    if len(partial):
+        nearest = np.abs(np.arange(len(masks))[:, None] - partial).argmin(axis=1)
+        return masks[partial[nearest]]
     masks = masks.copy()
-    rows, columns = (slice(3 * extent // 8, max(5 * extent // 8, 3 * extent // 8 + 1)) for extent in (height, width))
-    for index in np.flatnonzero((covered == 0) | (covered == 1)):
-        masks[index, rows, columns] = 1 - masks[index, 0, 0]
+    rows, columns = _middle(height, 0.25), _middle(width, 0.25)
+    masks[:, rows, columns] = 1 - masks[:, :1, :1]
     return masks
 
 
@@ -49,7 +55,7 @@ class StationaryMasks:
     name = "stationary"
 
     def __init__(self, area: Range = (0.08, 0.18), dilate: int = 0) -> None:
-        self.area, self.dilate = _checked_area(area), _checked_dilate(dilate)
+        self.area, self.dilate = _checked_area(area), checked_dilate(dilate)
 
     def sample(self, rng: np.random.Generator, clip: Clip) -> Masks:
         """One drawing ``(H, W)`` repeated for all T frames."""
@@ -71,14 +77,13 @@ class SquareMasks:
     def __init__(self, side: float = 0.25, dilate: int = 0) -> None:
         if not 0 < side < 1:
             raise InputError(f"side must lie between 0 and 1, got {side}")
-        self.side, self.dilate = side, _checked_dilate(dilate)
+        self.side, self.dilate = side, checked_dilate(dilate)
 
     def sample(self, rng: np.random.Generator, clip: Clip) -> Masks:
         """The rectangle; nothing is drawn from the generator."""
         masks = np.zeros(clip.frames.shape[:3], np.uint8)
-        spans = [max(1, round(self.side * extent)) for extent in masks.shape[1:]]
-        top, left = ((extent - span) // 2 for extent, span in zip(masks.shape[1:], spans))
-        masks[:, top : top + spans[0], left : left + spans[1]] = 1
+        rows, columns = (_middle(extent, self.side) for extent in clip.frames.shape[1:3])
+        masks[:, rows, columns] = 1
         return keep_partial(dilated(masks, self.dilate))
 
 
@@ -94,30 +99,39 @@ class ObjectMasks:
     name = "object"
 
     def __init__(self, area: Range = (0.06, 0.16), speed: Range = (0.5, 5.0), dilate: int = 0) -> None:
-        self.area, self.speed, self.dilate = _checked_area(area), speed, _checked_dilate(dilate)
+        self.area, self.speed, self.dilate = _checked_area(area), speed, checked_dilate(dilate)
 
     def sample(self, rng: np.random.Generator, clip: Clip) -> Masks:
-        """One shape on one path; the path bounces so that the shape's middle stays within the frame."""
+        """One shape on one path; the path bounces so that the shape's middle stays within the frame.
+
+        The clip's window is respected: windows of one clip, under the same draws, see one and the same moving hole.
+        """
         masks = np.zeros(clip.frames.shape[:3], np.uint8)
-        count, height, width = masks.shape
+        count, height, width = clip.frames.shape[:3]
         first, last = shapes.random_outline(rng), shapes.random_outline(rng)
         target = float(rng.uniform(*self.area)) * height * width
         speed = float(rng.uniform(*self.speed)) * width / shapes.UNIT_WIDTH
-        radius = np.sqrt(target / area_mean(first, last))
-        start = rng.uniform((0.2 * width, 0.2 * height), (0.8 * width, 0.8 * height))
-        spots = shapes.random_path(rng, *start, speed).at(np.arange(count, dtype=np.float64))
+        radius = np.sqrt(target / _area_mean(first, last))
+        times = np.arange(clip.start, clip.start + count, dtype=np.float64)
+        x0, y0 = rng.uniform((0.2 * width, 0.2 * height), (0.8 * width, 0.8 * height))
+        spots = shapes.random_path(rng, x0, y0, speed).at(times)
         margin_x, margin_y = min(0.8 * radius, 0.45 * width), min(0.8 * radius, 0.45 * height)
         x = shapes.fold(spots[:, 0], margin_x, width - margin_x)
         y = shapes.fold(spots[:, 1], margin_y, height - margin_y)
         spin, phase, rate = rng.uniform(-0.03, 0.03), rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.3)
-        for time in range(count):
+        for index, time in enumerate(times):
             share = 0.5 + 0.5 * np.sin(rate * time + phase)
             outline = shapes.rotate((1 - share) * first + share * last, spin * time)
-            shapes.fill(masks[time], outline * radius + (x[time], y[time]))
+            shapes.fill(masks[index], outline * radius + (x[index], y[index]))
         return keep_partial(dilated(masks, self.dilate))
 
 
-def area_mean(first: NDArray[np.float64], last: NDArray[np.float64]) -> float:
+def _middle(extent: int, share: float) -> slice:
+    span = max(1, round(share * extent))
+    return slice((extent - span) // 2, (extent - span) // 2 + span)
+
+
+def _area_mean(first: NDArray[np.float64], last: NDArray[np.float64]) -> float:
     """The area of the outline half-way between two outlines."""
     return shapes.area_of(0.5 * (first + last))
 
@@ -151,7 +165,7 @@ class StudioMasks:
     def __init__(self, config: str | StudioConfig = "mixed", dilate: int = 0) -> None:
         self.name = f"studio:{config if isinstance(config, str) else 'custom'}"
         self.config = suite_config(config) if isinstance(config, str) else config
-        self.dilate = _checked_dilate(dilate)
+        self.dilate = checked_dilate(dilate)
 
     def sample(self, rng: np.random.Generator, clip: Clip) -> Masks:
         """A stationary or a moving hole, as the configuration says."""
@@ -171,7 +185,12 @@ def _checked_area(area: Range) -> Range:
     return area
 
 
-def _checked_dilate(dilate: int) -> int:
+def checked_dilate(dilate: int) -> int:
+    """The number of pixels itself.
+
+    Raises:
+        InputError: it is negative.
+    """
     if dilate < 0:
         raise InputError(f"dilate must be 0 or more pixels, got {dilate}")
     return dilate

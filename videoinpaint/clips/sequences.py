@@ -27,7 +27,7 @@ class FrameSequence(Protocol):
 
 
 class ImageFolder:
-    """A folder of numbered pictures.
+    """A folder of numbered pictures, taken to run at 24 frames a second.
 
     Args:
         folder: where the pictures lie; they are taken in natural order.
@@ -41,7 +41,7 @@ class ImageFolder:
         self.folder = Path(folder)
         if not self.folder.is_dir():
             raise InputError(f"no folder {self.folder}: name a folder of PNG or JPEG frames")
-        self.name = self.folder.name
+        self.name, self.fps = self.folder.name, 24.0
         self.paths = list_images(self.folder)
         self._read = read_mask if masks else read_image
         if not self.paths:

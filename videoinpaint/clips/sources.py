@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,15 @@ from numpy.typing import NDArray
 from videoinpaint.clips.images import list_images, natural_key, resize_frames, resize_masks
 from videoinpaint.clips.sequences import FrameSequence, ImageFolder, window
 from videoinpaint.clips.types import Clip
+from videoinpaint.clips.video import VideoReader
 from videoinpaint.errors import InputError, UnknownNameError
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ogv", ".gif"})
 
 Opener = Callable[[], FrameSequence]
+"""Opens a clip's frames. Openers are picklable, so that a source can travel to another process."""
+
+_KEPT_OPEN = 256  # listings and indices that a source remembers: thousands of clips must not fill the memory
 
 
 class SequenceSource:
@@ -62,6 +67,8 @@ class SequenceSource:
         if name not in self._openers:
             raise UnknownNameError(f"no clip {name!r} in {self.name}: it has {_shortened(self.names())}")
         if name not in self._opened:
+            if len(self._opened) >= _KEPT_OPEN:
+                self._opened.pop(next(iter(self._opened)))
             self._opened[name] = self._openers[name]()
         return self._opened[name]
 
@@ -83,7 +90,7 @@ class SequenceSource:
                 frames_size, mask_size = frames.shape[1:3], objects.shape[1:]
                 raise InputError(f"object masks of clip {name!r} have size {mask_size}, its frames {frames_size}")
             objects = resize_masks(objects, height, width)
-        return Clip(resize_frames(frames, height, width), name, objects)
+        return Clip(resize_frames(frames, height, width), name, objects, start)
 
     def _read_objects(self, name: str, start: int, num_frames: int) -> NDArray[np.uint8] | None:
         if name not in self._objects:
@@ -97,7 +104,7 @@ class SequenceSource:
 def mirrored(clip: Clip) -> Clip:
     """The clip seen in a mirror (left and right exchanged)."""
     objects = None if clip.objects is None else np.ascontiguousarray(clip.objects[:, :, ::-1])
-    return Clip(np.ascontiguousarray(clip.frames[:, :, ::-1]), clip.name, objects)
+    return Clip(np.ascontiguousarray(clip.frames[:, :, ::-1]), clip.name, objects, clip.start)
 
 
 def open_sequence(path: Path) -> FrameSequence:
@@ -107,21 +114,7 @@ def open_sequence(path: Path) -> FrameSequence:
         InputError: neither, unreadable, or fewer than two frames.
     """
     sequence: FrameSequence
-    if path.is_dir():
-        sequence = ImageFolder(path)
-    else:
-        from videoinpaint.clips.video import VideoReader
-
-        sequence = VideoReader(path)
-    return at_least_two(sequence, path)
-
-
-def at_least_two(sequence: FrameSequence, path: Path) -> FrameSequence:
-    """The sequence itself.
-
-    Raises:
-        InputError: it has a single frame.
-    """
+    sequence = ImageFolder(path) if path.is_dir() else VideoReader(path)
     if len(sequence) < 2:
         raise InputError(f"{path} holds a single frame: a clip needs two or more, numbered in order")
     return sequence
@@ -130,7 +123,8 @@ def at_least_two(sequence: FrameSequence, path: Path) -> FrameSequence:
 def file_source(path: str | Path, *, stride: int = 1, flip: bool = False) -> SequenceSource:
     """The clips under a path: one video, one folder of frames, or a folder of those (sorted, hidden files left out).
 
-    Folders are listed at once, so that a clip of one frame is found before any work starts; frames are decoded later.
+    Folders are listed at once, so that a clip of one frame is found before any work starts; frames are decoded later,
+    and in a folder of videos each file is opened when it is first drawn.
 
     Raises:
         InputError: nothing is there, or a clip has a single frame.
@@ -139,25 +133,18 @@ def file_source(path: str | Path, *, stride: int = 1, flip: bool = False) -> Seq
     if not path.exists():
         raise InputError(f"no clip at {path}: name a video file, a folder of frames, or a folder of those")
     if path.is_file() or list_images(path):
-        sequence = open_sequence(path)
-        return SequenceSource(str(path), {path.name: lambda: sequence}, stride=stride, flip=flip)
+        open_sequence(path)
+        return SequenceSource(str(path), {path.name: partial(open_sequence, path)}, stride=stride, flip=flip)
     openers: dict[str, Opener] = {}
     for entry in sorted(path.iterdir(), key=natural_key):
         if entry.name.startswith("."):
             continue
         if entry.is_dir() and list_images(entry):
-            openers[entry.name] = _constant(open_sequence(entry))
-        elif entry.suffix.lower() in VIDEO_SUFFIXES:
-            openers[entry.name] = _later(entry)
+            open_sequence(entry)
+        elif entry.suffix.lower() not in VIDEO_SUFFIXES:
+            continue
+        openers[entry.name] = partial(open_sequence, entry)
     return SequenceSource(str(path), openers, stride=stride, flip=flip)
-
-
-def _constant(sequence: FrameSequence) -> Opener:
-    return lambda: sequence
-
-
-def _later(path: Path) -> Opener:
-    return lambda: open_sequence(path)
 
 
 def _shortened(names: list[str]) -> str:

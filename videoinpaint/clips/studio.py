@@ -73,7 +73,7 @@ class Studio:
             raise UnknownNameError(f"unknown clip {name!r}: clips of {self.name} are named {self.clip_name(123)!r}")
         times = np.arange(start, start + num_frames, dtype=np.float64)
         frames, objects = render(self.config, seed, times, height, width)
-        return Clip(frames, name, objects)
+        return Clip(frames, name, objects, start)
 
 
 def suite_config(name: str) -> StudioConfig:
@@ -118,7 +118,7 @@ def _photograph(name: str) -> Pixels:
     image = read_image(path)
     scale = _LARGEST_PHOTO / max(image.shape[:2])
     if scale < 1:
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        image = _scaled(image, scale)
     image.setflags(write=False)
     return image
 
@@ -136,7 +136,7 @@ def _graded(rng: np.random.Generator, name: str) -> Pixels:
     curve = (255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)
     mirrored = rng.random() < 0.5
     image = cv2.LUT(cv2.transform(_photograph(name), mix), curve)
-    return np.ascontiguousarray(image[:, ::-1]) if mirrored else image
+    return np.ascontiguousarray(image[:, ::-1] if mirrored else image, dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class _Scene:
         for sprite in self.sprites:
             sprite.paint(time, frame, mask)
         frame *= 1 + np.float32(self.light(time)) + np.float32(self.slope(time)) * self.plane
-        return cv2.convertScaleAbs(np.clip(frame, 0, 255)), mask
+        return np.rint(np.clip(frame, 0, 255)).astype(np.uint8), mask
 
 
 class _Background:
@@ -254,7 +254,7 @@ class _Texture:
         x, y = self.path.at(np.array([time]))[0]
         map_x, map_y = map_x - np.float32(x), map_y - np.float32(y)
         alpha = _look_up(self.cover, map_x, map_y)[..., None]
-        return frame + alpha * (_look_up(self.image, map_x, map_y) - frame)
+        return frame + np.asarray(alpha * (_look_up(self.image, map_x, map_y) - frame), np.float32)
 
 
 class _Sprite:
@@ -271,8 +271,8 @@ class _Sprite:
         shapes.fill(alpha, shapes.random_outline(rng) * radius + side / 2, 255)
         self.alpha = cv2.GaussianBlur(alpha, (0, 0), max(0.5, 0.8 * unit))
         self.middle = (self.tile.shape[1] / 2, self.tile.shape[0] / 2)
-        start = rng.uniform((0.1 * width, 0.1 * height), (0.9 * width, 0.9 * height))
-        self.path = shapes.random_path(rng, *start, _pick(rng, config.sprite_speed) * unit)
+        x, y = rng.uniform((0.1 * width, 0.1 * height), (0.9 * width, 0.9 * height))
+        self.path = shapes.random_path(rng, x, y, _pick(rng, config.sprite_speed) * unit)
         self.turn, self.breath = _wave(rng, 0.25), _wave(rng, 0.08)
         self.size = (width, height)
 
@@ -291,7 +291,7 @@ class _Sprite:
 
 def _scaled(image: Pixels, scale: float) -> Pixels:
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=method)
+    return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=method), dtype=np.uint8)
 
 
 def _look_up(image: NDArray, map_x: Floats, map_y: Floats) -> NDArray:

@@ -17,11 +17,13 @@ class Clip:
         frames: uint8 ``(T, H, W, 3)``, RGB.
         name: the clip's name within its source.
         objects: uint8 ``(T, H, W)`` in {0, 1}, the true masks of moving objects, where the source knows them.
+        start: the clip's frame at which the window begins, so that a mask of the whole clip can be laid over it.
     """
 
     frames: NDArray[np.uint8]
     name: str
     objects: NDArray[np.uint8] | None = None
+    start: int = 0
 
 
 @runtime_checkable
