@@ -84,7 +84,7 @@ def test_page_needs_nothing_beside_it_and_is_well_formed(results: dict[str, Any]
     assert page.open == []
     assert page.addresses
     assert all(address.startswith("data:") for address in page.addresses)
-    assert "url(" not in text and "<script" not in text and "@import" not in text
+    assert not [word for word in ("url(", "<script", "@import") if word in text]
 
 
 def test_every_image_decodes(results: dict[str, Any]) -> None:
@@ -99,7 +99,7 @@ def test_every_image_decodes(results: dict[str, Any]) -> None:
 
 def test_page_shows_the_numbers_and_names(results: dict[str, Any]) -> None:
     text = "".join(Page(render_report(results)).words)
-    for shown in ("2.345", "22.35", "+0.345", "ppo & co", "videoinpaint demo --seed 3", "1,024", "A <small> run"):
+    for shown in ("2.345", "22.34", "+0.345", "ppo & co", "videoinpaint demo --seed 3", "1,024", "A <small> run"):
         assert shown in text
     rows = re.findall(r"<tr.*?</tr>", render_report(results), re.S)[1:]
     assert [re.search(r"<td>(.*?)</td>", row)[1] for row in rows] == ["ppo &amp; co", "heads 4", "random"]  # type: ignore[index]

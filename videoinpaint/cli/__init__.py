@@ -44,7 +44,11 @@ def _dispatch(name: str, words: list[str]) -> int:
     import tyro
 
     module = import_module(f"videoinpaint.cli.{name}")
-    command = tyro.cli(module.COMMAND, prog=f"videoinpaint {name}", description=module.__doc__, args=words)
+    # A flag that may be left out need not offer the word "None" as a value.
+    config = (tyro.conf.DisallowNone,)
+    command = tyro.cli(
+        module.COMMAND, prog=f"videoinpaint {name}", description=module.__doc__, args=words, config=config
+    )
     try:
         command.run()
     except VideoInpaintError as error:

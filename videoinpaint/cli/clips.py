@@ -1,0 +1,83 @@
+"""List what a clip source yields, and draw a preview of it.
+
+A source is `studio` (synthetic scenes, nothing to download), `studio:easy`, `:hard`, `:fast` or `:large`, a video file,
+a folder of frames, a folder of those, `davis:PATH`, `youtube-vos:PATH`, or `module:attribute` of your own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+if TYPE_CHECKING:
+    from videoinpaint.clips import ClipSource
+
+Source = Annotated[str, tyro.conf.arg(metavar="[SOURCE]")]
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Names of the clips, and with --preview a picture or a video of some of them under their holes."""
+
+    source: tyro.conf.Positional[Source] = "studio"
+    """Where clips come from, see above."""
+    masks: str = "stationary"
+    """Holes to draw: stationary, square, object, mixed, studio:SUITE, a mask file or folder, first-frame:PATH."""
+    preview: Path | None = None
+    """Write a contact sheet (.png) or a playing grid (.mp4) here."""
+    count: int = 4
+    """Clips in the preview."""
+    names: int = 20
+    """Names to list at most."""
+    num_frames: int = 24
+    """Frames of each clip in the preview."""
+    height: int = 120
+    """Height of the preview's frames, pixels."""
+    width: int = 216
+    """Width of the preview's frames, pixels."""
+    fps: float = 12.0
+    """Frames a second of a preview video."""
+    seed: int = 0
+    """Chooses the holes."""
+
+    def run(self) -> None:
+        """List, and draw if asked to."""
+        from videoinpaint.cli.preview import check_preview, write_preview
+        from videoinpaint.clips import make_clips, make_masks
+
+        source, masks = make_clips(self.source), make_masks(self.masks)
+        if self.preview is not None:
+            check_preview(self.preview, self.count, self.num_frames)
+        names = source.names()
+        print(f"{source.name}: {len(names)} clips" + (" listed, any other seed works" if _endless(source) else ""))
+        for name in names[: self.names]:
+            print(f"  {name}{_facts(source, name)}")
+        if len(names) > self.names:
+            print(f"  ... and {len(names) - self.names} more")
+        if self.preview is not None:
+            size = (self.num_frames, self.height, self.width)
+            write_preview(self.preview, source, masks, self.count, size, self.fps, self.seed)
+            print(f"wrote {self.preview}")
+
+
+def _endless(source: ClipSource) -> bool:
+    from videoinpaint.clips import Studio
+
+    return isinstance(source, Studio)
+
+
+def _facts(source: ClipSource, name: str) -> str:
+    """Length and size where the source is made of files."""
+    from videoinpaint.clips import SequenceSource
+
+    if not isinstance(source, SequenceSource):
+        return ""
+    sequence = source.sequence(name)
+    height, width = sequence.read(0, 1).shape[1:3]
+    return f"  {len(sequence)} frames of {width}x{height}"
+
+
+COMMAND = Clips

@@ -1,0 +1,129 @@
+"""Train the networks that ship with the package, on any clips. Interrupted, the same command goes on where it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from videoinpaint.errors import InputError
+
+if TYPE_CHECKING:
+    from videoinpaint.clips.windows import Windows
+    from videoinpaint.training import FitConfig
+
+
+@dataclass(frozen=True)
+class Common:
+    """Flags that all three share."""
+
+    clips: tuple[str, ...] = ("studio",)
+    """Clip sources, drawn with equal chance: studio, studio:hard, a folder of clips, ... (several may follow)."""
+    masks: str = "mixed"
+    """Holes to train on: stationary, square, object, mixed, ..."""
+    output: Path | None = None
+    """The weight file to write; by default runs/pretrain/NAME.safetensors."""
+    folder: Path | None = None
+    """Where checkpoint and log go; by default a folder beside the output. A checkpoint found there is continued."""
+    iterations: int = 5000
+    """Optimiser steps."""
+    learning_rate: float = 5e-4
+    """Peak of the cosine schedule."""
+    num_frames: int = 5
+    """Frames of a training window."""
+    height: int = 80
+    """Height of a training window, pixels."""
+    width: int = 144
+    """Width of a training window, pixels."""
+    batch: int = 1
+    """Windows a step."""
+    seed: int = 0
+    """Seed of everything random."""
+
+    def data(self) -> Windows:
+        """The training windows; the sources are opened and tried.
+
+        Raises:
+            InputError, UnknownNameError: clips or masks cannot be used.
+        """
+        import numpy as np
+
+        from videoinpaint.clips import make_clips, make_masks
+        from videoinpaint.clips.windows import Windows
+
+        for field in ("iterations", "num_frames", "batch"):
+            if getattr(self, field) < 1:
+                raise InputError(f"--{field.replace('_', '-')} must be 1 or more, got {getattr(self, field)}")
+        sources = [make_clips(source) for source in self.clips]
+        windows = Windows(sources, make_masks(self.masks), self.num_frames, self.height, self.width, self.batch)
+        windows.draw(np.random.default_rng(self.seed))
+        return windows
+
+    def places(self, name: str) -> tuple[Path, Path]:
+        """The weight file and the folder of the checkpoint."""
+        output = self.output or Path("runs/pretrain") / f"{name}.safetensors"
+        if output.suffix != ".safetensors":
+            raise InputError(f"cannot write weights to {output}: end the name in .safetensors")
+        return output, self.folder or output.with_suffix("")
+
+    def fit(self, folder: Path) -> FitConfig:
+        """The schedule."""
+        from videoinpaint.training import FitConfig
+
+        return FitConfig(folder, self.iterations, self.learning_rate, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class Inpainter(Common):
+    """The compact inpainter: nested heads, conditioned on alpha, beta and gamma, with the loop unrolled."""
+
+    init: Path | None = None
+    """Weights to start from, with a fresh schedule."""
+
+    def run(self) -> None:
+        """Train and write."""
+        from videoinpaint.inpainters.compact.training import train_inpainter
+
+        output, folder = self.places("inpainter-compact")
+        init = _existing(self.init)
+        _report(train_inpainter(self.data(), self.fit(folder), output, init=init), folder)
+
+
+@dataclass(frozen=True)
+class Detector(Common):
+    """The compact detector: pixel-level contrast on repairs by telea, propagation and the compact inpainter."""
+
+    inpainter_weights: Path | None = None
+    """Weights of the compact inpainter that makes repairs; by default the shipped ones."""
+
+    def run(self) -> None:
+        """Train and write."""
+        from videoinpaint.cli.repairs import mixed_repair
+        from videoinpaint.detectors.compact.training import train_detector
+
+        output, folder = self.places("detector-compact")
+        weights = _existing(self.inpainter_weights)
+        repair = mixed_repair({"telea": 1, "propagation": 1, "compact": 2}, str(weights) if weights else None)
+        _report(train_detector(self.data(), repair, self.fit(folder), output), folder)
+
+
+def _existing(path: Path | None) -> Path | None:
+    """The path itself.
+
+    Raises:
+        InputError: it is given and no file is there.
+    """
+    if path is not None and not path.is_file():
+        raise InputError(f"no weight file at {path}: check the path")
+    return path
+
+
+def _report(output: Path, folder: Path) -> None:
+    print(f"wrote {output} (checkpoint and log: {folder})")
+
+
+COMMAND: Any = (
+    Annotated[Inpainter, tyro.conf.subcommand("inpainter")] | Annotated[Detector, tyro.conf.subcommand("detector")]
+)

@@ -1,0 +1,110 @@
+"""Contact sheets and grids of clips under their holes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from videoinpaint.clips import Clip, ClipSource, MaskSource
+from videoinpaint.errors import InputError
+
+Pixels = NDArray[np.uint8]
+
+GAP, STRIP = 4, 18
+COLUMNS = 6  # frames of a clip on a contact sheet
+TINT = np.array([235, 30, 190], np.float32)
+
+
+def check_preview(path: Path, count: int, num_frames: int) -> None:
+    """Raise InputError if the preview could not be written."""
+    if path.suffix.lower() not in (".png", ".mp4"):
+        raise InputError(f"cannot write a preview to {path}: end the name in .png (contact sheet) or .mp4 (video)")
+    if not path.resolve().parent.is_dir():
+        raise InputError(f"cannot write {path}: make the folder {path.parent} first")
+    if count < 1 or num_frames < 1:
+        raise InputError(f"a preview needs count and num_frames of 1 or more, got {count} and {num_frames}")
+
+
+def write_preview(
+    path: Path,
+    source: ClipSource,
+    masks: MaskSource,
+    count: int,
+    size: tuple[int, int, int],
+    fps: float = 12.0,
+    seed: int = 0,
+) -> None:
+    """Draw the source's first clips with their holes tinted.
+
+    Args:
+        path: .png for a contact sheet, .mp4 for a grid of pairs (clip, clip with its hole).
+        source: the clips.
+        masks: the holes.
+        count: how many clips.
+        size: frames, height, width of each clip; a clip with fewer frames cannot be drawn.
+        fps: of the video.
+        seed: of the holes.
+    """
+    pairs = []
+    for order, name in enumerate(source.names()[:count]):
+        clip = source.load(name, *size)
+        pairs.append((clip, masks.sample(np.random.default_rng([seed, order]), clip)))
+    if path.suffix.lower() == ".mp4":
+        from videoinpaint.clips.video import write_video
+
+        write_video(path, playing_grid(pairs), fps)
+        return
+    draft = path.with_name(f".{path.name}.part")
+    Image.fromarray(contact_sheet(pairs)).save(draft, format="PNG")
+    os.replace(draft, path)
+
+
+def tinted(frames: Pixels, masks: Pixels) -> Pixels:
+    """Frames ``(T, H, W, 3)`` with the pixels of ``masks (T, H, W)`` tinted."""
+    red = (0.4 * frames + 0.6 * TINT).astype(np.uint8)
+    return np.where(masks[..., None] > 0, red, frames)
+
+
+def contact_sheet(pairs: list[tuple[Clip, Pixels]]) -> Pixels:
+    """One row of frames per clip, evenly spaced in time, under the clip's name."""
+    rows = []
+    for clip, masks in pairs:
+        chosen = np.unique(np.linspace(0, len(clip.frames) - 1, COLUMNS).round().astype(int))
+        rows.append(labelled(beside(list(tinted(clip.frames[chosen], masks[chosen]))), clip.name))
+    return below(rows)
+
+
+def playing_grid(pairs: list[tuple[Clip, Pixels]]) -> Pixels:
+    """Frames ``(T, H, W, 3)``: per clip a row with the clip and the clip under its hole."""
+    drawn = [(clip, tinted(clip.frames, masks)) for clip, masks in pairs]
+    length = min(len(clip.frames) for clip, _ in pairs)
+    return np.stack(
+        [
+            below([labelled(beside([clip.frames[time], holed[time]]), clip.name) for clip, holed in drawn])
+            for time in range(length)
+        ]
+    )
+
+
+def beside(pictures: list[Pixels]) -> Pixels:
+    """Pictures of one height next to each other, with white gaps."""
+    gap = np.full((pictures[0].shape[0], GAP, 3), 255, np.uint8)
+    return np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis=1)
+
+
+def below(rows: list[Pixels]) -> Pixels:
+    """Pictures below each other on white; narrower ones are padded on the right."""
+    width = max(row.shape[1] for row in rows)
+    padded = [np.pad(row, ((0, GAP), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
+    return np.concatenate(padded)
+
+
+def labelled(picture: Pixels, text: str) -> Pixels:
+    """The picture under a white strip that carries the text."""
+    strip = Image.new("RGB", (picture.shape[1], STRIP), "white")
+    ImageDraw.Draw(strip).text((2, 1), text, fill=(31, 41, 51), font=ImageFont.load_default(size=13))
+    return np.concatenate([np.asarray(strip), picture])
