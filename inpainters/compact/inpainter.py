@@ -48,8 +48,8 @@ class CompactInpainter:
     @torch.no_grad()
     def begin(self, frames: Tensor, masks: Tensor) -> State:
         """See :class:`videoinpaint.protocols.Inpainter`."""
-        propagated, confidence, filled = propagate(frames, masks)
-        return {"propagated": propagated, "confidence": confidence, "filled": filled, "holes": masks}
+        propagated, confidence, _ = propagate(frames, masks)
+        return {"propagated": propagated, "confidence": confidence, "holes": masks}
 
     @torch.no_grad()
     def refine(self, state: State, repaired: Tensor, masks: Tensor, controls: NDArray) -> Refinement:

@@ -48,7 +48,6 @@ class Inputs:
         holes: what was missing at the start, M0.
         propagated: content carried in along the motion, a smooth fill where nothing arrived.
         confidence: trust in the carried content.
-        filled: the smooth fill alone.
     """
 
     previous: Tensor
@@ -56,7 +55,6 @@ class Inputs:
     holes: Tensor
     propagated: Tensor
     confidence: Tensor
-    filled: Tensor
 
     def pad(self, multiple: int) -> Inputs:
         """All tensors grown at the right and bottom to a multiple; frames repeat their border, masks are zero there."""
@@ -68,9 +66,9 @@ class Inputs:
         def edge(x: Tensor) -> Tensor:
             return F.pad(x.flatten(0, 1), grow, mode="replicate").unflatten(0, x.shape[:2])
 
-        frames = (edge(self.previous), edge(self.propagated), edge(self.filled))
+        frames = (edge(self.previous), edge(self.propagated))
         masks = (F.pad(self.masks, grow), F.pad(self.holes, grow), F.pad(self.confidence, grow, value=1.0))
-        return Inputs(frames[0], masks[0], masks[1], frames[1], masks[2], frames[2])
+        return Inputs(frames[0], masks[0], masks[1], frames[1], masks[2])
 
 
 class Film(nn.Module):
@@ -155,7 +153,7 @@ class CompactNetwork(nn.Module):
         context = self._encode(x, objective)
         tokens = self._hallucinate(x, context, controls[:, 0])
         patch = self.patch(tokens).movedim(-1, 1)
-        coarse = F.pixel_shuffle(patch, TOKEN) + x.filled.flatten(0, 1)
+        coarse = F.pixel_shuffle(patch, TOKEN) + blurred(x.propagated.flatten(0, 1))
         hallucinated = F.pixel_shuffle(self.unfold(tokens).movedim(-1, 1), 2)
         fused, image = self._fuse(x, hallucinated, coarse, weight)
         painted = image + self._decode(context, fused, image, x.masks.flatten(0, 1), objective)
@@ -188,13 +186,12 @@ class CompactNetwork(nn.Module):
     def _fuse(self, x: Inputs, hallucinated: Tensor, coarse: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """``f = w * f_hallucinated + (1 - w) * f_propagated``, in features and in the image.
 
-        Where nothing was carried in there is nothing to fuse: the propagated part is trusted by its confidence.
+        The carried image holds real detail where the motion revealed it and a mere smooth fill elsewhere, so neither
+        end of the weight suits every hole.
         """
         carried, trust = x.propagated.flatten(0, 1), x.confidence.flatten(0, 1)
         features = self.carry(torch.cat([carried, trust], dim=1) * 2 - 1)
-        trust_low = F.avg_pool2d(trust, 4)
-        fused = weight * hallucinated + (1 - weight) * trust_low * features
-        return fused, coarse + (1 - weight) * trust * (carried - coarse)
+        return torch.lerp(features, hallucinated, weight), torch.lerp(carried, coarse, weight)
 
     def _decode(self, context: Tensor, fused: Tensor, image: Tensor, masks: Tensor, objective: Tensor) -> Tensor:
         inside = F.max_pool2d(masks, 4)
@@ -242,6 +239,11 @@ class CompactNetwork(nn.Module):
 def leaky(x: Tensor) -> Tensor:
     """The network's rectifier."""
     return F.leaky_relu(x, SLOPE)
+
+
+def blurred(frames: Tensor) -> Tensor:
+    """Frames ``(N, 3, H, W)`` without their detail: what hallucination starts from, and has to add to."""
+    return F.interpolate(F.avg_pool2d(frames, 4), scale_factor=4, mode="bilinear", align_corners=False)
 
 
 def token_holes(masks: Tensor) -> Tensor:

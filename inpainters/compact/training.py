@@ -76,8 +76,8 @@ def draw_batch(data: Windows, rng: np.random.Generator) -> Batch:
     reference, hole = data.draw(rng)
     corrupted = reference * (1 - hole) + 0.5 * hole
     with torch.no_grad():
-        propagated, confidence, filled = propagate(corrupted, hole)
-    state = {"propagated": propagated, "confidence": confidence, "filled": filled, "holes": hole}
+        propagated, confidence, _ = propagate(corrupted, hole)
+    state = {"propagated": propagated, "confidence": confidence, "holes": hole}
     return Batch(reference, corrupted, hole, state)
 
 

@@ -31,7 +31,7 @@ def inputs(batch=1, length=3, height=48, width=80, seed=0):
 
     masks = torch.zeros(batch, length, 1, height, width)
     masks[..., 10:30, 20:45] = 1
-    return Inputs(plane(3), masks, masks, plane(3), plane(1), plane(3))
+    return Inputs(plane(3), masks, masks, plane(3), plane(1))
 
 
 def live_network(config=SMALL):
@@ -89,7 +89,7 @@ def test_a_mixed_batch_equals_its_items():
     together = network(x, controls)[0]
     for index in range(3):
         pick = slice(index, index + 1)
-        parts = (x.previous, x.masks, x.holes, x.propagated, x.confidence, x.filled)
+        parts = (x.previous, x.masks, x.holes, x.propagated, x.confidence)
         alone = network(Inputs(*(p[pick] for p in parts)), controls[pick])[0]
         assert torch.allclose(together[pick], alone, atol=1e-5)
 
@@ -141,7 +141,7 @@ def test_drawn_controls_lie_in_their_ranges():
 def test_the_stand_in_detector_stays_inside_the_hole():
     rng = np.random.default_rng(0)
     batch = draw_batch(windows(), rng)
-    mask = imperfect_error_mask(batch.state["filled"], batch, rng)
+    mask = imperfect_error_mask(batch.state["propagated"], batch, rng)
     assert mask[batch.holes == 0].max() == 0
     assert 0 <= mask.min() <= mask.max() <= 1
 
