@@ -1,0 +1,244 @@
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from numpy.typing import NDArray
+from PIL import Image
+
+from videoinpaint.clips import (
+    ClipSource,
+    ImageFolder,
+    Studio,
+    davis,
+    file_source,
+    make_clips,
+    resize_frames,
+    resize_masks,
+    youtube_vos,
+)
+from videoinpaint.errors import InputError, UnknownNameError
+
+Save = Callable[..., Path]
+Frames = NDArray[np.uint8]
+
+
+def test_folder_of_frames_is_one_clip(tmp_path: Path, frames: Frames, save_frames: Save) -> None:
+    source = make_clips(str(save_frames(tmp_path / "walk", frames)))
+    assert isinstance(source, ClipSource)
+    assert source.names() == ["walk"]
+    clip = source.load("walk", 5, 48, 64, start=3)
+    np.testing.assert_array_equal(clip.frames, frames[3:8])
+    assert (clip.name, clip.start, clip.objects) == ("walk", 3, None)
+
+
+def test_frames_are_taken_in_the_order_of_their_numbers(tmp_path: Path, frames: Frames) -> None:
+    for index, frame in enumerate(frames):
+        Image.fromarray(frame).save(tmp_path / f"frame{index}.png")
+    (tmp_path / ".DS_Store").write_text("")
+    (tmp_path / "._frame3.png").write_text("")
+    (tmp_path / "notes.txt").write_text("")
+    np.testing.assert_array_equal(ImageFolder(tmp_path).read(0, 12), frames)
+
+
+def test_folder_of_clips_holds_folders_and_videos(
+    tmp_path: Path, frames: Frames, save_frames: Save, save_video: Save
+) -> None:
+    save_frames(tmp_path / "clip10", frames)
+    save_frames(tmp_path / "clip9", frames[::-1])
+    save_frames(tmp_path / ".hidden", frames)
+    save_video(tmp_path / "film.mkv", frames)
+    (tmp_path / "README.md").write_text("")
+    source = make_clips(tmp_path)
+    assert source.names() == ["clip9", "clip10", "film.mkv"]
+    for name, expected in (("clip9", frames[::-1]), ("clip10", frames), ("film.mkv", frames)):
+        np.testing.assert_array_equal(source.load(name, 12, 48, 64).frames, expected)
+
+
+def test_sampling_reaches_every_clip_and_window_and_repeats(tmp_path: Path, frames: Frames, save_frames: Save) -> None:
+    save_frames(tmp_path / "a", frames)
+    save_frames(tmp_path / "b", frames[::-1])
+    source = make_clips(tmp_path)
+    drawn = [source.sample(np.random.default_rng(seed), 10, 48, 64) for seed in range(60)]
+    assert {(clip.name, clip.start) for clip in drawn} == {(n, s) for n in "ab" for s in range(3)}
+    again = source.sample(np.random.default_rng(7), 10, 48, 64)
+    np.testing.assert_array_equal(again.frames, drawn[7].frames)
+    for clip in drawn[:6]:
+        np.testing.assert_array_equal(source.load(clip.name, 10, 48, 64, clip.start).frames, clip.frames)
+
+
+def test_stride_and_flip(tmp_path: Path, frames: Frames, save_frames: Save) -> None:
+    source = file_source(save_frames(tmp_path / "a", frames), stride=3, flip=True)
+    drawn = {source.sample(np.random.default_rng(seed), 4, 48, 64).frames.tobytes() for seed in range(30)}
+    wanted = [frames[start : start + 10 : 3] for start in range(3)]
+    assert drawn == {np.ascontiguousarray(w[:, :, ::step]).tobytes() for w in wanted for step in (1, -1)}
+
+
+def test_frames_are_cropped_to_the_aspect_and_reduced_by_area(
+    tmp_path: Path, frames: Frames, save_frames: Save
+) -> None:
+    source = make_clips(save_frames(tmp_path / "a", frames))
+    found = source.load("a", 2, 24, 24).frames
+    expected = frames[:2, :, 8:56].reshape(2, 24, 2, 24, 2, 3).mean(axis=(2, 4))
+    assert np.abs(found - expected).max() <= 0.5
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_clip_of_no_or_one_frame_is_refused_at_once(
+    tmp_path: Path, frames: Frames, save_frames: Save, count: int
+) -> None:
+    save_frames(tmp_path / "single", frames[:count])
+    with pytest.raises(InputError, match="single"):
+        make_clips(tmp_path / "single")
+    save_frames(tmp_path / "whole", frames)
+    if count == 1:
+        with pytest.raises(InputError, match="single frame"):
+            make_clips(tmp_path)
+
+
+def test_clip_shorter_than_the_window_is_named(tmp_path: Path, frames: Frames, save_frames: Save) -> None:
+    source = make_clips(save_frames(tmp_path / "brief", frames[:5]))
+    with pytest.raises(InputError, match="'brief' has 5 frames, but 6 are needed"):
+        source.sample(np.random.default_rng(0), 6, 48, 64)
+    with pytest.raises(InputError, match="from frame 3"):
+        source.load("brief", 4, 48, 64, start=3)
+
+
+def test_truncated_picture_is_named(tmp_path: Path, frames: Frames, save_frames: Save) -> None:
+    folder = save_frames(tmp_path / "a", frames, ".jpg")
+    whole = (folder / "00002.jpg").read_bytes()
+    (folder / "00002.jpg").write_bytes(whole[: len(whole) // 2])
+    source = make_clips(folder)
+    with pytest.raises(InputError, match=r"00002\.jpg"):
+        source.load("a", 4, 48, 64)
+    assert source.load("a", 2, 48, 64).frames.shape == (2, 48, 64, 3)
+
+
+def test_frames_of_two_sizes_are_named(tmp_path: Path, frames: Frames, save_frames: Save) -> None:
+    folder = save_frames(tmp_path / "a", frames)
+    Image.fromarray(frames[0, :40]).save(folder / "00001.png")
+    with pytest.raises(InputError, match=r"00001\.png has size 64x40"):
+        make_clips(folder).load("a", 3, 48, 64)
+
+
+def test_unknown_clip_and_missing_path(tmp_path: Path, frames: Frames, save_frames: Save) -> None:
+    source = make_clips(save_frames(tmp_path / "a", frames))
+    with pytest.raises(UnknownNameError, match="it has a"):
+        source.load("b", 2, 48, 64)
+    with pytest.raises(InputError, match="no clip"):
+        make_clips(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="nothing is there"):
+        make_clips(str(tmp_path / "nowhere.mp4"))
+    with pytest.raises(UnknownNameError, match="studio:easy"):
+        make_clips("cinema")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no clips"):
+        make_clips(tmp_path / "empty")
+
+
+def test_sources_plug_in_and_pass_through() -> None:
+    assert isinstance(make_clips("videoinpaint.clips:Studio"), Studio)
+    source = Studio("easy")
+    assert make_clips(source) is source
+
+
+def test_source_survives_pickling(tmp_path: Path, frames: Frames, save_frames: Save, save_video: Save) -> None:
+    save_frames(tmp_path / "a", frames)
+    save_video(tmp_path / "b.mkv", frames)
+    source = make_clips(tmp_path)
+    source.load("b.mkv", 2, 48, 64)
+    copy = pickle.loads(pickle.dumps(source))
+    for name in ("a", "b.mkv"):
+        np.testing.assert_array_equal(copy.load(name, 4, 48, 64).frames, frames[:4])
+
+
+def davis_tree(root: Path, frames: Frames, save_frames: Save) -> NDArray[np.uint8]:
+    masks = (frames[..., 0] > 120).astype(np.uint8) * 255
+    for name in ("bear", "camel"):
+        save_frames(root / "JPEGImages" / "480p" / name, frames)
+    save_frames(root / "Annotations" / "480p" / "bear", masks)
+    save_frames(root / "Annotations" / "480p" / "camel", masks[:1])
+    (root / "ImageSets" / "2017").mkdir(parents=True)
+    (root / "ImageSets" / "2017" / "val.txt").write_text("camel\n")
+    return masks // 255
+
+
+def test_davis(tmp_path: Path, frames: Frames, save_frames: Save) -> None:
+    masks = davis_tree(tmp_path, frames, save_frames)
+    source = make_clips(f"davis:{tmp_path}")
+    assert source.names() == ["bear", "camel"]
+    clip = source.load("bear", 4, 48, 64, start=2)
+    np.testing.assert_array_equal(clip.frames, frames[2:6])
+    assert clip.objects is not None
+    np.testing.assert_array_equal(clip.objects, masks[2:6])
+    assert source.load("camel", 4, 48, 64).objects is None  # annotated in its first frame only
+    assert make_clips(f"davis:{tmp_path}#val").names() == ["camel"]
+    assert pickle.loads(pickle.dumps(source)).load("bear", 2, 48, 64).objects is not None
+
+
+def test_davis_that_is_not_there_or_incomplete(tmp_path: Path, frames: Frames, save_frames: Save) -> None:
+    with pytest.raises(InputError, match=r"expected .*480p"):
+        davis(tmp_path)
+    davis_tree(tmp_path, frames, save_frames)
+    with pytest.raises(InputError, match="there are val"):
+        davis(tmp_path, "train")
+    (tmp_path / "ImageSets" / "2017" / "val.txt").write_text("camel\nlost\n")
+    with pytest.raises(InputError, match="lost"):
+        davis(tmp_path, "val")
+
+
+def test_youtube_vos(tmp_path: Path, frames: Frames, save_frames: Save) -> None:
+    save_frames(tmp_path / "valid" / "JPEGImages" / "003234", frames)
+    save_frames(tmp_path / "valid" / "Annotations" / "003234", frames[::5, :, :, 0])
+    for spec in (f"youtube-vos:{tmp_path}", f"youtube-vos:{tmp_path}#valid", f"youtube-vos:{tmp_path / 'valid'}"):
+        source = make_clips(spec)
+        assert source.names() == ["003234"]
+        np.testing.assert_array_equal(source.load("003234", 3, 48, 64).frames, frames[:3])
+    with pytest.raises(InputError, match="unpack"):
+        youtube_vos(tmp_path, "train")
+
+
+sizes = st.integers(1, 40)
+clips = npst.arrays(np.uint8, st.tuples(st.integers(1, 3), sizes, sizes, st.just(3)))
+
+
+@settings(max_examples=80, deadline=None)
+@given(clip=clips, height=sizes, width=sizes)
+def test_resizing_gives_the_asked_size_within_the_range_of_the_frames(clip: Frames, height: int, width: int) -> None:
+    found = resize_frames(clip, height, width)
+    assert found.shape == (len(clip), height, width, 3)
+    assert found.dtype == np.uint8
+    assert found.min() >= clip.min()
+    assert found.max() <= clip.max()
+    if clip.shape[1:3] == (height, width):
+        assert found is clip
+
+
+@settings(max_examples=80, deadline=None)
+@given(masks=npst.arrays(np.uint8, st.tuples(st.integers(1, 3), sizes, sizes), elements=st.integers(0, 1)))
+def test_enlarged_masks_stay_binary_and_keep_full_and_empty_frames(masks: Frames) -> None:
+    found = resize_masks(masks, 2 * masks.shape[1], 2 * masks.shape[2])
+    assert set(np.unique(found)) <= {0, 1}
+    np.testing.assert_array_equal(found.any(axis=(1, 2)), masks.any(axis=(1, 2)))
+    np.testing.assert_array_equal(found[masks.all(axis=(1, 2))], 1)
+
+
+def test_thin_masks_survive_reduction() -> None:
+    masks = np.zeros((1, 64, 64), np.uint8)
+    masks[0, 20] = 1
+    assert resize_masks(masks, 16, 16).any()
+
+
+def test_real_clips(real_clips: Path) -> None:
+    source = make_clips(real_clips / "eval")
+    assert len(source.names()) == 14
+    clip = source.sample(np.random.default_rng(0), 6, 120, 216)
+    assert clip.frames.shape == (6, 120, 216, 3)
+    whole = cv2.cvtColor(cv2.imread(str(real_clips / "eval" / "tennis" / "00000.jpg")), cv2.COLOR_BGR2RGB)
+    native = source.load("tennis", 1, *whole.shape[:2]).frames[0]
+    assert np.abs(native.astype(int) - whole).mean() < 1
