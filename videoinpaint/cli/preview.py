@@ -6,15 +6,12 @@ import os
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
+from videoinpaint.benchmarks.panels import Pixels, below, beside, labelled
 from videoinpaint.clips import Clip, ClipSource, MaskSource
 from videoinpaint.errors import InputError
 
-Pixels = NDArray[np.uint8]
-
-GAP, STRIP = 4, 18
 COLUMNS = 6  # frames of a clip on a contact sheet
 TINT = np.array([235, 30, 190], np.float32)
 
@@ -88,23 +85,3 @@ def playing_grid(pairs: list[tuple[Clip, Pixels]]) -> Pixels:
             for time in range(length)
         ]
     )
-
-
-def beside(pictures: list[Pixels]) -> Pixels:
-    """Pictures of one height next to each other, with white gaps."""
-    gap = np.full((pictures[0].shape[0], GAP, 3), 255, np.uint8)
-    return np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis=1)
-
-
-def below(rows: list[Pixels]) -> Pixels:
-    """Pictures below each other on white; narrower ones are padded on the right."""
-    width = max(row.shape[1] for row in rows)
-    padded = [np.pad(row, ((0, GAP), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
-    return np.concatenate(padded)
-
-
-def labelled(picture: Pixels, text: str) -> Pixels:
-    """The picture under a white strip that carries the text."""
-    strip = Image.new("RGB", (picture.shape[1], STRIP), "white")
-    ImageDraw.Draw(strip).text((2, 1), text, fill=(31, 41, 51), font=ImageFont.load_default(size=13))
-    return np.concatenate([np.asarray(strip), picture])

@@ -1,0 +1,153 @@
+"""The command line's frame: help, version, errors, and the light subcommands."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from videoinpaint.cli import COMMANDS, main
+from videoinpaint.clips.video import read_video
+from videoinpaint.version import __version__
+
+
+def fails_in_one_line(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """Run a command that must fail with exit code 2 and one line on stderr; give that line."""
+    assert main(list(words)) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+def test_version_is_printed_without_loading_torch() -> None:
+    code = "import sys; from videoinpaint.cli import main; main(['--version']); print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["videoinpaint", __version__, "False"]
+
+
+def test_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    shown = capsys.readouterr().out
+    assert main(["--help"]) == 0
+    assert capsys.readouterr().out == shown
+    assert all(f"  {name}" in shown and summary in shown for name, summary in COMMANDS.items())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([name, "--help"])
+    assert stop.value.code == 0
+    shown = capsys.readouterr().out
+    assert f"usage: videoinpaint {name}" in shown
+    assert len(shown.splitlines()) > 8
+    assert "{None}" not in shown
+
+
+@pytest.mark.parametrize("words", [["weights", "fetch"], ["pretrain", "detector"], ["weights", "verify"]])
+def test_nested_commands_explain_themselves(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "--help"])
+    assert stop.value.code == 0
+    assert "usage: videoinpaint " + " ".join(words) in capsys.readouterr().out
+
+
+def test_unknown_command_lists_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    line = fails_in_one_line(capsys, "impaint")
+    assert "impaint" in line
+    assert all(name in line for name in COMMANDS)
+
+
+def test_unknown_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["clips", "--no-such-flag"])
+    assert stop.value.code == 2
+    assert "--no-such-flag" in capsys.readouterr().err
+
+
+def test_weights_list_tells_what_is_here(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["weights", "list"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ("inpainter-compact", "detector-compact", "policy-default", "alexnet"))
+    row = next(line for line in shown.splitlines() if line.startswith("lpips-alex"))
+    assert "here" in row  # the lpips package is a dependency
+
+
+def test_weights_verify_and_unknown_names(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["weights", "verify", "lpips-alex"]) == 0
+    assert capsys.readouterr().out.startswith("ok  lpips-alex")
+    assert "alexnet" in fails_in_one_line(capsys, "weights", "verify", "alexnot")
+    assert "alexnet" in fails_in_one_line(capsys, "weights", "fetch", "alexnot")
+
+
+def test_clips_lists_names_and_sizes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for clip in ("one", "two"):
+        (tmp_path / clip).mkdir()
+        for frame in range(3):
+            Image.new("RGB", (40, 30)).save(tmp_path / clip / f"{frame}.png")
+    assert main(["clips", str(tmp_path), "--names", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 clips" in shown
+    assert "one  3 frames of 40x30" in shown
+    assert "two" not in shown
+    assert "1 more" in shown
+
+
+def test_clips_preview_picture(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "sheet.png"
+    words = ["clips", "studio:easy", "--preview", str(path), "--count", "2", "--num-frames", "3"]
+    assert main([*words, "--height", "48", "--width", "64", "--masks", "square"]) == 0
+    picture = np.asarray(Image.open(path))
+    assert picture.shape[1] == 3 * 64 + 2 * 4  # three frames and the gaps between them
+    assert picture.shape[0] > 2 * 48
+    assert list(tmp_path.iterdir()) == [path]
+    assert "studio-easy-000001" in capsys.readouterr().out
+
+
+def test_clips_preview_video(tmp_path: Path) -> None:
+    path = tmp_path / "grid.mp4"
+    words = ["clips", "--preview", str(path), "--count", "1", "--num-frames", "4", "--height", "48", "--width", "64"]
+    assert main(words) == 0
+    frames, fps = read_video(path)
+    assert len(frames) == 4
+    assert fps == 12
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["clips", "no/such/folder"], "no/such/folder"),
+        (["clips", "nonsense"], "nonsense"),
+        (["clips", "--masks", "nonsense"], "nonsense"),
+        (["clips", "--preview", "out.gif"], "out.gif"),
+        (["clips", "--preview", "no/folder/out.png"], "no/folder"),
+        (["clips", "--preview", "out.png", "--num-frames", "0"], "num_frames"),
+        (["pretrain", "inpainter", "--clips", "no/such/clips"], "no/such/clips"),
+        (["pretrain", "inpainter", "--output", "weights.bin"], "weights.bin"),
+        (["pretrain", "inpainter", "--iterations", "0"], "--iterations"),
+        (["pretrain", "detector", "--inpainter-weights", "none.safetensors"], "none.safetensors"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(
+    words: list[str], named: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert named in fails_in_one_line(capsys, *words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_pretrain_inpainter_writes_weights_that_load(tmp_path: Path) -> None:
+    from videoinpaint.inpainters import make_inpainter
+
+    output = tmp_path / "inpainter.safetensors"
+    words = ["pretrain", "inpainter", "--iterations", "1", "--num-frames", "2", "--height", "32", "--width", "48"]
+    assert main([*words, "--output", str(output)]) == 0
+    assert make_inpainter("compact", weights=str(output)).name == "compact"
+    assert (tmp_path / "inpainter" / "checkpoint.pt").is_file()
