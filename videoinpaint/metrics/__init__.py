@@ -1,1 +1,23 @@
-"""videoinpaint.metrics."""
+"""Metrics of repair, per frame and batched: fidelity, perception, motion, boundary."""
+
+from videoinpaint.metrics.backbone import BACKBONES, Backbone, lpips, lpips_from_features, lpips_hole
+from videoinpaint.metrics.boundary import edge_similarity, gms
+from videoinpaint.metrics.quality import PSNR_CAP, psnr, psnr_hole, ssim, ssim65, ssim_hole
+from videoinpaint.metrics.temporal import warp_error
+
+__all__ = [
+    "BACKBONES",
+    "PSNR_CAP",
+    "Backbone",
+    "edge_similarity",
+    "gms",
+    "lpips",
+    "lpips_from_features",
+    "lpips_hole",
+    "psnr",
+    "psnr_hole",
+    "ssim",
+    "ssim65",
+    "ssim_hole",
+    "warp_error",
+]

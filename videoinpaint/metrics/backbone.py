@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videoinpaint.errors import InputError, UnknownNameError
+from videoinpaint.metrics.checks import check_holes, check_pair
 from videoinpaint.weights import check_tensors, load_tensors
 
 _ALEX = [("conv", 3, 64, 11, 4, 2), "pool3", ("conv", 64, 192, 5, 1, 2), "pool3", ("conv", 192, 384, 3, 1, 1),
@@ -78,8 +79,13 @@ class Backbone(nn.Module):
         """LPIPS's weights per channel of a layer, ``(C,)``, >= 0."""
         return getattr(self, f"lin{layer}")
 
-    def forward(self, frames: Tensor) -> list[Tensor]:
-        """The five layers of ``frames (..., 3, H, W)`` in [0, 1], each ``(N, C, h, w)``, N the product of ``...``."""
+    def forward(self, frames: Tensor, layers: int = 5) -> list[Tensor]:
+        """The five layers of ``frames (..., 3, H, W)`` in [0, 1], each ``(N, C, h, w)``, N the product of ``...``.
+
+        Args:
+            frames: RGB.
+            layers: how many of the layers to compute, from the first; the rest costs nothing.
+        """
         if frames.ndim < 3 or frames.shape[-3] != 3 or min(frames.shape[-2:]) < self.min_size:
             raise InputError(
                 f"the {self.net} backbone needs (..., 3, H, W) frames of at least {self.min_size} pixels a side, "
@@ -91,15 +97,21 @@ class Backbone(nn.Module):
             x = layer(x)
             if index in self._taps:
                 outputs.append(x)
+                if len(outputs) == layers:
+                    break
         return outputs
 
     def lpips(self, features_a: Sequence[Tensor], features_b: Sequence[Tensor]) -> Tensor:
         """LPIPS ``(N,)`` from two lists of features of :meth:`forward`."""
-        total = 0.0
-        for layer, (a, b) in enumerate(zip(features_a, features_b)):
-            squared = (unit_length(a) - unit_length(b)) ** 2
-            total = total + torch.einsum("nchw,c->n", squared, self.lin(layer)) / (a.shape[-2] * a.shape[-1])
-        return torch.as_tensor(total)
+        maps = self.lpips_maps(features_a, features_b)
+        return torch.stack([m.flatten(1).mean(1) for m in maps]).sum(0)
+
+    def lpips_maps(self, features_a: Sequence[Tensor], features_b: Sequence[Tensor]) -> list[Tensor]:
+        """Where LPIPS comes from: per layer ``(N, 1, h, w)``, >= 0; LPIPS is the sum of their means."""
+        pairs = enumerate(zip(features_a, features_b))
+        return [
+            F.conv2d((unit_length(a) - unit_length(b)).square(), self.lin(k).view(1, -1, 1, 1)) for k, (a, b) in pairs
+        ]
 
 
 def unit_length(features: Tensor) -> Tensor:
@@ -144,15 +156,34 @@ def lpips_from_features(features_a: Sequence[Tensor], features_b: Sequence[Tenso
 
 
 def lpips(a: Tensor, b: Tensor, net: str = "alex") -> Tensor:
-    """LPIPS per frame, ``(B, T)``, of ``a`` and ``b`` ``(B, T, 3, H, W)`` in [0, 1]; lower is better; differentiable.
+    """LPIPS per frame, ``(B, T)``, >= 0; lower is better; differentiable. Equals the ``lpips`` package to 1e-5.
+
+    Args:
+        a: ``(B, T, 3, H, W)`` in [0, 1].
+        b: as ``a``.
+        net: "alex" or "vgg16".
 
     Raises:
-        InputError: shapes differ or are wrong, or the frames are too small for the network.
+        InputError: wrong shapes, values outside [0, 1], NaN, or frames too small for the network.
     """
-    if a.shape != b.shape or a.ndim != 5:
-        raise InputError(f"lpips compares two (B, T, 3, H, W) tensors, got {tuple(a.shape)} and {tuple(b.shape)}")
+    check_pair(a, b)
     backbone = get_backbone(net, str(a.device))
     return backbone.lpips(backbone(a), backbone(b)).view(a.shape[:2])
+
+
+def lpips_hole(a: Tensor, b: Tensor, holes: Tensor, net: str = "alex") -> Tensor:
+    """LPIPS inside the hole, ``(B, T)``: each layer's distance map averaged with the hole's share of a cell as weight.
+
+    The frames are seen whole: a cell's features also depend on what surrounds the hole. NaN for a frame without a hole.
+    """
+    check_pair(a, b)
+    check_holes(a, holes)
+    backbone = get_backbone(net, str(a.device))
+    inside, total = (holes > 0).to(a.dtype).flatten(0, 1), 0.0
+    for distances in backbone.lpips_maps(backbone(a), backbone(b)):
+        share = F.adaptive_avg_pool2d(inside, distances.shape[-2:])
+        total = total + (distances * share).flatten(1).sum(1) / share.flatten(1).sum(1)
+    return torch.as_tensor(total).view(a.shape[:2])
 
 
 def layer_distance(features_a: Sequence[Tensor], features_b: Sequence[Tensor]) -> Tensor:
