@@ -1,0 +1,296 @@
+"""`VideoInpaint-v0`: one clip at a time. The class docstring is the environment's documentation page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.error import ResetNeeded
+from numpy.typing import ArrayLike, NDArray
+
+from videoinpaint.clips import ClipSource, MaskSource
+from videoinpaint.controls import Controls, action_to_controls, controls_to_action
+from videoinpaint.envs import snapshot
+from videoinpaint.envs.core import Core, Observation, Settings, observe
+from videoinpaint.envs.episodes import Episode
+from videoinpaint.envs.rendering import Window, draw
+from videoinpaint.errors import InputError
+from videoinpaint.protocols import Detector, Inpainter, State
+
+RENDER_MODES = ("rgb_array", "human")
+
+
+class ControlMap:
+    """What single and vector environments both say about actions. `_core` is set by the environment."""
+
+    _core: Core
+
+    @property
+    def honoured_controls(self) -> frozenset[str]:
+        """Which of "heads", "fusion" and "objective" change what the inpainter does."""
+        return self._core.honoured
+
+    def to_controls(self, action: ArrayLike) -> Controls:
+        """The controls that one action ``(5,)`` stands for.
+
+        Raises:
+            InputError: another shape, or not finite.
+        """
+        return Controls.from_array(action_to_controls(np.asarray(action).reshape(1, -1))[0])
+
+    def to_action(self, controls: Controls) -> NDArray[np.float32]:
+        """The action float32 ``(5,)`` in [-1, 1] that stands for these controls."""
+        return controls_to_action(controls.to_array()[None])[0]
+
+
+class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]]):
+    """
+    ## Description
+
+    An agent watches a damaged video being repaired. At every iteration an *inpainter* repairs the flagged region, a
+    *detector* flags where the result still looks poor, and the agent, who sees the repair and the flags, chooses
+    *how* the next repair is done: how much computation to spend, how far to trust invented against observed content,
+    and which quality to favour (CLIP-RL, Section 3).
+
+    For iteration n = 1..N:
+
+    1. `Yhat_n = S * A(M_{n-1}, X, Yhat_{n-1}; controls) + (1 - S) * Yhat_{n-1}` inside the hole, `X` outside it,
+       where `S` is the softly edged region around `M_{n-1}`;
+    2. `M_n, D_n = detector(M_0, Yhat_n)`;
+    3. the reward compares `Yhat_n` with the reference `Y`, which nothing but the reward ever sees inside the hole.
+
+    Known pixels never change: `Yhat_n == X` outside the hole, bit for bit.
+
+    ## Action Space
+
+    `Box(-1, 1, (5,), float32)`. Each value is mapped affinely to the range of its control and clipped to it; `heads`
+    is rounded. `env.unwrapped.to_controls(action)` and `to_action(controls)` convert. NaN and infinity raise
+    `InputError`.
+
+    | Num | Control | Meaning | Range |
+    | --- | --- | --- | --- |
+    | 0 | `heads` | attention heads that run | 2 .. 12 (integer) |
+    | 1 | `fusion` | weight of hallucinated against propagated content | 0.5 .. 0.8 |
+    | 2 | `alpha` | weight of SSIM and PSNR | 0.8 .. 1.0 |
+    | 3 | `beta` | weight of the perceptual and LPIPS distances | 0.3 .. 0.6 |
+    | 4 | `gamma` | weight of the temporal-alignment distance | 0.1 .. 0.3 |
+
+    Which of them change the repair depends on the inpainter: `env.unwrapped.honoured_controls` is a subset of
+    `{"heads", "fusion", "objective"}`, where "objective" stands for alpha, beta and gamma.
+
+    ## Observation Space
+
+    `Dict` of two images, channel-first with time stacked into the channels, so that stock policies read them as
+    images (Stable-Baselines3 does so where `height` and `width` are at least 36 and greater than `3 * num_frames`).
+
+    | Key | Content | Shape | Type (0 .. 255) |
+    | --- | --- | --- | --- |
+    | `frames` | the repair `Yhat_n`; after a reset `X`, with grey holes | `(3T, H, W)`: R, G, B, R, ... | uint8 |
+    | `masks` | the predicted mask `M_n`; the hole `M_0` after a reset | `(T, H, W)` | uint8 |
+
+    The wrappers of `videoinpaint.envs.wrappers` give other views: `TimeAxis`, `ChannelsLast`, `SingleImage`,
+    `NaturalControls`.
+
+    ## Rewards
+
+    `R_n = alpha * (Q_s + Q_p) - beta * (L_perce + L_lpips) - gamma * L_wta - compute_price * g_n`, where
+
+    | Term | Meaning |
+    | --- | --- |
+    | `Q_s` | SSIM, mean over frames |
+    | `Q_p` | PSNR in dB divided by `psnr_scale`, mean over frames |
+    | `L_perce` | L1 distance of backbone features, mean over layers |
+    | `L_lpips` | LPIPS distance |
+    | `L_wta` | warp-and-align distance: features of a frame, aligned to the next, against the next reference frame's |
+    | `g_n` | this iteration's GFLOPs divided by those of the same iteration with 12 heads |
+
+    `reward_weights="action"` (as in the paper) takes alpha, beta and gamma from the action, which lets an agent raise
+    its reward without a better repair: rank policies by `info["metrics"]`, which the action does not scale.
+    `reward_weights="fixed"` uses 0.9, 0.45 and 0.2. `reward="improvement"` gives `R_n - R_{n-1}`, both under the
+    weights of step n, where `R_0` scores the corrupted clip; the price is paid at every step all the same.
+
+    ## Info
+
+    Scalars and short strings only. After `reset`: `clip`, `mask`, `seed`, `iteration` (0). After `step` also
+    `metrics` (raw: `psnr` in dB, `ssim`, `lpips`, `perceptual`, `wta`, `psnr_hole` in dB inside the hole),
+    `reward_terms` (weighted; their sum is the reward), `controls` (in natural units, after clipping and rounding) and
+    `gflops` (of this iteration's inpainting pass). `reset(seed=info["seed"])` begins the same episode again.
+
+    ## Starting State
+
+    A clip from `clips` and a hole from `masks`, both drawn from the episode's seed. `reset(options={"clip": ...,
+    "mask": ...})` chooses them: a clip's name in the source or a uint8 array `(T, H, W, 3)`; a kind of mask
+    (`"square"`) or an array `(T, H, W)`, 1 = missing. A hole that is empty or covers everything raises `InputError`.
+
+    ## Episode End
+
+    The episode terminates after `max_iterations` steps, or as soon as the detector flags nothing inside the hole (no
+    pixel of `M_n` reaches 0.5). It never truncates by itself. A `step` after the end raises
+    `gymnasium.error.ResetNeeded`.
+
+    ## Arguments
+
+    ```python
+    import gymnasium as gym
+    import videoinpaint
+
+    env = gym.make("VideoInpaint-v0", clips="studio:hard", masks="object", max_iterations=5)
+    ```
+
+    | Argument | Default | Meaning |
+    | --- | --- | --- |
+    | `clips` | `"studio"` | clip source: a name, a video file, a folder, `"module:attribute"`, or an instance |
+    | `masks` | `"stationary"` | mask source: a name, a path, `"module:attribute"`, or an instance |
+    | `num_frames` | `8` | frames in a clip, T, at least 2 |
+    | `height`, `width` | `120`, `216` | frame size in pixels, at least 32 and what the inpainter needs |
+    | `max_iterations` | `3` | iterations in an episode, N |
+    | `inpainter` | `"compact"` | a name, `"module:attribute"`, or an instance |
+    | `detector` | `"compact"` | a name, `"module:attribute"`, or an instance |
+    | `backbone` | `"alex"` | network behind LPIPS and the feature terms: `"alex"` or `"vgg16"` |
+    | `reward` | `"absolute"` | `"absolute"` or `"improvement"` |
+    | `reward_weights` | `"action"` | `"action"` or `"fixed"` |
+    | `psnr_scale` | `50.0` | dB that count as 1; 1 gives raw dB |
+    | `compute_price` | `0.0` | reward given up for an iteration with all 12 heads |
+    | `device` | `"auto"` | `"auto"` (the GPU where there is one), `"cpu"`, `"cuda"`, ... |
+    | `render_mode` | `None` | `"rgb_array"` (corrupted, repaired, predicted mask, reference: one row) or `"human"` |
+
+    `gym.make_vec("VideoInpaint-v0", num_envs=4)` runs all environments as one batch; it takes the same arguments, and
+    `autoreset_mode` and `max_episode_steps`.
+
+    `VideoInpaintBudget-v0` is the same environment with a price on compute and fixed weights, so that the number of
+    heads becomes a decision: many pay on hard clips, few on easy ones.
+
+    `env.unwrapped.get_state()` and `set_state(state)` save and restore an episode exactly, random generator included;
+    the state is a dict of tensors and plain values that `torch.save` writes and `torch.load(weights_only=True)`
+    reads.
+
+    ## Version History
+
+    * v0: initial release
+    """
+
+    metadata = {"render_modes": list(RENDER_MODES), "render_fps": 4}  # noqa: RUF012 - gymnasium's own form
+
+    def __init__(
+        self,
+        clips: str | Path | ClipSource = "studio",
+        masks: str | Path | MaskSource = "stationary",
+        num_frames: int = 8,
+        height: int = 120,
+        width: int = 216,
+        max_iterations: int = 3,
+        inpainter: str | Inpainter = "compact",
+        detector: str | Detector = "compact",
+        backbone: str = "alex",
+        reward: str = "absolute",
+        reward_weights: str = "action",
+        psnr_scale: float = 50.0,
+        compute_price: float = 0.0,
+        device: str = "auto",
+        render_mode: str | None = None,
+    ) -> None:
+        if render_mode is not None and render_mode not in RENDER_MODES:
+            raise InputError(f"unknown render_mode {render_mode!r}: use {', '.join(map(repr, RENDER_MODES))} or None")
+        self.render_mode = render_mode
+        self._window = Window(self.metadata["render_fps"]) if render_mode == "human" else None
+        settings = Settings(
+            clips, masks, num_frames, height, width, max_iterations, inpainter, detector,
+            backbone, reward, reward_weights, psnr_scale, compute_price, device,
+        )  # fmt: skip
+        self._core = Core(settings)
+        self.observation_space, self.action_space = self._core.spaces()
+        self._state: State | None = None
+        self._episode: Episode | None = None
+        self._done = True
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode.
+
+        Args:
+            seed: the episode's seed; it also seeds the generator that later episodes' seeds come from.
+            options: ``{"clip": name or uint8 (T, H, W, 3), "mask": kind or (T, H, W)}``, both optional.
+
+        Raises:
+            InputError, UnknownNameError: the options name or hold nothing usable.
+        """
+        super().reset(seed=seed)
+        self._episode = self._core.episodes.draw(self.np_random, seed, options)
+        self._state = self._core.begin([self._episode])
+        self._done = False
+        self._show()
+        return self._observation(), self._episode.labels() | {"iteration": 0}
+
+    def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """One iteration: inpaint, detect, score.
+
+        Args:
+            action: ``(5,)`` in [-1, 1]; see Action Space.
+
+        Raises:
+            ResetNeeded: the episode is over, or none has begun.
+            InputError: the action has another shape, or is not finite.
+        """
+        if self._state is None or self._episode is None or self._done:
+            raise ResetNeeded("this episode is over (or none has begun): call reset() before step()")
+        if np.shape(action) != (5,):
+            raise InputError(f"an action has shape (5,), got {np.shape(action)}")
+        self._state, outcome = self._core.step(self._state, np.asarray(action)[None])
+        self._done = bool(outcome.terminated[0])
+        self._show()
+        info = outcome.infos[0] | self._episode.labels()
+        return self._observation(), float(outcome.rewards[0]), self._done, False, info
+
+    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+        """The panels of the middle frame, uint8 ``(h, w, 3)``, for "rgb_array"; "human" shows them and gives None."""
+        if self.render_mode is None:
+            gymnasium.logger.warn(
+                "render() does nothing without a render_mode: pass render_mode='rgb_array' or 'human'"
+            )
+            return None
+        if self._state is None:
+            raise ResetNeeded("nothing to render yet: call reset() before render()")
+        if self.render_mode == "human":
+            self._show()
+            return None
+        return draw(self._state)[0]
+
+    def close(self) -> None:
+        """Close the window, if there is one. May be called more than once."""
+        if self._window is not None:
+            self._window.close()
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that decides how this episode goes on: tensors and plain values, safe to keep and to save.
+
+        Raises:
+            ResetNeeded: no episode has begun.
+        """
+        if self._state is None or self._episode is None:
+            raise ResetNeeded("there is no state yet: call reset() first")
+        return snapshot.save(self._core, self._state, self._episode, self._done, self.np_random, self.np_random_seed)
+
+    def set_state(self, state: dict[str, Any]) -> Observation:
+        """Continue from a state of this or of another environment with the same arguments.
+
+        Returns:
+            the observation of that state.
+
+        Raises:
+            InputError: the state is of another version, or of an environment with other arguments.
+        """
+        restored = snapshot.load(self._core, state)
+        self._state, self._episode, self._done = restored.state, restored.episode, restored.done
+        self._np_random, self._np_random_seed = restored.generator
+        return self._observation()
+
+    def _observation(self) -> Observation:
+        assert self._state is not None
+        return {name: array[0] for name, array in observe(self._state).items()}
+
+    def _show(self) -> None:
+        if self._window is not None and self._state is not None:
+            self._window.show(draw(self._state)[0])

@@ -1,0 +1,116 @@
+"""Which clip and which hole an episode is about: drawn from a seed, or named or given by the caller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium.utils import seeding
+from numpy.typing import NDArray
+
+from videoinpaint.clips import Clip, ClipSource, MaskSource, make_masks
+from videoinpaint.errors import InputError
+
+OPTIONS = ("clip", "mask")
+_SEEDS = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Episode:
+    """What an episode is about.
+
+    Attributes:
+        frames: the reference, uint8 ``(T, H, W, 3)``.
+        holes: M0, uint8 ``(T, H, W)`` in {0, 1}, 1 = missing.
+        clip: the clip's name.
+        mask: the mask source's name.
+        seed: ``reset(seed=seed)`` begins this very episode (with the same options, if there were any).
+    """
+
+    frames: NDArray[np.uint8]
+    holes: NDArray[np.uint8]
+    clip: str
+    mask: str
+    seed: int
+
+    def labels(self) -> dict[str, Any]:
+        """What `info` says about the episode."""
+        return {"clip": self.clip, "mask": self.mask, "seed": self.seed}
+
+
+@dataclass(frozen=True)
+class EpisodeSource:
+    """Draws episodes of one size.
+
+    Args:
+        clips: where clips come from.
+        masks: where holes come from.
+        shape: (T, H, W) of every episode.
+    """
+
+    clips: ClipSource
+    masks: MaskSource
+    shape: tuple[int, int, int]
+
+    def draw(self, rng: np.random.Generator, seed: int | None, options: dict[str, Any] | None) -> Episode:
+        """The next episode.
+
+        Args:
+            rng: gives the episode's seed where none is asked for; untouched otherwise.
+            seed: the episode's own seed. Everything random about the episode follows from it.
+            options: ``{"clip": ..., "mask": ...}``, both optional: a name from the source, or an array.
+
+        Raises:
+            InputError: an option is unknown, or its array is unusable.
+            UnknownNameError: a source does not know the name.
+        """
+        options = options or {}
+        if unknown := set(options) - set(OPTIONS):
+            raise InputError(f"unknown reset options {sorted(unknown)}: use {' and '.join(map(repr, OPTIONS))}")
+        seed = int(rng.integers(_SEEDS)) if seed is None else int(seed)
+        own, _ = seeding.np_random(seed)
+        clip = self._clip(own, options.get("clip"))
+        holes, mask = self._holes(own, clip, options.get("mask"))
+        return Episode(clip.frames, holes, clip.name, mask, seed)
+
+    def _clip(self, rng: np.random.Generator, option: Any) -> Clip:
+        if option is None:
+            clip = self.clips.sample(rng, *self.shape)
+        elif isinstance(option, str):
+            clip = self.clips.load(option, *self.shape)
+        elif isinstance(option, Clip):
+            clip = option
+        else:
+            clip = Clip(np.asarray(option), "given")
+        if clip.frames.shape != (*self.shape, 3) or clip.frames.dtype != np.uint8:
+            raise InputError(
+                f"clip {clip.name!r} must be uint8 {(*self.shape, 3)} (T, H, W, 3), "
+                f"got {clip.frames.dtype} {clip.frames.shape}: see videoinpaint.clips.resize_frames"
+            )
+        return clip
+
+    def _holes(self, rng: np.random.Generator, clip: Clip, option: Any) -> tuple[NDArray[np.uint8], str]:
+        if option is None or isinstance(option, str):
+            source = self.masks if option is None else make_masks(option)
+            return check_holes(source.sample(rng, clip), self.shape), source.name
+        return check_holes(option, self.shape), "given"
+
+
+def check_holes(masks: Any, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """A mask as uint8 ``(T, H, W)`` in {0, 1}.
+
+    Raises:
+        InputError: another shape, values other than 0 and 1 (or 0 and 255, or booleans), nothing or everything missing.
+    """
+    array = np.asarray(masks)
+    if array.shape != shape:
+        raise InputError(f"the mask must have shape {shape} (T, H, W) like the clip, got {array.shape}")
+    if not np.isin(array, (0, 1)).all() and not np.isin(array, (0, 255)).all():
+        raise InputError("the mask must hold 0 (known) and 1 or 255 (missing) only")
+    holes = (array > 0).astype(np.uint8)
+    if not holes.any():
+        raise InputError("the mask is empty: nothing is missing, so there is nothing to repair")
+    if holes.all():
+        raise InputError("the mask is full: every pixel of every frame is missing, so there is nothing to repair from")
+    return holes

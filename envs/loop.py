@@ -1,0 +1,192 @@
+"""The closed loop (CLIP-RL, Section 3): inpaint, compose, detect, for a batch of clips at once.
+
+The loop is what the environment, its vector form and :func:`videoinpaint.inpaint` share. It never sees the reference:
+whatever stands inside a hole is overwritten with grey before any part looks at the frames.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+from torch.nn import functional as F
+
+from videoinpaint.controls import HEADS, HIGH, clip_controls
+from videoinpaint.envs.batch import batch_size, nested, put, take, within
+from videoinpaint.errors import InputError
+from videoinpaint.protocols import Detection, Detector, Inpainter, Refinement, State
+
+__all__ = ["EMPTY_BELOW", "GREY", "ClosedLoop", "compose", "put", "resolve_device", "soft_region", "take"]
+
+GREY = 128 / 255
+"""What holes hold before the first pass: the mid-grey that is exact in uint8."""
+
+EMPTY_BELOW = 0.5
+"""A pixel counts as flagged where the predicted mask reaches this; an episode ends when none does."""
+
+
+class ClosedLoop:
+    """The inpaint-compose-detect round of a batch of clips.
+
+    Args:
+        inpainter: A of Eq. 1.
+        detector: f_det of Eq. 2.
+        device: where states live; the parts must compute there.
+        feather: pixels by which the region that a pass may change reaches beyond the flagged pixels, softly.
+        measure_full: also learn what each pass would have cost with 12 heads, from the inpainter if it reports that
+            (``Refinement.full_gflops``), else by running the pass again; only the compute price needs it.
+
+    A state holds ``corrupted`` X, ``holes`` M0, ``repaired`` Yhat_n, ``masks`` M_n, ``gflops`` and ``full_gflops`` of
+    the last pass, and ``inpainter/...``, the inpainter's own.
+    """
+
+    def __init__(
+        self,
+        inpainter: Inpainter,
+        detector: Detector,
+        device: str | torch.device = "cpu",
+        *,
+        feather: int = 3,
+        measure_full: bool = False,
+    ) -> None:
+        if feather < 0:
+            raise InputError(f"feather must be 0 or more pixels, got {feather}")
+        self.inpainter, self.detector = inpainter, detector
+        self.device = torch.device(device)
+        self.feather, self.measure_full = feather, measure_full
+
+    @torch.no_grad()
+    def begin(self, frames: Tensor, holes: Tensor) -> State:
+        """Start episodes.
+
+        Args:
+            frames: ``(B, T, 3, H, W)``, uint8 or float in [0, 1]; what the holes hold is not read.
+            holes: M0 ``(B, T, 1, H, W)`` in {0, 1} of any type, 1 = missing.
+
+        Raises:
+            InputError: shapes disagree, or frames are smaller than the inpainter accepts.
+        """
+        self._check(frames, holes)
+        holes = holes.to(self.device).gt(0).float()
+        known = frames.to(self.device)
+        known = known.float() / 255 if known.dtype == torch.uint8 else known.float()
+        corrupted = torch.where(holes > 0, torch.full_like(known, GREY), known)
+        none = torch.zeros(len(frames), dtype=torch.float64)
+        own = {"corrupted": corrupted, "holes": holes, "repaired": corrupted, "masks": holes}
+        inner = nested("inpainter", self.inpainter.begin(corrupted, holes))
+        return own | {"gflops": none, "full_gflops": none} | inner
+
+    @torch.no_grad()
+    def refine(self, state: State, controls: ArrayLike) -> tuple[State, Tensor, Detection]:
+        """One round, Eq. 1 and 2.
+
+        Args:
+            state: from :meth:`begin` or an earlier round; it is left as it is.
+            controls: ``(B, 5)`` in natural units.
+
+        Returns:
+            the next state, the GFLOPs of this pass as float64 ``(B,)`` on the CPU, and what the detector says.
+
+        Raises:
+            InputError: controls of another shape, or not finite.
+        """
+        values = clip_controls(controls)
+        if values.shape != (batch_size(state), 5):
+            raise InputError(f"controls must have shape {(batch_size(state), 5)}, got {values.shape}")
+        result = self._run(state, values)
+        region = soft_region(state["masks"], state["holes"], self.feather)
+        repaired = compose(result.frames, state["repaired"], state["corrupted"], state["holes"], region)
+        detection = self.detector.detect(repaired, state["holes"])
+        # A detector that flags a known pixel would let the next pass see it as missing: the hole has the last word.
+        masks = torch.where(state["holes"] > 0, detection.masks, torch.zeros_like(detection.masks))
+        gflops = result.gflops.double().cpu()
+        full = self._full_gflops(state, values, result).double().cpu()
+        changed = {"repaired": repaired, "masks": masks, "gflops": gflops, "full_gflops": full}
+        return state | changed, gflops, Detection(masks, detection.weights)
+
+    def is_repaired(self, state: State) -> Tensor:
+        """Bool ``(B,)`` on the CPU: no pixel of M_n is flagged any more."""
+        return state["masks"].flatten(1).amax(1).lt(EMPTY_BELOW).cpu()
+
+    def _run(self, state: State, controls: np.ndarray) -> Refinement:
+        return self.inpainter.refine(within("inpainter", state), state["repaired"], state["masks"], controls)
+
+    def _full_gflops(self, state: State, controls: np.ndarray, result: Refinement) -> Tensor:
+        if result.full_gflops is not None:
+            return result.full_gflops
+        if "heads" not in self.inpainter.controls or not self.measure_full:
+            return result.gflops
+        all_heads = controls.copy()
+        all_heads[:, HEADS] = HIGH[HEADS]
+        return self._run(state, all_heads).gflops
+
+    def _check(self, frames: Tensor, holes: Tensor) -> None:
+        if frames.ndim != 5 or frames.shape[2] != 3:
+            raise InputError(f"frames must have shape (B, T, 3, H, W), got {tuple(frames.shape)}")
+        expected = (*frames.shape[:2], 1, *frames.shape[3:])
+        if tuple(holes.shape) != expected:
+            raise InputError(f"holes must have shape {expected} for these frames, got {tuple(holes.shape)}")
+        check_size(self.inpainter, *frames.shape[3:])
+
+
+def check_size(inpainter: Inpainter, height: int, width: int) -> None:
+    """Raise `InputError` where frames are smaller than the inpainter accepts."""
+    least = inpainter.min_size
+    if height < least[0] or width < least[1]:
+        raise InputError(
+            f"frames of {height}x{width} (height x width) are too small: inpainter {inpainter.name!r} needs at least "
+            f"{least[0]}x{least[1]}"
+        )
+
+
+def soft_region(masks: Tensor, holes: Tensor, feather: int = 3) -> Tensor:
+    """S: where a pass may change the repair.
+
+    The flagged region is dilated by `feather` pixels and then blurred by no more than that, so that S is exactly 1
+    wherever `masks` is 1, falls softly to 0 around it, and is 0 outside the holes.
+
+    Args:
+        masks: M_{n-1} ``(B, T, 1, H, W)`` in [0, 1].
+        holes: M0, same shape, {0, 1}.
+    """
+    if feather == 0:
+        return masks * holes
+    flat, size = masks.flatten(0, 1), 2 * feather + 1
+    # Both filters are separable, which makes them cost 2k instead of k^2 a pixel.
+    for kernel, padding in (((size, 1), (feather, 0)), ((1, size), (0, feather))):
+        flat = F.max_pool2d(flat, kernel, stride=1, padding=padding)
+    for kernel, padding in (((size, 1), (feather, 0)), ((1, size), (0, feather))):
+        flat = F.avg_pool2d(flat, kernel, stride=1, padding=padding, count_include_pad=False)
+    return flat.view_as(masks) * holes
+
+
+def compose(proposal: Tensor, previous: Tensor, corrupted: Tensor, holes: Tensor, region: Tensor) -> Tensor:
+    """Yhat_n = S A + (1 - S) Yhat_{n-1} inside the holes, and X, bit for bit, outside.
+
+    Args:
+        proposal: what the inpainter gave, ``(B, T, 3, H, W)``.
+        previous: Yhat_{n-1}.
+        corrupted: X.
+        holes: M0 ``(B, T, 1, H, W)``.
+        region: S, same shape as `holes`.
+    """
+    blended = region * proposal.clamp(0, 1) + (1 - region) * previous
+    return torch.where(holes > 0, blended.clamp(0, 1), corrupted)
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """The device behind a name; "auto" is the GPU where there is one.
+
+    Raises:
+        InputError: no such device on this machine.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+        torch.empty(0, device=resolved)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"cannot use device {str(device)!r} ({reason}): say 'auto', 'cpu' or 'cuda'") from error
+    return resolved

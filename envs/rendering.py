@@ -1,0 +1,101 @@
+"""Pictures of an episode: corrupted | repaired | predicted mask | reference, labelled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from videoinpaint.errors import InputError
+from videoinpaint.protocols import State
+
+LABELS = ("corrupted", "repaired", "predicted mask", "reference")
+BAR = 16
+"""Height in pixels of the bar that holds the labels."""
+_GAP = 2
+
+
+def draw(state: State, frame: int | None = None) -> NDArray[np.uint8]:
+    """The four panels of one frame of every episode in a batch.
+
+    Args:
+        state: of :class:`videoinpaint.envs.core.Core`.
+        frame: which one; None is the middle.
+
+    Returns:
+        uint8 ``(B, H + BAR, 4 W + 3 gaps, 3)``.
+    """
+    which = state["reference"].shape[1] // 2 if frame is None else frame
+    mask = state["loop/masks"][:, which].expand(-1, 3, -1, -1)
+    reference = state["reference"][:, which].float() / 255
+    floats = torch.stack([state["loop/corrupted"][:, which], state["loop/repaired"][:, which], mask, reference], 1)
+    panels = floats.mul(255).round().clamp(0, 255).byte().permute(0, 1, 3, 4, 2).cpu().numpy()
+    return np.stack([tile(list(images)) for images in panels])
+
+
+def tile(images: list[NDArray[np.uint8]], labels: tuple[str, ...] = LABELS) -> NDArray[np.uint8]:
+    """Images uint8 ``(H, W, 3)`` of one size side by side under a bar with their labels."""
+    height, width = images[0].shape[:2]
+    canvas = np.zeros((height + BAR, len(images) * (width + _GAP) - _GAP, 3), np.uint8)
+    for index, image in enumerate(images):
+        left = index * (width + _GAP)
+        canvas[BAR:, left : left + width] = image
+        canvas[:BAR, left : left + width] = _label(labels[index], width)
+    return canvas
+
+
+def _label(text: str, width: int) -> NDArray[np.uint8]:
+    bar = Image.new("RGB", (width, BAR))
+    ImageDraw.Draw(bar).text((2, 2), text, fill=(255, 255, 255), font=ImageFont.load_default())
+    return np.asarray(bar)
+
+
+class Window:
+    """A pygame window that shows one picture after another.
+
+    Args:
+        fps: pictures a second at most.
+
+    Raises:
+        InputError: pygame is not installed.
+    """
+
+    def __init__(self, fps: int = 4) -> None:
+        try:
+            import pygame  # noqa: F401
+        except ImportError as error:
+            raise InputError(
+                "render_mode='human' needs pygame: pip install 'videoinpaint[human]', or use render_mode='rgb_array'"
+            ) from error
+        self.fps = fps
+        self._screen: Any = None
+        self._clock: Any = None
+
+    def show(self, picture: NDArray[np.uint8]) -> None:
+        """Show an image uint8 ``(h, w, 3)``; the window opens with the first one."""
+        import pygame
+
+        size = (picture.shape[1], picture.shape[0])
+        if self._screen is None:
+            pygame.display.init()
+            pygame.display.set_caption("videoinpaint")
+            self._screen, self._clock = pygame.display.set_mode(size), pygame.time.Clock()
+        self._screen.blit(pygame.surfarray.make_surface(picture.swapaxes(0, 1)), (0, 0))
+        pygame.event.pump()
+        pygame.display.flip()
+        self._clock.tick(self.fps)
+
+    def close(self) -> None:
+        """Close the window; showing another picture opens a new one."""
+        if self._screen is not None:
+            import pygame
+
+            pygame.display.quit()
+            self._screen = self._clock = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A window on a screen cannot be pickled; its copy opens its own.
+        return {"fps": self.fps, "_screen": None, "_clock": None}

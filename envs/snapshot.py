@@ -1,0 +1,77 @@
+"""Episodes as plain dicts of tensors and primitives, which ``torch.load(weights_only=True)`` reads back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.utils import seeding
+
+from videoinpaint.envs.core import Core
+from videoinpaint.envs.episodes import Episode
+from videoinpaint.errors import InputError
+from videoinpaint.protocols import State
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What :func:`load` gives back: a state of one episode, and the generator with its seed."""
+
+    state: State
+    episode: Episode
+    done: bool
+    generator: tuple[np.random.Generator, int]
+
+
+def save(
+    core: Core, state: State, episode: Episode, done: bool, generator: np.random.Generator, seed: int | None
+) -> dict[str, Any]:
+    """A snapshot. It shares the state's tensors, which nobody writes to: taking one costs nothing."""
+    return {
+        "version": VERSION,
+        "arguments": _arguments(core),
+        "tensors": dict(state),
+        "episode": episode.labels(),
+        "done": done,
+        "generator": generator.bit_generator.state,
+        "generator_seed": seed,
+    }
+
+
+def load(core: Core, snapshot: dict[str, Any]) -> Restored:
+    """The inverse of :func:`save`, with tensors moved to the core's device.
+
+    Raises:
+        InputError: not a snapshot of this version, or of an environment with other arguments.
+    """
+    if not isinstance(snapshot, dict) or snapshot.get("version") != VERSION:
+        raise InputError(f"not a state of version {VERSION}: pass what get_state() returned")
+    ours, theirs = _arguments(core), snapshot["arguments"]
+    if differing := [
+        f"{name}={theirs.get(name)!r} (here {ours[name]!r})" for name in ours if theirs.get(name) != ours[name]
+    ]:
+        raise InputError(f"the state belongs to an environment with other arguments: {', '.join(differing)}")
+    state = {name: _placed(name, tensor, core.device) for name, tensor in snapshot["tensors"].items()}
+    frames = state["reference"][0].permute(0, 2, 3, 1).cpu().numpy()
+    holes = state["loop/holes"][0, :, 0].byte().cpu().numpy()
+    episode = Episode(frames, holes, **snapshot["episode"])
+    generator, _ = seeding.np_random(0)
+    generator.bit_generator.state = snapshot["generator"]
+    return Restored(state, episode, snapshot["done"], (generator, snapshot["generator_seed"]))
+
+
+def _arguments(core: Core) -> dict[str, Any]:
+    """What must agree for a state to mean the same. Sources may differ: they only matter for later episodes."""
+    settings = core.settings
+    names = ("max_iterations", "backbone", "reward", "reward_weights", "psnr_scale", "compute_price")
+    parts = {"inpainter": core.loop.inpainter.name, "detector": core.loop.detector.name}
+    return {"shape": list(core.shape)} | parts | {name: getattr(settings, name) for name in names}
+
+
+def _placed(name: str, tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    # Bookkeeping lives on the CPU whatever the device.
+    return tensor if name in ("iteration", "loop/gflops", "loop/full_gflops") else tensor.to(device)

@@ -1,0 +1,278 @@
+"""Many environments as one batch: inpainting, detection and scoring run once for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from gymnasium.error import ResetNeeded
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from videoinpaint.envs import snapshot
+from videoinpaint.envs.batch import join, put, take
+from videoinpaint.envs.core import Core, Observation, Settings, observe
+from videoinpaint.envs.env import ControlMap
+from videoinpaint.envs.episodes import Episode
+from videoinpaint.envs.rendering import draw
+from videoinpaint.errors import InputError
+from videoinpaint.protocols import State
+
+
+@dataclass
+class BatchStep:
+    """One step of every environment, before it is dressed as Gymnasium's or as Stable-Baselines3's.
+
+    Attributes:
+        observation: after autoresets, new arrays.
+        rewards: float64 ``(num_envs,)``.
+        terminated: bool ``(num_envs,)``.
+        truncated: bool ``(num_envs,)``.
+        infos: one dict an environment; that of the new episode where one began.
+        finals: for environments that began anew within this step, the old episode's last observation and info.
+    """
+
+    observation: Observation
+    rewards: NDArray[np.float64]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    infos: list[dict[str, Any]]
+    finals: dict[int, tuple[Observation, dict[str, Any]]] = field(default_factory=dict)
+
+
+class VideoInpaintVectorEnv(ControlMap, VectorEnv[Observation, NDArray[np.float32], NDArray[Any]]):
+    """`VideoInpaintEnv`, `num_envs` times, as one batch on the device.
+
+    Environment i, reset with seed s, plays the episodes that a single environment reset with seed s + i plays.
+
+    Args:
+        num_envs: environments in the batch.
+        autoreset_mode: what happens to an environment whose episode ended: "NextStep" begins the next episode at the
+            following step (whose action is ignored), "SameStep" at once (the last observation is in
+            ``infos["final_obs"]``), "Disabled" leaves it to ``reset(options={"reset_mask": ...})``.
+        max_episode_steps: truncate episodes after this many steps.
+        render_mode: "rgb_array" or None.
+        **settings: as for `VideoInpaintEnv`.
+
+    Raises:
+        InputError, UnknownNameError, MissingWeightsError, CorruptWeightsError: before any work starts.
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        max_episode_steps: int | None = None,
+        render_mode: str | None = None,
+        **settings: Any,
+    ) -> None:
+        if not isinstance(num_envs, int | np.integer) or num_envs < 1:
+            raise InputError(f"num_envs must be an integer of at least 1, got {num_envs!r}")
+        if max_episode_steps is not None and max_episode_steps < 1:
+            raise InputError(f"max_episode_steps must be at least 1 or None, got {max_episode_steps!r}")
+        if render_mode not in (None, "rgb_array"):
+            raise InputError(f"unknown render_mode {render_mode!r}: a vector environment knows 'rgb_array' and None")
+        self.autoreset_mode = _autoreset(autoreset_mode)
+        self.metadata = {"render_modes": ["rgb_array"], "render_fps": 4, "autoreset_mode": self.autoreset_mode}
+        self.num_envs, self.max_episode_steps, self.render_mode = int(num_envs), max_episode_steps, render_mode
+        self._core = Core(_settings(settings))
+        self.single_observation_space, self.single_action_space = self._core.spaces()
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self._state: State | None = None
+        self._episodes: list[Episode] = []
+        self._done = np.ones(self.num_envs, dtype=np.bool_)
+        self._generators: list[tuple[np.random.Generator, int]] = [
+            seeding.np_random(None) for _ in range(self.num_envs)
+        ]
+
+    @property
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
+        """The generators of the environments."""
+        return tuple(generator for generator, _ in self._generators)
+
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
+        """The seeds of those generators."""
+        return tuple(seed for _, seed in self._generators)
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin episodes.
+
+        Args:
+            seed: environment i takes ``seed + i``; or one seed an environment.
+            options: as for the single environment, the same for all; ``"reset_mask"``, bool ``(num_envs,)``, limits the
+                reset to some of them.
+
+        Raises:
+            InputError, UnknownNameError: the options name or hold nothing usable.
+        """
+        options = dict(options or {})
+        which = self._reset_mask(options.pop("reset_mask", None))
+        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed
+        observation, infos = self.reset_each(which, seeds, [options] * self.num_envs)
+        return observation, self._merge(dict(zip(which, infos)))
+
+    def reset_each(
+        self,
+        which: Sequence[int],
+        seeds: Sequence[int | None] | None = None,
+        options: Sequence[dict[str, Any] | None] | None = None,
+    ) -> tuple[Observation, list[dict[str, Any]]]:
+        """Begin episodes in the environments `which`.
+
+        Args:
+            which: their indices.
+            seeds: one an environment (of all of them), None to draw it.
+            options: one dict an environment (of all of them).
+
+        Returns:
+            the observation of all environments, and the infos of those in `which`.
+        """
+        for name, values in (("seed", seeds), ("options", options)):
+            if values is not None and len(values) != self.num_envs:
+                raise InputError(f"{name} needs one entry an environment, {self.num_envs}, got {len(values)}")
+        if self._state is None and len(which) < self.num_envs:
+            raise ResetNeeded("the first reset must be of all environments: leave 'reset_mask' out")
+        generators, episodes = list(self._generators), []
+        for i in which:
+            seed = None if seeds is None or seeds[i] is None else int(seeds[i])  # type: ignore[arg-type]
+            if seed is not None:
+                generators[i] = seeding.np_random(seed)
+            episodes.append(self._core.episodes.draw(generators[i][0], seed, options[i] if options else None))
+        started = self._core.begin(episodes)
+        self._state = started if len(which) == self.num_envs else put(self._running(), which, started)
+        self._generators = generators
+        table = dict(enumerate(self._episodes)) | dict(zip(which, episodes))
+        self._episodes = [table[i] for i in range(self.num_envs)]
+        self._done[list(which)] = False
+        return observe(self._state), [episode.labels() | {"iteration": 0} for episode in episodes]
+
+    def step(
+        self, actions: NDArray[np.float32]
+    ) -> tuple[Observation, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
+        """One iteration of every environment.
+
+        Args:
+            actions: ``(num_envs, 5)`` in [-1, 1].
+
+        Raises:
+            ResetNeeded: no episode has begun, or one is over and autoreset is disabled.
+            InputError: actions of another shape, or not finite.
+        """
+        result = self.step_each(actions)
+        finals = {i: {"final_obs": obs, "final_info": info} for i, (obs, info) in result.finals.items()}
+        infos = self._merge(dict(enumerate(result.infos)), self._merge(finals))
+        return result.observation, result.rewards, result.terminated, result.truncated, infos
+
+    def step_each(self, actions: NDArray[np.float32]) -> BatchStep:
+        """As :meth:`step`, with one info dict an environment."""
+        state = self._running()
+        if np.shape(actions) != (self.num_envs, 5):
+            raise InputError(f"actions must have shape {(self.num_envs, 5)}, got {np.shape(actions)}")
+        over = np.flatnonzero(self._done).tolist()
+        if over and self.autoreset_mode != AutoresetMode.NEXT_STEP:
+            raise ResetNeeded(f"the episodes of environments {over} are over: reset them with options['reset_mask']")
+        active = np.flatnonzero(~self._done).tolist()
+        result = self._advance(state, np.asarray(actions), active)
+        done = result.terminated | result.truncated
+        self._done = done.copy()
+        if self.autoreset_mode == AutoresetMode.SAME_STEP:
+            over = np.flatnonzero(done).tolist()
+            result.finals = {
+                i: ({key: value[i].copy() for key, value in result.observation.items()}, result.infos[i]) for i in over
+            }
+        if over:
+            result.observation, infos = self.reset_each(over)
+            for i, info in zip(over, infos):
+                result.infos[i] = info
+        return result
+
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:  # type: ignore[override]
+        """The panels of each environment's middle frame, uint8 ``(h, w, 3)``; None without a render mode."""
+        return tuple(draw(self._running())) if self.render_mode == "rgb_array" else None
+
+    def get_state(self) -> list[dict[str, Any]]:
+        """One state an environment, each as of `VideoInpaintEnv.get_state`, exchangeable with it."""
+        state = self._running()
+        return [
+            snapshot.save(self._core, take(state, [i]), self._episodes[i], bool(self._done[i]), *self._generators[i])
+            for i in range(self.num_envs)
+        ]
+
+    def set_state(self, states: Sequence[dict[str, Any]]) -> Observation:
+        """Continue from one state an environment.
+
+        Raises:
+            InputError: a wrong number of states, or states of environments with other arguments.
+        """
+        if len(states) != self.num_envs:
+            raise InputError(f"set_state needs {self.num_envs} states, got {len(states)}")
+        restored = [snapshot.load(self._core, state) for state in states]
+        self._state = join([one.state for one in restored])
+        self._episodes = [one.episode for one in restored]
+        self._done = np.array([one.done for one in restored])
+        self._generators = [one.generator for one in restored]
+        return observe(self._state)
+
+    def _running(self) -> State:
+        if self._state is None:
+            raise ResetNeeded("no episode has begun: call reset() first")
+        return self._state
+
+    def _advance(self, state: State, actions: NDArray[np.float32], active: list[int]) -> BatchStep:
+        """Step the environments `active`; the others keep their state and get reward 0 and an empty info."""
+        rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, np.bool_)
+        truncated, infos = np.zeros(self.num_envs, np.bool_), [{} for _ in range(self.num_envs)]  # type: list[dict]
+        if active:
+            everyone = len(active) == self.num_envs
+            part, outcome = self._core.step(state if everyone else take(state, active), actions[active])
+            state = self._state = part if everyone else put(state, active, part)
+            rewards[active], terminated[active] = outcome.rewards, outcome.terminated
+            if self.max_episode_steps is not None:
+                truncated[active] = part["iteration"].numpy() >= self.max_episode_steps
+            for i, info in zip(active, outcome.infos):
+                infos[i] = info | self._episodes[i].labels()
+        return BatchStep(observe(state), rewards, terminated, truncated, infos)
+
+    def _merge(self, infos: dict[int, dict[str, Any]], merged: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Gymnasium's form of vector infos: arrays over environments and a mask of who has them."""
+        merged = merged or {}
+        for i, info in infos.items():
+            merged = self._add_info(merged, info, i)
+        return merged
+
+    def _reset_mask(self, mask: Any) -> list[int]:
+        if mask is None:
+            return list(range(self.num_envs))
+        if (
+            not isinstance(mask, np.ndarray)
+            or mask.shape != (self.num_envs,)
+            or mask.dtype != np.bool_
+            or not mask.any()
+        ):
+            raise InputError(f"options['reset_mask'] must be a bool array ({self.num_envs},) with a True, got {mask!r}")
+        return np.flatnonzero(mask).tolist()
+
+
+def _settings(arguments: dict[str, Any]) -> Settings:
+    if unknown := set(arguments) - set(Settings.__dataclass_fields__):
+        raise TypeError(
+            f"unexpected keyword arguments {sorted(unknown)}: use {', '.join(Settings.__dataclass_fields__)}"
+        )
+    return Settings(**arguments)
+
+
+def _autoreset(mode: str | AutoresetMode) -> AutoresetMode:
+    if isinstance(mode, AutoresetMode):
+        return mode
+    known = {name: one for one in AutoresetMode for name in (one.name, one.value)}
+    if mode not in known:
+        raise InputError(f"unknown autoreset_mode {mode!r}: use one of {', '.join(m.value for m in AutoresetMode)}")
+    return known[mode]
