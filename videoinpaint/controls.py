@@ -81,4 +81,4 @@ def action_to_controls(actions: ArrayLike) -> NDArray[np.float32]:
 def controls_to_action(values: ArrayLike) -> NDArray[np.float32]:
     """The inverse of :func:`action_to_controls` (exact up to the rounding of heads)."""
     array = clip_controls(values).astype(np.float64)
-    return ((array - LOW) / (HIGH - LOW) * 2 - 1).astype(np.float32)
+    return np.clip((array - LOW) / (HIGH - LOW) * 2 - 1, -1, 1).astype(np.float32)
