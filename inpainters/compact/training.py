@@ -23,7 +23,7 @@ from videoinpaint.weights import load_into, save_safetensors
 
 # Ends of the loss weights that alpha, beta and gamma stand for in training (geometric in between). The action's own
 # ranges are narrow; stretching them is what makes the ends differ visibly.
-LOSS_ENDS = {"fidelity": (0.5, 2.0), "texture": (0.02, 0.4), "temporal": (0.05, 1.0)}
+LOSS_ENDS = {"fidelity": (0.4, 2.0), "texture": (0.02, 1.2), "temporal": (0.03, 2.0)}
 
 
 def train_inpainter(
