@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
-from torch.nn import functional as F
 
+from videoinpaint.composition import compose
 from videoinpaint.controls import HEADS, HIGH, clip_controls
 from videoinpaint.envs.batch import batch_size, nested, put, take, within
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import Detection, Detector, Inpainter, Refinement, State
 
-__all__ = ["EMPTY_BELOW", "GREY", "ClosedLoop", "compose", "put", "resolve_device", "soft_region", "take"]
+__all__ = ["EMPTY_BELOW", "GREY", "ClosedLoop", "check_size", "put", "resolve_device", "take"]
 
 GREY = 128 / 255
 """What holes hold before the first pass: the mid-grey that is exact in uint8."""
@@ -33,7 +33,6 @@ class ClosedLoop:
         inpainter: A of Eq. 1.
         detector: f_det of Eq. 2.
         device: where states live; the parts must compute there.
-        feather: pixels by which the region that a pass may change reaches beyond the flagged pixels, softly.
         measure_full: also learn what each pass would have cost with 12 heads, from the inpainter if it reports that
             (``Refinement.full_gflops``), else by running the pass again; only the compute price needs it.
 
@@ -47,14 +46,11 @@ class ClosedLoop:
         detector: Detector,
         device: str | torch.device = "cpu",
         *,
-        feather: int = 3,
         measure_full: bool = False,
     ) -> None:
-        if feather < 0:
-            raise InputError(f"feather must be 0 or more pixels, got {feather}")
         self.inpainter, self.detector = inpainter, detector
         self.device = torch.device(device)
-        self.feather, self.measure_full = feather, measure_full
+        self.measure_full = measure_full
 
     @torch.no_grad()
     def begin(self, frames: Tensor, holes: Tensor) -> State:
@@ -95,11 +91,11 @@ class ClosedLoop:
         if values.shape != (batch_size(state), 5):
             raise InputError(f"controls must have shape {(batch_size(state), 5)}, got {values.shape}")
         result = self._run(state, values)
-        region = soft_region(state["masks"], state["holes"], self.feather)
-        repaired = compose(result.frames, state["repaired"], state["corrupted"], state["holes"], region)
-        detection = self.detector.detect(repaired, state["holes"])
+        proposal, holes = result.frames.clamp(0, 1), state["holes"]
+        repaired = compose(proposal, state["repaired"], state["corrupted"], state["masks"], holes).clamp(0, 1)
+        detection = self.detector.detect(repaired, holes)
         # A detector that flags a known pixel would let the next pass see it as missing: the hole has the last word.
-        masks = torch.where(state["holes"] > 0, detection.masks, torch.zeros_like(detection.masks))
+        masks = torch.where(holes > 0, detection.masks, torch.zeros_like(detection.masks))
         gflops = result.gflops.double().cpu()
         full = self._full_gflops(state, values, result).double().cpu()
         changed = {"repaired": repaired, "masks": masks, "gflops": gflops, "full_gflops": full}
@@ -138,41 +134,6 @@ def check_size(inpainter: Inpainter, height: int, width: int) -> None:
             f"frames of {height}x{width} (height x width) are too small: inpainter {inpainter.name!r} needs at least "
             f"{least[0]}x{least[1]}"
         )
-
-
-def soft_region(masks: Tensor, holes: Tensor, feather: int = 3) -> Tensor:
-    """S: where a pass may change the repair.
-
-    The flagged region is dilated by `feather` pixels and then blurred by no more than that, so that S is exactly 1
-    wherever `masks` is 1, falls softly to 0 around it, and is 0 outside the holes.
-
-    Args:
-        masks: M_{n-1} ``(B, T, 1, H, W)`` in [0, 1].
-        holes: M0, same shape, {0, 1}.
-    """
-    if feather == 0:
-        return masks * holes
-    flat, size = masks.flatten(0, 1), 2 * feather + 1
-    # Both filters are separable, which makes them cost 2k instead of k^2 a pixel.
-    for kernel, padding in (((size, 1), (feather, 0)), ((1, size), (0, feather))):
-        flat = F.max_pool2d(flat, kernel, stride=1, padding=padding)
-    for kernel, padding in (((size, 1), (feather, 0)), ((1, size), (0, feather))):
-        flat = F.avg_pool2d(flat, kernel, stride=1, padding=padding, count_include_pad=False)
-    return flat.view_as(masks) * holes
-
-
-def compose(proposal: Tensor, previous: Tensor, corrupted: Tensor, holes: Tensor, region: Tensor) -> Tensor:
-    """Yhat_n = S A + (1 - S) Yhat_{n-1} inside the holes, and X, bit for bit, outside.
-
-    Args:
-        proposal: what the inpainter gave, ``(B, T, 3, H, W)``.
-        previous: Yhat_{n-1}.
-        corrupted: X.
-        holes: M0 ``(B, T, 1, H, W)``.
-        region: S, same shape as `holes`.
-    """
-    blended = region * proposal.clamp(0, 1) + (1 - region) * previous
-    return torch.where(holes > 0, blended.clamp(0, 1), corrupted)
 
 
 def resolve_device(device: str | torch.device) -> torch.device:

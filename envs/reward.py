@@ -1,7 +1,7 @@
 """The reward of CLIP-RL, Eq. 3-6, for a batch of episodes: measuring (raw terms) apart from weighting (`combine`).
 
 One pass of one frozen backbone over the repaired frames gives the perceptual term, LPIPS and the features of the
-temporal term. What depends on the reference alone is computed once, in `begin`. Nothing but the reward reads that state.
+temporal term. What depends on the reference alone is computed once, in `begin`; nothing but the reward reads it.
 """
 
 from __future__ import annotations

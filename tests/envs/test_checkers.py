@@ -1,0 +1,50 @@
+"""The environment checkers of Gymnasium and of Stable-Baselines3 pass, with every warning an error."""
+
+from __future__ import annotations
+
+import warnings
+
+import gymnasium
+import pytest
+from gymnasium.utils.env_checker import check_env
+from stable_baselines3.common.env_checker import check_env as sb3_check_env
+
+IDS = sorted(name for name in gymnasium.registry if name.startswith("VideoInpaint"))
+
+
+@pytest.fixture(autouse=True)
+def _strict(monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # pygame's own, while it is imported.
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="pygame|pkg_resources")
+        warnings.filterwarnings("ignore", message=".*pkg_resources.*")
+        yield
+
+
+def test_ids_are_registered():
+    assert IDS == ["VideoInpaint-v0", "VideoInpaintBudget-v0"]
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_gymnasium(size, name):
+    pytest.importorskip("pygame")  # the checker tries every render mode
+    check_env(gymnasium.make(name, **size).unwrapped)
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_gymnasium_without_human_rendering(size, name):
+    check_env(gymnasium.make(name, render_mode="rgb_array", **size).unwrapped, skip_render_check=True)
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_stable_baselines3(size, name):
+    sb3_check_env(gymnasium.make(name, render_mode="rgb_array", **size), warn=True)
+
+
+def test_passive_checker_stays_silent(toy):
+    env = gymnasium.make("VideoInpaint-v0", render_mode="rgb_array", disable_env_checker=False, **toy)
+    env.reset(seed=0)
+    env.step(env.action_space.sample())
+    env.render()

@@ -1,0 +1,259 @@
+"""What the environment promises to an agent: spaces, rewards, info, termination, options, bad input."""
+
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.error import ResetNeeded
+
+from videoinpaint.controls import NAMES, Controls
+from videoinpaint.errors import InputError, UnknownNameError
+
+METRICS = {"psnr", "ssim", "lpips", "perceptual", "wta", "psnr_hole"}
+
+
+def arrays(seed: int = 0, frames: int = 4, height: int = 48, width: int = 64) -> tuple[np.ndarray, np.ndarray]:
+    """A smooth random clip and a square hole."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (frames, 6, 8, 3), np.uint8)
+    mask = np.zeros((frames, height, width), np.uint8)
+    mask[:, 12:30, 20:44] = 1
+    return coarse.repeat(height // 6, 1).repeat(width // 8, 2), mask
+
+
+def test_reset_shows_the_corrupted_clip_and_the_hole(env):
+    clip, mask = arrays()
+    obs, info = env.reset(seed=3, options={"clip": clip, "mask": mask})
+    assert obs in env.observation_space
+    frames = obs["frames"].reshape(4, 3, 48, 64).transpose(0, 2, 3, 1)
+    assert np.array_equal(obs["masks"], mask * 255)
+    assert np.array_equal(frames[mask == 0], clip[mask == 0])
+    assert (frames[mask == 1] == 128).all()
+    assert info == {"clip": "given", "mask": "given", "seed": 3, "iteration": 0}
+
+
+def test_step_returns_plain_types_and_scalar_info(env):
+    env.reset(seed=0)
+    obs, reward, terminated, truncated, info = env.step(np.array([1, 0, -1, 0, 1], np.float32))
+    assert obs in env.observation_space
+    assert (type(reward), type(terminated), type(truncated)) == (float, bool, bool)
+    assert set(info["metrics"]) == METRICS
+    assert info["controls"] == {"heads": 12, "fusion": 0.65, "alpha": 0.8, "beta": 0.45, "gamma": 0.3}
+    assert info["gflops"] == pytest.approx(1.2)
+    assert info["iteration"] == 1
+    flat = {**info, **info["metrics"], **info["reward_terms"], **info["controls"]}
+    assert all(isinstance(v, float | int | str | dict) for v in flat.values())
+    assert all(len(v) < 80 for v in flat.values() if isinstance(v, str))
+
+
+def test_reward_is_equation_6_of_the_raw_metrics(env):
+    env.reset(seed=1)
+    _, reward, _, _, info = env.step(env.action_space.sample())
+    m, c = info["metrics"], info["controls"]
+    quality = c["alpha"] * (m["ssim"] + m["psnr"] / 50)
+    expected = quality - c["beta"] * (m["perceptual"] + m["lpips"]) - c["gamma"] * m["wta"]
+    assert reward == pytest.approx(expected, abs=1e-5)
+    assert reward == pytest.approx(sum(info["reward_terms"].values()))
+
+
+def test_episode_ends_after_max_iterations(toy):
+    env = gymnasium.make("VideoInpaint-v0", max_iterations=2, **toy)
+    env.reset(seed=0)
+    action = np.zeros(5, np.float32)
+    assert env.step(action)[2:4] == (False, False)
+    assert env.step(action)[2:4] == (True, False)
+    with pytest.raises(ResetNeeded, match="reset"):
+        env.step(action)
+
+
+def test_episode_ends_when_nothing_is_flagged(content):
+    env = gymnasium.make("VideoInpaint-v0", **content)
+    env.reset(seed=0)
+    obs, _, terminated, _, info = env.step(np.zeros(5, np.float32))
+    assert terminated
+    assert info["iteration"] == 1
+    assert not obs["masks"].any()
+
+
+def test_step_before_reset_is_refused(env):
+    with pytest.raises(ResetNeeded):
+        env.unwrapped.step(np.zeros(5, np.float32))
+
+
+def test_fixed_weights_ignore_the_action(toy):
+    env = gymnasium.make("VideoInpaint-v0", reward_weights="fixed", **toy)
+    env.reset(seed=2)
+    _, reward, _, _, info = env.step(np.ones(5, np.float32))
+    m = info["metrics"]
+    expected = 0.9 * (m["ssim"] + m["psnr"] / 50) - 0.45 * (m["perceptual"] + m["lpips"]) - 0.2 * m["wta"]
+    assert reward == pytest.approx(expected, abs=1e-5)
+    assert info["controls"]["alpha"] == 1.0  # the network is still conditioned on the action
+
+
+def test_improvements_add_up_to_the_change_in_absolute_reward(toy):
+    rewards = {}
+    for kind in ("absolute", "improvement"):
+        env = gymnasium.make("VideoInpaint-v0", reward=kind, reward_weights="fixed", **toy)
+        env.reset(seed=5)
+        rewards[kind] = [env.step(np.full(5, x, np.float32))[1] for x in (-1, 0, 1)]
+    absolute, improvement = rewards["absolute"], rewards["improvement"]
+    assert improvement[1:] == pytest.approx(np.diff(absolute), abs=1e-5)
+    assert improvement[0] != pytest.approx(absolute[0], abs=0.05)
+
+
+def test_changing_the_weights_alone_is_no_improvement(toy):
+    class Idle(type(toy["inpainter"])):
+        """Gives back what it was given."""
+
+        def refine(self, state, repaired, masks, controls):
+            result = super().refine(state, repaired, masks, controls)
+            return type(result)(repaired, result.gflops)
+
+    env = gymnasium.make("VideoInpaint-v0", reward="improvement", **{**toy, "inpainter": Idle()})
+    env.reset(seed=0)
+    env.step(np.full(5, -1, np.float32))
+    _, reward, _, _, info = env.step(np.ones(5, np.float32))
+    # The repair is the same; the detector's weights of the temporal term are as well, from the first step on.
+    assert reward == pytest.approx(0, abs=1e-6)
+    assert all(abs(v) < 1e-6 for v in info["reward_terms"].values())
+
+
+def test_compute_price_is_relative_to_twelve_heads(toy):
+    priced = gymnasium.make("VideoInpaint-v0", compute_price=0.3, **toy)
+    free = gymnasium.make("VideoInpaint-v0", **toy)
+    for heads, share in ((-1, 2 / 12), (1, 1.0)):
+        action = np.array([heads, 0, 0, 0, 0], np.float32)
+        priced.reset(seed=0)
+        free.reset(seed=0)
+        _, reward, _, _, info = priced.step(action)
+        assert info["reward_terms"]["compute"] == pytest.approx(-0.3 * share)
+        assert reward == pytest.approx(free.step(action)[1] - 0.3 * share)
+
+
+def test_psnr_scale_of_one_gives_raw_decibel(toy):
+    env = gymnasium.make("VideoInpaint-v0", psnr_scale=1.0, **toy)
+    env.reset(seed=0)
+    _, _, _, _, info = env.step(np.zeros(5, np.float32))
+    assert info["reward_terms"]["psnr"] == pytest.approx(0.9 * info["metrics"]["psnr"], rel=1e-5)
+
+
+def test_options_take_names_and_seeds_reproduce_episodes(env):
+    obs, info = env.reset(seed=0, options={"clip": "studio-mixed-000007", "mask": "square"})
+    assert (info["clip"], info["mask"]) == ("studio-mixed-000007", "square")
+    square = obs["masks"][0] > 0
+    assert square.sum() == 12 * 16
+    env.reset()
+    later, info = env.reset()
+    again, same = env.reset(seed=info["seed"])
+    assert info == same
+    assert np.array_equal(later["frames"], again["frames"])
+    assert np.array_equal(later["masks"], again["masks"])
+
+
+def test_initial_states_differ_by_seed(env):
+    first, second = (env.reset(seed=s)[0] for s in (0, 1))
+    assert not np.array_equal(first["frames"], second["frames"])
+    assert not np.array_equal(first["masks"], second["masks"])
+
+
+def test_controls_and_actions_are_inverse(env):
+    controls = Controls(heads=5, fusion=0.7, alpha=0.85, beta=0.6, gamma=0.1)
+    action = env.unwrapped.to_action(controls)
+    assert action in env.action_space
+    assert env.unwrapped.to_controls(action) == controls
+    assert env.unwrapped.honoured_controls == {"heads", "fusion", "objective"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_control_reaches_the_inpainter(env, name):
+    repairs = []
+    for end in (-1, 1):
+        env.reset(seed=4)
+        action = np.zeros(5, np.float32)
+        action[NAMES.index(name)] = end
+        repairs.append(env.step(action)[0]["frames"])
+    assert not np.array_equal(*repairs)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_actions_that_are_not_finite_are_refused_and_change_nothing(env, bad):
+    env.reset(seed=0)
+    action = np.zeros(5, np.float32)
+    action[2] = bad
+    with pytest.raises(InputError, match="finite"):
+        env.unwrapped.step(action)
+    assert env.unwrapped.step(np.zeros(5, np.float32))[4]["iteration"] == 1
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (1, 5), (6,)])
+def test_actions_of_another_shape_are_refused(env, shape):
+    env.reset(seed=0)
+    with pytest.raises(InputError, match=r"\(5,\)"):
+        env.unwrapped.step(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("argument", "error", "words"),
+    [
+        ({"num_frames": 1}, InputError, "num_frames"),
+        ({"num_frames": 4.0}, InputError, "num_frames"),
+        ({"height": 31}, InputError, "height"),
+        ({"width": 0}, InputError, "width"),
+        ({"max_iterations": 0}, InputError, "max_iterations"),
+        ({"inpainter": "telly"}, UnknownNameError, "telea"),
+        ({"detector": "nun"}, UnknownNameError, "none"),
+        ({"backbone": "alexa"}, (InputError, UnknownNameError), "alex"),
+        ({"clips": "studios"}, UnknownNameError, "studio"),
+        ({"masks": "squares"}, UnknownNameError, "square"),
+        ({"reward": "relative"}, InputError, "improvement"),
+        ({"reward_weights": "free"}, InputError, "action"),
+        ({"compute_price": -1.0}, InputError, "compute_price"),
+        ({"psnr_scale": 0.0}, InputError, "psnr_scale"),
+        ({"device": "tpu9"}, InputError, "device"),
+        ({"render_mode": "ascii"}, InputError, "rgb_array"),
+    ],
+)
+def test_unusable_arguments_name_themselves_and_the_remedy(toy, argument, error, words):
+    with pytest.raises(error, match=words):
+        gymnasium.make("VideoInpaint-v0", **{**toy, **argument})
+
+
+def test_frames_smaller_than_the_inpainter_accepts_are_refused(toy):
+    toy["inpainter"].min_size = (64, 64)
+    with pytest.raises(InputError, match=r"toy.*64x64"):
+        gymnasium.make("VideoInpaint-v0", **toy)
+
+
+CLIP, MASK = arrays()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"video": CLIP}, "video"),
+        ({"clip": CLIP[:, :40]}, "clip"),
+        ({"clip": CLIP[:3]}, "clip"),
+        ({"clip": CLIP.astype(np.float32)}, "uint8"),
+        ({"mask": MASK[:, :, :40]}, "mask"),
+        ({"mask": MASK[:2]}, "mask"),
+        ({"mask": MASK * 0}, "empty"),
+        ({"mask": MASK * 0 + 1}, "full"),
+        ({"mask": MASK * 7}, "mask"),
+        ({"clip": "nobody"}, "nobody"),
+        ({"mask": "nobody"}, "nobody"),
+    ],
+)
+def test_unusable_options_are_refused_and_the_running_episode_survives(env, options, words):
+    env.reset(seed=0)
+    with pytest.raises((InputError, UnknownNameError), match=words):
+        env.reset(options=options)
+    assert env.step(np.zeros(5, np.float32))[4]["iteration"] == 1
+
+
+@pytest.mark.parametrize("scale", [1, 255])
+def test_masks_of_zeros_and_255_or_booleans_mean_the_same(env, scale):
+    plain, _ = env.reset(seed=0, options={"mask": MASK})
+    for other in (MASK * np.uint8(scale), MASK.astype(bool)):
+        obs, _ = env.reset(seed=0, options={"mask": other})
+        assert np.array_equal(obs["masks"], plain["masks"])

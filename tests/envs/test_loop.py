@@ -1,0 +1,134 @@
+"""The closed loop by itself, and the batches it works on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from videoinpaint.controls import Controls
+from videoinpaint.envs.batch import batch_size, join, nested, put, take, within
+from videoinpaint.envs.loop import GREY, ClosedLoop, resolve_device
+from videoinpaint.errors import InputError
+
+CONTROLS = np.repeat(Controls().to_array()[None], 3, 0)
+
+
+@pytest.fixture
+def loop(toy):
+    return ClosedLoop(toy["inpainter"], toy["detector"], "cpu", measure_full=True)
+
+
+@pytest.fixture
+def clip():
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.randint(0, 256, (3, 4, 3, 32, 40), generator=generator, dtype=torch.uint8)
+    holes = torch.zeros(3, 4, 1, 32, 40)
+    for i in range(3):
+        holes[i, :, :, 4 + i : 20 + i, 8:30] = 1
+    return frames, holes
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_begin_overwrites_holes_with_the_grey_that_uint8_holds_exactly(loop, clip):
+    frames, holes = clip
+    state = loop.begin(frames, holes)
+    inside = holes.expand_as(frames) > 0
+    assert (state["corrupted"][inside] == GREY).all()
+    assert torch.equal((state["corrupted"] * 255).round().byte()[~inside], frames[~inside])
+    assert same(state, loop.begin(frames.float() / 255, holes.bool()))
+
+
+def test_first_pass_takes_the_proposal_in_the_whole_hole(loop, clip, toy):
+    frames, holes = clip
+    state = loop.begin(frames, holes)
+    proposal = toy["inpainter"].refine(within("inpainter", state), state["repaired"], holes, CONTROLS).frames
+    after, gflops, detection = loop.refine(state, CONTROLS)
+    assert torch.equal(after["repaired"], torch.where(holes > 0, proposal, state["corrupted"]))
+    assert gflops.dtype == torch.float64
+    assert gflops.shape == (3,)
+    assert torch.equal(detection.masks, after["masks"])
+
+
+def test_batch_equals_single_and_states_are_not_written_to(loop, clip):
+    frames, holes = clip
+    state = loop.begin(frames, holes)
+    copy = {name: tensor.clone() for name, tensor in state.items()}
+    controls = CONTROLS + np.arange(3)[:, None] * np.array([-3, 0.05, 0.01, 0.02, 0.03])
+    after = loop.refine(loop.refine(state, controls)[0], controls)[0]
+    assert same(state, copy)
+    for i in range(3):
+        alone = loop.begin(frames[i : i + 1], holes[i : i + 1])
+        for _ in range(2):
+            alone = loop.refine(alone, controls[i : i + 1])[0]
+        for name, tensor in take(after, [i]).items():
+            torch.testing.assert_close(tensor, alone[name], rtol=0, atol=1e-6)
+
+
+def test_a_detector_that_flags_known_pixels_is_overruled(toy, clip):
+    class Loud(type(toy["detector"])):
+        def detect(self, repaired, masks):
+            return super().detect(repaired, torch.ones_like(masks))
+
+    loop = ClosedLoop(toy["inpainter"], Loud())
+    frames, holes = clip
+    state, _, detection = loop.refine(loop.begin(frames, holes), CONTROLS)
+    assert not state["masks"][holes == 0].any()
+    assert not detection.masks[holes == 0].any()
+
+
+def test_full_gflops_are_those_of_twelve_heads(loop, clip):
+    controls = CONTROLS.copy()
+    controls[:, 0] = (2, 6, 12)
+    state, gflops, _ = loop.refine(loop.begin(*clip), controls)
+    assert (gflops / state["full_gflops"]).tolist() == pytest.approx([2 / 12, 0.5, 1.0])
+
+
+@pytest.mark.parametrize("bad", [np.full((3, 5), np.nan), np.zeros((2, 5)), np.zeros((3, 4))])
+def test_unusable_controls_are_refused(loop, clip, bad):
+    with pytest.raises((InputError, ValueError)):
+        loop.refine(loop.begin(*clip), bad)
+
+
+@pytest.mark.parametrize(
+    "part", [lambda f, h: (f[0], h[0]), lambda f, h: (f, h[:, :2]), lambda f, h: (f[..., :8], h[..., :8])]
+)
+def test_unusable_clips_are_refused(loop, clip, part):
+    with pytest.raises(InputError):
+        loop.begin(*part(*clip))
+
+
+def test_batches_are_picked_replaced_and_joined(loop, clip):
+    frames, holes = clip
+    state = loop.begin(frames, holes)
+    other = loop.begin(255 - frames, holes)
+    mixed = put(state, [2, 0], take(other, [1, 2]))
+    assert batch_size(mixed) == 3
+    assert same(take(mixed, [1]), take(state, [1]))
+    assert same(take(mixed, [2, 0]), take(other, [1, 2]))
+    assert same(state, loop.begin(frames, holes))
+    assert same(join([take(state, [0]), take(state, [1, 2])]), state)
+    assert same(within("a", nested("a", state) | nested("ab", other)), state)
+
+
+def test_states_of_other_shapes_do_not_mix(loop, clip):
+    state = loop.begin(*clip)
+    wider = {**take(state, [0]), "masks": torch.zeros(1, 4, 1, 32, 41)}
+    with pytest.raises(InputError, match="masks"):
+        put(state, [0], wider)
+    with pytest.raises(InputError):
+        put(state, [0], {"masks": state["masks"]})
+    with pytest.raises(InputError):
+        join([state, wider])
+    with pytest.raises(InputError):
+        batch_size({**state, "masks": state["masks"][:1]})
+
+
+def test_devices_are_resolved_or_refused():
+    assert resolve_device("cpu").type == "cpu"
+    assert resolve_device("auto").type in ("cpu", "cuda")
+    with pytest.raises(InputError, match="'auto'"):
+        resolve_device("cuda:77")

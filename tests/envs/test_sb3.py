@@ -1,0 +1,102 @@
+"""The adapter to Stable-Baselines3, and training through it."""
+
+from __future__ import annotations
+
+import warnings
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import VecMonitor
+
+from videoinpaint.controls import Controls
+from videoinpaint.envs import SB3VecEnv, make_sb3_vec
+from videoinpaint.errors import InputError
+
+
+def actions(step, count=2):
+    return np.random.default_rng(step).uniform(-1, 1, (count, 5)).astype(np.float32)
+
+
+def test_adapter_equals_stable_baselines_own_vectoriser(toy):
+    ours = make_sb3_vec(2, seed=9, **toy)
+    theirs = make_vec_env("VideoInpaint-v0", 2, seed=9, env_kwargs=toy)
+    theirs.seed(9)
+    first, second = ours.reset(), theirs.reset()
+    for step in range(7):
+        assert all(np.array_equal(first[key], second[key]) for key in second)
+        first, rewards, dones, infos = ours.step(actions(step))
+        second, their_rewards, their_dones, their_infos = theirs.step(actions(step))
+        np.testing.assert_allclose(rewards, their_rewards, atol=1e-5)
+        assert rewards.dtype == np.float32
+        assert np.array_equal(dones, their_dones)
+        for info, other in zip(infos, their_infos):
+            assert info.keys() == other.keys() - {"episode"}
+            assert info["TimeLimit.truncated"] is False
+            assert info["clip"] == other["clip"]
+            if "terminal_observation" in info:
+                last = info["terminal_observation"]
+                assert all(np.array_equal(last[key], other["terminal_observation"][key]) for key in last)
+    assert [info["seed"] for info in ours.reset_infos] == [info["seed"] for info in theirs.reset_infos]
+
+
+def test_truncation_is_told_from_termination(toy):
+    venv = make_sb3_vec(2, max_episode_steps=1, max_iterations=2, **toy)
+    venv.reset()
+    *_, dones, infos = venv.step(actions(0))
+    assert dones.all()
+    assert all(info["TimeLimit.truncated"] is True and "terminal_observation" in info for info in infos)
+
+
+def test_seeds_and_options_are_used_once(toy):
+    venv = make_sb3_vec(2, **toy)
+    venv.seed(4)
+    venv.set_options({"mask": "square"})
+    venv.reset()
+    assert [(info["seed"], info["mask"]) for info in venv.reset_infos] == [(4, "square"), (5, "square")]
+    venv.reset()
+    assert all(info["mask"] == "stationary" and info["seed"] > 5 for info in venv.reset_infos)
+
+
+def test_attributes_and_methods(toy):
+    venv = make_sb3_vec(3, render_mode="rgb_array", **toy)
+    venv.reset()
+    assert venv.get_attr("render_mode") == ["rgb_array"] * 3
+    assert venv.env_method("to_controls", np.zeros(5), indices=[1])[0] == Controls(7, 0.65, 0.9, 0.45, 0.2)
+    assert [s["episode"]["seed"] for s in venv.env_method("get_state")] == [i["seed"] for i in venv.reset_infos]
+    assert venv.env_is_wrapped(gymnasium.Wrapper, 0) == [False]
+    assert not venv.has_attr("nothing_of_this_name")
+    venv.set_attr("max_episode_steps", 1)
+    assert venv.step(actions(0, 3))[2].all()
+    assert venv.render().ndim == 3
+    with pytest.raises(InputError, match="all"):
+        venv.set_attr("max_episode_steps", 2, indices=0)
+    with pytest.raises(InputError, match="reset"):
+        venv.env_method("reset")
+    venv.close()
+
+
+def test_only_same_step_autoreset_fits(toy):
+    vector = gymnasium.make_vec("VideoInpaint-v0", num_envs=2, autoreset_mode=AutoresetMode.DISABLED, **toy)
+    with pytest.raises(InputError, match="SameStep"):
+        SB3VecEnv(vector)
+    with pytest.raises(InputError, match="VideoInpaintVectorEnv"):
+        SB3VecEnv(gymnasium.make_vec("CartPole-v1", num_envs=2))
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_stock_ppo_trains(toy, batched):
+    env = VecMonitor(make_sb3_vec(2, **toy)) if batched else gymnasium.make("VideoInpaint-v0", **toy)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model = PPO("MultiInputPolicy", env, n_steps=8, batch_size=8, n_epochs=1, device="cpu", seed=0)
+        model.learn(16)
+        returns, lengths = evaluate_policy(model, model.get_env(), n_eval_episodes=2, return_episode_rewards=True)
+    # Both keys are read as images by a CNN: 256 features each, however many channels.
+    assert {type(e).__name__ for e in model.policy.features_extractor.extractors.values()} == {"NatureCNN"}
+    assert len(returns) == 2
+    assert max(lengths) <= 3

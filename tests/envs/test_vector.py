@@ -1,0 +1,225 @@
+"""The vector form: equal to single environments, three ways to begin anew, partial resets, truncation."""
+
+from __future__ import annotations
+
+import warnings
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.error import ResetNeeded
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from videoinpaint.errors import InputError
+
+NUM = 3
+MODES = list(AutoresetMode)
+
+
+def make(mode=AutoresetMode.NEXT_STEP, num_envs=NUM, **kwargs):
+    return gymnasium.make_vec(
+        "VideoInpaint-v0", num_envs=num_envs, vectorization_mode="vector_entry_point", autoreset_mode=mode, **kwargs
+    )
+
+
+def batch(step):
+    return np.random.default_rng(step).uniform(-1, 1, (NUM, 5)).astype(np.float32)
+
+
+class EarlyDetector:
+    """Content with bright repairs, so that episodes of one batch end at different steps."""
+
+    name = "early"
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def detect(self, repaired, masks):
+        found = self.inner.detect(repaired, masks)
+        keep = ((repaired * masks).sum((1, 2, 3, 4)) / masks.sum((1, 2, 3, 4)) / 3 < 0.5).float().view(-1, 1, 1, 1, 1)
+        return type(found)(masks * keep, found.weights)
+
+
+def assert_close(first, second):
+    """Equal infos up to the last bits of float32 sums over a batch."""
+    assert first.keys() == second.keys()
+    for key, value in first.items():
+        if isinstance(value, dict):
+            assert_close(value, second[key])
+        elif isinstance(value, np.ndarray) and value.dtype.kind == "f":
+            np.testing.assert_allclose(value, second[key], atol=2e-4, rtol=1e-5)
+        elif isinstance(value, np.ndarray) and value.dtype == object:
+            for one, other in zip(value, second[key]):
+                if isinstance(one, dict):
+                    assert all(np.array_equal(one[k], other[k]) for k in one)
+                else:
+                    assert one == other
+        else:
+            assert np.array_equal(value, second[key])
+
+
+def test_make_vec_is_silent_and_works_with_the_defaults(size):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        envs = gymnasium.make_vec("VideoInpaint-v0", num_envs=4, vectorization_mode="vector_entry_point", **size)
+        obs, infos = envs.reset(seed=0)
+        obs, rewards, terminated, truncated, infos = envs.step(envs.action_space.sample())
+    assert obs in envs.observation_space
+    assert rewards.shape == terminated.shape == truncated.shape == (4,)
+    assert rewards.dtype == np.float64
+    assert infos["metrics"]["psnr"].shape == (4,)
+    assert envs.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    envs.close()
+
+
+@pytest.mark.parametrize("early", [False, True])
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_vector_equals_synchronous_single_environments(toy, mode, early):
+    if early:
+        toy["detector"] = EarlyDetector(toy["detector"])
+    vector = make(mode, **toy)
+    single = SyncVectorEnv([lambda: gymnasium.make("VideoInpaint-v0", **toy)] * NUM, autoreset_mode=mode)
+    ours, theirs = vector.reset(seed=21), single.reset(seed=21)
+    ends = set()
+    for step in range(8):
+        assert all(np.array_equal(ours[0][key], theirs[0][key]) for key in ("frames", "masks"))
+        assert_close(ours[-1], theirs[-1])
+        ours, theirs = vector.step(batch(step)), single.step(batch(step))
+        np.testing.assert_allclose(ours[1], theirs[1], atol=1e-5)
+        assert np.array_equal(ours[2], theirs[2])
+        assert not ours[3].any()
+        ends.add(tuple(ours[2]))
+    assert bool(ends - {(True,) * NUM, (False,) * NUM}) == early  # with early ends, batches are really mixed
+
+
+def test_vector_equals_single_with_the_default_parts(size):
+    vector = make(**size)
+    obs, infos = vector.reset(seed=[3, 14, 15])
+    stepped = vector.step(batch(0))
+    for i, seed in enumerate((3, 14, 15)):
+        env = gymnasium.make("VideoInpaint-v0", **size)
+        first, info = env.reset(seed=seed)
+        assert all(np.array_equal(obs[key][i], first[key]) for key in first)
+        assert infos["clip"][i] == info["clip"]
+        after, reward, *_ = env.step(batch(0)[i])
+        assert stepped[1][i] == pytest.approx(reward, abs=1e-4)
+        for key in after:  # convolutions over a batch may differ in the last bit: at most one grey level
+            assert np.abs(stepped[0][key][i].astype(int) - after[key]).max() <= 1
+
+
+def test_disabled_autoreset_waits_for_a_reset_mask(toy):
+    vector = make(AutoresetMode.DISABLED, max_iterations=2, **toy)
+    start, _ = vector.reset(seed=0)
+    vector.step(batch(0))
+    mask = np.array([False, True, False])
+    obs, infos = vector.reset(seed=[None, 1, None], options={"reset_mask": mask})
+    assert np.array_equal(obs["frames"][1], start["frames"][1])  # the same seed as at first
+    assert not np.array_equal(obs["frames"][0], start["frames"][0])  # still under repair
+    assert infos["_seed"].tolist() == mask.tolist()
+    *_, terminated, _, infos = vector.step(batch(1))
+    assert terminated.tolist() == [True, False, True]
+    assert infos["iteration"].tolist() == [2, 1, 2]
+    with pytest.raises(ResetNeeded, match=r"\[0, 2\]"):
+        vector.step(batch(2))
+
+
+def test_same_step_keeps_the_last_observation(toy):
+    vector = make(AutoresetMode.SAME_STEP, max_iterations=1, **toy)
+    vector.reset(seed=0)
+    obs, rewards, terminated, _, infos = vector.step(batch(0))
+    assert terminated.all()
+    assert infos["final_info"]["iteration"].tolist() == [1] * NUM
+    assert infos["iteration"].tolist() == [0] * NUM
+    assert (infos["final_info"]["metrics"]["ssim"] > 0).all()
+    for i in range(NUM):
+        assert not np.array_equal(infos["final_obs"][i]["frames"], obs["frames"][i])
+    assert (rewards != 0).all()
+
+
+def test_next_step_begins_anew_without_reward(toy):
+    vector = make(max_iterations=1, **toy)
+    start, _ = vector.reset(seed=0)
+    assert vector.step(batch(0))[2].all()
+    obs, rewards, terminated, truncated, infos = vector.step(np.full((NUM, 5), np.nan, np.float32))
+    assert not rewards.any()
+    assert not (terminated | truncated).any()
+    assert infos["iteration"].tolist() == [0] * NUM
+    assert not np.array_equal(obs["frames"], start["frames"])
+
+
+def test_episodes_are_truncated_on_request(toy):
+    vector = make(AutoresetMode.SAME_STEP, max_episode_steps=2, max_iterations=5, **toy)
+    vector.reset(seed=0)
+    assert not vector.step(batch(0))[3].any()
+    _, _, terminated, truncated, infos = vector.step(batch(1))
+    assert truncated.all()
+    assert not terminated.any()
+    assert infos["final_info"]["iteration"].tolist() == [2] * NUM
+
+
+def test_states_are_exchangeable_with_single_environments(toy):
+    vector = make(**toy)
+    vector.reset(seed=8)
+    vector.step(batch(0))
+    states = vector.get_state()
+    expected = vector.step(batch(1))
+    vector.reset(seed=50)
+    vector.set_state(states)
+    again = vector.step(batch(1))
+    assert np.array_equal(again[0]["frames"], expected[0]["frames"])
+    assert np.array_equal(again[1], expected[1])
+    env = gymnasium.make("VideoInpaint-v0", **toy).unwrapped
+    env.set_state(states[1])
+    _, reward, *_ = env.step(batch(1)[1])
+    assert reward == pytest.approx(expected[1][1], abs=1e-5)
+    vector.set_state([env.get_state()] * NUM)  # one state, several candidate actions: what a search needs
+    rewards = vector.step(batch(2))[1]
+    assert len(set(rewards)) == NUM
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ({"num_envs": 0}, "num_envs"),
+        ({"mode": "Sometimes"}, "SameStep"),
+        ({"max_episode_steps": 0}, "max_episode_steps"),
+        ({"render_mode": "human"}, "rgb_array"),
+        ({"height": 8}, "height"),
+    ],
+)
+def test_unusable_arguments_are_refused(toy, argument, words):
+    with pytest.raises(InputError, match=words):
+        make(**{**toy, **argument})
+
+
+def test_unknown_arguments_are_refused(toy):
+    with pytest.raises(TypeError, match="colour"):
+        make(**toy, colour="red")
+
+
+def test_unusable_actions_and_resets_are_refused(toy):
+    vector = make(**toy)
+    with pytest.raises(ResetNeeded):
+        vector.step(batch(0))
+    with pytest.raises(ResetNeeded, match="reset_mask"):
+        vector.reset(options={"reset_mask": np.array([True, False, False])})
+    vector.reset(seed=0)
+    bad = batch(0)
+    bad[1, 2] = np.nan
+    for actions in (bad, batch(0)[:2], batch(0)[:, :4]):
+        with pytest.raises(InputError):
+            vector.step(actions)
+    for mask in (np.zeros(NUM, bool), np.ones(2, bool), [True, False, True]):
+        with pytest.raises(InputError, match="reset_mask"):
+            vector.reset(options={"reset_mask": mask})
+    with pytest.raises(InputError, match="seed"):
+        vector.reset(seed=[1, 2])
+
+
+def test_pictures_of_all_environments(toy):
+    vector = make(render_mode="rgb_array", **toy)
+    vector.reset(seed=0)
+    pictures = vector.render()
+    assert len(pictures) == NUM
+    assert pictures[0].dtype == np.uint8
+    assert not np.array_equal(pictures[0], pictures[1])

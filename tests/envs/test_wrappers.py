@@ -1,0 +1,59 @@
+"""Other views of the environment show the same thing."""
+
+from __future__ import annotations
+
+import warnings
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from videoinpaint.controls import HIGH, LOW
+from videoinpaint.envs import ChannelsLast, NaturalControls, SingleImage, TimeAxis
+from videoinpaint.errors import InputError
+
+VIEWS = [TimeAxis, ChannelsLast, SingleImage, NaturalControls]
+
+
+def test_views_show_the_same_pixels(env):
+    plain, _ = env.reset(seed=0)
+    frames, masks = plain["frames"].reshape(4, 3, 48, 64), plain["masks"]
+    video, _ = TimeAxis(env).reset(seed=0)
+    assert np.array_equal(video["frames"], frames.transpose(0, 2, 3, 1))
+    assert np.array_equal(video["masks"], masks[..., None])
+    last, _ = ChannelsLast(env).reset(seed=0)
+    assert np.array_equal(last["frames"].transpose(2, 0, 1), plain["frames"])
+    assert np.array_equal(last["masks"].transpose(2, 0, 1), masks)
+    image, _ = SingleImage(env).reset(seed=0)
+    assert np.array_equal(image[:12], plain["frames"])
+    assert np.array_equal(image[12:], masks)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_views_keep_gymnasiums_rules(env, view):
+    wrapped = view(env)
+    assert wrapped.reset(seed=0)[0] in wrapped.observation_space
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is wrapped, and that natural units are not normalised: both are meant
+        check_env(wrapped, skip_render_check=True)
+    again = gymnasium.make(wrapped.spec)
+    assert again.observation_space == wrapped.observation_space
+
+
+def test_natural_controls_reach_the_network_unchanged(env):
+    wrapped = NaturalControls(env)
+    assert wrapped.action_space.contains(LOW.astype(np.float32))
+    wrapped.reset(seed=0)
+    natural = np.array([5, 0.7, 0.81, 0.33, 0.3], np.float32)
+    info = wrapped.step(natural)[4]
+    assert list(info["controls"].values()) == pytest.approx(natural, abs=1e-6)
+    for bad in (np.full(5, np.nan), HIGH[:4]):
+        with pytest.raises(InputError):
+            wrapped.step(bad)
+
+
+@pytest.mark.parametrize("view", [TimeAxis, ChannelsLast, SingleImage])
+def test_views_do_not_stack(env, view):
+    with pytest.raises(InputError, match="observes"):
+        view(TimeAxis(env))
