@@ -108,10 +108,12 @@ class Backbone(nn.Module):
 
     def lpips_maps(self, features_a: Sequence[Tensor], features_b: Sequence[Tensor]) -> list[Tensor]:
         """Where LPIPS comes from: per layer ``(N, 1, h, w)``, >= 0; LPIPS is the sum of their means."""
-        pairs = enumerate(zip(features_a, features_b))
-        return [
-            F.conv2d((unit_length(a) - unit_length(b)).square(), self.lin(k).view(1, -1, 1, 1)) for k, (a, b) in pairs
-        ]
+        maps = []
+        for layer, (a, b) in enumerate(zip(features_a, features_b)):
+            squared = (unit_length(a) - unit_length(b)).square()
+            # A sum, not a 1x1 convolution: its order does not depend on the batch, so an item scores as it does alone.
+            maps.append((squared * self.lin(layer).view(-1, 1, 1)).sum(1, keepdim=True))
+        return maps
 
 
 def unit_length(features: Tensor) -> Tensor:
