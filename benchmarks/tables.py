@@ -52,7 +52,7 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], capt
     for row in rows:
         table.add_row(*(cell if isinstance(cell, str) else number(cell) for cell in row))
     # A pipe has no width of its own, and a table that is cut there loses numbers.
-    console = Console() if sys.stdout.isatty() else Console(width=180)
+    console = Console() if sys.stdout.isatty() else Console(width=230)
     console.print(table)
 
 
