@@ -88,8 +88,14 @@ def planes(repaired: Tensor, masks: Tensor) -> Tensor:
     flat = texture.flatten(0, 1)
     detail = (flat - F.avg_pool2d(flat, 5, stride=1, padding=2, count_include_pad=False)).abs() * 8
     hole = masks.flatten(0, 1)
-    depths = [F.avg_pool2d(hole, size, stride=1, padding=size // 2) for size in (9, 33)]
-    return torch.cat([(repaired * 2 - 1).flatten(0, 1), hole, *depths, *[c.flatten(0, 1) for c in changes], detail], 1)
+    near = F.avg_pool2d(hole, 9, stride=1, padding=4)
+    coarse = F.avg_pool2d(
+        F.avg_pool2d(hole, 4, ceil_mode=True), 9, stride=1, padding=4
+    )  # 36 pixels, at a 16th the cost
+    far = F.interpolate(coarse, size=hole.shape[-2:], mode="bilinear", align_corners=False)
+    return torch.cat(
+        [(repaired * 2 - 1).flatten(0, 1), hole, near, far, *[c.flatten(0, 1) for c in changes], detail], 1
+    )
 
 
 def shrink(masks: Tensor, size: tuple[int, int]) -> Tensor:
