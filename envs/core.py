@@ -107,14 +107,14 @@ class Core:
         """Which of "heads", "fusion", "objective" change what the inpainter does."""
         return self.loop.inpainter.controls
 
-    def spaces(self) -> tuple[spaces.Dict, spaces.Box]:
+    def spaces(self) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
         """The observation and the action space of one episode, new objects."""
         frames, height, width = self.shape
-        observation = {
-            "frames": spaces.Box(0, 255, (3 * frames, height, width), np.uint8),
-            "masks": spaces.Box(0, 255, (frames, height, width), np.uint8),
-        }
-        return spaces.Dict(observation), spaces.Box(-1.0, 1.0, (5,), np.float32)
+        observation = spaces.Dict(
+            frames=spaces.Box(0, 255, (3 * frames, height, width), np.uint8),
+            masks=spaces.Box(0, 255, (frames, height, width), np.uint8),
+        )
+        return observation, spaces.Box(-1.0, 1.0, (5,), np.float32)
 
     def begin(self, episodes: Sequence[Episode]) -> State:
         """Start a batch of episodes."""

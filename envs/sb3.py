@@ -40,18 +40,17 @@ class SB3VecEnv(VecEnv):
     env: VideoInpaintVectorEnv
 
     def __init__(self, env: gymnasium.vector.VectorEnv) -> None:
-        inner = env.unwrapped
-        if not isinstance(inner, VideoInpaintVectorEnv) or inner is not env:
+        if not isinstance(env, VideoInpaintVectorEnv):
             raise InputError(f"SB3VecEnv adapts a VideoInpaintVectorEnv without wrappers, got {env}")
-        if inner.autoreset_mode != AutoresetMode.SAME_STEP:
+        if env.autoreset_mode != AutoresetMode.SAME_STEP:
             raise InputError(
                 f"Stable-Baselines3 resets within the same step: make the environment with autoreset_mode='SameStep' "
-                f"instead of {inner.autoreset_mode.value!r}"
+                f"instead of {env.autoreset_mode.value!r}"
             )
-        self.env = inner
+        self.env = env
         self._actions: NDArray[np.float32] | None = None
-        super().__init__(inner.num_envs, inner.single_observation_space, inner.single_action_space)
-        self.metadata = dict(inner.metadata) | {"render_modes": list(inner.metadata["render_modes"])}
+        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+        self.metadata = dict(env.metadata) | {"render_modes": list(env.metadata["render_modes"])}
 
     def reset(self) -> VecEnvObs:
         """Begin an episode everywhere, with the seeds of `seed` and the options of `set_options`, used once."""

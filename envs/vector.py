@@ -90,7 +90,7 @@ class VideoInpaintVectorEnv(ControlMap, VectorEnv[Observation, NDArray[np.float3
             seeding.np_random(None) for _ in range(self.num_envs)
         ]
 
-    @property
+    @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
         """The generators of the environments."""
         return tuple(generator for generator, _ in self._generators)
@@ -229,7 +229,8 @@ class VideoInpaintVectorEnv(ControlMap, VectorEnv[Observation, NDArray[np.float3
     def _advance(self, state: State, actions: NDArray[np.float32], active: list[int]) -> BatchStep:
         """Step the environments `active`; the others keep their state and get reward 0 and an empty info."""
         rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, np.bool_)
-        truncated, infos = np.zeros(self.num_envs, np.bool_), [{} for _ in range(self.num_envs)]  # type: list[dict]
+        truncated = np.zeros(self.num_envs, np.bool_)
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if active:
             everyone = len(active) == self.num_envs
             part, outcome = self._core.step(state if everyone else take(state, active), actions[active])
