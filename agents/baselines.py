@@ -1,0 +1,99 @@
+"""Policies that learn nothing: what a trained one has to beat."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videoinpaint.agents.policy import Observation
+from videoinpaint.controls import ALPHA, BETA, FUSION, GAMMA, HEADS, HIGH, LOW, Controls, controls_to_action
+
+
+class RandomPolicy:
+    """Every control uniform over its range, drawn anew for every action.
+
+    Args:
+        seed: of the generator; ``reset()`` starts it again.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+        self.reset()
+
+    def reset(self) -> None:
+        """Start the series of actions again."""
+        self._rng = np.random.default_rng(self.seed)
+
+    def act(self, observation: Observation) -> NDArray[np.float32]:
+        """See :class:`videoinpaint.agents.policy.Policy`."""
+        return self._rng.uniform(-1, 1, size=(len(observation["masks"]), 5)).astype(np.float32)
+
+
+class FixedPolicy:
+    """The same controls whatever it sees.
+
+    Args:
+        controls: in natural units, clipped to their ranges.
+    """
+
+    def __init__(self, controls: Controls = Controls()) -> None:  # noqa: B008 - frozen
+        self.controls = controls
+        self.action: NDArray[np.float32] = controls_to_action(controls.to_array()[None])[0]
+
+    def act(self, observation: Observation) -> NDArray[np.float32]:
+        """See :class:`videoinpaint.agents.policy.Policy`."""
+        return np.tile(self.action, (len(observation["masks"]), 1))
+
+
+# CLIP-RL compares with these in Tables 4, 5 and 6. Each fixes some controls; the others stand at the middle of their
+# ranges, with all 12 heads, so that heads12, fusion65 and fixed-average are one and the same setting under the names of
+# three tables.
+heads4 = partial(FixedPolicy, Controls(heads=4))
+heads8 = partial(FixedPolicy, Controls(heads=8))
+heads12 = partial(FixedPolicy, Controls(heads=12))
+fusion65 = partial(FixedPolicy, Controls(fusion=0.65))
+fusion80 = partial(FixedPolicy, Controls(fusion=0.8))
+fixed_bias = partial(FixedPolicy, Controls(alpha=1.0, beta=0.3, gamma=0.1))
+fixed_average = partial(FixedPolicy, Controls(alpha=0.9, beta=0.45, gamma=0.2))
+
+
+class HeuristicPolicy:
+    """What the paper's prose advises, as a formula: a rule that looks at the observation but does not learn.
+
+    Large holes and motion ask for heads and for hallucinated content (Section 3.1.3); texture around the hole asks for
+    carried content and for beta, motion for gamma, and a calm, smooth clip for alpha. Each of the three cues is
+    brought to 0..1 by a scale at which it counts as full.
+    """
+
+    AREA, MOTION, TEXTURE = 0.25, 0.08, 0.10
+
+    def act(self, observation: Observation) -> NDArray[np.float32]:
+        """See :class:`videoinpaint.agents.policy.Policy`."""
+        area, motion, texture = (np.clip(cue, 0, 1) for cue in self.cues(observation))
+        demand = np.maximum(area, motion)
+        share = np.zeros((len(area), 5))  # of each control's range
+        share[:, HEADS] = 0.2 + 0.8 * demand
+        share[:, FUSION] = np.clip(0.5 + 0.5 * demand - 0.5 * texture, 0, 1)
+        share[:, ALPHA] = 1 - 0.5 * (motion + texture)
+        share[:, BETA] = texture
+        share[:, GAMMA] = motion
+        return controls_to_action(LOW + share * (HIGH - LOW))
+
+    def cues(self, observation: Observation) -> tuple[NDArray, NDArray, NDArray]:
+        """Area of the flagged region, motion and texture of the rest, each ``(B,)`` relative to its scale."""
+        masks = observation["masks"][:, :, ::2, ::2] > 127
+        batch, time, height, width = masks.shape
+        frames = observation["frames"][:, :, ::2, ::2].astype(np.float32) / 255
+        grey = frames.reshape(batch, time, 3, height, width).mean(2)
+        still = ~masks
+        motion = _mean(np.abs(np.diff(grey, axis=1)), still[:, 1:] & still[:, :-1])
+        texture = _mean(np.abs(np.diff(grey, axis=3)), still[..., 1:] & still[..., :-1])
+        return masks.mean((1, 2, 3)) / self.AREA, motion / self.MOTION, texture / self.TEXTURE
+
+
+def _mean(values: NDArray, where: NDArray) -> NDArray:
+    """The mean over all but the first axis of the values marked; 0 where none is (a single frame has no motion)."""
+    axes = tuple(range(1, values.ndim))
+    return (values * where).sum(axes) / np.maximum(where.sum(axes), 1)
