@@ -2,8 +2,8 @@
 
     python -m videoinpaint.benchmarks.detector --clips FOLDER --output detector.json
 
-A pixel is truly poor where the mean absolute error over the channels exceeds 0.06. A constant mask scores the share of such
-pixels, so the lift, average precision over that share, is 1 for a detector that knows nothing.
+A pixel is truly poor where the mean absolute error over the channels exceeds 0.06. A constant mask scores the share of
+such pixels, so the lift, average precision over that share, is 1 for a detector that knows nothing.
 """
 
 from __future__ import annotations

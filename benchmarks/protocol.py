@@ -49,6 +49,8 @@ def envelope(benchmark: str, settings: Mapping[str, Any], **results: Any) -> dic
             "processor": platform.processor() or platform.machine(),
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
+            # Above the number of cores, somebody else was computing too and every time below is too long.
+            "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         },
         "command": shlex.join(["python", "-m", f"videoinpaint.benchmarks.{benchmark}", *sys.argv[1:]]),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from videoinpaint.benchmarks import tables
-from videoinpaint.benchmarks.measure import METRICS, Reference
+from videoinpaint.benchmarks.measure import Reference
 from videoinpaint.benchmarks.protocol import envelope, published
 from videoinpaint.benchmarks.random_feedback import RandomDetector
 from videoinpaint.benchmarks.repairs import WINDOW, Repaired, repair
@@ -220,7 +220,9 @@ def report(results: Mapping[str, Any]) -> None:
         for row in results["published"]["clip_rl.table1"]["rows"]
     ]
     caption = "other clips and masks: not comparable line by line"
-    tables.show("published: DAVIS, object masks (CLIP-RL, Table 1)", ["method", "PSNR", "SSIM65", "LPIPS"], rows, caption)
+    tables.show(
+        "published: DAVIS, object masks (CLIP-RL, Table 1)", ["method", "PSNR", "SSIM65", "LPIPS"], rows, caption
+    )
 
 
 if __name__ == "__main__":

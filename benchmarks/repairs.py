@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -74,7 +75,7 @@ def windows(length: int, window: int) -> list[tuple[int, int]]:
     if window < 2:
         raise InputError(f"a window needs 2 frames or more, got {window}")
     edges = np.linspace(0, length, -(-length // window) + 1).round().astype(int).tolist()
-    return list(zip(edges[:-1], edges[1:]))
+    return list(pairwise(edges))
 
 
 def _window(loop: ClosedLoop, frames: Tensor, holes: Tensor, controls: np.ndarray, iterations: int) -> list[Repaired]:
