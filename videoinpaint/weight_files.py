@@ -44,7 +44,7 @@ class _Array:
         _, shape, dtype, fortran, raw = state
         if not isinstance(dtype, _DType) or not isinstance(raw, bytes):
             raise pickle.UnpicklingError("an array without plain bytes")
-        flat = np.frombuffer(raw, np.dtype(dtype.order + dtype.code))
+        flat = np.frombuffer(raw, np.dtype(dtype.order + dtype.code)).astype(dtype.code)  # native byte order
         self.array = flat.reshape(shape, order="F" if fortran else "C")
 
 

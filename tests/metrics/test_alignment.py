@@ -1,0 +1,118 @@
+"""The alignment module: identity at first, equal to torchvision's deformable convolution, trained, resumable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torchvision.ops import deform_conv2d
+
+from videoinpaint.clips import make_clips, make_masks
+from videoinpaint.clips.windows import Windows
+from videoinpaint.errors import InputError, UnknownNameError
+from videoinpaint.flow import warp
+from videoinpaint.metrics.alignment import ENCODERS, Aligner, deformable_depthwise, grid_flow, load_aligner
+from videoinpaint.metrics.alignment_training import alignment_errors, random_weights, train_aligner
+from videoinpaint.metrics.backbone import get_backbone
+from videoinpaint.training import FitConfig
+from videoinpaint.weights import load_safetensors
+
+
+def test_deformable_convolution_equals_torchvision():
+    generator = torch.Generator().manual_seed(0)
+    x, offsets, gains, kernel, bias = (
+        torch.randn(shape, generator=generator)
+        for shape in ((2, 16, 6, 9), (2, 72, 6, 9), (2, 36, 6, 9), (16, 1, 3, 3), (16,))
+    )
+    ours = deformable_depthwise(x, 2 * offsets, gains.sigmoid(), kernel, bias)
+    theirs = deform_conv2d(x, 2 * offsets, kernel, bias, padding=1, mask=gains.sigmoid())
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+def test_an_untrained_aligner_is_the_warp():
+    features, flow = torch.rand(2, 192, 6, 9), torch.randn(2, 2, 6, 9)
+    aligned = Aligner("alex")(features, flow, torch.rand(2, 3, 48, 72))
+    torch.testing.assert_close(aligned, warp(features, flow), atol=1e-5, rtol=0)
+    still = Aligner("alex")(features, torch.zeros_like(flow), torch.zeros(2, 3, 48, 72))
+    torch.testing.assert_close(still, features, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("net", ["alex", "vgg16"])
+def test_the_grid_lies_where_the_encoder_looks(net):
+    """A flow that holds each pixel's own coordinates reads, at the grid, as the cells' centres: found by gradients."""
+    encoder, backbone = ENCODERS[net], get_backbone(net)
+    frames = torch.rand(1, 3, 64, 72, requires_grad=True)
+    features = backbone(frames, encoder.layer + 1)[-1]
+    assert features.shape[1] == encoder.channels
+    row, column = features.shape[-2] // 2, features.shape[-1] // 2
+    features[..., row, column].sum().backward()
+    energy = frames.grad[0].abs().sum(0)
+    seen = torch.nonzero(energy)
+    centre = (seen.amin(0) + seen.amax(0)).float() / 2
+    ys, xs = torch.meshgrid(torch.arange(64.0), torch.arange(72.0), indexing="ij")
+    at = grid_flow(torch.stack([xs, ys])[None], encoder, tuple(features.shape[-2:]))[0, :, row, column] * encoder.stride
+    assert (at.flip(0) - centre).abs().max() <= encoder.stride / 2
+
+
+def moving(seed: int, length: int = 4) -> torch.Tensor:
+    clip = make_clips("studio:fast").sample(np.random.default_rng([77, seed]), length, 64, 96)
+    return torch.from_numpy(clip.frames.copy()).permute(0, 3, 1, 2).float() / 255
+
+
+@pytest.mark.parametrize("net", ["alex", "vgg16"])
+def test_shipped_weights_align_better_than_the_warp_and_that_better_than_nothing(net):
+    errors = alignment_errors(load_aligner(net), [moving(seed) for seed in range(4)])
+    assert errors["trained"] < errors["warp"] < errors["identity"]
+
+
+def windows() -> Windows:
+    return Windows([make_clips("studio:easy")], make_masks("square"), 2, 32, 40, 1)
+
+
+def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path: Path):
+    def config(folder: str, **changes) -> FitConfig:
+        return FitConfig(tmp_path / folder, **{"iterations": 4, "save_seconds": 0, "progress": False, **changes})
+
+    whole = train_aligner(windows(), config("whole"), tmp_path / "whole.safetensors")
+
+    class Interrupted(Windows):
+        calls = 0
+
+        def draw(self, rng):
+            Interrupted.calls += 1
+            if Interrupted.calls > 2:
+                raise KeyboardInterrupt
+            return super().draw(rng)
+
+    source = windows()
+    stopped = Interrupted(source.clips, source.masks, 2, 32, 40, 1)
+    with pytest.raises(KeyboardInterrupt):
+        train_aligner(stopped, config("parts"), tmp_path / "parts.safetensors")
+    assert not (tmp_path / "parts.safetensors").exists()
+    parts = train_aligner(windows(), config("parts"), tmp_path / "parts.safetensors")
+    (a, metadata), (b, _) = (load_safetensors("aligner-alex", path) for path in (whole, parts))
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert metadata["backbone"] == "alex"
+    assert load_aligner("alex", str(parts)).net == "alex"
+
+
+def test_random_weights_stay_inside_the_holes():
+    holes = torch.zeros(1, 2, 1, 16, 16)
+    holes[..., 4:8, 4:8] = 1
+    weights = random_weights(holes, np.random.default_rng(0))
+    assert weights.shape == (1, 2, 3, 16, 16)
+    assert (weights >= 0).all()
+    assert (weights * (1 - holes)).eq(0).all()
+    assert weights.amax() > 0
+
+
+def test_bad_requests_are_named(tmp_path: Path):
+    with pytest.raises(UnknownNameError, match="alex"):
+        Aligner("squeeze")
+    single = Windows([make_clips("studio:easy")], make_masks("square"), 1, 32, 40, 1)
+    with pytest.raises(InputError, match="num_frames"):
+        train_aligner(single, FitConfig(tmp_path), tmp_path / "a.safetensors")
+    with pytest.raises(InputError, match="no clip"):
+        alignment_errors(Aligner("alex"), [])

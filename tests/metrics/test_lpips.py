@@ -1,0 +1,91 @@
+"""LPIPS against the `lpips` package and the published example, and the backbone behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from videoinpaint.benchmarks.reward_speed import reference_lpips
+from videoinpaint.errors import InputError, UnknownNameError
+from videoinpaint.metrics import Backbone, lpips, lpips_from_features, lpips_hole
+from videoinpaint.metrics.backbone import get_backbone, layer_distance
+
+EXAMPLE = Path(__file__).parents[3] / "shared/lpips"
+
+
+def pair(shape=(2, 2, 3, 40, 56), noise=0.2):
+    generator = torch.Generator().manual_seed(0)
+    a = torch.rand(shape, generator=generator)
+    return a, (a + noise * torch.randn(shape, generator=generator)).clamp(0, 1)
+
+
+@pytest.mark.parametrize("net", ["alex", "vgg16"])
+@pytest.mark.parametrize("noise", [0.02, 0.5])
+def test_lpips_equals_the_package(net, noise):
+    a, b = pair(noise=noise)
+    with torch.no_grad():
+        expected = reference_lpips(net)(a.flatten(0, 1), b.flatten(0, 1), normalize=True).view(2, 2)
+    torch.testing.assert_close(lpips(a, b, net), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.skipif(not EXAMPLE.is_dir(), reason="the LPIPS project's example images are not here")
+@pytest.mark.parametrize(("name", "published"), [("ex_p0", 0.722), ("ex_p1", 0.138)])
+def test_published_example(name, published):
+    frames = [np.asarray(Image.open(EXAMPLE / f"{n}.png").convert("RGB")) for n in ("ex_ref", name)]
+    a, b = (torch.tensor(f).permute(2, 0, 1)[None, None].float() / 255 for f in frames)
+    assert lpips(a, b).item() == pytest.approx(published, abs=5e-4)
+
+
+def test_lpips_of_equal_frames_is_zero_and_symmetric_otherwise():
+    a, b = pair()
+    assert lpips(a, a).eq(0).all()
+    torch.testing.assert_close(lpips(a, b), lpips(b, a))
+    assert (lpips(a, b) > 0).all()
+
+
+def test_gradient_flows_to_the_input_and_not_to_the_weights():
+    a, b = pair((1, 1, 3, 40, 40))
+    b = b.requires_grad_()
+    lpips(a, b).sum().backward()
+    assert b.grad.isfinite().all()
+    assert b.grad.abs().sum() > 0
+    assert all(p.grad is None and not p.requires_grad for p in get_backbone("alex").parameters())
+
+
+def test_gradient_of_black_frames_is_finite():
+    black = torch.zeros(1, 1, 3, 40, 40, requires_grad=True)
+    lpips(black, torch.zeros(1, 1, 3, 40, 40)).sum().backward()
+    assert black.grad.isfinite().all()
+
+
+def test_one_pass_serves_lpips_and_the_perceptual_distance():
+    a, b = pair()
+    backbone = get_backbone("alex")
+    fa, fb = backbone(a), backbone(b)
+    assert [f.shape[1] for f in fa] == list(backbone.channels)
+    torch.testing.assert_close(lpips_from_features(fa, fb).view(2, 2), lpips(a, b))
+    expected = torch.stack([(x - y).abs().flatten(1).mean(1) for x, y in zip(fa, fb)]).mean(0)
+    torch.testing.assert_close(layer_distance(fa, fb), expected)
+    assert len(backbone(a, layers=2)) == 2
+
+
+def test_backbone_stays_frozen_and_names_what_it_needs():
+    assert not Backbone("alex").train().training
+    with pytest.raises(UnknownNameError, match="vgg16"):
+        Backbone("resnet")
+    with pytest.raises(InputError, match="31"):
+        lpips(*pair((1, 1, 3, 30, 40)))
+
+
+def test_lpips_hole_of_a_full_hole_is_lpips_and_grows_with_damage_in_the_hole():
+    a, b = pair((1, 1, 3, 64, 64))
+    everywhere = torch.ones(1, 1, 1, 64, 64)
+    torch.testing.assert_close(lpips_hole(a, b, everywhere), lpips(a, b))
+    left = everywhere.clone()
+    left[..., 32:] = 0
+    damaged = torch.where(left > 0, b, a)
+    assert lpips_hole(a, damaged, left) > lpips_hole(a, damaged, 1 - left)
