@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
-from torch import nn
 
 from videoinpaint.agents.networks import LOG_STD, THUMBNAIL, WIDTHS, ClosedLoopPolicy, thumbnail_space, thumbnails
 from videoinpaint.agents.policy import Observation
@@ -20,6 +19,9 @@ from videoinpaint.weights import check_tensors, path_of, read_file, save_safeten
 
 FORMAT = "videoinpaint-policy-1"
 ARCHITECTURE = json.dumps({"thumbnail": THUMBNAIL, "widths": WIDTHS, "log_std": LOG_STD})
+
+# Stable-Baselines3 holds a shared extractor under three names; a file holds it under one.
+_ONE, _SAME = "features_extractor.", ("pi_features_extractor.", "vf_features_extractor.")
 
 
 class NetworkPolicy:
@@ -50,20 +52,25 @@ class NetworkPolicy:
         return means.clamp(-1, 1).cpu().numpy()
 
 
-def save_policy(path: str | Path, network: nn.Module, training: Mapping[str, Any] | None = None) -> Path:
+def save_policy(path: str | Path, network: ClosedLoopPolicy, training: Mapping[str, Any] | None = None) -> Path:
     """Write a `ClosedLoopPolicy`, actor and critic, whole or not at all.
 
     Args:
         path: a ``.safetensors`` file.
         network: the policy.
         training: what to say about its training; anything JSON can hold.
+
+    Raises:
+        InputError: actor and critic look with different networks, which a file cannot say.
     """
+    if not network.share_features_extractor:
+        raise InputError("only policies with share_features_extractor=True can be saved")
     metadata = {
         "format": FORMAT,
         "architecture": ARCHITECTURE,
         "training": json.dumps(dict(training or {}), default=str),
     }
-    return save_safetensors(path, network.state_dict(), metadata)
+    return save_safetensors(path, {k: v for k, v in network.state_dict().items() if not k.startswith(_SAME)}, metadata)
 
 
 def load_policy(path: str | Path, *, device: str | torch.device = "cpu") -> NetworkPolicy:
@@ -82,6 +89,8 @@ def load_policy(path: str | Path, *, device: str | torch.device = "cpu") -> Netw
     if metadata.get("format") != FORMAT or metadata.get("architecture") != ARCHITECTURE:
         raise CorruptWeightsError(f"{path} is not a policy of this version ({FORMAT}): train it again")
     network = blank_network()
+    for name in [name for name in tensors if name.startswith(_ONE)]:
+        tensors |= {same + name.removeprefix(_ONE): tensors[name] for same in _SAME}
     check_tensors(network, tensors, str(path))
     network.load_state_dict(tensors)
     return NetworkPolicy(network, json.loads(metadata.get("training", "{}")), device)

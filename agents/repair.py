@@ -1,0 +1,219 @@
+"""The front door: repair a video of any length in a closed loop, in memory that the window bounds, not the video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from videoinpaint.agents.policy import Policy, check_actions, make_policy, reset_policy
+from videoinpaint.clips.validate import check_frames, check_pair
+from videoinpaint.controls import action_to_controls
+from videoinpaint.detectors import make_detector
+from videoinpaint.envs.batch import nested
+from videoinpaint.envs.core import observe
+from videoinpaint.envs.loop import ClosedLoop, check_size, resolve_device
+from videoinpaint.errors import InputError
+from videoinpaint.inpainters import make_inpainter
+from videoinpaint.protocols import Detector, Inpainter
+
+WINDOW, OVERLAP = 10, 3
+"""Frames repaired together, and how many of them the next window repairs again to cross-fade."""
+
+Pixels = NDArray[np.uint8]
+
+
+def inpaint(
+    frames: ArrayLike,
+    masks: ArrayLike,
+    *,
+    inpainter: str | Inpainter = "compact",
+    detector: str | Detector = "compact",
+    policy: str | Path | Policy = "default",
+    iterations: int = 3,
+    device: str = "auto",
+    window: int = WINDOW,
+    overlap: int = OVERLAP,
+) -> Pixels:
+    """Repair a video: fill what the masks mark as missing.
+
+    Known pixels come back bit for bit. Long videos are repaired in windows that overlap and are cross-faded inside the
+    holes, so that working memory does not grow with the video.
+
+    Args:
+        frames: uint8 ``(T, H, W, 3)`` RGB, any T, H and W at least 32.
+        masks: ``(T, H, W)``; anything but 0 is missing. What the frames hold there is not read. Frames without holes
+            are fine as long as one has some.
+        inpainter: a name, ``"module:attribute"``, or an inpainter.
+        detector: likewise.
+        policy: anything that `make_policy` takes.
+        iterations: rounds of inpainting and detection for each window, fewer where nothing is flagged any more.
+        device: "auto" (the GPU where there is one), "cpu", "cuda", ...
+        window: frames repaired together.
+        overlap: frames that neighbouring windows share, fewer than `window`.
+
+    Returns:
+        uint8 ``(T, H, W, 3)``.
+
+    Raises:
+        InputError: frames or masks of another type or shape, nothing or everything missing, or a setting out of range.
+        UnknownNameError, MissingWeightsError, CorruptWeightsError: a part cannot be made.
+    """
+    clip, holes = check_pair(frames, _nonzero(masks))
+    repaired = np.empty_like(clip)
+    settings = {"inpainter": inpainter, "detector": detector, "policy": policy, "iterations": iterations}
+    stream = inpaint_stream(clip, holes, device=device, window=window, overlap=overlap, **settings)  # type: ignore[arg-type]
+    for index, frame in enumerate(stream):
+        repaired[index] = frame
+    return repaired
+
+
+def inpaint_stream(
+    frames: Iterable[Pixels],
+    masks: Iterable[ArrayLike],
+    *,
+    inpainter: str | Inpainter = "compact",
+    detector: str | Detector = "compact",
+    policy: str | Path | Policy = "default",
+    iterations: int = 3,
+    device: str = "auto",
+    window: int = WINDOW,
+    overlap: int = OVERLAP,
+) -> Iterator[Pixels]:
+    """As :func:`inpaint`, frame by frame: reads no more than a window ahead and yields ``(H, W, 3)`` in order.
+
+    The parts are made, and the settings checked, when this is called; frames and masks are checked as they come.
+
+    Args:
+        frames: uint8 ``(H, W, 3)`` each, all of one size.
+        masks: ``(H, W)`` each, as many.
+        inpainter, detector, policy, iterations, device, window, overlap: as for :func:`inpaint`.
+
+    Raises:
+        InputError: also while it runs, where a frame or mask does not fit or one of the two series ends first.
+    """
+    _check_settings(iterations, window, overlap)
+    place = resolve_device(device)
+    parts = make_inpainter(inpainter, device=place), make_detector(detector, device=place)
+    loop = ClosedLoop(*parts, place)
+    actor = make_policy(policy, device=place)
+    reset_policy(actor)
+    return _Stream(_Repairer(loop, actor, iterations), window, overlap).run(frames, masks)
+
+
+@dataclass(frozen=True)
+class _Repairer:
+    """Repairs one window in a closed loop."""
+
+    loop: ClosedLoop
+    policy: Policy
+    iterations: int
+
+    def repair(self, frames: Pixels, holes: NDArray[np.bool_]) -> Pixels:
+        """Frames ``(t, H, W, 3)`` with the holes ``(t, H, W)`` filled and everything else as it was."""
+        if not holes.any():
+            return frames
+        clip = torch.from_numpy(frames).permute(0, 3, 1, 2)[None].contiguous()
+        state = self.loop.begin(clip, torch.from_numpy(holes)[None, :, None])
+        for _ in range(self.iterations):
+            actions = check_actions(self.policy.act(observe(nested("loop", state))), 1)
+            state, _, _ = self.loop.refine(state, action_to_controls(actions))
+            if self.loop.is_repaired(state).all():
+                break
+        filled = observe(nested("loop", state))["frames"][0].reshape(-1, 3, *frames.shape[1:3]).transpose(0, 2, 3, 1)
+        return np.where(holes[..., None], filled, frames)
+
+
+class _Stream:
+    """Windows over a stream. It holds at most a window of frames, of holes and of earlier repairs.
+
+    Every window is full, if the video is that long: the last one reaches back as far as that needs, because an
+    inpainter finds little to go by in a window of one or two frames.
+    """
+
+    def __init__(self, repairer: _Repairer, window: int, overlap: int) -> None:
+        self.repairer, self.window, self.overlap = repairer, window, overlap
+        self._frames: list[Pixels] = []
+        self._holes: list[NDArray[np.bool_]] = []
+        self._repairs: list[Pixels] = []  # of the first frames of the window: those an earlier window repaired
+        self._yielded = 0  # how many of the window's frames are out already
+
+    def run(self, frames: Iterable[Pixels], masks: Iterable[ArrayLike]) -> Iterator[Pixels]:
+        """Repaired frames, in order."""
+        # A full window is repaired when the frame after it comes, because the last one keeps nothing back; the next is
+        # due when only the frames held back are left of it.
+        for frame, hole in _pairs(frames, masks, self.repairer.loop.inpainter):
+            if len(self._frames) == self.window:
+                if self._yielded == 0:
+                    yield from self._advance(self.overlap)
+                self._slide()
+            self._frames.append(frame)
+            self._holes.append(hole)
+        yield from self._advance(0)
+
+    def _slide(self) -> None:
+        """Drop the oldest frame: it is out."""
+        for held in (self._frames, self._holes, self._repairs):
+            del held[0]
+        self._yielded -= 1
+
+    def _advance(self, keep: int) -> Iterator[Pixels]:
+        """Repair the window and yield all but its last `keep` frames."""
+        result = self._faded(self.repairer.repair(np.stack(self._frames), np.stack(self._holes)))
+        self._repairs = result
+        stop = len(result) - keep
+        yield from result[self._yielded : stop]
+        self._yielded = stop
+
+    def _faded(self, fresh: Pixels) -> list[Pixels]:
+        """The new repairs, cross-faded with the earlier ones over the frames that are not out yet."""
+        start, stop = self._yielded, len(self._repairs)
+        result = [*self._repairs[:start], *fresh[start:]]
+        for i in range(start, stop):
+            share = (i - start + 1) / (stop - start + 1)
+            mixed = (1 - share) * self._repairs[i].astype(np.float32) + share * fresh[i].astype(np.float32)
+            result[i] = np.where(self._holes[i][..., None], np.rint(mixed).astype(np.uint8), self._frames[i])
+        return result
+
+
+def _pairs(
+    frames: Iterable[Pixels], masks: Iterable[ArrayLike], inpainter: Inpainter
+) -> Iterator[tuple[Pixels, NDArray[np.bool_]]]:
+    """Frames with their holes, checked one by one."""
+    size: tuple[int, ...] = ()
+    for index, (frame, mask) in enumerate(zip_longest(frames, masks)):
+        if frame is None or mask is None:
+            less, more = ("frames", "masks") if frame is None else ("masks", "frames")
+            raise InputError(f"there are fewer {less} than {more}: the {less} end after {index}")
+        picture = check_frames(np.asarray(frame)[None])[0]
+        hole = np.asarray(_nonzero(mask))
+        size = size or picture.shape[:2]
+        if picture.shape[:2] != size or hole.shape != size:
+            raise InputError(
+                f"frame {index} is {picture.shape[:2]} and its mask {hole.shape}, the first frame was {size}"
+            )
+        if index == 0:
+            check_size(inpainter, *size)
+        yield picture, hole
+    if not size:
+        raise InputError("the video has no frames")
+
+
+def _nonzero(masks: ArrayLike) -> Any:
+    """Bool masks where they are numbers at all; anything else is left for the check that names what is wrong."""
+    array = np.asarray(masks)
+    numbers = array.dtype == bool or np.issubdtype(array.dtype, np.number)
+    return array != 0 if numbers and np.isfinite(array).all() else array
+
+
+def _check_settings(iterations: int, window: int, overlap: int) -> None:
+    if iterations < 1:
+        raise InputError(f"iterations must be at least 1, got {iterations}")
+    if window < 2 or not 0 <= overlap < window:
+        raise InputError(f"window must be at least 2 and overlap from 0 to window - 1, got {window} and {overlap}")

@@ -1,0 +1,95 @@
+"""A stand-in for the environment that steps in microseconds, and small settings of the real one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+
+from videoinpaint.agents.ppo import TrainConfig
+from videoinpaint.controls import Controls, action_to_controls
+
+TIME, HEIGHT, WIDTH = 2, 40, 48
+
+
+class ToyEnv(gymnasium.Env):
+    """`VideoInpaint-v0`'s spaces and info over plain pictures.
+
+    A picture's brightness says which first control is best; its returns differ far more than what actions change.
+    """
+
+    def __init__(self, length: int = 3) -> None:
+        self.length = length
+        self.observation_space = spaces.Dict(
+            {
+                "frames": spaces.Box(0, 255, (3 * TIME, HEIGHT, WIDTH), np.uint8),
+                "masks": spaces.Box(0, 255, (TIME, HEIGHT, WIDTH), np.uint8),
+            }
+        )
+        self.action_space = spaces.Box(-1.0, 1.0, (5,), np.float32)
+        self.light, self.n = 0.0, 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        super().reset(seed=seed)
+        self.light, self.n = float(self.np_random.random()), 0
+        return self._observation(), {"clip": "toy", "mask": "toy", "seed": seed or 0, "iteration": 0}
+
+    def step(self, action):
+        self.n += 1
+        best = 1.6 * (self.light - 0.5)
+        quality = -0.1 * float((action[0] - best) ** 2)
+        info = {
+            "metrics": {"psnr": 20 + self.light, "ssim": 0.5},
+            "controls": Controls.from_array(action_to_controls(np.asarray(action)[None])[0]).as_dict(),
+            "gflops": 1.0,
+            "iteration": self.n,
+        }
+        return self._observation(), 1 + self.light + quality, self.n >= self.length, False, info
+
+    def get_state(self) -> dict[str, Any]:
+        return {"light": self.light, "n": self.n, "rng": self.np_random.bit_generator.state}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.light, self.n = state["light"], state["n"]
+        self.np_random.bit_generator.state = state["rng"]
+
+    def _observation(self) -> dict[str, np.ndarray]:
+        frames = np.full((3 * TIME, HEIGHT, WIDTH), round(255 * self.light), np.uint8)
+        masks = np.zeros((TIME, HEIGHT, WIDTH), np.uint8)
+        masks[:, 10:20, 10 : 20 + self.n] = 255
+        return {"frames": frames, "masks": masks}
+
+
+def make_toys(config: TrainConfig) -> VecEnv:
+    """The toy environments that a training configuration asks for."""
+    return DummyVecEnv([lambda: ToyEnv(**config.env) for _ in range(config.num_envs)])
+
+
+@pytest.fixture
+def toy_vec() -> VecEnv:
+    return DummyVecEnv([ToyEnv for _ in range(3)])
+
+
+@pytest.fixture
+def small() -> dict[str, Any]:
+    """Keyword arguments of a small, fast real environment."""
+    return {
+        "num_frames": 2,
+        "height": 40,
+        "width": 48,
+        "inpainter": "telea",
+        "detector": "none",
+        "device": "cpu",
+    }
+
+
+@pytest.fixture
+def observation() -> dict[str, np.ndarray]:
+    """A batch of three random observations of four frames of 48x64."""
+    rng = np.random.default_rng(0)
+    shapes = {"frames": (3, 12, 48, 64), "masks": (3, 4, 48, 64)}
+    return {key: rng.integers(0, 256, shape, dtype=np.uint8) for key, shape in shapes.items()}
