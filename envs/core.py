@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from videoinpaint.clips import ClipSource, MaskSource, make_clips, make_masks
+from videoinpaint.clips.validate import MIN_SIZE
 from videoinpaint.controls import ALPHA, BETA, GAMMA, NAMES, Controls, action_to_controls
 from videoinpaint.detectors import make_detector
 from videoinpaint.envs.batch import nested, within
@@ -28,8 +29,6 @@ Observation = dict[str, NDArray[np.uint8]]
 
 REWARDS = ("absolute", "improvement")
 REWARD_WEIGHTS = ("action", "fixed")
-MIN_SIDE = 32
-"""The least height and width: below it the backbone's deepest layer has nothing to look at."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Settings:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, least in (("num_frames", 2), ("height", MIN_SIDE), ("width", MIN_SIDE), ("max_iterations", 1)):
+        for name, least in (("num_frames", 2), ("height", MIN_SIZE), ("width", MIN_SIZE), ("max_iterations", 1)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise InputError(f"{name} must be an integer of at least {least}, got {value!r}")

@@ -10,6 +10,7 @@ from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
 from videoinpaint.clips import Clip, ClipSource, MaskSource, make_masks
+from videoinpaint.clips.validate import check_masks
 from videoinpaint.errors import InputError
 
 OPTIONS = ("clip", "mask")
@@ -93,24 +94,5 @@ class EpisodeSource:
     def _holes(self, rng: np.random.Generator, clip: Clip, option: Any) -> tuple[NDArray[np.uint8], str]:
         if option is None or isinstance(option, str):
             source = self.masks if option is None else make_masks(option)
-            return check_holes(source.sample(rng, clip), self.shape), source.name
-        return check_holes(option, self.shape), "given"
-
-
-def check_holes(masks: Any, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """A mask as uint8 ``(T, H, W)`` in {0, 1}.
-
-    Raises:
-        InputError: another shape, values other than 0 and 1 (or 0 and 255, or booleans), nothing or everything missing.
-    """
-    array = np.asarray(masks)
-    if array.shape != shape:
-        raise InputError(f"the mask must have shape {shape} (T, H, W) like the clip, got {array.shape}")
-    if not np.isin(array, (0, 1)).all() and not np.isin(array, (0, 255)).all():
-        raise InputError("the mask must hold 0 (known) and 1 or 255 (missing) only")
-    holes = (array > 0).astype(np.uint8)
-    if not holes.any():
-        raise InputError("the mask is empty: nothing is missing, so there is nothing to repair")
-    if holes.all():
-        raise InputError("the mask is full: every pixel of every frame is missing, so there is nothing to repair from")
-    return holes
+            return check_masks(source.sample(rng, clip), *self.shape), source.name
+        return check_masks(option, *self.shape), "given"
