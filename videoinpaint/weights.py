@@ -99,8 +99,8 @@ def _register_known() -> None:
         ("lpips-alex", "alex.pth", "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0"),
         ("lpips-vgg16", "vgg.pth", "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868"),
     ):
-        data = (("lpips", f"weights/v0.1/{file}", digest),)
-        register(WeightEntry(name, f"lpips-{file}", "the lpips package, v0.1", "BSD-2-Clause", packages=data,
+        carried = (("lpips", f"weights/v0.1/{file}", digest),)
+        register(WeightEntry(name, f"lpips-{file}", "the lpips package, v0.1", "BSD-2-Clause", packages=carried,
                              remedy="pip install lpips"))  # fmt: skip
 
 

@@ -90,8 +90,8 @@ class Aligner(nn.Module):
         )
         self.kernel = nn.Parameter(torch.zeros(channels, 1, 3, 3))
         self.bias = nn.Parameter(torch.zeros(channels))
-        nn.init.zeros_(self.predict[-1].weight)
-        nn.init.zeros_(self.predict[-1].bias)
+        for parameter in self.predict[-1].parameters():
+            nn.init.zeros_(parameter)
         nn.init.ones_(self.kernel[:, :, 1, 1])
 
     def forward(self, features: Tensor, flow: Tensor, weights: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class Aligner(nn.Module):
             weights: D_t ``(N, 3, H, W)`` at any resolution, >= 0.
         """
         warped = warp(features, flow)
-        coarse = F.adaptive_avg_pool2d(weights, features.shape[-2:]).to(features.dtype)
+        coarse = F.adaptive_avg_pool2d(weights, (features.shape[-2], features.shape[-1])).to(features.dtype)
         # Directions, not lengths, decide how to move: activations differ by an order of magnitude between clips.
         seen = F.relu(self.reduce(unit_length(warped) * features.shape[1] ** 0.5))
         offsets, modulation = self.predict(torch.cat([seen, coarse], 1)).split([self.groups * 18, self.groups * 9], 1)

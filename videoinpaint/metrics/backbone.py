@@ -181,11 +181,11 @@ def lpips_hole(a: Tensor, b: Tensor, holes: Tensor, net: str = "alex") -> Tensor
     check_pair(a, b)
     check_holes(a, holes)
     backbone = get_backbone(net, str(a.device))
-    inside, total = (holes > 0).to(a.dtype).flatten(0, 1), 0.0
+    inside, parts = (holes > 0).to(a.dtype).flatten(0, 1), []
     for distances in backbone.lpips_maps(backbone(a), backbone(b)):
-        share = F.adaptive_avg_pool2d(inside, distances.shape[-2:])
-        total = total + (distances * share).flatten(1).sum(1) / share.flatten(1).sum(1)
-    return torch.as_tensor(total).view(a.shape[:2])
+        share = F.adaptive_avg_pool2d(inside, (distances.shape[-2], distances.shape[-1]))
+        parts.append((distances * share).flatten(1).sum(1) / share.flatten(1).sum(1))
+    return torch.stack(parts).sum(0).view(a.shape[:2])
 
 
 def layer_distance(features_a: Sequence[Tensor], features_b: Sequence[Tensor]) -> Tensor:
