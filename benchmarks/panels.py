@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 
+import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -45,11 +47,24 @@ def enlarged(frames: Pixels, times: int) -> Pixels:
     return frames.repeat(times, axis=-3).repeat(times, axis=-2)
 
 
+def closeup(picture: Pixels, where: NDArray[np.uint8], margin: float = 0.35) -> Pixels:
+    """The part of a picture around what ``where (H, W)`` marks, with the picture's aspect and size."""
+    height, width = where.shape
+    rows, columns = np.flatnonzero(where.any(1)), np.flatnonzero(where.any(0))
+    share = max((rows[-1] - rows[0] + 1) / height, (columns[-1] - columns[0] + 1) / width) * (1 + margin)
+    tall, wide = (max(8, round(min(share, 1) * extent)) for extent in (height, width))
+    top = int(np.clip((rows[0] + rows[-1] + 1 - tall) // 2, 0, height - tall))
+    left = int(np.clip((columns[0] + columns[-1] + 1 - wide) // 2, 0, width - wide))
+    part = Image.fromarray(picture[top : top + tall, left : left + wide])
+    return np.asarray(part.resize((width, height), Image.Resampling.BICUBIC))
+
+
 def as_grey(masks: NDArray[np.uint8]) -> Pixels:
     """Masks ``(..., H, W)`` in 0..255 as pictures ``(..., H, W, 3)``."""
     return np.repeat(masks[..., None], 3, axis=-1)
 
 
 @lru_cache(maxsize=8)
-def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    return ImageFont.load_default(size=size)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    # Matplotlib brings this font along; Pillow's own lacks Greek letters.
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)

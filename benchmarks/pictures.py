@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from videoinpaint.agents import Policy
-from videoinpaint.benchmarks.panels import SOFT, as_grey, below, beside, enlarged, labelled, strip
+from videoinpaint.benchmarks.panels import SOFT, as_grey, below, beside, closeup, enlarged, labelled, strip
 from videoinpaint.clips import Clip
 
 Pixels = NDArray[np.uint8]
@@ -65,20 +65,25 @@ def record(env: gymnasium.Env, policy: Policy, clip: Clip, holes: Pixels) -> Rec
 
 
 def loop_picture(recording: Recording, times: int = 1) -> Pixels:
-    """The middle frame through the loop: repairs above the predicted masks, with controls and quality below.
+    """The middle frame through the loop: repair, close-up of the hole and predicted mask, controls and quality below.
 
     Args:
         recording: an episode.
         times: how often to repeat each pixel.
     """
     middle = len(recording.reference) // 2
+    hole = recording.masks[0][middle]
     columns = []
     for order, (frames, masks, info) in enumerate(zip(recording.repairs, recording.masks, recording.infos)):
         title = "damaged, n = 0" if order == 0 else f"repair, n = {order}"
-        mask = labelled(enlarged(as_grey(masks[middle]), times), f"mask M{order}")
-        columns.append(below([labelled(enlarged(frames[middle], times), title), mask, *_facts(info, mask.shape[1])]))
-    truth = labelled(enlarged(recording.reference[middle], times), "reference (reward only)")
-    columns.append(truth)
+        pictures = [frames[middle], closeup(frames[middle], hole)]
+        mask = labelled(enlarged(as_grey(masks[middle]), times), f"flagged, M{order}")
+        column = below([enlarged(picture, times) for picture in pictures])
+        columns.append(below([labelled(column, title), mask, *_facts(info, mask.shape[1])]))
+    truth = below(
+        [enlarged(p, times) for p in (recording.reference[middle], closeup(recording.reference[middle], hole))]
+    )
+    columns.append(labelled(truth, "reference (for the reward only)"))
     height = max(column.shape[0] for column in columns)
     return beside([_tall(column, height) for column in columns], gap=8)
 

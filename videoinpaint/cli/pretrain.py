@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -109,6 +109,21 @@ class Detector(Common):
         _report(train_detector(self.data(), repair, self.fit(folder), output), folder)
 
 
+@dataclass(frozen=True)
+class Aligner(Common):
+    """The alignment module of the reward's temporal term: features of one frame brought to the next."""
+
+    backbone: Literal["alex", "vgg16"] = "alex"
+    """Network whose features it aligns."""
+
+    def run(self) -> None:
+        """Train and write."""
+        from videoinpaint.metrics.alignment_training import train_aligner
+
+        output, folder = self.places(f"aligner-{self.backbone}")
+        _report(train_aligner(self.data(), self.fit(folder), output, self.backbone), folder)
+
+
 def _existing(path: Path | None) -> Path | None:
     """The path itself.
 
@@ -125,5 +140,7 @@ def _report(output: Path, folder: Path) -> None:
 
 
 COMMAND: Any = (
-    Annotated[Inpainter, tyro.conf.subcommand("inpainter")] | Annotated[Detector, tyro.conf.subcommand("detector")]
+    Annotated[Inpainter, tyro.conf.subcommand("inpainter")]
+    | Annotated[Detector, tyro.conf.subcommand("detector")]
+    | Annotated[Aligner, tyro.conf.subcommand("aligner")]
 )
