@@ -2,9 +2,9 @@
 
     python -m videoinpaint.benchmarks.controls --suites studio:easy studio:hard studio:fast studio:large
 
-Five sweeps are the controls themselves; "objective" moves alpha, beta and gamma together: fidelity (1, 0.3, 0.1), texture
-(0.8, 0.6, 0.1), smooth motion (0.8, 0.3, 0.3). States are those of the first and the second iteration (after a first
-pass with default controls). No effect here means that a policy has nothing to learn from the control.
+Five sweeps are the controls themselves; "objective" moves alpha, beta and gamma together: fidelity (1, 0.3, 0.1),
+texture (0.8, 0.6, 0.1), smooth motion (0.8, 0.3, 0.3). States are those of the first and the second iteration (after a
+first pass with default controls). No effect here means that a policy has nothing to learn from the control.
 """
 
 from __future__ import annotations

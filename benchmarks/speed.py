@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def _episodes(env: VideoInpaintEnv, repeats: int) -> dict[str, list[float]]:
     device = str(env._core.device)
     seconds: dict[str, list[float]] = {"reset": [], "step": []}
     for seed in range(repeats + 1):
-        times: dict[str, list[float]] = {"reset": [_timed(lambda s=seed: env.reset(seed=s), device)], "step": []}
+        times: dict[str, list[float]] = {"reset": [_timed(partial(env.reset, seed=seed), device)], "step": []}
         while not env._done:
             times["step"].append(_timed(lambda: env.step(action), device))
         if seed:

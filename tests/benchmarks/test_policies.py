@@ -1,0 +1,141 @@
+"""Scores from records, the tables of policies and headroom, learning curves from training runs' folders."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from videoinpaint.agents.evaluation import EpisodeRecord
+from videoinpaint.benchmarks import headroom, learning_curve, policies
+from videoinpaint.benchmarks.episodes import by_clip, env_kwargs, fixed_return, grid
+from videoinpaint.controls import Controls
+from videoinpaint.errors import InputError
+
+TINY = {"num_frames": 2, "height": 48, "width": 64, "inpainter": "compact", "detector": "none"}
+
+
+def record(clip, value, policy="p", seed=0, length=1, **metrics):
+    raw = {"psnr": 25.0, "ssim": 0.9, "lpips": 0.1, "perceptual": 0.2, "wta": 0.3, "psnr_hole": 15.0} | metrics
+    return EpisodeRecord(
+        policy, seed, clip, "m", length, value, raw, 1.0, [value / length] * length,
+        [Controls().as_dict()] * length, [raw] * length,
+    )  # fmt: skip
+
+
+def test_episodes_of_one_clip_count_once():
+    assert by_clip([record("a", 1.0), record("b", 5.0), record("a", 3.0)]) == {"a": 2.0, "b": 5.0}
+
+
+def test_the_fixed_weight_return_is_equation_six_summed_over_iterations():
+    expected = 0.9 * (0.9 + 25 / 50) - 0.45 * (0.2 + 0.1) - 0.2 * 0.3
+    assert fixed_return(record("a", 99.0, length=2)) == pytest.approx(2 * expected)
+
+
+def test_graded_studio_suites_bring_their_own_holes():
+    assert env_kwargs("studio:large", "square")["masks"] == "studio:large"
+    assert env_kwargs("folder", "square", num_frames=3) == {"clips": "folder", "masks": "square", "num_frames": 3}
+
+
+def test_grids_combine_objectives_and_refuse_unknown_ones():
+    made = grid((2, 12), (0.5,), ("average", "texture"))
+    assert len(made) == 4
+    assert {c.beta for c in made} == {0.45, 0.6}
+    with pytest.raises(InputError, match="objectives"):
+        grid(objectives=("nice",))
+
+
+def test_headroom_is_what_the_oracle_gains_over_the_fixed_setting_and_a_policy_captures_a_share():
+    clips = [f"c{i}" for i in range(8)]
+    few, many = Controls(heads=2), Controls(heads=12)
+    constant = {few: [record(c, 1.0) for c in clips], many: [record(c, i / 8) for i, c in enumerate(clips)]}
+    search = [record(c, 2.0 + 0.01 * i) for i, c in enumerate(clips)]
+    trained = [[record(c, 1.5) for c in clips], [record(c, 1.6) for c in clips]]
+    result = headroom.compared(search, constant, many, few, trained)
+    assert result["headroom"]["mean"] == pytest.approx(2.035 - np.mean(np.arange(8) / 8))
+    assert result["headroom_in_hindsight"]["mean"] == pytest.approx(1.035)
+    assert result["gain"]["mean"] == pytest.approx(1.55 - np.mean(np.arange(8) / 8))
+    assert result["captured"] == pytest.approx(result["gain"]["mean"] / result["headroom"]["mean"])
+    assert sum(result["best_constant_shares"].values()) == pytest.approx(1)
+
+
+def test_an_oracle_never_loses_to_a_constant_setting_and_no_headroom_is_no_share():
+    clips = [f"c{i}" for i in range(6)]
+    only = {Controls(): [record(c, 1.0) for c in clips]}
+    result = headroom.compared(
+        [record(c, 0.5) for c in clips], only, Controls(), Controls(), [[record(c, 1.0) for c in clips]]
+    )
+    assert result["headroom"]["mean"] == 0.0
+    assert np.isnan(result["captured"])
+
+
+def test_policies_table_pairs_everybody_with_the_best_fixed_setting(capsys):
+    flags = policies.Policies(suites=("studio:easy",), policies=("random",), trained=("heads4", "heads12"), episodes=5,
+                              choice_episodes=1, heads=(2, 12), fusion=(0.5,), **TINY)  # fmt: skip
+    results = policies.run(flags)
+    rows = results["suites"]["studio:easy"]["policies"]
+    assert set(rows) == {"best fixed", "random", "trained"}
+    assert rows["trained"]["training_seeds"] == 2
+    assert rows["best fixed"]["difference"] is None
+    expected = rows["random"]["return"]["mean"] - rows["best fixed"]["return"]["mean"]
+    assert rows["random"]["difference"]["mean"] == pytest.approx(expected)
+    assert rows["random"]["fixed_return"]["mean"] != pytest.approx(rows["random"]["return"]["mean"])
+    assert len(rows["random"]["clips"]) == 5
+    assert np.isfinite(results["overall"]["trained"]["iqm"]["low"])
+    policies.report(results)
+    assert "trained (2 seeds)" in capsys.readouterr().out
+
+
+def test_headroom_runs_in_both_environments(capsys):
+    flags = headroom.Headroom(
+        suites=("studio:easy",), episodes=2, choice_episodes=1, heads=(2, 12), fusion=(0.5,), **TINY
+    )
+    results = headroom.run(flags)
+    for environment in ("fixed", "budget"):
+        row = results["environments"][environment]["studio:easy"]
+        assert row["headroom_in_hindsight"]["mean"] >= -1e-9
+        assert row["metrics"]["oracle"]["iterations"] == 3
+    headroom.report(results)
+    assert "VideoInpaintBudget-v0" in capsys.readouterr().out
+    with pytest.raises(InputError, match="environments"):
+        headroom.run(headroom.Headroom(environments=("nothing",)))
+
+
+def make_run(folder, steps, env):
+    """A training run's folder with untrained policies at every step."""
+    from videoinpaint.agents.export import save_policy
+    from videoinpaint.agents.networks import ClosedLoopPolicy
+    from videoinpaint.envs import VideoInpaintEnv
+
+    made = VideoInpaintEnv(**env)
+    network = ClosedLoopPolicy(made.observation_space, made.action_space, lambda _: 1e-3)
+    for step in steps[:-1]:
+        target = folder / "checkpoints" / f"step-{step:09d}"
+        target.mkdir(parents=True)
+        save_policy(target / "policy.safetensors", network, {"steps": step})
+    save_policy(folder / "policy.safetensors", network, {"steps": steps[-1]})
+    (folder / "run.json").write_text(json.dumps({"config": {"env_id": "VideoInpaint-v0", "env": env}}))
+    curve = [{"steps": step, "return": 1.0 + i, "episodes": 1} for i, step in enumerate(steps)]
+    (folder / "curve.json").write_text(json.dumps(curve))
+    return folder
+
+
+def test_learning_curves_play_every_step_that_all_runs_saved(tmp_path, capsys):
+    env = {"num_frames": 2, "height": 48, "width": 64, "inpainter": "telea", "detector": "none", "device": "cpu"}
+    first = make_run(tmp_path / "a", [10, 20, 30], env)
+    second = make_run(tmp_path / "b", [20, 30], env)
+    flags = learning_curve.LearningCurve((first, second), episodes=5, choice_episodes=1, heads=(12,), fusion=(0.5,),
+                                         plot=tmp_path / "plots" / "curve.png")  # fmt: skip
+    results = learning_curve.run(flags)
+    assert [point["steps"] for point in results["points"]] == [20, 30]
+    assert all(len(point["by_run"]) == 2 for point in results["points"])
+    assert set(results["baselines"]) == {"best fixed", "random"}
+    assert (tmp_path / "plots" / "curve.png").read_bytes().startswith(b"\x89PNG")
+    learning_curve.report(results)
+    assert "held-out episodes" in capsys.readouterr().out
+
+
+def test_folders_without_a_training_run_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no training run"):
+        learning_curve.run(learning_curve.LearningCurve((tmp_path,)))
