@@ -72,7 +72,7 @@ class Reference:
         """LPIPS of whole frames and inside the hole, out of one pass of the backbone."""
         maps = self.backbone.lpips_maps(self.backbone(repaired[0]), self._features[index])
         whole = torch.stack([m.flatten(1).mean(1) for m in maps]).sum(0)
-        shares = [F.adaptive_avg_pool2d(holes[0], list(m.shape[-2:])) for m in maps]
+        shares = [F.adaptive_avg_pool2d(holes[0], (m.shape[-2], m.shape[-1])) for m in maps]
         inside = [(m * s).flatten(1).sum(1) / s.flatten(1).sum(1) for m, s in zip(maps, shares)]
         return whole, torch.stack(inside).sum(0)
 
