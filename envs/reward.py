@@ -106,10 +106,16 @@ class Reward:
         features = self.backbone(repaired)
         cached = [state[f"features{k}"].flatten(0, 1) for k in range(5)]
         return {
-            "psnr": decibel(frame_mse(repaired, reference)).mean(1),
+            "psnr": decibel(frame_mse(repaired, reference)).mean(1, dtype=torch.float64).float(),
             "ssim": _mean_ssim(repaired, reference),
-            "lpips": self.backbone.lpips(features, cached).view(reference.shape[:2]).mean(1),
-            "perceptual": layer_distance(features, cached).view(reference.shape[:2]).mean(1),
+            "lpips": self.backbone.lpips(features, cached)
+            .view(reference.shape[:2])
+            .mean(1, dtype=torch.float64)
+            .float(),
+            "perceptual": layer_distance(features, cached)
+            .view(reference.shape[:2])
+            .mean(1, dtype=torch.float64)
+            .float(),
             "wta": self._temporal(state, features[self.encoder.layer], weights),
             "psnr_hole": _psnr_hole(repaired, reference, holes),
         }
@@ -122,7 +128,8 @@ class Reward:
         source = features.unflatten(0, (batch, length))[:, :-1].flatten(0, 1)
         target = state[f"features{self.encoder.layer}"][:, 1:].flatten(0, 1)
         aligned = self.aligner(source, state["flow"].flatten(0, 1), weights[:, :-1].flatten(0, 1))
-        return (aligned - target).abs().flatten(1).mean(1).view(batch, length - 1).mean(1)
+        # In double precision, rounded once, so that an episode scores the same in a batch of any size.
+        return (aligned - target).abs().view(batch, -1).mean(1, dtype=torch.float64).float()
 
     def combine(
         self, metrics: dict[str, Tensor], alpha: Any, beta: Any, gamma: Any
@@ -161,7 +168,7 @@ def combine(
 def _psnr_hole(repaired: Tensor, reference: Tensor, holes: Tensor) -> Tensor:
     """Mean over the frames that have a hole; an episode without any is perfect."""
     mse = hole_mse(repaired, reference, holes)
-    return torch.nan_to_num(decibel(mse).nanmean(1), nan=PSNR_CAP)
+    return torch.nan_to_num(decibel(mse).double().nanmean(1).float(), nan=PSNR_CAP)
 
 
 def _mean_ssim(repaired: Tensor, reference: Tensor) -> Tensor:

@@ -104,7 +104,7 @@ class Backbone(nn.Module):
     def lpips(self, features_a: Sequence[Tensor], features_b: Sequence[Tensor]) -> Tensor:
         """LPIPS ``(N,)`` from two lists of features of :meth:`forward`."""
         maps = self.lpips_maps(features_a, features_b)
-        return torch.stack([m.flatten(1).mean(1) for m in maps]).sum(0)
+        return torch.stack([m.flatten(1).mean(1, dtype=torch.float64) for m in maps]).sum(0).to(maps[0].dtype)
 
     def lpips_maps(self, features_a: Sequence[Tensor], features_b: Sequence[Tensor]) -> list[Tensor]:
         """Where LPIPS comes from: per layer ``(N, 1, h, w)``, >= 0; LPIPS is the sum of their means."""
@@ -190,5 +190,6 @@ def lpips_hole(a: Tensor, b: Tensor, holes: Tensor, net: str = "alex") -> Tensor
 
 def layer_distance(features_a: Sequence[Tensor], features_b: Sequence[Tensor]) -> Tensor:
     """L_perce of Eq. 5: mean over the layers of the mean absolute difference, ``(N,)``."""
-    distances = [F.l1_loss(a, b, reduction="none").mean((1, 2, 3)) for a, b in zip(features_a, features_b)]
-    return torch.stack(distances).mean(0)
+    # Summed in double precision: rounded once, the result does not depend on how many frames a batch holds.
+    distances = [(a - b).abs().flatten(1).mean(1, dtype=torch.float64) for a, b in zip(features_a, features_b)]
+    return torch.stack(distances).mean(0).to(features_a[0].dtype)
