@@ -25,46 +25,50 @@ METRICS = {
 """Metric -> its title and which way is better."""
 
 
-def returns_chart(policies: Sequence[Mapping[str, Any]]) -> bytes:
-    """Bars of the returns with their intervals, best on top.
+def bars_chart(policies: Sequence[Mapping[str, Any]], key: str, title: str, digits: int = 3) -> bytes:
+    """Bars of a quantity with its intervals, in the order given, from the top.
 
     Args:
-        policies: entries with ``name``, ``trained`` and ``return: {mean, low, high}``, best first.
+        policies: entries with ``name``, ``trained`` and ``key: {mean, low, high}``.
+        key: which quantity.
+        title: of the plot.
+        digits: after the point, in the labels.
     """
     figure, axes = _figure(5.2, 0.42 * len(policies) + 1.0)
     ordered = list(reversed(policies))
-    places, means = range(len(ordered)), [p["return"]["mean"] for p in ordered]
+    places, means = range(len(ordered)), [p[key]["mean"] for p in ordered]
     axes.barh(places, means, color=[_colour(p) for p in ordered], height=0.62)
-    axes.errorbar(means, places, xerr=_reach(ordered, "return"), fmt="none", ecolor=INK, elinewidth=1.2, capsize=3)
+    reach = _reach(ordered, key)
+    axes.errorbar(means, places, xerr=reach, fmt="none", ecolor=INK, elinewidth=1.2, capsize=3)
     axes.set_yticks(list(places), [p["name"] for p in ordered])
     axes.margins(x=0.2)
-    for place, policy in zip(places, ordered):
-        right = policy["return"]["mean"] >= 0
+    for place, mean, below, above in zip(places, means, *reach):
+        right = mean >= 0
         axes.annotate(
-            f"{policy['return']['mean']:.3f}", (policy["return"]["high" if right else "low"], place),
-            xytext=(5 if right else -5, 0), textcoords="offset points", va="center",
-            ha="left" if right else "right", color=INK, fontsize=9,
+            f"{mean:.{digits}f}", (mean + above if right else mean - below, place), xytext=(5 if right else -5, 0),
+            textcoords="offset points", va="center", ha="left" if right else "right", color=INK, fontsize=9,
         )  # fmt: skip
-    return _png(figure, axes, "x", "Return per episode, mean and 95% interval")
+    return _png(figure, axes, "x", title)
 
 
-def differences_chart(policies: Sequence[Mapping[str, Any]], baseline: str) -> bytes:
-    """Each policy's paired difference to the policy called `baseline`, as a point with its interval.
+def differences_chart(policies: Sequence[Mapping[str, Any]], key: str, title: str) -> bytes:
+    """Each policy's paired difference to the baseline as a point with its interval.
 
     Args:
-        policies: as for `returns_chart`, with ``difference``, None for the baseline itself.
-        baseline: what the differences are to.
+        policies: entries with ``name``, ``trained`` and ``key: {mean, low, high}``, None for the baseline itself.
+        key: which difference.
+        title: of the plot.
     """
     figure, axes = _figure(5.2, 0.42 * len(policies) + 1.0)
     ordered = list(reversed(policies))
     axes.axvline(0, color=SOFT, linewidth=1)
     for place, policy in enumerate(ordered):
-        if policy.get("difference"):
-            axes.errorbar(policy["difference"]["mean"], place, xerr=_reach([policy], "difference"), fmt="o", color=INK,
-                          ecolor=INK, markerfacecolor=_colour(policy), markersize=8, capsize=3)  # fmt: skip
+        if policy.get(key):
+            axes.errorbar(policy[key]["mean"], place, xerr=_reach([policy], key), fmt="o", color=INK, ecolor=INK,
+                          markerfacecolor=_colour(policy), markersize=8, capsize=3)  # fmt: skip
     axes.set_yticks(range(len(ordered)), [p["name"] for p in ordered])
     axes.set_ylim(-0.6, len(ordered) - 0.4)
-    return _png(figure, axes, "x", f"Difference to “{baseline}”, episode by episode")
+    return _png(figure, axes, "x", title)
 
 
 def learning_chart(curve: Sequence[Mapping[str, float]]) -> bytes:
@@ -111,9 +115,10 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _reach(policies: Sequence[Mapping[str, Any]], key: str) -> list[list[float]]:
-    """How far the intervals reach below and above the means, as matplotlib wants them."""
-    below = [max(p[key]["mean"] - p[key]["low"], 0.0) for p in policies]
-    above = [max(p[key]["high"] - p[key]["mean"], 0.0) for p in policies]
+    """How far the intervals reach below and above the means, as matplotlib wants them; nowhere if there are none."""
+    ends = [(p[key]["mean"], p[key].get("low"), p[key].get("high")) for p in policies]
+    below = [0.0 if low is None else max(mean - low, 0.0) for mean, low, _ in ends]
+    above = [0.0 if high is None else max(high - mean, 0.0) for mean, _, high in ends]
     return [below, above]
 
 

@@ -111,7 +111,7 @@ def before_after(recording: Recording, times: int = 1) -> Pixels:
         "predicted mask": as_grey(recording.masks[-1]),
         "reference": recording.reference,
     }
-    size = 13 if times == 1 else 16
+    size = 13 if times == 1 else 22
     return np.stack(
         [
             beside([labelled(enlarged(frames[time], times), text, size) for text, frames in parts.items()])

@@ -5,9 +5,12 @@ The dictionary is what `videoinpaint demo` and `videoinpaint evaluate` write as 
     title, summary, command: text          created: ISO time      baseline: name of the policy compared with
     versions, settings, seeds, seconds: flat dictionaries that are shown as they are
     training: None or {steps, seconds, curve: [{step, return}, ...]}
-    policies: [{name, trained, return: {mean, low, high}, difference: None or {mean, low, high},
-                metrics: {metric: {mean, low, high}}, by_iteration: {metric: [after 1, after 2, ...]}, records}]
+    policies: [{name, trained, return: INTERVAL, difference: None or INTERVAL, metrics: {metric: INTERVAL},
+                by_iteration: {metric: [after 1, after 2, ...]}, records;
+                optional: fixed_return, fixed_difference, gflops: INTERVAL}]
     files: {name: what it is}              next_steps: [{command, text}]
+
+An INTERVAL is {mean, low, high}; its ends are None where a single clip cannot tell how clips differ.
 """
 
 from __future__ import annotations
@@ -28,10 +31,10 @@ from PIL import Image
 from videoinpaint.benchmarks.charts import (
     COLOURS,
     METRICS,
+    bars_chart,
     differences_chart,
     iteration_chart,
     learning_chart,
-    returns_chart,
 )
 from videoinpaint.errors import InputError
 
@@ -92,8 +95,7 @@ def render_report(results: Mapping[str, Any], pictures: Sequence[Picture] = ()) 
     return environment.get_template("report.html.j2").render(
         **{**optional, **results, "policies": policies},
         metrics=metrics,
-        metric_titles={m: METRICS[m][0] for m in metrics},
-        best={m: _best(policies, m) for m in metrics},
+        columns=_columns(policies, metrics),
         pictures=[{"source": data_uri(p.image), "caption": p.caption} for p in pictures],
         charts=_charts(results, policies, drawn),
         legend=[{"name": p["name"], "colour": colour} for p, colour in zip(drawn, COLOURS)],
@@ -104,9 +106,15 @@ def _charts(
     results: Mapping[str, Any], policies: Sequence[Mapping[str, Any]], drawn: Sequence[Mapping[str, Any]]
 ) -> dict[str, list[str]]:
     """Plots as data URIs by section; a section without data is empty."""
-    returns = [returns_chart(policies)]
+    base = f"“{results.get('baseline') or 'baseline'}”"
+    returns = [bars_chart(policies, "return", "Return per episode, mean and 95% interval")]
     if any(p.get("difference") for p in policies):
-        returns.append(differences_chart(policies, str(results.get("baseline") or "baseline")))
+        returns.append(differences_chart(policies, "difference", f"Return, difference to {base}"))
+    if any(p.get("fixed_difference") for p in policies):
+        title = f"Return under fixed weights, difference to {base}"
+        returns.append(differences_chart(policies, "fixed_difference", title))
+    if all(p.get("gflops") and p["gflops"]["mean"] > 0 for p in policies):
+        returns.append(bars_chart(policies, "gflops", "Computation per episode, GFLOPs", digits=1))
     curve = (results.get("training") or {}).get("curve") or []
     learning = [learning_chart(curve)] if len(curve) > 1 else []
     moving = [m for m in MOVING if all(len(p.get("by_iteration", {}).get(m, [])) > 1 for p in drawn)]
@@ -114,9 +122,33 @@ def _charts(
     return {section: [_uri(png, "png") for png in plots] for section, plots in charts.items()}
 
 
-def _best(policies: Sequence[Mapping[str, Any]], metric: str) -> float:
-    means = [p["metrics"][metric]["mean"] for p in policies]
-    return max(means) if METRICS[metric][1].startswith("higher") else min(means)
+@dataclass(frozen=True)
+class Column:
+    """A column of the table: its title, one interval a policy, digits after the point, and the best mean."""
+
+    title: str
+    values: list[Mapping[str, float | None]]
+    digits: int
+    best: float | None
+
+
+def _columns(policies: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> list[Column]:
+    columns = [_column("Return", [p["return"] for p in policies], 3, True)]
+    if all(p.get("fixed_return") for p in policies):
+        columns.append(_column("Return, fixed weights", [p["fixed_return"] for p in policies], 3, True))
+    for metric in metrics:
+        title, better = METRICS[metric]
+        values = [p["metrics"][metric] for p in policies]
+        columns.append(_column(title, values, 2 if metric.startswith("psnr") else 4, better.startswith("higher")))
+    if all(p.get("gflops") for p in policies):
+        columns.append(_column("GFLOPs", [p["gflops"] for p in policies], 1, None))
+    return columns
+
+
+def _column(title: str, values: list[Mapping[str, float | None]], digits: int, higher: bool | None) -> Column:
+    means = [value["mean"] for value in values if value["mean"] is not None]
+    best = None if higher is None or len(means) < 2 else (max if higher else min)(means)
+    return Column(title, values, digits, best)
 
 
 def data_uri(image: NDArray[np.uint8]) -> str:

@@ -1,4 +1,4 @@
-"""Train a policy by PPO. The run's folder gets policy.safetensors, checkpoints, the learning curve and TensorBoard logs."""
+"""Train a policy by PPO. The run folder gets policy.safetensors, checkpoints, curve.json and TensorBoard logs."""
 
 from __future__ import annotations
 

@@ -1,0 +1,285 @@
+"""The demo: train PPO for a few minutes, compare it with the baselines, and leave a folder that shows what happened.
+
+Everything is small, so that it ends within minutes on two CPU cores: short clips of small frames, and as many training
+steps as fit into the time that is set aside for them. It shows that the loop closes and learns; it is no benchmark.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from videoinpaint.agents import Policy, make_policy
+from videoinpaint.agents.evaluation import make_evaluation_env
+from videoinpaint.agents.ppo import TrainConfig, TrainResult, train
+from videoinpaint.benchmarks import pictures
+from videoinpaint.benchmarks.compare import Contestant, measured_how, play, summaries
+from videoinpaint.benchmarks.panels import Pixels
+from videoinpaint.benchmarks.protocol import envelope, write_json
+from videoinpaint.benchmarks.report import Picture, write_report
+from videoinpaint.clips import make_clips, make_masks
+from videoinpaint.clips.video import write_video
+from videoinpaint.errors import InputError
+from videoinpaint.weights import list_weights
+
+MARKER = ".videoinpaint-demo"
+TRAINED = "ppo (this run)"
+BASELINES = ("random", "heads4", "heads8", "heads12", "fixed-average", "heuristic")
+NUM_ENVS, ROLLOUT = 8, 12
+FEWEST, MOST = 192, 1536
+"""Training steps, whatever the time allows."""
+
+SHOWN = (("studio:fast", "studio-fast-000001", "object"), ("studio", "studio-mixed-000004", "stationary"),
+         ("studio:hard", "studio-hard-000002", "object"))  # fmt: skip
+"""Clips of the video: source, name, holes. Training never draws clips of these names."""
+SHOWN_SIZE = (8, 120, 216)
+FPS, ROUNDS = 8, 2
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """What the demo does.
+
+    Attributes:
+        output: the folder; an earlier demo in it is replaced.
+        steps: training steps; None for what fits into `seconds`.
+        seconds: time set aside for training where `steps` is None.
+        episodes: held-out episodes of the comparison.
+        num_frames, height, width: of the clips that it trains on.
+        inpainter, detector: the parts of the loop.
+        seed: of training.
+        device: "auto", "cpu", "cuda", ...
+    """
+
+    output: Path = Path("runs/demo")
+    steps: int | None = None
+    seconds: float = 150.0
+    episodes: int = 16
+    num_frames: int = 5
+    height: int = 64
+    width: int = 112
+    inpainter: str = "compact"
+    detector: str = "compact"
+    seed: int = 0
+    device: str = "auto"
+
+    def env_kwargs(self) -> dict[str, Any]:
+        """Arguments of the environment: small studio clips under holes of all kinds."""
+        return {"clips": "studio", "masks": "mixed"} | {
+            name: getattr(self, name) for name in ("num_frames", "height", "width", "inpainter", "detector", "device")
+        }
+
+
+def run_demo(config: DemoConfig, console: Console | None = None) -> dict[str, Any]:
+    """Train, compare, draw, write.
+
+    Returns:
+        what `results.json` holds.
+
+    Raises:
+        InputError: the folder holds something else than a demo, or a number is out of range.
+    """
+    console = console or Console()
+    began = time.monotonic()
+    if config.episodes < 2:
+        raise InputError(f"episodes must be 2 or more, got {config.episodes}")
+    prepare_folder(config.output)
+    size = f"{config.num_frames} frames of {config.width}x{config.height}"
+    console.rule(f"[bold]1/4[/] PPO learns on VideoInpaint-v0, {size}")
+    result = _train(config, console)
+    trained_at = time.monotonic()
+    console.rule(f"[bold]2/4[/] the same {config.episodes} held-out episodes for every policy")
+    contestants = _contestants(result.policy, console)
+    policies = _compare(config, contestants, console)
+    compared_at = time.monotonic()
+    console.rule("[bold]3/4[/] before and after")
+    shown = _draw(config, make_policy(result.policy))
+    console.rule("[bold]4/4[/] results and report")
+    seconds = {
+        "training": trained_at - began,
+        "evaluation": compared_at - trained_at,
+        "whole": time.monotonic() - began,
+    }
+    results = _results(config, result, policies, seconds)
+    write_json(config.output / "results.json", results)
+    write_report(results, shown, config.output / "report.html")
+    _say_goodbye(config, results, console)
+    return results
+
+
+def prepare_folder(folder: Path) -> None:
+    """An empty folder for the demo; an earlier demo's files are deleted, anything else is left alone.
+
+    Raises:
+        InputError: the folder holds files but no demo.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        if not (folder / MARKER).is_file():
+            raise InputError(f"{folder} holds something else than a demo: name another folder with --output")
+        shutil.rmtree(folder / "training", ignore_errors=True)
+        for name in ("before-after.mp4", "results.json", "report.html"):
+            (folder / name).unlink(missing_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {folder}: {error}") from error
+    (folder / MARKER).touch()
+
+
+def _train(config: DemoConfig, console: Console) -> TrainResult:
+    steps = config.steps
+    if steps is None:
+        steps = affordable_steps(config)
+        console.print(f"{steps} steps fit into about {config.seconds:.0f} s on this machine")
+    folder = config.output / "training"
+    console.print(f"watch it: [bold]tensorboard --logdir {folder}[/]")
+    return train(
+        TrainConfig(
+            folder,
+            config.env_kwargs(),
+            steps=steps,
+            num_envs=NUM_ENVS,
+            n_steps=ROLLOUT,
+            seed=config.seed,
+            device=config.device,
+            learning_rate=1e-3,
+            checkpoint_every=0,
+        )
+    )
+
+
+def affordable_steps(config: DemoConfig, tries: int = 4) -> int:
+    """Environment steps that fit into the time set aside, in whole rollouts, by timing a few of them."""
+    env = make_evaluation_env(NUM_ENVS, env_kwargs=config.env_kwargs())
+    env.reset(seed=list(range(NUM_ENVS)))
+    actions = np.zeros((NUM_ENVS, 5), np.float32)
+    env.step(actions)  # the first step warms caches up
+    began = time.monotonic()
+    for _ in range(tries):
+        env.step(actions)
+    each = (time.monotonic() - began) / tries / NUM_ENVS
+    env.close()
+    # Learning itself takes about a tenth as long as stepping.
+    steps = int(config.seconds / (1.1 * each))
+    rollout = NUM_ENVS * ROLLOUT
+    return max(FEWEST, min(MOST, steps)) // rollout * rollout
+
+
+def _contestants(policy: Path, console: Console) -> list[Contestant]:
+    names = list(BASELINES)
+    if any(status.entry.name == "policy-default" and status.path for status in list_weights()):
+        names.insert(0, "default")
+    else:
+        console.print("[yellow]the shipped policy is not installed: it is left out of the comparison[/]")
+    return [Contestant(TRAINED, policy, trained=True), *(Contestant(name, name) for name in names)]
+
+
+def _compare(config: DemoConfig, contestants: Sequence[Contestant], console: Console) -> list[dict[str, Any]]:
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("evaluating", total=len(contestants))
+        records = play(contestants, range(config.episodes), "VideoInpaint-v0", config.env_kwargs(), NUM_ENVS,
+                       lambda name: bar.update(task, advance=1, description=f"evaluated {name}"))  # fmt: skip
+    policies = summaries(records, contestants, "random")
+    for entry in sorted(policies, key=lambda p: -p["return"]["mean"]):
+        low, high = entry["return"]["low"], entry["return"]["high"]
+        ends = f"  [{low:.3f}, {high:.3f}]" if low is not None else ""
+        console.print(
+            f"  {entry['name']:<16} return {entry['return']['mean']:.3f}{ends}", markup=False, highlight=False
+        )
+    return policies
+
+
+def _draw(config: DemoConfig, policy: Policy) -> list[Picture]:
+    """Write the video; give the report's pictures."""
+    frames, captions = (
+        SHOWN_SIZE[0],
+        "Left to right: damaged, repaired by the trained policy, flagged pixels, reference",
+    )
+    env = gymnasium.make("VideoInpaint-v0", num_frames=frames, height=SHOWN_SIZE[1], width=SHOWN_SIZE[2],
+                         inpainter=config.inpainter, detector=config.detector, device=config.device)  # fmt: skip
+    parts: list[Pixels] = []
+    shown: list[Picture] = []
+    for order, (source, name, masks) in enumerate(SHOWN):
+        clip = make_clips(source).load(name, *SHOWN_SIZE)
+        holes = make_masks(masks).sample(np.random.default_rng([config.seed, order]), clip)
+        recording = pictures.record(env, policy, clip, holes)
+        panels = pictures.before_after(recording, 2)
+        parts.append(pictures.back_and_forth(panels, ROUNDS))
+        if order == 0:
+            caption = f"The loop on clip {name}, frame {frames // 2}; the second row is a close-up of the hole."
+            shown.append(Picture(pictures.loop_picture(recording), caption))
+        else:
+            shown.append(Picture(panels[frames // 2], f"{captions}. Clip {name}, frame {frames // 2}."))
+    env.close()
+    write_video(config.output / "before-after.mp4", np.concatenate(parts), FPS)
+    return shown
+
+
+def _results(
+    config: DemoConfig, result: TrainResult, policies: list[dict[str, Any]], seconds: Mapping[str, float]
+) -> dict[str, Any]:
+    size = f"{config.num_frames} frames of {config.width}x{config.height}"
+    curve = [{"step": row["steps"], "return": row["return"]} for row in result.curve if "return" in row]
+    settings = {"env_id": "VideoInpaint-v0", **config.env_kwargs(), "steps": result.steps, "episodes": config.episodes}
+    whole = envelope("demo", settings)
+    return whole | {
+        "title": "videoinpaint demo",
+        "summary": f"PPO learned for {result.steps:,} steps how to steer the repair of small studio clips ({size}) "
+        f"and was then compared with the baselines on {config.episodes} episodes it had not seen. A run this short "
+        "shows that the loop closes and learns, not how far it can get.",
+        "command": shlex.join(["videoinpaint", *sys.argv[1:]]),
+        "versions": whole["software"],
+        "seeds": {"training": config.seed} | measured_how(range(config.episodes)),
+        "seconds": {name: round(value, 1) for name, value in seconds.items()},
+        "baseline": "random",
+        "training": {"steps": result.steps, "seconds": result.seconds, "curve": curve},
+        "policies": policies,
+        "files": {
+            "training/policy.safetensors": "the trained policy, for --policy and --policies",
+            "training/checkpoints/": "what training resumes from",
+            "training/tensorboard/": "logs: tensorboard --logdir",
+            "before-after.mp4": "three clips repaired by the trained policy",
+            "results.json": "every number of this page and every episode",
+        },
+        "next_steps": next_steps(config.output),
+    }
+
+
+def next_steps(folder: Path) -> list[dict[str, str]]:
+    """What to try after the demo."""
+    policy = folder / "training"
+    return [
+        {
+            "text": "Train for longer, on clips of the default size:",
+            "command": "videoinpaint train --output runs/first --steps 20000",
+        },
+        {
+            "text": "Compare policies on harder clips, with a report like this one:",
+            "command": f"videoinpaint evaluate --policies {policy} random --clips studio:hard --report hard.html",
+        },
+        {
+            "text": "Repair a video of your own; white in the mask is what should go:",
+            "command": f"videoinpaint inpaint VIDEO.mp4 --mask MASK.png --output repaired.mp4 --policy {policy}",
+        },
+    ]
+
+
+def _say_goodbye(config: DemoConfig, results: Mapping[str, Any], console: Console) -> None:
+    console.print()
+    console.print(f"[bold green]Done[/] in {results['seconds']['whole']:.0f} s. In [bold]{config.output}/[/]:")
+    for name, what in {"report.html": "open this first", **results["files"]}.items():
+        console.print(f"  {name:<28} {what}", markup=False, highlight=False)
+    console.print("\n[bold]What to try next[/]")
+    for step in results["next_steps"]:
+        console.print(f"  {step['text']}\n    {step['command']}", markup=False, highlight=False, soft_wrap=True)
