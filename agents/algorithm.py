@@ -94,6 +94,7 @@ class ClosedLoopPPO(PPO):
         self.replay_config, self.sync_every, self.max_weight = replay, sync_every, max_weight
         self.replay: TrajectoryReplay | None = None
         self.behaviour: ClosedLoopPolicy | None = None
+        self._set_aside: ClosedLoopPolicy | None = None
         self.rounds_since_sync = 0
         super().__init__(policy, env, **kwargs)
 
@@ -106,16 +107,21 @@ class ClosedLoopPPO(PPO):
         if self.sync_every > 1:
             self.behaviour = copy.deepcopy(self.policy).requires_grad_(False)
 
+    @property
+    def learner(self) -> ClosedLoopPolicy:
+        """The policy that is trained; while a rollout is collected, `policy` is the one that acts."""
+        return self.policy if self._set_aside is None else self._set_aside
+
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
     ) -> bool:
         """As the parent's, by the behaviour policy; complete episodes go to the replay."""
-        learner = self.policy
+        self._set_aside = learner = self.policy
         self.policy = learner if self.behaviour is None else self.behaviour
         try:
             going_on = super().collect_rollouts(env, callback, rollout_buffer, n_rollout_steps)
         finally:
-            self.policy = learner
+            self.policy, self._set_aside = learner, None
         if going_on and self.replay is not None:
             assert isinstance(rollout_buffer, DictRolloutBuffer)
             assert self._last_episode_starts is not None

@@ -44,7 +44,7 @@ def save_checkpoint(
     draft = folder / f".{target.name}.part"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
-    save_policy(draft / POLICY, model.policy, {"steps": model.num_timesteps})
+    save_policy(draft / POLICY, model.learner, {"steps": model.num_timesteps})
     write_json(draft / CONFIG, config)
     torch.save(pack(_model_state(model) | {"version": VERSION, "extra": dict(extra)}), draft / STATE)
     shutil.rmtree(target, ignore_errors=True)
@@ -90,7 +90,7 @@ def write_json(path: Path, content: Any) -> None:
 def _model_state(model: ClosedLoopPPO) -> dict[str, Any]:
     assert isinstance(model.env, TrainingView)
     return {
-        "optimizer": model.policy.optimizer.state_dict(),
+        "optimizer": model.learner.optimizer.state_dict(),
         "behaviour": None if model.behaviour is None else model.behaviour.state_dict(),
         "rounds_since_sync": model.rounds_since_sync,
         "replay": None if model.replay is None else model.replay.get_state(),
@@ -116,6 +116,7 @@ def _restore(model: ClosedLoopPPO, state: dict[str, Any]) -> None:
     model.num_timesteps, model._n_updates = state["num_timesteps"], state["updates"]
     model._last_obs, model._last_episode_starts = state["last_obs"], state["last_starts"]
     model.ep_info_buffer = deque(state["episodes"], maxlen=model._stats_window_size)
+    model.ep_success_buffer = deque(maxlen=model._stats_window_size)
     set_environment_states(model.env, state["envs"])
     model.env.set_state(state["view"])
     _set_random_state(state["random"])  # last: whatever came before may have drawn

@@ -133,6 +133,7 @@ class StandardisedValue(nn.Module):
 
     mean: Tensor
     std: Tensor
+    fresh: Tensor
 
     def __init__(self, latent: int, rate: float = 0.1) -> None:
         super().__init__()

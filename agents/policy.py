@@ -67,11 +67,11 @@ def make_policy(
         from videoinpaint.agents.export import load_policy
 
         return load_policy(policy_file(spec), device=device)
-    found = POLICIES.factory(spec) if isinstance(spec, str) else spec
+    found: Any = POLICIES.factory(spec) if isinstance(spec, str) else spec
     policy = _call(found, seed=seed, device=device) if _is_factory(found) else found
     if not callable(getattr(policy, "act", None)):
         raise InputError(f"{spec!r} is no policy: it needs a method act(observation) -> actions (B, 5)")
-    return policy  # type: ignore[return-value]
+    return policy
 
 
 def policy_file(path: str | Path) -> Path:

@@ -71,11 +71,11 @@ class TrainConfig:
     n_steps: int = 36
     batch_size: int = 96
     n_epochs: int = 4
-    learning_rate: float = 5e-4
+    learning_rate: float = 7e-4
     gamma: float = 0.95
     gae_lambda: float = 0.95
     clip_range: float = 0.2
-    ent_coef: float = 0.003
+    ent_coef: float = 0.001
     vf_coef: float = 0.5
     max_grad_norm: float = 0.5
     target_kl: float | None = 0.05

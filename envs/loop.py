@@ -70,7 +70,9 @@ class ClosedLoop:
         corrupted = torch.where(holes > 0, torch.full_like(known, GREY), known)
         none = torch.zeros(len(frames), dtype=torch.float64)
         own = {"corrupted": corrupted, "holes": holes, "repaired": corrupted, "masks": holes}
-        inner = nested("inpainter", self.inpainter.begin(corrupted, holes))
+        # Sums over pixels depend on the memory layout in the last bit, and saving a state would change the layout.
+        begun = self.inpainter.begin(corrupted, holes)
+        inner = nested("inpainter", {name: tensor.contiguous() for name, tensor in begun.items()})
         return own | {"gflops": none, "full_gflops": none} | inner
 
     @torch.no_grad()
@@ -91,7 +93,7 @@ class ClosedLoop:
         if values.shape != (batch_size(state), 5):
             raise InputError(f"controls must have shape {(batch_size(state), 5)}, got {values.shape}")
         result = self._run(state, values)
-        proposal, holes = result.frames.clamp(0, 1), state["holes"]
+        proposal, holes = result.frames.clamp(0, 1).contiguous(), state["holes"]
         repaired = compose(proposal, state["repaired"], state["corrupted"], state["masks"], holes).clamp(0, 1)
         detection = self.detector.detect(repaired, holes)
         # A detector that flags a known pixel would let the next pass see it as missing: the hole has the last word.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
@@ -93,3 +94,13 @@ def observation() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     shapes = {"frames": (3, 12, 48, 64), "masks": (3, 4, 48, 64)}
     return {key: rng.integers(0, 256, shape, dtype=np.uint8) for key, shape in shapes.items()}
+
+
+@pytest.fixture
+def toy_env() -> type[ToyEnv]:
+    return ToyEnv
+
+
+@pytest.fixture(name="make_toys")
+def make_toys_fixture() -> Callable[[TrainConfig], VecEnv]:
+    return make_toys

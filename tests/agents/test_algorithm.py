@@ -1,0 +1,96 @@
+"""PPO with replay and a synchronised behaviour policy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+
+from videoinpaint.agents.algorithm import ClosedLoopPPO
+from videoinpaint.agents.replay import ReplayConfig
+from videoinpaint.agents.view import TrainingView
+from videoinpaint.errors import InputError
+
+REPLAY = ReplayConfig(trajectories=50, max_steps=3)
+
+
+def make(env: VecEnv, **kwargs: Any) -> ClosedLoopPPO:
+    settings = {"n_steps": 6, "batch_size": 6, "n_epochs": 2, "learning_rate": 1e-2, "seed": 0, "device": "cpu"}
+    return ClosedLoopPPO(TrainingView(env), **(settings | kwargs))
+
+
+def weights_of(policy: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in policy.parameters()])
+
+
+def test_plain_by_default(toy_vec: VecEnv) -> None:
+    model = make(toy_vec)
+    assert model.replay is None
+    assert model.behaviour is None
+    before = weights_of(model.policy)
+    model.learn(18)
+    assert not torch.equal(before, weights_of(model.policy))
+
+
+def test_same_seed_same_bits(toy_env: type) -> None:
+    runs = [make(DummyVecEnv([toy_env] * 2), replay=REPLAY).learn(36) for _ in range(2)]
+    assert torch.equal(weights_of(runs[0].policy), weights_of(runs[1].policy))
+
+
+def test_replay_fills_and_learns(toy_vec: VecEnv) -> None:
+    model = make(toy_vec, replay=REPLAY)
+    model.learn(18)
+    assert model.replay is not None
+    assert len(model.replay) == 6  # 3 environments, two episodes of 3 steps each
+    model.learn(36, reset_num_timesteps=False)
+    assert len(model.replay) == 18
+
+
+def test_replayed_weights_are_one_while_the_policy_is_unchanged(toy_vec: VecEnv) -> None:
+    model = make(toy_vec, replay=REPLAY, learning_rate=0.0)
+    model.learn(18)
+    assert model.replay is not None
+    samples = model._replayed_samples(model.replay)
+    np.testing.assert_allclose(samples.weights, 1, atol=1e-4)
+    with torch.no_grad():
+        model.policy.action_net.linear.bias.add_(0.5)
+    moved = model._replayed_samples(model.replay)
+    assert np.abs(moved.weights - 1).max() > 0.1
+    assert moved.weights.max() <= REPLAY.max_weight
+
+
+def test_behaviour_lags_and_is_synchronised(toy_vec: VecEnv) -> None:
+    model = make(toy_vec, sync_every=3)
+    assert model.behaviour is not None
+    start = weights_of(model.behaviour)
+    model.learn(18)
+    assert torch.equal(weights_of(model.behaviour), start)
+    assert not torch.equal(weights_of(model.policy), start)
+    model.learn(18, reset_num_timesteps=False)
+    assert model.rounds_since_sync == 2
+    samples = model._fresh_samples()
+    assert np.abs(samples.weights - 1).max() > 1e-3
+    model.learn(18, reset_num_timesteps=False)
+    assert model.rounds_since_sync == 0
+    assert torch.equal(weights_of(model.behaviour), weights_of(model.policy))
+
+
+def test_the_behaviour_policy_is_the_one_that_acts(toy_vec: VecEnv) -> None:
+    model = make(toy_vec, sync_every=10, n_epochs=4)
+    model.learn(36)
+    seen = {k: torch.from_numpy(model.rollout_buffer.swap_and_flatten(v)) if v.ndim > 4 else v
+            for k, v in model.rollout_buffer.observations.items()}  # fmt: skip
+    actions = torch.from_numpy(model.rollout_buffer.swap_and_flatten(model.rollout_buffer.actions))
+    acted = torch.from_numpy(model.rollout_buffer.swap_and_flatten(model.rollout_buffer.log_probs)).flatten()
+    assert model.behaviour is not None
+    by_behaviour, by_learner = (p.evaluate_actions(seen, actions)[1] for p in (model.behaviour, model.policy))
+    torch.testing.assert_close(by_behaviour, acted, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(by_learner, acted, atol=1e-2)
+
+
+def test_bad_settings(toy_vec: VecEnv) -> None:
+    with pytest.raises(InputError, match="sync_every"):
+        make(toy_vec, sync_every=0)

@@ -1,0 +1,117 @@
+"""Policies by name, by plug-in and by file, and the baselines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from videoinpaint.agents import POLICIES, make_policy
+from videoinpaint.agents.baselines import FixedPolicy, HeuristicPolicy, RandomPolicy
+from videoinpaint.agents.policy import check_actions
+from videoinpaint.controls import Controls, action_to_controls
+from videoinpaint.errors import InputError, MissingWeightsError, UnknownNameError
+from videoinpaint.testing import check_policy
+
+FIXED = {
+    "heads4": Controls(heads=4),
+    "heads8": Controls(heads=8),
+    "heads12": Controls(heads=12),
+    "fusion65": Controls(fusion=0.65),
+    "fusion80": Controls(fusion=0.8),
+    "fixed-bias": Controls(alpha=1.0, beta=0.3, gamma=0.1),
+    "fixed-average": Controls(alpha=0.9, beta=0.45, gamma=0.2),
+}
+
+
+@pytest.mark.parametrize("name", sorted(set(POLICIES.names()) - {"default"}))
+def test_every_name_passes_the_checker(name: str) -> None:
+    check_policy(make_policy(name), deterministic=name != "random")
+    check_policy(make_policy(name), num_frames=1, height=32, width=33, deterministic=name != "random")
+
+
+@pytest.mark.parametrize("name", sorted(FIXED))
+def test_fixed_policies_choose_what_they_say(name: str, observation: dict) -> None:
+    controls = action_to_controls(make_policy(name).act(observation))
+    np.testing.assert_allclose(controls, np.tile(FIXED[name].to_array(), (3, 1)), atol=1e-5)
+
+
+def test_random_repeats_by_seed_and_by_reset(observation: dict) -> None:
+    one, same, other = (make_policy("random", seed=seed) for seed in (3, 3, 4))
+    first = [one.act(observation) for _ in range(2)]
+    np.testing.assert_array_equal(first, [same.act(observation) for _ in range(2)])
+    assert not np.array_equal(first[0], other.act(observation))
+    assert not np.array_equal(first[0], first[1])
+    assert isinstance(one, RandomPolicy)
+    one.reset()
+    np.testing.assert_array_equal(first[0], one.act(observation))
+
+
+def scene(motion: int, area: int) -> dict[str, np.ndarray]:
+    stripes = (128 + 100 * np.sin(np.arange(200) / 5)).astype(np.uint8)
+    rows = np.stack([stripes[motion * t : motion * t + 64] for t in range(4)])
+    frames = np.broadcast_to(rows[:, None, None], (4, 3, 48, 64)).reshape(1, 12, 48, 64)
+    masks = np.zeros((1, 4, 48, 64), np.uint8)
+    masks[:, :, :area, :area] = 255
+    return {"frames": np.ascontiguousarray(frames), "masks": masks}
+
+
+def test_heuristic_spends_more_on_large_holes_and_motion() -> None:
+    policy = HeuristicPolicy()
+    calm, moving, large = (action_to_controls(policy.act(scene(*case)))[0] for case in ((0, 8), (6, 8), (0, 32)))
+    assert moving[0] > calm[0] + 1
+    assert large[0] > calm[0] + 1
+    assert moving[4] > calm[4]
+
+
+class NoArguments:
+    def act(self, observation):
+        return np.zeros((len(observation["masks"]), 5), np.float32)
+
+
+class TakesSeed(NoArguments):
+    def __init__(self, seed):
+        self.seed = seed
+
+
+instance = NoArguments()
+
+
+def factory():
+    return NoArguments()
+
+
+@pytest.mark.parametrize("spec", [NoArguments, TakesSeed, instance, factory])
+def test_classes_factories_and_instances_plug_in(spec: object) -> None:
+    check_policy(make_policy(spec, seed=7))  # type: ignore[arg-type]
+
+
+def test_seed_reaches_factories_that_take_it() -> None:
+    assert make_policy(TakesSeed, seed=7).seed == 7  # type: ignore[attr-defined]
+
+
+def test_plug_in_by_string() -> None:
+    policy = make_policy("videoinpaint.agents.baselines:FixedPolicy")
+    assert isinstance(policy, FixedPolicy)
+
+
+def test_unknown_names_list_the_known() -> None:
+    with pytest.raises(UnknownNameError, match=r"heuristic.*module:attribute"):
+        make_policy("clever")
+    with pytest.raises(InputError, match="needs a method act"):
+        make_policy("math:pi")
+
+
+def test_missing_files_name_the_remedy(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.safetensors", tmp_path):
+        with pytest.raises(MissingWeightsError, match="videoinpaint train"):
+            make_policy(path)
+    with pytest.raises(MissingWeightsError):
+        make_policy(str(tmp_path / "none.safetensors"))
+
+
+@pytest.mark.parametrize("bad", [np.zeros((2, 4)), np.zeros(5), np.full((2, 5), np.nan)])
+def test_bad_actions_are_named(bad: np.ndarray) -> None:
+    with pytest.raises(InputError, match="mine"):
+        check_actions(bad, 2, "mine")

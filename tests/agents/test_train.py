@@ -1,0 +1,169 @@
+"""A training run: what it leaves, that it learns, and that stopping it changes nothing."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from stable_baselines3.common.vec_env import VecEnv
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from videoinpaint.agents import make_policy
+from videoinpaint.agents.checkpoint import checkpoints, pack, unpack
+from videoinpaint.agents.ppo import TrainConfig, train
+from videoinpaint.agents.replay import ReplayConfig
+from videoinpaint.errors import CorruptWeightsError, InputError
+from videoinpaint.weights import read_file
+
+ROLLOUT = 12
+MakeEnvs = Callable[[TrainConfig], VecEnv]
+
+
+def config(folder: Path, **kwargs: Any) -> TrainConfig:
+    settings: dict[str, Any] = {
+        "steps": 4 * ROLLOUT, "num_envs": 2, "n_steps": 6, "batch_size": 6, "n_epochs": 2, "device": "cpu",
+        "checkpoint_every": ROLLOUT, "progress": False, "learning_rate": 1e-2,
+    }  # fmt: skip
+    return TrainConfig(output=folder, **(settings | kwargs))
+
+
+class Stopped(Exception):
+    pass
+
+
+def stop_after(steps: int) -> Any:
+    def stop(done: int, row: dict) -> None:
+        if done >= steps:
+            raise Stopped
+
+    return stop
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [{}, {"replay": ReplayConfig(trajectories=9, max_steps=4), "sync_every": 2}, {"env": {"length": 5}}],
+    ids=["plain", "replay and sync", "episodes across rollouts"],
+)
+def test_a_stopped_run_ends_in_the_same_bits(tmp_path: Path, extra: dict, make_toys: MakeEnvs) -> None:
+    whole = train(config(tmp_path / "whole", **extra), make_env=make_toys)
+    stopped = config(tmp_path / "stopped", **extra)
+    with pytest.raises(Stopped):  # in the middle of the third rollout's bookkeeping, one checkpoint behind
+        train(stopped, make_env=make_toys, on_progress=stop_after(3 * ROLLOUT))
+    torch.manual_seed(99)
+    again = train(replace(stopped, resume=True), make_env=make_toys)
+    assert again.steps == whole.steps == 4 * ROLLOUT
+    assert again.curve == whole.curve
+    one, two = (read_file(run.policy)[0] for run in (whole, again))
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    states = [torch.load(run.checkpoint / "state.pt", weights_only=True) for run in (whole, again)]
+    assert all(torch.equal(a, b) for a, b in zip(*map(_tensors, states)))
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else []
+    return [tensor for part in parts for tensor in _tensors(part)]
+
+
+def test_a_run_explains_itself(tmp_path: Path, make_toys: MakeEnvs) -> None:
+    result = train(config(tmp_path / "run", steps=30), make_env=make_toys)
+    assert result.steps == 36  # whole rollouts
+    assert [row["steps"] for row in result.curve] == [12, 24, 36]
+    told = json.loads((result.folder / "run.json").read_text())
+    assert told["config"]["n_steps"] == 6
+    assert {"command", "versions"} <= told.keys()
+    assert json.loads((result.folder / "curve.json").read_text()) == result.curve
+    assert len(checkpoints(result.folder / "checkpoints")) == 2  # the two latest
+    assert not [path for path in result.folder.rglob("*") if "part" in path.suffix or path.suffix == ".tmp"]
+    events = EventAccumulator(str(result.folder / "tensorboard")).Reload()
+    wanted = {"rollout/return", "metrics/psnr", "controls/heads", "train/value_loss"}
+    assert wanted <= set(events.Tags()["scalars"])
+    assert "pictures/before_after" in events.Tags()["images"]
+    np.testing.assert_allclose(events.Scalars("rollout/return")[0].value, result.curve[0]["return"], rtol=1e-5)
+
+
+def test_it_learns_what_the_picture_says(tmp_path: Path, make_toys: MakeEnvs, toy_env: type) -> None:
+    settings = {"steps": 2400, "num_envs": 8, "n_steps": 30, "batch_size": 60, "n_epochs": 6, "learning_rate": 2e-3}
+    policy = make_policy(train(config(tmp_path, **settings, checkpoint_every=0), make_env=make_toys).folder)
+    env = toy_env()
+    wanted, chosen = [], []
+    for seed in range(40):
+        observation, _ = env.reset(seed=seed)
+        wanted.append(1.6 * (env.light - 0.5))
+        chosen.append(policy.act({key: value[None] for key, value in observation.items()})[0, 0])
+    error = np.sqrt(np.mean(np.square(np.subtract(wanted, chosen))))
+    assert error < 0.6 * np.std(wanted)  # the best constant is at 1.0
+
+
+def test_runs_are_not_mixed(tmp_path: Path, make_toys: MakeEnvs) -> None:
+    first = config(tmp_path, steps=ROLLOUT)
+    train(first, make_env=make_toys)
+    with pytest.raises(InputError, match="already holds"):
+        train(first, make_env=make_toys)
+    with pytest.raises(InputError, match="gamma"):
+        train(replace(first, resume=True, gamma=0.5), make_env=make_toys)
+    longer = train(replace(first, resume=True, steps=2 * ROLLOUT), make_env=make_toys)
+    assert longer.steps == 2 * ROLLOUT
+    same = train(replace(first, resume=True, steps=2 * ROLLOUT), make_env=make_toys)  # nothing left to do
+    assert same.curve == longer.curve
+
+
+def test_damaged_checkpoints_are_named_and_nothing_is_unpickled(tmp_path: Path, make_toys: MakeEnvs) -> None:
+    first = config(tmp_path, steps=ROLLOUT)
+    state = train(first, make_env=make_toys).checkpoint / "state.pt"
+    more = replace(first, resume=True, steps=2 * ROLLOUT)
+
+    class Evil:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "pwned",))
+
+    for content in (state.read_bytes()[:-1000], pickle.dumps(Evil(), protocol=2)):
+        state.write_bytes(content)
+        with pytest.raises(CorruptWeightsError, match="delete it"):
+            train(more, make_env=make_toys)
+    torch.save({"evil": Evil()}, state)
+    with pytest.raises(CorruptWeightsError, match="delete it"):
+        train(more, make_env=make_toys)
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize("bad", [{"steps": 0}, {"gamma": 1.5}, {"num_envs": 1, "n_steps": 1}, {"device": "abacus"}])
+def test_bad_settings_leave_nothing(tmp_path: Path, bad: dict, make_toys: MakeEnvs) -> None:
+    with pytest.raises(InputError):
+        train(config(tmp_path / "run", **bad), make_env=make_toys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_it_trains_and_resumes_on_the_real_batch(tmp_path: Path, small: dict) -> None:
+    whole = train(config(tmp_path / "whole", steps=24, env=small))
+    part = config(tmp_path / "part", steps=12, env=small)
+    train(part)
+    rest = train(replace(part, steps=24, resume=True))
+    assert rest.curve == whole.curve
+    one, two = (read_file(run.policy)[0] for run in (whole, rest))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert {"metrics/psnr_hole", "metrics/lpips", "controls/gamma", "return"} <= whole.curve[0].keys()
+
+
+def test_packing_keeps_arrays() -> None:
+    value = {
+        "a": np.arange(5, dtype=np.uint32) + 2**31,
+        "b": [(1, 2.5), None],
+        "c": np.float64(3),
+        "d": np.ones((2, 0)),
+    }
+    back = unpack(pack(value))
+    assert back["a"].dtype == np.uint32
+    np.testing.assert_array_equal(back["a"], value["a"])
+    assert back["b"] == [[1, 2.5], None]
+    assert type(back["c"]) is float
+    assert back["d"].shape == (2, 0)
