@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -43,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(name: str, words: list[str]) -> int:
     import tyro
 
+    # Plug-ins by "module:attribute" are looked for where the command is run, as `python -m` does.
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     module = import_module(f"videoinpaint.cli.{name}")
     # A flag that may be left out need not offer the word "None" as a value.
     config = (tyro.conf.DisallowNone,)

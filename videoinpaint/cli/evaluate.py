@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
 
 from videoinpaint.cli.environment import EnvironmentFlags
 from videoinpaint.errors import InputError
@@ -17,10 +19,18 @@ if TYPE_CHECKING:
 class Evaluate(EnvironmentFlags):
     """Episodes are those of seeds 0, 1, ..., which training never draws."""
 
-    policies: tuple[str, ...] = ("default", "random", "heads4", "heads8", "heads12", "fixed-average", "heuristic")
+    policies: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--policy"])] = (
+        "default",
+        "random",
+        "heads4",
+        "heads8",
+        "heads12",
+        "fixed-average",
+        "heuristic",
+    )
     """Names of policies, training folders, policy files, or module:attribute."""
     baseline: str = "random"
-    """The policy that differences are to."""
+    """The policy that differences are to; it plays even if it is not named above."""
     episodes: int = 16
     """How many episodes each policy plays, 2 or more."""
     first_seed: int = 0
@@ -50,21 +60,20 @@ class Evaluate(EnvironmentFlags):
             print(f"wrote {write_report(results, [], self.report)}")
 
     def contestants(self) -> list[Contestant]:
-        """The policies by name; what is no registered name counts as trained.
+        """The policies by name, the baseline among them; what is no registered name counts as trained.
 
         Raises:
-            InputError: the baseline is not among them, or a file to write has another ending.
+            InputError: a file to write has another ending.
         """
         from videoinpaint.agents import POLICIES
         from videoinpaint.benchmarks.compare import Contestant
 
-        if self.baseline not in self.policies:
-            raise InputError(f"the baseline {self.baseline!r} is not among --policies {' '.join(self.policies)}")
         for path, suffix in ((self.output, ".json"), (self.report, ".html")):
             if path is not None and path.suffix != suffix:
                 raise InputError(f"cannot write {path}: end the name in {suffix}")
         known = set(POLICIES.names())
-        return [Contestant(spec, spec, trained=spec not in known) for spec in self.policies]
+        named = [*self.policies, *([] if self.baseline in self.policies else [self.baseline])]
+        return [Contestant(spec, spec, trained=spec not in known) for spec in named]
 
     def play(self, contestants: list[Contestant]) -> dict[str, Any]:
         """Every policy's records, under a live bar."""

@@ -1,0 +1,114 @@
+"""Repair a video: fill what a mask marks as missing. Any length; memory is bounded by a window of frames.
+
+videoinpaint inpaint holiday.mp4 --mask mask.png --output repaired.mp4
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from videoinpaint.errors import InputError
+
+if TYPE_CHECKING:
+    from videoinpaint.clips.sequences import FrameSequence
+    from videoinpaint.clips.video import VideoWriter
+
+CHUNK = 16  # frames of a folder or mask that are read at a time
+
+
+@dataclass(frozen=True)
+class Inpaint:
+    """Sound is not carried over. H.264 re-encodes all pixels; with --lossless (.mkv) known pixels stay bit for bit."""
+
+    video: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="VIDEO")]
+    """The video: a file, or a folder of numbered PNG or JPEG frames."""
+    mask: Path
+    """What to fill, in white: one picture for all frames, a folder with one picture per frame, or a video."""
+    output: Path
+    """The video to write: .mp4, .mov or .mkv. An existing file is replaced when the work is done."""
+    inpainter: str = "compact"
+    """compact (the network), propagation (motion only), telea (frame by frame), or module:attribute."""
+    detector: str = "compact"
+    """compact, none (every pass redoes the whole hole), or module:attribute."""
+    policy: str = "default"
+    """Who chooses the controls of each pass: default, a baseline such as heads12 or heuristic, a policy file or
+    training folder, or module:attribute."""
+    iterations: int = 3
+    """Passes over each window at most."""
+    device: str = "auto"
+    """auto (the GPU where there is one), cpu, cuda, ..."""
+    fps: float | None = None
+    """Frames a second of the result; by default those of the video (24 for a folder)."""
+    lossless: bool = False
+    """Keep every bit; the output must then be .mkv."""
+
+    def run(self) -> None:
+        """Check everything, then repair frame by frame under a live bar."""
+        from videoinpaint.agents.repair import inpaint_stream
+        from videoinpaint.clips.mask_files import open_masks
+        from videoinpaint.clips.sequences import ImageFolder
+        from videoinpaint.clips.validate import check_frames
+        from videoinpaint.clips.video import VideoReader, VideoWriter
+
+        video = ImageFolder(self.video) if self.video.is_dir() else VideoReader(self.video)
+        height, width = check_frames(video.read(0, 1)).shape[1:3]
+        masks = open_masks(self.mask, len(video), height, width)
+        check_coverage(masks, self.mask)
+        if self.output.exists() and self.output.resolve() == self.video.resolve():
+            raise InputError(f"{self.output} is the video itself: name another output")
+        writer = VideoWriter(self.output, self.fps if self.fps is not None else video.fps, lossless=self.lossless)
+        repaired = inpaint_stream(
+            frames_of(video), frames_of(masks), inpainter=self.inpainter, detector=self.detector, policy=self.policy,
+            iterations=self.iterations, device=self.device,
+        )  # fmt: skip
+        write_all(repaired, writer, len(video))
+        print(f"wrote {self.output}: {len(video)} frames of {width}x{height}")
+
+
+def check_coverage(masks: FrameSequence, path: Path) -> None:
+    """Raise InputError if nothing, or everything, is missing in all frames; one pass, a few masks at a time."""
+    empty = full = True
+    for mask in frames_of(masks):
+        empty, full = empty and not mask.any(), full and mask.all()
+        if not (empty or full):
+            return
+    if empty:
+        raise InputError(f"mask {path} is empty, there is nothing to repair: mark missing pixels white on black")
+    raise InputError(f"mask {path} covers everything, nothing is known: leave known pixels black")
+
+
+def frames_of(sequence: FrameSequence) -> Iterator[Any]:
+    """Every frame in order, with no more than a few in memory."""
+    if hasattr(sequence, "frames"):  # a video decodes front to back in one pass
+        yield from sequence.frames()
+        return
+    for start in range(0, len(sequence), CHUNK):
+        yield from sequence.read(start, min(CHUNK, len(sequence) - start))
+
+
+def write_all(frames: Iterator[Any], writer: VideoWriter, total: int) -> None:
+    """Write frames as they come, under a live bar; on any error the unfinished file is deleted."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("repairing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with writer, Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("repairing", total=total)
+        for frame in frames:
+            writer.write(frame)
+            bar.advance(task)
+
+
+COMMAND = Inpaint
