@@ -30,7 +30,7 @@ class Train(EnvironmentFlags):
     """Steps of a minibatch."""
     n_epochs: int = 4
     """Passes over the collected steps at each update."""
-    learning_rate: float = 5e-4
+    learning_rate: float = 7e-4
     """Adam's."""
     gamma: float = 0.95
     """Discount (not the control of that name)."""
@@ -38,7 +38,7 @@ class Train(EnvironmentFlags):
     """Of generalised advantage estimation."""
     clip_range: float = 0.2
     """Of PPO's clipped surrogate."""
-    ent_coef: float = 0.003
+    ent_coef: float = 0.001
     """Weight of the entropy bonus."""
     sync_every: int = 1
     """Updates after which the behaviour policy is copied from the learner (1: they are one)."""
