@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +15,7 @@ from videoinpaint.cli import COMMANDS, main
 from videoinpaint.clips.video import read_video
 from videoinpaint.version import __version__
 
-
-def fails_in_one_line(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """Run a command that must fail with exit code 2 and one line on stderr; give that line."""
-    assert main(list(words)) == 2
-    captured = capsys.readouterr()
-    assert captured.err.startswith("error: ")
-    assert captured.err.count("\n") == 1
-    assert "Traceback" not in captured.err
-    return captured.err
+Fails = Callable[..., str]
 
 
 def test_version_is_printed_without_loading_torch() -> None:
@@ -58,8 +51,8 @@ def test_nested_commands_explain_themselves(words: list[str], capsys: pytest.Cap
     assert "usage: videoinpaint " + " ".join(words) in capsys.readouterr().out
 
 
-def test_unknown_command_lists_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    line = fails_in_one_line(capsys, "impaint")
+def test_unknown_command_lists_the_known_ones(fails: Fails) -> None:
+    line = fails("impaint")
     assert "impaint" in line
     assert all(name in line for name in COMMANDS)
 
@@ -79,11 +72,11 @@ def test_weights_list_tells_what_is_here(capsys: pytest.CaptureFixture[str]) -> 
     assert "here" in row  # the lpips package is a dependency
 
 
-def test_weights_verify_and_unknown_names(capsys: pytest.CaptureFixture[str]) -> None:
+def test_weights_verify_and_unknown_names(fails: Fails, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["weights", "verify", "lpips-alex"]) == 0
     assert capsys.readouterr().out.startswith("ok  lpips-alex")
-    assert "alexnet" in fails_in_one_line(capsys, "weights", "verify", "alexnot")
-    assert "alexnet" in fails_in_one_line(capsys, "weights", "fetch", "alexnot")
+    assert "alexnet" in fails("weights", "verify", "alexnot")
+    assert "alexnet" in fails("weights", "fetch", "alexnot")
 
 
 def test_clips_lists_names_and_sizes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -136,10 +129,10 @@ def test_clips_preview_video(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(
-    words: list[str], named: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: list[str], named: str, fails: Fails, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert named in fails_in_one_line(capsys, *words)
+    assert named in fails(*words)
     assert not list(tmp_path.iterdir())
 
 

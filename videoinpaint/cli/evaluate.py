@@ -83,7 +83,8 @@ class Evaluate(EnvironmentFlags):
         from videoinpaint.benchmarks.compare import play
 
         seeds = range(self.first_seed, self.first_seed + self.episodes)
-        with Progress(console=Console(stderr=True), transient=True) as bar:
+        console = Console(stderr=True)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("evaluating", total=len(contestants))
             return play(contestants, seeds, self.env_id, self.env_kwargs(), self.num_envs,
                         lambda name: bar.update(task, advance=1, description=f"evaluated {name}"))  # fmt: skip

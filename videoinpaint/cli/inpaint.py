@@ -104,7 +104,8 @@ def write_all(frames: Iterator[Any], writer: VideoWriter, total: int) -> None:
     )
 
     columns = (TextColumn("repairing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with writer, Progress(*columns, console=Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    with writer, Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("repairing", total=total)
         for frame in frames:
             writer.write(frame)

@@ -1,0 +1,140 @@
+"""`videoinpaint inpaint` end to end, on a tiny video with Telea's fill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from videoinpaint.cli import main
+from videoinpaint.clips.video import read_video, write_video
+
+Fails = Callable[..., str]
+CHEAP = ("--inpainter", "telea", "--detector", "none", "--policy", "heads4", "--iterations", "1", "--device", "cpu")
+
+
+def inpaint(*words: str | Path) -> int:
+    return main(["inpaint", *(str(word) for word in words), *CHEAP])
+
+
+def test_lossless_keeps_known_pixels_bit_for_bit(
+    video: Path, mask: Path, hole: NDArray[np.uint8], frames: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    output = tmp_path / "out.mkv"
+    assert inpaint(video, "--mask", mask, "--output", output, "--lossless") == 0
+    repaired, fps = read_video(output)
+    assert fps == 10
+    assert repaired.shape == frames.shape
+    np.testing.assert_array_equal(repaired[:, hole == 0], frames[:, hole == 0])
+    inside = repaired[:, hole == 1].astype(int)
+    assert not (inside == (0, 255, 0)).all(axis=-1).any()  # the painted green is gone
+    assert np.abs(inside - frames[:, hole == 1]).mean() < 40
+
+
+def test_mp4_keeps_size_count_rate_and_nearly_the_known_pixels(
+    video: Path, mask: Path, hole: NDArray[np.uint8], frames: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    output = tmp_path / "out.mp4"
+    output.write_bytes(b"an older file")
+    assert inpaint(video, "--mask", mask, "--output", output, "--fps", "5") == 0
+    repaired, fps = read_video(output)
+    assert (repaired.shape, fps) == (frames.shape, 5)
+    assert np.abs(repaired[:, hole == 0].astype(int) - frames[:, hole == 0]).mean() < 6  # what H.264 costs
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv", "mask.png", "out.mp4"]
+
+
+def test_folders_of_frames_and_masks_give_the_same(
+    video: Path, mask: Path, hole: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    damaged, _ = read_video(video)
+    for name in ("frames", "masks"):
+        (tmp_path / name).mkdir()
+    for index, frame in enumerate(damaged):
+        Image.fromarray(frame).save(tmp_path / "frames" / f"{index}.png")
+        Image.fromarray(hole * np.uint8(255)).save(tmp_path / "masks" / f"{index}.png")
+    assert inpaint(video, "--mask", mask, "--output", tmp_path / "a.mkv", "--lossless") == 0
+    assert inpaint(tmp_path / "frames", "--mask", tmp_path / "masks", "--output", tmp_path / "b.mkv", "--lossless") == 0
+    np.testing.assert_array_equal(read_video(tmp_path / "a.mkv")[0], read_video(tmp_path / "b.mkv")[0])
+
+
+def picture(path: Path, pixels: NDArray[np.uint8]) -> Path:
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_bad_input_is_named_and_nothing_is_written(video: Path, mask: Path, tmp_path: Path, fails: Fails) -> None:
+    output = tmp_path / "out.mp4"
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    short = tmp_path / "short"
+    short.mkdir()
+    for index in range(2):
+        picture(short / f"{index}.png", np.eye(48, 64, dtype=np.uint8) * 255)
+    other = picture(tmp_path / "other.png", np.eye(20, 30, dtype=np.uint8) * 255)
+    empty = picture(tmp_path / "empty.png", np.zeros((48, 64), np.uint8))
+    full = picture(tmp_path / "full.png", np.full((48, 64), 255, np.uint8))
+    tiny = tmp_path / "tiny.mkv"
+    write_video(tiny, np.zeros((3, 16, 16, 3), np.uint8), 10, lossless=True)
+    before = sorted(tmp_path.iterdir())
+
+    def line(source: Path, holes: Path, *words: str, target: Path = output) -> str:
+        return fails("inpaint", source, "--mask", holes, "--output", target, *CHEAP, *words)
+
+    assert "nowhere.mp4" in line(tmp_path / "nowhere.mp4", mask)
+    assert "broken.mp4" in line(broken, mask)
+    assert "nowhere.png" in line(video, tmp_path / "nowhere.png")
+    assert "2 frames" in line(video, short)
+    assert "30x20" in line(video, other)
+    assert "empty" in line(video, empty)
+    assert "everything" in line(video, full)
+    assert "16x16" in line(tiny, mask)
+    assert "itself" in line(video, mask, "--lossless", target=video)
+    assert "out.gif" in line(video, mask, target=tmp_path / "out.gif")
+    assert "folder" in line(video, mask, target=tmp_path / "no" / "out.mp4")
+    assert "nonsense" in line(video, mask, "--inpainter", "nonsense")
+    assert "nonsense" in line(video, mask, "--policy", "nonsense")
+    assert "iterations" in line(video, mask, "--iterations", "0")
+    assert "fps" in line(video, mask, "--fps", "-1")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_error_midway_leaves_the_old_file(
+    video: Path, hole: NDArray[np.uint8], tmp_path: Path, fails: Fails
+) -> None:
+    damaged, _ = read_video(video)
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for index, frame in enumerate(damaged):
+        Image.fromarray(frame).save(folder / f"{index}.png")
+    (folder / "5.png").write_bytes(b"torn off")
+    output = tmp_path / "out.mp4"
+    output.write_bytes(b"older")
+    marked = picture(tmp_path / "m.png", hole * np.uint8(255))
+    assert "5.png" in fails("inpaint", folder, "--mask", marked, "--output", output, *CHEAP)
+    assert output.read_bytes() == b"older"
+    assert not list(tmp_path.glob("*.part*")) + list(tmp_path.glob(".*part*"))
+
+
+def test_memory_does_not_grow_with_the_video(mask: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the video, no read asks for more than a few frames."""
+    from videoinpaint.clips.sequences import ImageFolder
+
+    folder = tmp_path / "long"
+    folder.mkdir()
+    for index in range(40):
+        Image.new("RGB", (64, 48), (index, 90, 90)).save(folder / f"{index}.png")
+    asked: list[int] = []
+    read = ImageFolder.read
+
+    def spy(self: ImageFolder, start: int, count: int, stride: int = 1) -> NDArray[np.uint8]:
+        asked.append(count)
+        return read(self, start, count, stride)
+
+    monkeypatch.setattr(ImageFolder, "read", spy)
+    assert inpaint(folder, "--mask", mask, "--output", tmp_path / "out.mp4") == 0
+    assert len(read_video(tmp_path / "out.mp4")[0]) == 40
+    assert max(asked) <= 16

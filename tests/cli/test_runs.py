@@ -1,0 +1,139 @@
+"""`train`, `evaluate` and `demo`: their flags mean what the package means, and small runs leave what they promise."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from videoinpaint.cli import main
+from videoinpaint.cli.environment import EnvironmentFlags
+from videoinpaint.cli.train import Train
+from videoinpaint.clips.video import read_video
+
+Fails = Callable[..., str]
+SMALL = (
+    "--num-frames",
+    "2",
+    "--height",
+    "36",
+    "--width",
+    "48",
+    "--inpainter",
+    "telea",
+    "--detector",
+    "none",
+    "--device",
+    "cpu",
+)
+
+
+def test_train_flags_have_the_configurations_defaults() -> None:
+    from videoinpaint.agents.ppo import TrainConfig
+
+    defaults = {f.name: f.default for f in fields(TrainConfig) if f.default is not MISSING}
+    shared = {f.name: f.default for f in fields(Train) if f.name in defaults} | {"replay": None}
+    assert shared == {name: defaults[name] for name in shared}
+    assert len(shared) > 14
+
+
+def test_environment_flags_have_the_environments_defaults() -> None:
+    from videoinpaint.envs.core import Settings
+
+    defaults = {f.name: f.default for f in fields(Settings)}
+    assert all(defaults[name] == value for name, value in EnvironmentFlags().env_kwargs().items())
+
+
+def test_what_the_id_decides_is_left_to_it() -> None:
+    assert not {"reward_weights", "compute_price"} & set(EnvironmentFlags().env_kwargs())
+    asked = EnvironmentFlags(reward_weights="fixed", compute_price=0.5).env_kwargs()
+    assert (asked["reward_weights"], asked["compute_price"]) == ("fixed", 0.5)
+
+
+def test_train_then_evaluate(tmp_path: Path, fails: Fails, capsys: pytest.CaptureFixture[str]) -> None:
+    run, scores, page = tmp_path / "run", tmp_path / "scores.json", tmp_path / "scores.html"
+    words = ["train", "--output", str(run), "--steps", "12", "--num-envs", "2", "--n-steps", "6", *SMALL]
+    assert main(words) == 0
+    assert str(run / "policy.safetensors") in capsys.readouterr().out
+    assert json.loads((run / "run.json").read_text())["config"]["env"]["height"] == 36
+    assert str(run) in fails(*words)  # it does not train over an earlier run
+
+    words = ["evaluate", "--policies", str(run), "heads4", "--episodes", "6", "--num-envs", "3", *SMALL]
+    assert main([*words, "--output", str(scores), "--report", str(page)]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ("heads4", "random", "PSNR hole"))
+    results = json.loads(scores.read_text())
+    trained, fixed, baseline = results["policies"]
+    assert [p["trained"] for p in results["policies"]] == [True, False, False]
+    assert [r["seed"] for r in trained["records"]] == list(range(6))
+    assert baseline["name"] == results["baseline"] == "random"
+    assert baseline["difference"] is None
+    returns = np.array([[r["episode_return"] for r in p["records"]] for p in (fixed, baseline)])
+    assert fixed["difference"]["mean"] == pytest.approx((returns[0] - returns[1]).mean())
+    assert fixed["difference"]["low"] <= fixed["difference"]["mean"] <= fixed["difference"]["high"]
+    assert page.read_text().count("data:image/png;base64") >= 4
+
+
+def test_evaluate_takes_a_foreign_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine_cli.py").write_text(
+        "import numpy as np\n\nclass Mine:\n    def act(self, observation):\n"
+        "        return np.zeros((len(observation['masks']), 5), np.float32)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    words = ["evaluate", "--policy", "mine_cli:Mine", "--episodes", "2", "--output", "scores.json", *SMALL]
+    assert main(words) == 0
+    first = json.loads((tmp_path / "scores.json").read_text())["policies"][0]
+    assert first["name"] == "mine_cli:Mine"
+    assert {c["fusion"] for r in first["records"] for c in r["controls"]} == {0.65}
+
+
+def test_bad_input_is_one_line(tmp_path: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "nonsense" in fails("evaluate", "--policies", "nonsense", *SMALL)
+    assert "scores.txt" in fails("evaluate", "--policies", "random", "--output", "scores.txt", *SMALL)
+    assert "2 episodes" in fails("evaluate", "--policies", "random", "--episodes", "1", *SMALL)
+    assert "height" in fails("evaluate", "--policies", "random", *SMALL, "--height", "8")
+    assert "steps" in fails("train", "--steps", "0", *SMALL)
+    assert "nonsense" in fails("train", *SMALL, "--clips", "nonsense")
+    assert not list(tmp_path.iterdir())
+
+
+def test_demo_leaves_what_it_promises_and_can_be_repeated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videoinpaint.benchmarks.demo.SHOWN_SIZE", (3, 48, 64))
+    folder = tmp_path / "demo"
+    words = ["demo", "--output", str(folder), "--steps", "1", "--episodes", "2", *SMALL]
+    assert main(words) == 0
+    first = json.loads((folder / "results.json").read_text())
+    (folder / "mine.txt").write_text("a user's note")
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "report.html" in shown
+    assert "What to try next" in shown
+    results = json.loads((folder / "results.json").read_text())
+    names = {p["name"] for p in results["policies"]}
+    assert {"ppo (this run)", "random", "heads4", "heads8", "heads12", "fixed-average", "heuristic"} <= names
+    assert results["versions"]["torch"]
+    assert results["seeds"]["evaluation"] == "0 to 1"
+    # the same seed gives the same numbers
+    assert [p["return"] for p in results["policies"]] == [p["return"] for p in first["policies"]]
+    assert all((folder / name).exists() for name in results["files"])
+    assert any((folder / "training" / "tensorboard").iterdir())
+    frames, _ = read_video(folder / "before-after.mp4")
+    assert len(frames) >= 24
+    page = (folder / "report.html").read_text()
+    assert all(name in page for name in names)
+    assert len(base64.b64decode(page.split("data:image/jpeg;base64,")[1].split('"')[0])) > 10_000
+    assert (folder / "mine.txt").exists()
+
+
+def test_demo_refuses_a_folder_that_is_not_its_own(tmp_path: Path, fails: Fails) -> None:
+    (tmp_path / "training").mkdir()
+    assert "something else" in fails("demo", "--output", tmp_path)
+    assert (tmp_path / "training").is_dir()
