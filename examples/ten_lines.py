@@ -1,4 +1,4 @@
-"""A policy of your own in ten lines: `videoinpaint evaluate --policy ten_lines:Cautious`, run from this folder."""
+"""A policy of your own in ten lines. Try it: PYTHONPATH=examples videoinpaint evaluate --policy ten_lines:Cautious"""
 
 import numpy as np
 

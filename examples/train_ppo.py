@@ -1,6 +1,6 @@
 """Stock Stable-Baselines3 PPO on `VideoInpaint-v0`: nothing of this package but the environment.
 
-`python examples/train_ppo.py` trains for 2,000 steps (about ten minutes on two cores) and writes ppo_videoinpaint.zip.
+`python examples/train_ppo.py 500` trains for 500 steps (1,000 if you name none) and writes ppo_videoinpaint.zip.
 `videoinpaint train` does the same with a network made for the task, checkpoints and TensorBoard.
 """
 
@@ -11,7 +11,7 @@ from stable_baselines3 import PPO
 from videoinpaint.envs import make_sb3_vec
 
 
-def main(steps=2_000, n_steps=48, output="ppo_videoinpaint", **env_kwargs):
+def main(steps=1_000, n_steps=48, output="ppo_videoinpaint", **env_kwargs):
     """Train, save, and return the model."""
     env = make_sb3_vec(4, "VideoInpaint-v0", seed=0, **env_kwargs)
     model = PPO("MultiInputPolicy", env, n_steps=n_steps, batch_size=n_steps, gamma=0.95, seed=0, verbose=1)
@@ -21,4 +21,4 @@ def main(steps=2_000, n_steps=48, output="ppo_videoinpaint", **env_kwargs):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000)

@@ -31,6 +31,14 @@ def test_every_name_passes_the_checker(name: str) -> None:
     check_policy(make_policy(name), num_frames=1, height=32, width=33, deterministic=name != "random")
 
 
+def test_the_shipped_policy_passes_the_checker() -> None:
+    try:
+        policy = make_policy("default")
+    except MissingWeightsError as error:
+        pytest.skip(str(error))
+    check_policy(policy)
+
+
 @pytest.mark.parametrize("name", sorted(FIXED))
 def test_fixed_policies_choose_what_they_say(name: str, observation: dict) -> None:
     controls = action_to_controls(make_policy(name).act(observation))
