@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import numpy as np
 from videoinpaint.agents import Policy, make_policy
 from videoinpaint.agents.baselines import FixedPolicy
 from videoinpaint.agents.evaluation import EpisodeRecord
-from videoinpaint.benchmarks.episodes import Arena, by_clip, episode_return, fixed_return
+from videoinpaint.benchmarks.episodes import Arena, by_clip, episode_return
 from videoinpaint.benchmarks.protocol import PROTOCOL
 from videoinpaint.benchmarks.statistics import Interval, mean_interval, paired_difference
+from videoinpaint.controls import Controls
 from videoinpaint.errors import InputError
 
 Records = dict[str, list[EpisodeRecord]]
@@ -34,6 +36,21 @@ class Contestant:
     name: str
     policy: str | Path | Policy
     trained: bool = False
+
+
+def quality(record: EpisodeRecord, psnr_scale: float = 50.0) -> float:
+    """Eq. 6 of the final repair with alpha 0.9, beta 0.45, gamma 0.2, whatever the action said.
+
+    What policies are ranked by: neither the weights that a policy chooses nor the number of iterations, each of which
+    adds to the return, can raise it.
+    """
+    weights, m = Controls(), record.metrics
+    losses = weights.beta * (m["perceptual"] + m["lpips"]) + weights.gamma * m["wta"]
+    return weights.alpha * (m["ssim"] + m["psnr"] / psnr_scale) - losses
+
+
+SCORES = (("return", "difference", episode_return), ("quality", "quality_difference", quality))
+"""Key of a score, key of its difference to the baseline, and the score."""
 
 
 def play(
@@ -97,15 +114,16 @@ def summaries(records: Records, contestants: Sequence[Contestant], baseline: str
     for contestant in contestants:
         own = records[contestant.name]
         entry: dict[str, Any] = {"name": contestant.name, "trained": contestant.trained}
-        for key, score in (("return", episode_return), ("fixed_return", fixed_return)):
+        for key, difference, score in SCORES:
             values = list(by_clip(own, score).values())
-            difference = paired_difference(values, list(by_clip(base, score).values()))
             entry[key] = _checked(mean_interval(values))
             # A policy that does the very same as the baseline has no difference to show.
             same = contestant.name == baseline or own is base
-            entry["difference" if key == "return" else "fixed_difference"] = None if same else _checked(difference)
-        entry["metrics"] = {name: _metric(own, name) for name in own[0].metrics}
-        entry["gflops"] = _checked(mean_interval(list(by_clip(own, lambda r: r.gflops).values())))
+            reference = list(by_clip(base, score).values())
+            entry[difference] = None if same else _checked(paired_difference(values, reference))
+        entry["metrics"] = {name: _over_clips(own, partial(_last_metric, name=name)) for name in own[0].metrics}
+        entry["gflops"] = _over_clips(own, lambda r: r.gflops)
+        entry["iterations"] = _over_clips(own, lambda r: r.length)
         entry["by_iteration"] = {name: _by_iteration(own, name) for name in own[0].metrics}
         entry["records"] = [record.as_dict() | {"policy": contestant.name} for record in own]
         entries.append(entry)
@@ -121,8 +139,12 @@ def measured_how(seeds: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def _metric(records: Sequence[EpisodeRecord], name: str) -> Interval | None:
-    return _checked(mean_interval(list(by_clip(records, lambda r: r.metrics[name]).values())))
+def _over_clips(records: Sequence[EpisodeRecord], score: Callable[[EpisodeRecord], float]) -> Interval:
+    return _checked(mean_interval(list(by_clip(records, score).values())))
+
+
+def _last_metric(record: EpisodeRecord, name: str) -> float:
+    return record.metrics[name]
 
 
 def _by_iteration(records: Sequence[EpisodeRecord], name: str) -> list[float]:

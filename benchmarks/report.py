@@ -7,7 +7,7 @@ The dictionary is what `videoinpaint demo` and `videoinpaint evaluate` write as 
     training: None or {steps, seconds, curve: [{step, return}, ...]}
     policies: [{name, trained, return: INTERVAL, difference: None or INTERVAL, metrics: {metric: INTERVAL},
                 by_iteration: {metric: [after 1, after 2, ...]}, records;
-                optional: fixed_return, fixed_difference, gflops: INTERVAL}]
+                optional: quality, quality_difference, gflops, iterations: INTERVAL}]
     files: {name: what it is}              next_steps: [{command, text}]
 
 An INTERVAL is {mean, low, high}; its ends are None where a single clip cannot tell how clips differ.
@@ -90,8 +90,8 @@ def render_report(results: Mapping[str, Any], pictures: Sequence[Picture] = ()) 
     # The trained policies first, then the best of the rest: more than six lines nobody can follow.
     drawn = sorted(policies, key=lambda p: not p.get("trained"))[: len(COLOURS)]
     metrics = [m for m in TABLE if all(m in p["metrics"] for p in policies)]
-    optional = {"summary": "", "baseline": "", "versions": {}, "settings": {}, "seeds": {}, "seconds": {},
-                "training": None, "files": {}, "next_steps": []}  # fmt: skip
+    optional: dict[str, Any] = {"summary": "", "baseline": "", "training": None, "next_steps": []}
+    optional |= {name: {} for name in ("versions", "settings", "seeds", "seconds", "files")}
     return environment.get_template("report.html.j2").render(
         **{**optional, **results, "policies": policies},
         metrics=metrics,
@@ -110,9 +110,9 @@ def _charts(
     returns = [bars_chart(policies, "return", "Return per episode, mean and 95% interval")]
     if any(p.get("difference") for p in policies):
         returns.append(differences_chart(policies, "difference", f"Return, difference to {base}"))
-    if any(p.get("fixed_difference") for p in policies):
-        title = f"Return under fixed weights, difference to {base}"
-        returns.append(differences_chart(policies, "fixed_difference", title))
+    if any(p.get("quality_difference") for p in policies):
+        title = f"Quality of the final repair, difference to {base}"
+        returns.append(differences_chart(policies, "quality_difference", title))
     if all(p.get("gflops") and p["gflops"]["mean"] > 0 for p in policies):
         returns.append(bars_chart(policies, "gflops", "Computation per episode, GFLOPs", digits=1))
     curve = (results.get("training") or {}).get("curve") or []
@@ -134,14 +134,15 @@ class Column:
 
 def _columns(policies: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> list[Column]:
     columns = [_column("Return", [p["return"] for p in policies], 3, True)]
-    if all(p.get("fixed_return") for p in policies):
-        columns.append(_column("Return, fixed weights", [p["fixed_return"] for p in policies], 3, True))
+    if all(p.get("quality") for p in policies):
+        columns.append(_column("Quality", [p["quality"] for p in policies], 4, True))
     for metric in metrics:
         title, better = METRICS[metric]
         values = [p["metrics"][metric] for p in policies]
         columns.append(_column(title, values, 2 if metric.startswith("psnr") else 4, better.startswith("higher")))
-    if all(p.get("gflops") for p in policies):
-        columns.append(_column("GFLOPs", [p["gflops"] for p in policies], 1, None))
+    for title, key in (("Iterations", "iterations"), ("GFLOPs", "gflops")):
+        if all(p.get(key) for p in policies):
+            columns.append(_column(title, [p[key] for p in policies], 1, None))
     return columns
 
 

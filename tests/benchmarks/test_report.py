@@ -111,7 +111,7 @@ def test_optional_parts_may_be_absent(results: dict[str, Any]) -> None:
         entry.update(difference=None, by_iteration={})
     text = render_report(least)
     assert "Learning curve" not in text
-    assert "iteration adds" not in text
+    assert "What each refinement" not in text
     assert Page(text).open == []
 
 

@@ -114,16 +114,22 @@ def print_table(policies: list[dict[str, Any]], baseline: str) -> None:
             p["name"],
             interval(p["return"]),
             interval(p["difference"], signed=True),
-            number(p["fixed_return"]["mean"]),
+            number(p["quality"]["mean"], 4),
+            interval(p["quality_difference"], 4, signed=True),
             number(p["metrics"]["psnr_hole"]["mean"], 2),
             number(p["metrics"]["ssim"]["mean"], 4),
             number(p["metrics"]["lpips"]["mean"], 4),
+            number(p["iterations"]["mean"], 1),
             number(p["gflops"]["mean"], 1),
         ]
         for p in sorted(policies, key=lambda p: -p["return"]["mean"])
     ]
-    columns = ["policy", "return", f"- {baseline}", "fixed weights", "PSNR hole", "SSIM", "LPIPS", "GFLOPs"]
-    caption = "Means over episodes with 95% intervals; metrics after the last iteration; GFLOPs per episode."
+    columns = ["policy", "return", f"- {baseline}", "quality", f"- {baseline}", "PSNR hole", "SSIM", "LPIPS"]
+    columns += ["iterations", "GFLOPs"]
+    caption = (
+        "95% intervals over clips. Quality is the reward of the final repair under fixed weights: rank policies by it and\n"
+        "by the metrics, as a policy weighs its own return and every iteration adds to it."
+    )
     show("", columns, rows, caption)
 
 
