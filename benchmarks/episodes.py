@@ -90,18 +90,26 @@ def episode_return(record: EpisodeRecord) -> float:
     return record.episode_return
 
 
-def fixed_return(record: EpisodeRecord, psnr_scale: float = 50.0) -> float:
+def fixed_return(record: EpisodeRecord, iterations: int = 0, psnr_scale: float = 50.0) -> float:
     """The return that Eq. 6 gives with alpha 0.9, beta 0.45, gamma 0.2 whatever the action said, without any price.
 
-    Policies may be ranked by it: an agent that picks its own weights cannot raise it without a better repair.
+    Policies may be ranked by it: an agent that picks its own weights cannot raise it without a better repair, nor by
+    keeping an episode from ending.
+
+    Args:
+        record: of an episode.
+        iterations: one that ended earlier keeps its last repair up to here.
+        psnr_scale: dB that count as 1.
     """
     default = Controls()
+    measured = list(record.metrics_by_iteration)
+    measured += measured[-1:] * (iterations - len(measured))
     return float(
         sum(
             default.alpha * (m["ssim"] + m["psnr"] / psnr_scale)
             - default.beta * (m["perceptual"] + m["lpips"])
             - default.gamma * m["wta"]
-            for m in record.metrics_by_iteration
+            for m in measured
         )
     )
 

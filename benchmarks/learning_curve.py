@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,9 +162,10 @@ def _env(entry: Run) -> tuple[str, dict[str, Any]]:
 
 def _point(played: Sequence[Any], best: Any) -> dict[str, Any]:
     returns, base = scores(played), scores([best])
+    longest = max(record.length for records in (*played, best) for record in records)
     return {
         "return": mean_interval(returns),
-        "fixed_return": mean_interval(scores(played, fixed_return)),
+        "fixed_return": mean_interval(scores(played, partial(fixed_return, iterations=longest))),
         "difference": paired_difference(returns, base),
         "by_run": returns.mean(1).tolist(),
     }

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -174,10 +175,12 @@ def scores(runs: Sequence[Sequence[EpisodeRecord]], score: Any = episode_return)
 
 def table(played: Runs) -> dict[str, dict[str, Any]]:
     """One suite's rows: returns and differences to the best fixed setting with intervals, and mean metrics."""
-    base, base_fixed = (scores(played[BEST_FIXED], score) for score in (episode_return, fixed_return))
+    longest = max(record.length for runs in played.values() for records in runs for record in records)
+    quality = partial(fixed_return, iterations=longest)
+    base, base_fixed = (scores(played[BEST_FIXED], score) for score in (episode_return, quality))
     rows = {}
     for name, runs in played.items():
-        mine, mine_fixed = scores(runs), scores(runs, fixed_return)
+        mine, mine_fixed = scores(runs), scores(runs, quality)
         rows[name] = {
             "training_seeds": len(runs),
             "return": mean_interval(mine),
@@ -207,7 +210,7 @@ def overall(played: Sequence[Runs]) -> dict[str, dict[str, Any]]:
 
 def report(results: Mapping[str, Any]) -> None:
     """Print a table per suite and one over all of them."""
-    metrics = ("psnr_hole", "psnr", "ssim", "lpips", "wta", "heads", "gflops")
+    metrics = ("psnr_hole", "psnr", "ssim", "lpips", "wta", "heads", "gflops", "iterations")
     for spec, suite in results["suites"].items():
         rows = [
             [
@@ -215,7 +218,7 @@ def report(results: Mapping[str, Any]) -> None:
                 tables.interval(row["return"]),
                 tables.interval(row["difference"], 4, True),
                 tables.interval(row["fixed_difference"], 4, True),
-                *(tables.number(row["metrics"][m], 2 if m in ("psnr_hole", "psnr", "heads", "gflops") else 4)
+                *(tables.number(row["metrics"][m], 2 if m in ("psnr_hole", "psnr", "heads", "gflops", "iterations") else 4)
                   for m in metrics),
             ]
             for name, row in sorted(suite["policies"].items(), key=lambda item: -item[1]["return"]["mean"])

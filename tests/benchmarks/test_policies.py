@@ -31,6 +31,9 @@ def test_episodes_of_one_clip_count_once():
 def test_the_fixed_weight_return_is_equation_six_summed_over_iterations():
     expected = 0.9 * (0.9 + 25 / 50) - 0.45 * (0.2 + 0.1) - 0.2 * 0.3
     assert fixed_return(record("a", 99.0, length=2)) == pytest.approx(2 * expected)
+    early = record("a", 99.0, length=1)
+    assert fixed_return(early, iterations=3) == pytest.approx(3 * expected), "ending early costs nothing"
+    assert fixed_return(early, iterations=1) == fixed_return(early)
 
 
 def test_graded_studio_suites_bring_their_own_holes():
