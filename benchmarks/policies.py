@@ -218,8 +218,7 @@ def report(results: Mapping[str, Any]) -> None:
                 tables.interval(row["return"]),
                 tables.interval(row["difference"], 4, True),
                 tables.interval(row["fixed_difference"], 4, True),
-                *(tables.number(row["metrics"][m], 2 if m in ("psnr_hole", "psnr", "heads", "gflops", "iterations") else 4)
-                  for m in metrics),
+                *(tables.number(row["metrics"][m], 4 if m in ("ssim", "lpips", "wta") else 2) for m in metrics),
             ]
             for name, row in sorted(suite["policies"].items(), key=lambda item: -item[1]["return"]["mean"])
         ]  # fmt: skip

@@ -3,13 +3,12 @@
     python -m videoinpaint.benchmarks.speed --threads 2 --output speed.json
 
 The naive composition is what one writes first: the `lpips` package, VGG16 features and scikit-image, frame by frame.
-Its networks keep random weights, which changes no time. Numbers are medians; run it on an otherwise idle machine.
+It always runs on the CPU. Numbers are medians; run it on an otherwise idle machine.
 """
 
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -18,12 +17,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from videoinpaint.benchmarks import tables
 from videoinpaint.benchmarks.protocol import envelope
 from videoinpaint.benchmarks.repairs import repair
+from videoinpaint.benchmarks.reward_speed import naive_scores, reference_lpips
 from videoinpaint.benchmarks.suite import make_suite
 from videoinpaint.controls import Controls
 from videoinpaint.envs.batch import within
@@ -33,8 +31,6 @@ from videoinpaint.protocols import State
 
 FLOORS = {"step_ms": 300.0, "reset_ms": 500.0, "reward_times_faster": 15.0, "frame_seconds": 0.25}
 """What has to hold on two CPU cores at the defaults: at most, at most, at least, at most."""
-
-_VGG_TAPS = (3, 8, 15, 22, 29)  # relu1_2, 2_2, 3_3, 4_3, 5_3 in torchvision's VGG16
 
 
 @dataclass(frozen=True)
@@ -169,57 +165,20 @@ def _reward(env: VideoInpaintEnv, repeats: int, naive: bool) -> dict[str, Any]:
     ours()
     if not naive:
         return {"ours_ms": _spread([_timed(ours, device) for _ in range(repeats)])}
-    theirs = naive_reward(device)
-    theirs(repaired, truth)
-    pairs = [(_timed(ours, device), _timed(lambda: theirs(repaired, truth), device)) for _ in range(repeats)]
+    distance = reference_lpips()
+    frames = truth[0].cpu(), repaired[0].cpu()
+
+    def theirs() -> Any:
+        return naive_scores(*frames, distance)
+
+    theirs()
+    pairs = [(_timed(ours, device), _timed(theirs)) for _ in range(repeats)]
     ratios = [slow / fast for fast, slow in pairs]
     return {
         "ours_ms": _spread([fast for fast, _ in pairs]),
         "naive_ms": _spread([slow for _, slow in pairs]),
         "times_faster": {"median": float(np.median(ratios)), "low": min(ratios), "high": max(ratios)},
     }
-
-
-def naive_reward(device: str = "cpu") -> Callable[[Tensor, Tensor], dict[str, float]]:
-    """The reward's terms (without the temporal one, which it could only make slower) as one writes them first.
-
-    Returns:
-        a function of two clips ``(1, T, 3, H, W)`` in [0, 1] that gives ssim, psnr, lpips and perceptual.
-    """
-    import lpips
-    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-    from torchvision.models import vgg16
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torchvision's own words to the package about a deprecated argument
-        distance = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).to(device).eval()
-    network = vgg16(weights=None, init_weights=False).features[: _VGG_TAPS[-1] + 1].to(device).eval()
-
-    def features(image: Tensor) -> list[Tensor]:
-        kept = []
-        for index, layer in enumerate(network):
-            image = layer(image)
-            if index in _VGG_TAPS:
-                kept.append(image)
-        return kept
-
-    def to_numpy(image: Tensor) -> NDArray[np.float32]:
-        return image[0].permute(1, 2, 0).cpu().numpy()
-
-    @torch.no_grad()
-    def score(repaired: Tensor, truth: Tensor) -> dict[str, float]:
-        totals = {"ssim": 0.0, "psnr": 0.0, "lpips": 0.0, "perceptual": 0.0}
-        for a, b in zip(repaired[0].split(1), truth[0].split(1)):
-            x, y = to_numpy(a), to_numpy(b)
-            totals["ssim"] += structural_similarity(x, y, channel_axis=2, data_range=1)
-            totals["psnr"] += peak_signal_noise_ratio(y, x, data_range=1)
-            totals["lpips"] += float(distance(a * 2 - 1, b * 2 - 1))
-            totals["perceptual"] += float(
-                np.mean([float((p - q).abs().mean()) for p, q in zip(features(a), features(b))])
-            )
-        return {name: total / repaired.shape[1] for name, total in totals.items()}
-
-    return score
 
 
 def _video(env: VideoInpaintEnv, flags: Speed) -> dict[int, float]:
