@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,9 @@ import numpy as np
 from videoinpaint.agents import Policy, make_policy
 from videoinpaint.agents.baselines import FixedPolicy
 from videoinpaint.agents.evaluation import EpisodeRecord
-from videoinpaint.benchmarks.episodes import Arena, by_clip, episode_return
+from videoinpaint.benchmarks.episodes import Arena, by_clip, episode_return, fixed_return
 from videoinpaint.benchmarks.protocol import PROTOCOL
 from videoinpaint.benchmarks.statistics import Interval, mean_interval, paired_difference
-from videoinpaint.controls import Controls
 from videoinpaint.errors import InputError
 
 Records = dict[str, list[EpisodeRecord]]
@@ -38,15 +37,13 @@ class Contestant:
     trained: bool = False
 
 
-def quality(record: EpisodeRecord, psnr_scale: float = 50.0) -> float:
+def quality(record: EpisodeRecord) -> float:
     """Eq. 6 of the final repair with alpha 0.9, beta 0.45, gamma 0.2, whatever the action said.
 
     What policies are ranked by: neither the weights that a policy chooses nor the number of iterations, each of which
     adds to the return, can raise it.
     """
-    weights, m = Controls(), record.metrics
-    losses = weights.beta * (m["perceptual"] + m["lpips"]) + weights.gamma * m["wta"]
-    return weights.alpha * (m["ssim"] + m["psnr"] / psnr_scale) - losses
+    return fixed_return(replace(record, metrics_by_iteration=[record.metrics]))
 
 
 SCORES = (("return", "difference", episode_return), ("quality", "quality_difference", quality))

@@ -127,8 +127,8 @@ def print_table(policies: list[dict[str, Any]], baseline: str) -> None:
     columns = ["policy", "return", f"- {baseline}", "quality", f"- {baseline}", "PSNR hole", "SSIM", "LPIPS"]
     columns += ["iterations", "GFLOPs"]
     caption = (
-        "95% intervals over clips. Quality is the reward of the final repair under fixed weights: rank policies by it and\n"
-        "by the metrics, as a policy weighs its own return and every iteration adds to it."
+        "95% intervals over clips. Quality is the reward of the final repair under fixed weights: rank policies by it\n"
+        "and by the metrics, as a policy weighs its own return and every iteration adds to it."
     )
     show("", columns, rows, caption)
 
