@@ -20,7 +20,7 @@ METRICS = {
     "ssim": ("SSIM", "higher is better"),
     "lpips": ("LPIPS", "lower is better"),
     "perceptual": ("Perceptual L1", "lower is better"),
-    "wta": ("Temporal alignment loss", "lower is better"),
+    "wta": ("Temporal loss", "lower is better"),
 }
 """Metric -> its title and which way is better."""
 
@@ -67,6 +67,7 @@ def differences_chart(policies: Sequence[Mapping[str, Any]], key: str, title: st
             axes.errorbar(policy[key]["mean"], place, xerr=_reach([policy], key), fmt="o", color=INK, ecolor=INK,
                           markerfacecolor=_colour(policy), markersize=8, capsize=3)  # fmt: skip
     axes.set_yticks(range(len(ordered)), [p["name"] for p in ordered])
+    axes.locator_params(axis="x", nbins=5)
     axes.set_ylim(-0.6, len(ordered) - 0.4)
     return _png(figure, axes, "x", title)
 

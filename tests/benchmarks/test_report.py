@@ -108,11 +108,29 @@ def test_page_shows_the_numbers_and_names(results: dict[str, Any]) -> None:
 def test_optional_parts_may_be_absent(results: dict[str, Any]) -> None:
     least = {key: results[key] for key in ("title", "command", "created", "policies")}
     for entry in least["policies"]:
-        entry.update(difference=None, by_iteration={})
+        entry.update(difference=None, by_iteration={}, metrics={})
     text = render_report(least)
     assert "Learning curve" not in text
     assert "What each refinement" not in text
     assert Page(text).open == []
+
+
+def test_quality_and_computation_are_shown_where_measured(results: dict[str, Any]) -> None:
+    for order, entry in enumerate(results["policies"]):
+        entry.update(quality=interval(1.2, 0.01), quality_difference=None if order == 0 else interval(0.0123, 0.001))
+        entry.update(gflops=interval(7.0 + order, 0.5), iterations=interval(3.0, 0.0))
+    text = render_report(results)
+    assert text.count("data:image/png") == 5 + 2
+    assert all(shown in text for shown in ("+0.0123", "Quality", "GFLOPs", "Iterations"))
+
+
+def test_intervals_without_ends_are_left_out(results: dict[str, Any]) -> None:
+    for entry in results["policies"]:
+        for key in ("return", "difference"):
+            entry[key] = entry[key] and entry[key] | {"low": None, "high": None}
+    text = render_report(results)
+    assert "None" not in text
+    assert "2.345" in text
 
 
 @pytest.mark.parametrize("key", ["title", "policies"])
