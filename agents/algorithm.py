@@ -21,6 +21,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from videoinpaint.agents.networks import ClosedLoopPolicy
 from videoinpaint.agents.replay import ReplayConfig, TrajectoryReplay, corrected_advantages, importance_weights
+from videoinpaint.agents.siblings import sibling_advantages
 from videoinpaint.errors import InputError
 
 _CHUNK = 256  # observations evaluated at a time outside of the updates
@@ -67,6 +68,7 @@ class ClosedLoopPPO(PPO):
         replay: keep and use old trajectories; None not to.
         sync_every: a behaviour policy collects the rollouts and is copied from the learner after so many rounds of
             updates; 1 keeps them one.
+        siblings: compare episodes that began on the same clip with each other (:mod:`videoinpaint.agents.siblings`).
         max_weight: bound of the importance weights of a stale behaviour policy's steps.
         **kwargs: as for `stable_baselines3.PPO`.
 
@@ -83,6 +85,7 @@ class ClosedLoopPPO(PPO):
         *,
         replay: ReplayConfig | None = None,
         sync_every: int = 1,
+        siblings: bool = False,
         max_weight: float = 2.0,
         policy: type[ClosedLoopPolicy] = ClosedLoopPolicy,
         **kwargs: Any,
@@ -92,6 +95,7 @@ class ClosedLoopPPO(PPO):
         if not isinstance(env.observation_space, spaces.Dict):
             raise InputError(f"ClosedLoopPPO learns from Dict observations, got {env.observation_space}")
         self.replay_config, self.sync_every, self.max_weight = replay, sync_every, max_weight
+        self.siblings = siblings
         self.replay: TrajectoryReplay | None = None
         self.behaviour: ClosedLoopPolicy | None = None
         self._set_aside: ClosedLoopPolicy | None = None
@@ -197,10 +201,13 @@ class ClosedLoopPPO(PPO):
     def _fresh_samples(self) -> Samples:
         """The rollout, flattened; its weights are 1 unless a stale behaviour policy collected it."""
         buffer = self.rollout_buffer
+        gains = buffer.advantages
+        if self.siblings:
+            pictures = next(iter(buffer.observations.values()))
+            gains = sibling_advantages(gains, buffer.episode_starts, pictures)
         seen = {key: buffer.swap_and_flatten(values) for key, values in buffer.observations.items()}
         actions, acted, advantages, returns = (
-            buffer.swap_and_flatten(values)
-            for values in (buffer.actions, buffer.log_probs, buffer.advantages, buffer.returns)
+            buffer.swap_and_flatten(values) for values in (buffer.actions, buffer.log_probs, gains, buffer.returns)
         )
         actions, acted = actions.astype(np.float32, copy=False), acted.flatten()
         log_probs, weights = acted, np.ones_like(acted)

@@ -60,6 +60,7 @@ class TrainConfig:
         resume: go on from the folder's last checkpoint, if there is one.
         replay: keep old trajectories and learn from them too (CLIP-RL, Section 4.1); None not to.
         sync_every: rounds of updates after which the behaviour policy is copied from the learner; 1 keeps them one.
+        siblings: so many neighbouring environments play the same clips, and are compared with each other; 1 for none.
         progress: show a live bar.
     """
 
@@ -85,15 +86,18 @@ class TrainConfig:
     resume: bool = False
     replay: ReplayConfig | None = None
     sync_every: int = 1
+    siblings: int = 1
     progress: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("steps", "num_envs", "n_steps", "batch_size", "n_epochs", "sync_every"):
+        for name in ("steps", "num_envs", "n_steps", "batch_size", "n_epochs", "sync_every", "siblings"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("gamma", "gae_lambda", "clip_range"):
             if not 0 < getattr(self, name) <= 1:
                 raise InputError(f"{name} must be above 0 and at most 1, got {getattr(self, name)}")
+        if self.num_envs % self.siblings:
+            raise InputError(f"num_envs={self.num_envs} cannot be split into groups of siblings={self.siblings}")
         if self.num_envs * self.n_steps < 2:
             raise InputError("a rollout needs at least 2 steps: raise num_envs or n_steps")
 
@@ -157,6 +161,8 @@ def train(
 
     def save() -> Path:
         write_json(folder / "curve.json", recorder.curve)
+        # Checkpoints are pruned; the policies alone are small, and a learning curve needs them all.
+        save_policy(folder / "policies" / f"step-{model.num_timesteps:09d}.safetensors", model.policy, {})
         return save_checkpoint(folder / "checkpoints", model, config.as_dict(), {"curve": recorder.curve})
 
     if model.num_timesteps < config.steps:
@@ -190,8 +196,11 @@ def _build(config: TrainConfig, make_env: Callable[[TrainConfig], VecEnv]) -> Cl
     kwargs = {name: getattr(config, name) for name in names}
     kwargs["batch_size"] = next(size for size in range(min(config.batch_size, rollout), 0, -1) if rollout % size == 0)
     env = TrainingView(make_env(config))
-    model = ClosedLoopPPO(env, device=device, **kwargs)
+    model = ClosedLoopPPO(env, device=device, siblings=config.siblings > 1, **kwargs)
     env.seed(TRAINING_SEEDS + config.seed * config.num_envs)  # after the model, which seeds it by small numbers
+    if config.siblings > 1:  # the same seed gives siblings the same clips, episode by episode
+        base = env.unwrapped
+        base._seeds = [base._seeds[i - i % config.siblings] for i in range(config.num_envs)]
     return model
 
 

@@ -42,6 +42,8 @@ class Train(EnvironmentFlags):
     """Weight of the entropy bonus."""
     sync_every: int = 1
     """Updates after which the behaviour policy is copied from the learner (1: they are one)."""
+    siblings: int = 1
+    """So many neighbouring environments play the same clips and are compared with each other (1: none)."""
     replay: bool = False
     """Keep old trajectories and learn from them too, importance-weighted, as in the paper."""
     checkpoint_every: int = 2_000
