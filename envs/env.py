@@ -160,7 +160,8 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     `autoreset_mode` and `max_episode_steps`.
 
     `VideoInpaintBudget-v0` is the same environment with a price on compute and fixed weights, so that the number of
-    heads becomes a decision: many pay on hard clips, few on easy ones.
+    heads becomes a decision. Heads change little with the first weights; at this price the best number differs from
+    clip to clip (docs/benchmarks.md has the table), yet more pay on easy clips than on hard ones.
 
     `env.unwrapped.get_state()` and `set_state(state)` save and restore an episode exactly, random generator included;
     the state is a dict of tensors and plain values that `torch.save` writes and `torch.load(weights_only=True)`

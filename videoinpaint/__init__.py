@@ -14,8 +14,8 @@ __all__ = ["Controls", "__version__", "inpaint"]
 
 _ENVS: dict[str, dict[str, Any]] = {
     "VideoInpaint-v0": {},
-    # The price at which few heads pay on easy clips and many on hard ones: docs/environment.md says how it was chosen.
-    "VideoInpaintBudget-v0": {"compute_price": 0.1, "reward_weights": "fixed"},
+    # A price at which the best number of heads differs between clips: `python -m videoinpaint.benchmarks.price`.
+    "VideoInpaintBudget-v0": {"compute_price": 0.002, "reward_weights": "fixed"},
 }
 
 for _name, _kwargs in _ENVS.items():
