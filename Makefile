@@ -37,8 +37,9 @@ imports: $(VENV)/.installed
 	$(MAKE) --no-print-directory -B .mypy-tree/videoinpaint
 	cd .mypy-tree && PYTHONPATH=. "$(CURDIR)/$(BIN)/lint-imports" --config ../pyproject.toml --no-cache
 
+# One thread for each of the two workers: four on two cores wait for each other more than they compute.
 pytest: $(VENV)/.installed
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 clean:
 	rm -rf .mypy-tree build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
