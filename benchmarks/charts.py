@@ -40,7 +40,7 @@ def bars_chart(policies: Sequence[Mapping[str, Any]], key: str, title: str, digi
     axes.barh(places, means, color=[_colour(p) for p in ordered], height=0.62)
     reach = _reach(ordered, key)
     axes.errorbar(means, places, xerr=reach, fmt="none", ecolor=INK, elinewidth=1.2, capsize=3)
-    axes.set_yticks(list(places), [p["name"] for p in ordered])
+    axes.set_yticks(list(places), [_label(p["name"]) for p in ordered])
     axes.margins(x=0.2)
     for place, mean, below, above in zip(places, means, *reach):
         right = mean >= 0
@@ -66,7 +66,7 @@ def differences_chart(policies: Sequence[Mapping[str, Any]], key: str, title: st
         if policy.get(key):
             axes.errorbar(policy[key]["mean"], place, xerr=_reach([policy], key), fmt="o", color=INK, ecolor=INK,
                           markerfacecolor=_colour(policy), markersize=8, capsize=3)  # fmt: skip
-    axes.set_yticks(range(len(ordered)), [p["name"] for p in ordered])
+    axes.set_yticks(range(len(ordered)), [_label(p["name"]) for p in ordered])
     axes.locator_params(axis="x", nbins=5)
     axes.set_ylim(-0.6, len(ordered) - 0.4)
     return _png(figure, axes, "x", title)
@@ -103,6 +103,11 @@ def iteration_chart(policies: Sequence[Mapping[str, Any]], metric: str) -> bytes
     title, better = METRICS.get(metric, (metric, ""))
     axes.set_xlabel(f"iteration   ({better})", color=SOFT, fontsize=9)
     return _png(figure, axes, "y", title)
+
+
+def _label(name: str, length: int = 26) -> str:
+    """A name that leaves room for the plot: of a long one, usually a run's path, the end."""
+    return name if len(name) <= length else "\u2026" + name[1 - length :]
 
 
 def _colour(policy: Mapping[str, Any]) -> str:

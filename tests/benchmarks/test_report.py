@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import warnings
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from videoinpaint.benchmarks.charts import bars_chart
 from videoinpaint.benchmarks.report import Picture, render_report, write_report
 from videoinpaint.errors import InputError
 
@@ -152,3 +154,12 @@ def test_failing_to_render_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         write_report({}, [], tmp_path / "report.html")
     assert not list(tmp_path.iterdir())
+
+
+def test_long_names_leave_room_for_the_plot():
+    """A run's path as a policy's name once squeezed the axes to nothing (matplotlib then warns)."""
+    entry = {"trained": True, "return": {"mean": 1.0, "low": 0.9, "high": 1.1}}
+    policies = [entry | {"name": "/a/very/long/path" * 12 + "/run"}, entry | {"name": "random", "trained": False}]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert bars_chart(policies, "return", "Return").startswith(b"\x89PNG")
