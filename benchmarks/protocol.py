@@ -9,7 +9,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def envelope(benchmark: str, settings: Mapping[str, Any], **results: Any) -> dic
             "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         },
         "command": shlex.join(["python", "-m", f"videoinpaint.benchmarks.{benchmark}", *sys.argv[1:]]),
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         **results,
     }
 
