@@ -1,0 +1,1 @@
+"""DSTT (Liu et al., 2021): decoupled spatial-temporal transformer."""

@@ -1,0 +1,1 @@
+"""FuseFormer (Liu et al., ICCV 2021): fine-grained fusion by overlapping patches."""

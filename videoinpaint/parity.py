@@ -1,0 +1,1 @@
+"""Numeric parity of the published networks with stored fixtures."""
