@@ -51,15 +51,22 @@ def neighbour_flows(frames: Tensor) -> tuple[Tensor, Tensor]:
     return forward, backward
 
 
-def warp(x: Tensor, flow: Tensor) -> Tensor:
-    """Sample ``x (N, C, H, W)`` at the positions ``flow (N, 2, H, W)`` points to; beyond the border, the border."""
+def warp(x: Tensor, flow: Tensor, *, interpolation: str = "bilinear", padding: str = "border") -> Tensor:
+    """Sample ``x (N, C, H, W)`` at the positions ``flow (N, 2, H, W)`` points to.
+
+    Args:
+        x: what is sampled.
+        flow: ``(dx, dy)`` in pixels of ``x``.
+        interpolation: ``"bilinear"`` or ``"nearest"``.
+        padding: what lies beyond the border: ``"border"`` (the border) or ``"zeros"``.
+    """
     height, width = x.shape[-2:]
     ys = torch.arange(height, device=x.device, dtype=x.dtype).view(-1, 1)
     xs = torch.arange(width, device=x.device, dtype=x.dtype).view(1, -1)
     grid_x = (xs + flow[:, 0]) * (2 / max(width - 1, 1)) - 1
     grid_y = (ys + flow[:, 1]) * (2 / max(height - 1, 1)) - 1
     grid = torch.stack([grid_x, grid_y], dim=-1)
-    return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=True)
+    return F.grid_sample(x, grid, mode=interpolation, padding_mode=padding, align_corners=True)
 
 
 def consistency(forward: Tensor, backward: Tensor) -> Tensor:
