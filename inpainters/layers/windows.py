@@ -71,7 +71,8 @@ def ring(tokens: Tensor, window: Size, extension: Size, indices: Tensor) -> Tens
     Args:
         tokens: ``(B, T, rows, cols, C)``, whole windows.
         window: (h, w).
-        extension: (e_y, e_x), how far the ring reaches beyond the window; it wraps around the grid.
+        extension: (e_y, e_x), how far the ring reaches beyond the window; it wraps around the grid. Beyond half the
+            window the shifted windows part, and leave out the ring's middle lines.
         indices: of :func:`ring_indices`.
 
     Returns:

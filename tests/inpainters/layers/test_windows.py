@@ -46,17 +46,16 @@ def test_a_grid_without_whole_windows_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("extension", "count"), [((3, 5), 148), ((2, 4), 120)])
-def test_ring_surrounds_the_window_and_leaves_it_out(extension: tuple[int, int], count: int) -> None:
-    """In a grid wide enough not to wrap onto itself, the ring is the frame of tokens around the window."""
-    rows, cols = 15, 27
-    places = torch.arange(rows * cols).view(1, 1, rows, cols, 1)
+def test_ring_holds_what_the_four_shifted_windows_see_beyond_the_window(extension: tuple[int, int], count: int) -> None:
+    """In a grid wide enough not to wrap: tokens of the windows moved diagonally, without the window's own."""
+    places = torch.arange(15 * 27).view(15, 27)
     indices = ring_indices(WINDOW, extension)
     assert len(indices) == count
-    middle = ring(places, WINDOW, extension, indices)[0, 4, 0, :, 0].tolist()
+    middle = ring(places.view(1, 1, 15, 27, 1), WINDOW, extension, indices)[0, 4, 0, :, 0].tolist()
     down, right = extension
-    near = places[0, 0, 5 - down : 10 + down, 9 - right : 18 + right, 0].flatten().tolist()
-    own = places[0, 0, 5:10, 9:18, 0].flatten().tolist()
-    assert set(middle) == set(near) - set(own)
+    moved = [places[5 + y : 10 + y, 9 + x : 18 + x] for y in (-down, down) for x in (-right, right)]
+    seen = {int(place) for block in moved for place in block.flatten()}
+    assert set(middle) == seen - set(places[5:10, 9:18].flatten().tolist())
 
 
 def test_ring_wraps_around_the_grid() -> None:
