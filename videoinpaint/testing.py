@@ -7,6 +7,8 @@ from videoinpaint.testing import check_inpainter
 
 check_inpainter(MyInpainter())
 ```
+
+:func:`run_parity` (of :mod:`videoinpaint.parity`) checks a published network against stored numbers instead.
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ from torch.nn import functional as F
 
 from videoinpaint.controls import HEADS, HIGH, LOW, Controls
 from videoinpaint.envs.loop import GREY, ClosedLoop
+from videoinpaint.parity import run_parity
 from videoinpaint.protocols import Detection, Detector, Inpainter, Refinement, State
 
-__all__ = ["check_detector", "check_inpainter", "check_policy"]
+__all__ = ["check_detector", "check_inpainter", "check_policy", "run_parity"]
 
 CONTROL_GROUPS = {"heads": (0,), "fusion": (1,), "objective": (2, 3, 4)}
 TOLERANCE = 1e-3
