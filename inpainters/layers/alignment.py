@@ -15,6 +15,7 @@ The variants differ in their condition, in the largest stray ``r`` and in the nu
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -46,7 +47,7 @@ class DeformableAlignment(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         widths = [condition_channels, out_channels, out_channels, out_channels]
         layers: list[nn.Module] = []
-        for before, after in zip(widths[:-1], widths[1:]):
+        for before, after in itertools.pairwise(widths):
             layers += [nn.Conv2d(before, after, 3, padding=1), nn.LeakyReLU(0.1)]
         self.conv_offset = nn.Sequential(*layers, nn.Conv2d(out_channels, 3 * TAPS * groups, 3, padding=1))
         self._initialise()
@@ -55,10 +56,8 @@ class DeformableAlignment(nn.Module):
         # Untrained, the sampling points lie on the flow and all count by a half, as in the paper.
         bound = 1 / math.sqrt(self.weight[0].numel())
         nn.init.uniform_(self.weight, -bound, bound)
-        last = self.conv_offset[-1]
-        assert isinstance(last, nn.Conv2d) and last.bias is not None
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        for parameter in self.conv_offset[-1].parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, features: Tensor, condition: Tensor, flows: Sequence[Tensor] = ()) -> Tensor:
         """Align ``features`` to the present frame.
