@@ -10,12 +10,13 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from videoinpaint.inpainters.propainter.completion import FlowCompletion, compose_flows
 from videoinpaint.inpainters.propainter.raft import RAFT
 
 Fill = Callable[[nn.Module], nn.Module]
 
 
-def raft(inputs: dict[str, Tensor], weights: Fill) -> dict[str, Tensor]:
+def parity_raft(inputs: dict[str, Tensor], weights: Fill) -> dict[str, Tensor]:
     """Flow of image pairs after 6 updates."""
     network = RAFT()
     weights(network)
@@ -29,4 +30,30 @@ def raft(inputs: dict[str, Tensor], weights: Fill) -> dict[str, Tensor]:
         "mid_fnet_image1": encoded.features,
         "mid_cnet": encoded.context,
         "mid_delta_first": first,
+    }
+
+
+def parity_flow_completion(inputs: dict[str, Tensor], weights: Fill) -> dict[str, Tensor]:
+    """Both directions completed, composed with the known flows, and the edge head on the forward prediction."""
+    network = FlowCompletion()
+    weights(network)
+    known, masks = (inputs["flows_forward"], inputs["flows_backward"]), inputs["masks"]
+    predicted = network.complete(*known, masks)
+    combined = compose_flows(predicted, known, masks)
+    batch, time = known[0].shape[:2]
+    features = network.encode(known[0], masks[:, :-1])
+
+    def channels_first(x: Tensor) -> Tensor:
+        return x.unflatten(0, (batch, time)).transpose(1, 2)
+
+    return {
+        "pred_forward": predicted[0],
+        "pred_backward": predicted[1],
+        "combined_forward": combined[0],
+        "combined_backward": combined[1],
+        "edge_forward": network.edges(predicted[0]),
+        "mid_downsample": channels_first(features.downsampled),
+        "mid_encoder2": channels_first(features.deep),
+        "mid_dilation": channels_first(features.bottleneck),
+        "mid_propagation": network.feat_prop_module(features.bottleneck.unflatten(0, (batch, time))),
     }

@@ -163,7 +163,9 @@ class _Unit:
         hidden, fixed = candidate.out_channels, context.shape[1]
         self.gate_kernel, gate_context = _split(torch.cat([gate.weight for gate in gates]), hidden, fixed)
         self.kernel, own_context = _split(candidate.weight, hidden, fixed)
-        self.gate_fixed = F.conv2d(context, gate_context, torch.cat([gate.bias for gate in gates]), padding=self.padding)
+        self.gate_fixed = F.conv2d(
+            context, gate_context, torch.cat([gate.bias for gate in gates]), padding=self.padding
+        )
         self.fixed = F.conv2d(context, own_context, candidate.bias, padding=self.padding)
 
     def __call__(self, hidden: Tensor, motion: Tensor) -> Tensor:
