@@ -1,1 +1,5 @@
-"""DSTT (Liu et al., 2021): decoupled spatial-temporal transformer."""
+"""DSTT (Liu et al., 2021): its generator."""
+
+from videoinpaint.inpainters.dstt.network import DSTT
+
+__all__ = ["DSTT"]

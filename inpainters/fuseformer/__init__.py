@@ -1,1 +1,5 @@
-"""FuseFormer (Liu et al., ICCV 2021): fine-grained fusion by overlapping patches."""
+"""FuseFormer (Liu et al., ICCV 2021): its generator."""
+
+from videoinpaint.inpainters.fuseformer.network import FuseFormer
+
+__all__ = ["FuseFormer"]

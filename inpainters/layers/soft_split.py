@@ -11,7 +11,7 @@ frames, which never mix.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -173,7 +173,7 @@ class FusionFeedForward(nn.Module):
         Raises:
             ValueError: a map of that size has another token grid.
         """
-        up, down = (self.get_submodule(name) for name in self._names)
+        up, down = (cast(nn.Linear, self.get_submodule(name)) for name in self._names)
         hidden = fold(x.flatten(0, -4), up.weight, up.bias, size)
         hidden = hidden / _add_up_constant(hidden.new_ones(AREA), size)
         hidden = F.relu(hidden) if self._activation == "relu" else F.gelu(hidden)

@@ -1,1 +1,5 @@
-"""STTN (Zeng, Fu and Chao, ECCV 2020): joint spatial-temporal transformations at four patch scales."""
+"""STTN (Zeng et al., ECCV 2020): its generator."""
+
+from videoinpaint.inpainters.sttn.network import STTN
+
+__all__ = ["STTN"]
