@@ -5,9 +5,9 @@ The token grid is cut into windows of 5x9. The queries of a window, of all T fra
     its own tokens (45 a frame), the ring of tokens around it (120 a frame, cyclic at the borders of the grid),
     and the 5x9 neighbourhood of pooled tokens, each of which stands for a whole window.
 
-The reference pads the neighbourhood with zero tokens whose logits get -100 added. All of these are the same key, so they
-are computed here as one, the *sink*: ``n`` equal logits -100 sum to one logit ``-100 + log n``. Grids of few windows
-consist mostly of padding: 240x432 has 4x4 pooled tokens, of which 45 are asked for.
+The reference pads the neighbourhood with zero tokens whose logits get -100 added. They are all the same key, so they
+are computed here as one, the *sink*: ``n`` equal logits -100 sum to one logit ``-100 + log n``. On small grids most of
+the neighbourhood is padding: 240x432 has 4x4 pooled tokens, where 45 are asked for.
 """
 
 from __future__ import annotations

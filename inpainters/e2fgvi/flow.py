@@ -6,6 +6,8 @@ with ``u`` the doubling of a flow, ``W`` warping and ``G_k`` a network of five 7
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -34,7 +36,7 @@ class FlowLevel(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         widths = (8, 32, 64, 32, 16, 2)
-        self.basic_module = nn.ModuleList(_ConvUnit(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.basic_module = nn.ModuleList(_ConvUnit(a, b) for a, b in itertools.pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""

@@ -7,8 +7,6 @@ are those of the published checkpoints.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -108,7 +106,7 @@ class E2FGVI(nn.Module):
 
     @staticmethod
     def fuse(hallucinated: Tensor, propagated: Tensor, fusion: float | Tensor) -> Tensor:
-        """``2 * (w * hallucinated + (1 - w) * propagated)`` for ``(B, ...)`` tensors and one w, or one for each item."""
+        """``2 * (w * hallucinated + (1 - w) * propagated)`` for ``(B, ...)`` and one w, or one for each item."""
         if isinstance(fusion, Tensor):
             fusion = fusion.to(hallucinated).view(-1, *[1] * (hallucinated.ndim - 1))
         return 2 * (fusion * hallucinated + (1 - fusion) * propagated)
@@ -144,35 +142,3 @@ class E2FGVIHQ(E2FGVI):
 
     def __init__(self) -> None:
         super().__init__(hq=True)
-
-
-def parity(inputs: dict[str, Tensor], weights: Callable[[nn.Module], nn.Module]) -> dict[str, Tensor]:
-    """E2FGVI's outputs for a stored fixture, by name (see `videoinpaint.parity`)."""
-    return _parity(E2FGVI(), inputs, weights)
-
-
-def parity_hq(inputs: dict[str, Tensor], weights: Callable[[nn.Module], nn.Module]) -> dict[str, Tensor]:
-    """E2FGVI-HQ's outputs for a stored fixture, by name."""
-    return _parity(E2FGVIHQ(), inputs, weights)
-
-
-def _parity(network: E2FGVI, inputs: dict[str, Tensor], weights: Callable[[nn.Module], nn.Module]) -> dict[str, Tensor]:
-    weights(network)
-    num_local = int(inputs["num_local_frames"])
-    frames = inputs["frames"] * (1 - inputs["masks"])
-    flows = network.flows(frames[:, :num_local])
-    features = network.encode(frames.flatten(0, 1))
-    held = features.unflatten(0, frames.shape[:2])
-    local = network.propagate(held[:, :num_local], flows)
-    entering = torch.cat([local, held[:, num_local:]], dim=1)
-    output, _ = network(frames, num_local)
-    return {
-        "output": output,
-        "output_frame1": output[1],
-        "flow_forward": flows[0],
-        "flow_backward": flows[1],
-        "mid_encoder": features,
-        "mid_feature_propagation": local,
-        "mid_tokens": network.ss(entering),
-        "mid_transformer": network.tokens(entering),
-    }
