@@ -13,6 +13,8 @@ DETECTORS = Registry(
     "detector",
     {
         "compact": "videoinpaint.detectors.compact:CompactDetector",
+        "focal": "videoinpaint.detectors.focal:FocalDetector",
+        "focal_hrnet": "videoinpaint.detectors.focal:focal_hrnet",
         "none": "videoinpaint.detectors.none:WholeHoleDetector",
     },
 )
@@ -26,7 +28,7 @@ def make_detector(spec: str | Detector, *, device: str | torch.device = "cpu", w
     Args:
         spec: one of ``DETECTORS.names()``, ``"module:attribute"`` of a factory, or a detector (returned as it is).
         device: where it computes.
-        weights: a weight file of your own; None for the shipped ones.
+        weights: a weight file of your own; "random" for an untrained network; None for the shipped or fetched ones.
 
     Raises:
         UnknownNameError, MissingWeightsError, CorruptWeightsError.

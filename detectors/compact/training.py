@@ -98,18 +98,32 @@ def _info_nce(features: Tensor, poor: Tensor, fine: Tensor, known: Tensor, rng: 
     return terms[0] + terms[1]
 
 
-@torch.no_grad()
 def precision(network: DetectorNetwork, batches: list[tuple[Tensor, Tensor, Tensor]]) -> dict[str, float]:
-    """Average precision against the true error map inside the hole, and that of a constant mask."""
-    scores, labels = [], []
-    for repaired, holes, errors in batches:
+    """:func:`precision_of` the network's clustered features."""
+
+    def score(repaired: Tensor, holes: Tensor) -> Tensor:
         features, _ = network(repaired, holes)
         small = shrink(holes, features.shape[-2:])
         logits = network.score(features, network.cluster(features, small))
-        full = F.interpolate(logits.flatten(0, 1), size=repaired.shape[-2:], mode="bilinear").unflatten(
-            0, repaired.shape[:2]
-        )
-        scores.append(full[holes > 0])
+        full = F.interpolate(logits.flatten(0, 1), size=repaired.shape[-2:], mode="bilinear")
+        return full.unflatten(0, repaired.shape[:2])
+
+    return precision_of(score, batches)
+
+
+@torch.no_grad()
+def precision_of(
+    score: Callable[[Tensor, Tensor], Tensor], batches: list[tuple[Tensor, Tensor, Tensor]]
+) -> dict[str, float]:
+    """Average precision against the true error map inside the hole, and that of a constant mask.
+
+    Args:
+        score: of a repair and its holes, ``(B, T, 1, H, W)``: the higher, the poorer.
+        batches: from :func:`draw_repair`.
+    """
+    scores, labels = [], []
+    for repaired, holes, errors in batches:
+        scores.append(score(repaired, holes)[holes > 0])
         labels.append(errors.mean(2, keepdim=True)[holes > 0] > POOR)
     share = torch.cat(labels).float().mean()
     found = average_precision_score(torch.cat(labels).numpy(), torch.cat(scores).numpy())

@@ -1,0 +1,76 @@
+"""On-the-fly clustering of one image's features into authentic and poor pixels, guided by M0.
+
+FOCAL (Section 3.4) splits every image by itself into two clusters and calls the smaller one forged. CLIP-RL
+(Section 3.1.1) lets M0 guide it: here known pixels are authentic whatever they look like, clustering starts at the mean
+of the known pixels and the mean of the hole, and the cluster that grew out of the hole is the poor one. Nothing is
+random, and a batch of images is clustered at once.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+ROUNDS = 10
+
+
+def two_centres(features: Tensor, holes: Tensor, rounds: int = ROUNDS) -> Tensor:
+    """The authentic and the poor centre of each image, by 2-means with cosine similarity.
+
+    Args:
+        features: ``(N, P, C)`` of unit length, P pixels.
+        holes: ``(N, P)``, how much of each pixel M0 covers, in [0, 1]; at 0 a pixel is authentic for certain.
+        rounds: of assignment and averaging, at most.
+
+    Returns:
+        ``(N, 2, C)`` of unit length; zeros where an image has no such pixel (all known, or nothing known).
+    """
+    sums = torch.stack([1 - holes, holes], 1) @ features
+    centres = F.normalize(sums, dim=-1)
+    poor = holes.new_zeros(())
+    for _ in range(rounds):
+        now = (scores(features, centres) > 0) * holes
+        if torch.equal(now, poor):
+            break
+        poor = now
+        sums = torch.stack([1 - poor, poor], 1) @ features
+        # A cluster that lost its last pixel keeps its centre: images without a poor pixel stay as they are.
+        empty = torch.stack([1 - poor, poor], 1).sum(-1, keepdim=True) == 0
+        centres = torch.where(empty, centres, F.normalize(sums, dim=-1))
+    return centres
+
+
+def scores(features: Tensor, centres: Tensor) -> Tensor:
+    """How much more similar each pixel is to the poor centre than to the authentic one, ``(N, P)`` in [-2, 2].
+
+    Args:
+        features: ``(N, P, C)`` of unit length.
+        centres: ``(N, 2, C)``, authentic and poor.
+    """
+    return torch.einsum("npc,nc->np", features, centres[:, 1] - centres[:, 0])
+
+
+def smaller_cluster(features: Tensor, rounds: int = ROUNDS) -> Tensor:
+    """FOCAL as published, without guidance: 2-means of all pixels, the smaller cluster is forged; bool ``(N, P)``.
+
+    It starts, instead of at random, at the pixel least like the mean and the pixel least like that one.
+
+    Args:
+        features: ``(N, P, C)`` of unit length.
+        rounds: of assignment and averaging, at most.
+    """
+    mean = F.normalize(features.mean(1), dim=-1)
+    first = _least_like(features, mean)
+    centres = torch.stack([first, _least_like(features, first)], 1)
+    for _ in range(rounds):
+        second = (scores(features, centres) > 0).float()
+        sums = torch.stack([1 - second, second], 1) @ features
+        centres = torch.where(sums.abs().sum(-1, keepdim=True) == 0, centres, F.normalize(sums, dim=-1))
+    second = scores(features, centres) > 0
+    return second ^ (second.float().mean(1, keepdim=True) > 0.5)
+
+
+def _least_like(features: Tensor, direction: Tensor) -> Tensor:
+    similar = torch.einsum("npc,nc->np", features, direction)
+    return features[torch.arange(len(features)), similar.argmin(1)]

@@ -1,0 +1,141 @@
+"""FOCAL behind the detector protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from videoinpaint.detectors.compact.network import shrink
+from videoinpaint.detectors.focal.clustering import scores, two_centres
+from videoinpaint.detectors.focal.hrnet import HRNetExtractor
+from videoinpaint.detectors.focal.vit import ViTExtractor
+from videoinpaint.errors import InputError
+from videoinpaint.protocols import Detection
+from videoinpaint.weights import WEIGHTS, load_into, path_of
+
+EXTRACTORS: dict[str, Callable[[], nn.Module]] = {"hrnet": HRNetExtractor, "vit": ViTExtractor}
+PUBLISHED_SIZE = 1024
+TEMPERATURE = 0.1
+"""Of the contrastive loss (FOCAL, Section 3.3); a difference of similarities over it is the logit of being poor."""
+
+_PIXELS = PUBLISHED_SIZE**2  # of the extractor's input at a time, which bounds memory
+
+
+class FocalDetector:
+    """Flags pixels inside M0 whose forensic features cluster away from the authentic ones of the same frame.
+
+    Every frame that has a hole is resized, its features are taken from each extractor, normalised, brought to the
+    first extractor's grid and concatenated; then frames are clustered one by one (:mod:`.clustering`). FOCAL has no
+    opinion on single colour channels: D_n is M_n on all three.
+
+    Args:
+        device: where it computes.
+        weights: ``"random"`` for untrained networks (seed 0, for cost only: attribute ``random_weights`` is True);
+            a weight file, if there is one extractor; a folder that holds the official files; None for the registry's.
+        extractors: ``"hrnet"``, ``"vit"`` or both; the first one's grid is used. The ViT takes about a minute a frame
+            on one CPU core.
+        size: side to which frames are resized for the HRNet; 0 to keep their size (rounded up to multiples of 32);
+            None for the size the weights were made for, which is 1024 for the official ones. The ViT knows only 1024.
+
+    Raises:
+        MissingWeightsError, CorruptWeightsError: before any network is built, as far as can be seen.
+        InputError: arguments that do not fit together.
+    """
+
+    def __init__(
+        self,
+        device: str | torch.device = "cpu",
+        weights: str | Path | None = None,
+        extractors: Sequence[str] = ("hrnet", "vit"),
+        size: int | None = None,
+    ) -> None:
+        self.device = torch.device(device)
+        self.extractors = _checked(extractors)
+        self.name = "focal" if self.extractors == ("hrnet", "vit") else "focal_" + "_".join(self.extractors)
+        self.random_weights = weights == "random"
+        files = {} if self.random_weights else _files(self.extractors, weights)
+        metadata: dict[str, str] = {}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.networks = nn.ModuleList(EXTRACTORS[name]() for name in self.extractors)
+        for name, network in zip(self.extractors, self.networks):
+            metadata |= load_into(network, f"focal-{name}", files[name]) if files else {}
+        self.networks.eval().requires_grad_(False).to(self.device)
+        self.size = int(metadata.get("size", PUBLISHED_SIZE)) if size is None else size
+
+    @torch.no_grad()
+    def detect(self, repaired: Tensor, masks: Tensor) -> Detection:
+        """See :class:`videoinpaint.protocols.Detector`. Frames without a hole cost nothing."""
+        poor = torch.zeros_like(masks)
+        frames, holes = repaired.flatten(0, 1), masks.flatten(0, 1)
+        chosen = holes.flatten(1).any(1).nonzero().flatten()
+        flat = poor.flatten(0, 1)
+        for few in chosen.split(self._together(repaired)):
+            flat[few] = self.score(frames[few], holes[few]).sigmoid() * holes[few]
+        return Detection(poor, poor.expand(-1, -1, 3, -1, -1).clone())
+
+    def score(self, frames: Tensor, holes: Tensor) -> Tensor:
+        """Logits of being poor, ``(N, 1, H, W)``, of frames ``(N, 3, H, W)`` under holes ``(N, 1, H, W)``."""
+        logits = guided_logits(self.features(frames), holes)
+        return F.interpolate(logits, size=frames.shape[-2:], mode="bilinear", align_corners=False)
+
+    def features(self, frames: Tensor) -> Tensor:
+        """Concatenated features ``(N, C, h, w)`` of frames ``(N, 3, H, W)`` in [0, 1], each extractor's of length 1."""
+        maps = list(self._maps(frames))
+        size = maps[0].shape[-2:]
+        return torch.cat([maps[0], *(F.normalize(F.interpolate(m, size=size), dim=1) for m in maps[1:])], 1)
+
+    def _maps(self, frames: Tensor) -> Iterator[Tensor]:
+        wanted = (self.size, self.size) if self.size else (frames.shape[-2], frames.shape[-1])
+        for network in self.networks:
+            size: tuple[int, int] = network.accepted_size(*wanted)  # type: ignore[operator]
+            images = F.interpolate(frames, size=size, mode="bilinear", align_corners=False)
+            yield F.normalize(network(images), dim=1)
+
+    def _together(self, frames: Tensor) -> int:
+        """How many frames go through the networks at a time."""
+        side = PUBLISHED_SIZE if "vit" in self.extractors else self.size
+        pixels = side**2 or frames.shape[-2] * frames.shape[-1]
+        return max(1, _PIXELS // pixels)
+
+
+def guided_logits(features: Tensor, holes: Tensor) -> Tensor:
+    """Logits of being poor ``(N, 1, h, w)``: the difference of similarities to the two centres, over a temperature.
+
+    Args:
+        features: ``(N, C, h, w)``.
+        holes: M0 ``(N, 1, H, W)`` of any size.
+    """
+    size = features.shape[-2:]
+    pixels = F.normalize(features.flatten(2).mT, dim=-1)
+    centres = two_centres(pixels, shrink(holes[:, None], (size[0], size[1])).flatten(1))
+    return scores(pixels, centres).unflatten(1, size)[:, None] / TEMPERATURE
+
+
+def focal_hrnet(**kwargs: Any) -> FocalDetector:
+    """:class:`FocalDetector` with the HRNet alone."""
+    return FocalDetector(extractors=("hrnet",), **kwargs)
+
+
+def _checked(extractors: Sequence[str]) -> tuple[str, ...]:
+    chosen = (extractors,) if isinstance(extractors, str) else tuple(extractors)
+    if not chosen or len(set(chosen)) != len(chosen) or not set(chosen) <= set(EXTRACTORS):
+        raise InputError(f"extractors must be one or more of {', '.join(EXTRACTORS)}, each once, got {extractors!r}")
+    return chosen
+
+
+def _files(extractors: tuple[str, ...], weights: str | Path | None) -> dict[str, Path]:
+    """Where the weights of each extractor are; asks for all before any is loaded."""
+    if weights is None:
+        return {name: path_of(f"focal-{name}") for name in extractors}
+    given = Path(weights).expanduser()
+    if given.is_dir():
+        return {name: path_of(f"focal-{name}", given / WEIGHTS[f"focal-{name}"].filename) for name in extractors}
+    if len(extractors) > 1:
+        raise InputError(f"{given} is one file, {' and '.join(extractors)} need two: name the folder that holds both")
+    return {extractors[0]: path_of(f"focal-{extractors[0]}", given)}
