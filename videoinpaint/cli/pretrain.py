@@ -93,20 +93,34 @@ class Inpainter(Common):
 
 @dataclass(frozen=True)
 class Detector(Common):
-    """The compact detector: pixel-level contrast on repairs by telea, propagation and the compact inpainter."""
+    """A detector: pixel-level contrast on repairs by telea, propagation and the compact inpainter."""
 
+    arch: Literal["compact", "focal"] = "compact"
+    """The compact detector, or FOCAL's HRNet (28.5 M parameters; windows with sides that are multiples of 32)."""
     inpainter_weights: Path | None = None
     """Weights of the compact inpainter that makes repairs; by default the shipped ones."""
+    init: Path | None = None
+    """With --arch focal: weights to start from, such as the official file."""
+    evaluate_every: int = 500
+    """With --arch focal: iterations between measurements on held-out repairs, which go to the log."""
 
     def run(self) -> None:
         """Train and write."""
         from videoinpaint.cli.repairs import mixed_repair
         from videoinpaint.detectors.compact.training import train_detector
+        from videoinpaint.detectors.focal.training import train_focal
 
-        output, folder = self.places("detector-compact")
-        weights = _existing(self.inpainter_weights)
+        output, folder = self.places("detector-compact" if self.arch == "compact" else "focal-hrnet")
+        weights, init = _existing(self.inpainter_weights), _existing(self.init)
+        if init and self.arch == "compact":
+            raise InputError("--init needs --arch focal: the compact detector starts at random")
         repair = mixed_repair({"telea": 1, "propagation": 1, "compact": 2}, str(weights) if weights else None)
-        _report(train_detector(self.data(), repair, self.fit(folder), output), folder)
+        if self.arch == "focal":
+            options = {"init": init, "evaluate_every": self.evaluate_every}
+            train_focal(self.data(), repair, self.fit(folder), output, **options)
+        else:
+            train_detector(self.data(), repair, self.fit(folder), output)
+        _report(output, folder)
 
 
 @dataclass(frozen=True)
