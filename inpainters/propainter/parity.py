@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
+from videoinpaint.inpainters.propainter.attention import touched_by
 from videoinpaint.inpainters.propainter.completion import FlowCompletion, compose_flows
+from videoinpaint.inpainters.propainter.network import STRIDE, ProPainter
+from videoinpaint.inpainters.propainter.propagation import propagate_images
 from videoinpaint.inpainters.propainter.raft import RAFT
 
 Fill = Callable[[nn.Module], nn.Module]
@@ -56,4 +60,34 @@ def parity_flow_completion(inputs: dict[str, Tensor], weights: Fill) -> dict[str
         "mid_encoder2": channels_first(features.deep),
         "mid_dilation": channels_first(features.bottleneck),
         "mid_propagation": network.feat_prop_module(features.bottleneck.unflatten(0, (batch, time))),
+    }
+
+
+def parity(inputs: dict[str, Tensor], weights: Fill) -> dict[str, Tensor]:
+    """Image propagation of all frames, then the generator with the last frame as reference."""
+    network = ProPainter()
+    weights(network)
+    frames, masks = inputs["frames"], inputs["masks"]
+    flows = (inputs["flows_forward"], inputs["flows_backward"])
+    carried, updated = propagate_images(frames * (1 - masks), *flows, masks)
+    filled = frames * (1 - masks) + carried * masks
+    batch, time = frames.shape[:2]
+    local = time - 1
+    near = [flow[:, : local - 1] for flow in flows]
+    output = network(filled, *near, masks, updated, local)
+
+    encoded = network.encode(filled.flatten(0, 1), masks.flatten(0, 1), updated.flatten(0, 1))
+    features = encoded.unflatten(0, (batch, time))
+    propagated = network.propagate(features[:, :local], *near, masks[:, :local], updated[:, :local])
+    tokens = network.ss(torch.cat([propagated, features[:, local:]], 1))
+    touched = touched_by(masks[:, :local, :, ::STRIDE, ::STRIDE])
+    return {
+        "prop_frames": carried,
+        "updated_masks": updated,
+        "output": output,
+        "output_frame1": output[:, 1],
+        "mid_encoder": encoded,
+        "mid_feature_propagation": propagated,
+        "mid_tokens": tokens,
+        "mid_transformer": network.attend(tokens, touched, (encoded.shape[-2], encoded.shape[-1])),
     }
