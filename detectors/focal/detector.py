@@ -91,17 +91,29 @@ class FocalDetector:
         return torch.cat([maps[0], *(F.normalize(F.interpolate(m, size=size), dim=1) for m in maps[1:])], 1)
 
     def _maps(self, frames: Tensor) -> Iterator[Tensor]:
-        wanted = (self.size, self.size) if self.size else (frames.shape[-2], frames.shape[-1])
         for network in self.networks:
-            size: tuple[int, int] = network.accepted_size(*wanted)  # type: ignore[operator]
-            images = F.interpolate(frames, size=size, mode="bilinear", align_corners=False)
-            yield F.normalize(network(images), dim=1)
+            yield unit_features(network, frames, self.size)
 
     def _together(self, frames: Tensor) -> int:
         """How many frames go through the networks at a time."""
         side = PUBLISHED_SIZE if "vit" in self.extractors else self.size
         pixels = side**2 or frames.shape[-2] * frames.shape[-1]
         return max(1, _PIXELS // pixels)
+
+
+def unit_features(extractor: nn.Module, frames: Tensor, size: int = 0) -> Tensor:
+    """An extractor's features ``(N, C, h, w)``, each of unit length.
+
+    Args:
+        extractor: :class:`HRNetExtractor` or :class:`ViTExtractor`.
+        frames: ``(N, 3, H, W)`` in [0, 1].
+        size: side to which frames are resized; 0 to keep their size as nearly as the extractor can.
+    """
+    height, width = (size, size) if size else (frames.shape[-2], frames.shape[-1])
+    accepted: tuple[int, int] = extractor.accepted_size(height, width)  # type: ignore[operator]
+    if tuple(frames.shape[-2:]) != accepted:
+        frames = F.interpolate(frames, size=accepted, mode="bilinear", align_corners=False)
+    return F.normalize(extractor(frames), dim=1)
 
 
 def guided_logits(features: Tensor, holes: Tensor) -> Tensor:

@@ -15,9 +15,8 @@ from torch.nn import functional as F
 from videoinpaint.clips.windows import Windows
 from videoinpaint.detectors.compact.network import shrink
 from videoinpaint.detectors.compact.training import POOR, Repair, draw_repair, precision_of
-from videoinpaint.detectors.focal.detector import TEMPERATURE, guided_logits
-from videoinpaint.detectors.focal.hrnet import MULTIPLE, HRNetExtractor
-from videoinpaint.errors import InputError
+from videoinpaint.detectors.focal.detector import TEMPERATURE, guided_logits, unit_features
+from videoinpaint.detectors.focal.hrnet import HRNetExtractor
 from videoinpaint.training import FitConfig, fit
 from videoinpaint.weights import load_into, save_safetensors
 
@@ -40,7 +39,7 @@ def train_focal(
     """Train and write the weights to ``output`` (safetensors), for frames at their own size (``size=0``).
 
     Args:
-        data: training windows, sides multiples of 32.
+        data: training windows; sides that are multiples of 32 are not resized.
         repair: makes the repairs that the detector learns to judge.
         config: schedule, folder of the checkpoint, seed; an interrupted run goes on.
         output: the weight file.
@@ -48,10 +47,8 @@ def train_focal(
         evaluate_every: iterations between lines of average precision in the log.
 
     Raises:
-        InputError: windows of another size, or a checkpoint of another network.
+        InputError: the folder holds a checkpoint of another network.
     """
-    if data.height % MULTIPLE or data.width % MULTIPLE:
-        raise InputError(f"windows must have sides that are multiples of {MULTIPLE}, got {data.height}x{data.width}")
     torch.manual_seed(config.seed)
     network = HRNetExtractor()
     if init is not None:
@@ -86,7 +83,7 @@ def contrastive_loss(
         errors: absolute errors ``(B, T, 3, H, W)``.
         rng: draws the pixels.
     """
-    features = F.normalize(network(repaired.flatten(0, 1)), dim=1)
+    features = unit_features(network, repaired.flatten(0, 1))
     size = (features.shape[-2], features.shape[-1])
     hole = shrink(holes, size).flatten(0, 1)[:, 0]
     error = shrink(errors.mean(2, keepdim=True), size).flatten(0, 1)[:, 0]
@@ -128,7 +125,7 @@ def focal_precision(network: HRNetExtractor, batches: list[tuple[Tensor, Tensor,
     """Average precision of the clustered features inside the hole, and that of a constant mask."""
 
     def score(repaired: Tensor, holes: Tensor) -> Tensor:
-        logits = guided_logits(F.normalize(network(repaired.flatten(0, 1)), dim=1), holes.flatten(0, 1))
+        logits = guided_logits(unit_features(network, repaired.flatten(0, 1)), holes.flatten(0, 1))
         full = F.interpolate(logits, size=repaired.shape[-2:], mode="bilinear", align_corners=False)
         return full.unflatten(0, repaired.shape[:2])
 

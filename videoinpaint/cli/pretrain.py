@@ -96,7 +96,7 @@ class Detector(Common):
     """A detector: pixel-level contrast on repairs by telea, propagation and the compact inpainter."""
 
     arch: Literal["compact", "focal"] = "compact"
-    """The compact detector, or FOCAL's HRNet (28.5 M parameters; windows with sides that are multiples of 32)."""
+    """The compact detector, or FOCAL's HRNet (28.5 M parameters)."""
     inpainter_weights: Path | None = None
     """Weights of the compact inpainter that makes repairs; by default the shipped ones."""
     init: Path | None = None
