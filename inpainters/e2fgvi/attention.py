@@ -95,6 +95,13 @@ def window_rows(positions: Tensor, windows: Tensor, length: int, tokens: int) ->
     return frames.unsqueeze(-1) * tokens + positions[window].unsqueeze(1)
 
 
+def _rows_in_use(near: Tensor, total: int) -> tuple[Tensor | None, Tensor]:
+    """The distinct rows in ``near``, and ``near`` as indices into them; None where nearly all are in use."""
+    if near.numel() >= total:
+        return None, near
+    return near.unique(return_inverse=True)
+
+
 class FocalWindowAttention(nn.Module):
     """Multi-head attention of windows to their surroundings, fine and coarse; keys of all frames together.
 
@@ -131,18 +138,17 @@ class FocalWindowAttention(nn.Module):
         if windows is None:
             windows = torch.arange(batch * len(places.own), device=tokens.device)
         table = tokens.reshape(-1, self.dim)
-        keys, values = (self._part(table, part) for part in (1, 2))
-        coarse = [self._part(pooled.reshape(-1, self.dim), part) for part in (1, 2)]
-        each = length * (places.near.shape[1] + places.coarse.shape[1]) * keys.shape[1]
+        near = window_rows(places.near, windows, length, rows * cols)
+        seen, near = _rows_in_use(near, len(table))
+        fine = [self._part(table if seen is None else table[seen], part) for part in (1, 2)]
+        rough = [self._part(pooled.reshape(-1, self.dim), part) for part in (1, 2)]
+        each = length * (places.near.shape[1] + places.coarse.shape[1]) * fine[0].shape[1]
         attended = []
-        for some in windows.split(max(1, ELEMENTS_AT_ONCE // each)):
-            near = window_rows(places.near, some, length, rows * cols)
-            far = window_rows(places.coarse, some, length, len(places.own))
+        for some, close in zip(*(x.split(max(1, ELEMENTS_AT_ONCE // each)) for x in (windows, near)), strict=True):
             own = window_rows(places.own, some, length, rows * cols)
+            far = window_rows(places.coarse, some, length, len(places.own))
             query = self._split(self._part(table[own.flatten()], 0).unflatten(0, (len(some), -1)))
-            key, value = (
-                self._gather(fine, near, rough, far) for fine, rough in ((keys, coarse[0]), (values, coarse[1]))
-            )
+            key, value = (self._gather(fine[i], close, rough[i], far) for i in (0, 1))
             result = F.scaled_dot_product_attention(query, key, value, self._bias(places, some, length, query.dtype))
             attended.append(result.transpose(1, 2).flatten(2))
         merged = heads.merge(torch.cat(attended), self.proj, self.active, self.dim // self.num_heads)

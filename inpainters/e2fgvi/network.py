@@ -7,6 +7,8 @@ are those of the published checkpoints.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,7 +17,7 @@ from videoinpaint.errors import InputError
 from videoinpaint.inpainters.e2fgvi.attention import WINDOW
 from videoinpaint.inpainters.e2fgvi.flow import SPyNet
 from videoinpaint.inpainters.e2fgvi.propagation import FeaturePropagation
-from videoinpaint.inpainters.e2fgvi.transformer import FocalBlock
+from videoinpaint.inpainters.e2fgvi.transformer import FocalBlock, Memory, rerun, run
 from videoinpaint.inpainters.layers.encoder import HierarchicalEncoder, decoder
 from videoinpaint.inpainters.layers.soft_split import SoftComposition, SoftSplit, token_grid
 
@@ -82,27 +84,51 @@ class E2FGVI(nn.Module):
         """Carry the features ``(B, L, 128, h, w)`` of local frames along their ``flows``; same shape back."""
         return self.feat_prop_module(features, *flows)
 
-    def transform(self, features: Tensor, num_local: int | None = None, fusion: float | Tensor = 0.5) -> Tensor:
+    def transform(
+        self,
+        features: Tensor,
+        num_local: int | None = None,
+        fusion: float | Tensor = 0.5,
+        *,
+        wanted: Sequence[int] | None = None,
+        windows: Tensor | None = None,
+        memory: Memory | None = None,
+    ) -> Tensor:
         """Hallucinate, and fuse: ``f = 2 * (w * transformer + (1 - w) * propagated)``.
 
         Args:
             features: ``(B, T, 128, h, w)``, propagated for the local frames, encoded for the others.
             num_local: how many of the first frames to return; None for all.
             fusion: w in [0, 1], one number or ``(B,)``; 0.5 is the published sum.
+            wanted: the frames to return, instead of the first ``num_local``.
+            windows, memory: see :meth:`tokens`.
 
         Returns:
-            ``(B, num_local, 128, h, w)``.
+            ``(B, num_local or len(wanted), 128, h, w)``.
         """
+        tokens = self.tokens(features, windows=windows, memory=memory)
+        kept = slice(num_local) if wanted is None else list(wanted)
         size = (features.shape[-2], features.shape[-1])
-        tokens = self.tokens(features)
-        return self.fuse(self.sc(tokens[:, :num_local], size), features[:, :num_local], fusion)
+        return self.fuse(self.sc(tokens[:, kept], size), features[:, kept], fusion)
 
-    def tokens(self, features: Tensor) -> Tensor:
-        """Features ``(B, T, 128, h, w)`` to the tokens that leave the transformer, ``(B, T, rows, cols, 512)``."""
-        tokens = self.ss(features)
-        for block in self.transformer:
-            tokens = block(tokens, (features.shape[-2], features.shape[-1]))
-        return tokens
+    def tokens(self, features: Tensor, *, windows: Tensor | None = None, memory: Memory | None = None) -> Tensor:
+        """Features ``(B, T, 128, h, w)`` to the tokens that leave the transformer, ``(B, T, rows, cols, 512)``.
+
+        Args:
+            features: of all frames.
+            windows: bool ``(B, N)``, of 5x9 tokens (15x27 features) in row-major order: compute only these, and take
+                the others, at every depth, from ``memory``. None for all.
+            memory: filled by a call without ``windows``, read by a call with them; 2 * 8 token grids large.
+
+        Raises:
+            ValueError: windows without a memory.
+        """
+        if windows is not None and memory is None:
+            raise ValueError("windows that are not computed are taken from a memory: give the one of a full pass")
+        tokens, size = self.ss(features), (features.shape[-2], features.shape[-1])
+        if windows is None or memory is None:
+            return run(self.transformer, tokens, size, memory)
+        return rerun(self.transformer, tokens, size, windows, memory)
 
     @staticmethod
     def fuse(hallucinated: Tensor, propagated: Tensor, fusion: float | Tensor) -> Tensor:
