@@ -15,10 +15,19 @@ INPAINTERS = Registry(
         "compact": "videoinpaint.inpainters.compact:CompactInpainter",
         "propagation": "videoinpaint.inpainters.propagation:PropagationInpainter",
         "telea": "videoinpaint.inpainters.telea:TeleaInpainter",
+        "sttn": "videoinpaint.inpainters.sttn.inpainter:STTNInpainter",
+        "dstt": "videoinpaint.inpainters.dstt.inpainter:DSTTInpainter",
+        "fuseformer": "videoinpaint.inpainters.fuseformer.inpainter:FuseFormerInpainter",
+        "e2fgvi": "videoinpaint.inpainters.e2fgvi.inpainter:E2FGVIInpainter",
+        "e2fgvi_hq": "videoinpaint.inpainters.e2fgvi.inpainter:E2FGVIHQInpainter",
+        "propainter": "videoinpaint.inpainters.propainter.inpainter:ProPainterInpainter",
     },
 )
 
-__all__ = ["INPAINTERS", "make_inpainter"]
+PUBLISHED = ("sttn", "dstt", "fuseformer", "e2fgvi", "e2fgvi_hq", "propainter")
+"""Networks whose official weights are not part of this package: fetch them, or ask for ``weights="random"``."""
+
+__all__ = ["INPAINTERS", "PUBLISHED", "make_inpainter"]
 
 
 def make_inpainter(

@@ -1,0 +1,246 @@
+"""A published network in the closed loop: pass 1 is its published inference, later passes redo what is flagged.
+
+What the six networks share is here; what distinguishes them is a handful of hooks (see :class:`PublishedInpainter`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from videoinpaint.controls import FUSION, HEADS, clip_controls
+from videoinpaint.inpainters.layers.heads import HeadOrder, active_heads, count_heads, heads_of, measure_order
+from videoinpaint.inpainters.published import plan
+from videoinpaint.inpainters.published.calibration import calibration_clip
+from videoinpaint.inpainters.published.cost import Meter
+from videoinpaint.inpainters.published.geometry import FLAGGED, Geometry
+from videoinpaint.inpainters.published.loading import load_networks, randomise
+from videoinpaint.protocols import Refinement, State
+
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class Job:
+    """Episodes of a batch whose pass consists of the same work.
+
+    Attributes:
+        items: their places in the batch.
+        windows: what is computed.
+        heads: how many heads run.
+        whole: see `Pass`.
+    """
+
+    items: tuple[int, ...]
+    windows: tuple[plan.Window, ...]
+    heads: int
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass over equal episodes works on, at the network's size.
+
+    Attributes:
+        state: of these episodes.
+        frames: ``(n, T, 3, h, w)`` in [-1, 1].
+        holes: ``(n, T, 1, h, w)`` in {0, 1}, dilated.
+        fusion: ``(n,)``.
+        whole: the whole hole of the episode is painted, as the published network does.
+    """
+
+    state: State
+    frames: Tensor
+    holes: Tensor
+    fusion: Tensor
+    whole: bool
+
+    def take(self, items: list[int]) -> Pass:
+        """The same for some of its episodes."""
+        state = {name: tensor[items] for name, tensor in self.state.items()}
+        return Pass(state, self.frames[items], self.holes[items], self.fusion[items], self.whole)
+
+
+class PublishedInpainter(ABC):
+    """Base of the adapters. Frames are resized or padded as the network's own script does, masks are dilated.
+
+    A pass encodes every frame it needs once, computes the temporal windows that touch the flagged region, and decodes
+    the flagged frames. A pass whose mask is the episode's hole (the first one) computes the published windows and
+    blends them as published; a later pass computes as few of these windows as predict every flagged frame once. The
+    published scripts cut predictions to uint8 before they blend; here they stay float.
+
+    ``heads`` runs ``round(heads * num_heads / 12)`` heads of every attention module, at least one, the most important
+    first: importance is measured once, on a studio clip, as the energy of each head's projected output.
+
+    Args:
+        device: where it computes.
+        weights: a weight file (a folder with the official file names where there are several); ``"random"`` for
+            untrained networks (seed 0); None for the official files from the cache.
+        windows: ``"cover"``, as described; ``"published"`` computes every published window that touches the flagged
+            region in later passes, too.
+
+    Attributes:
+        random_weights: whether the weights are random: then only cost means anything.
+
+    Raises:
+        MissingWeightsError, CorruptWeightsError.
+    """
+
+    name: str
+    controls: frozenset[str] = frozenset({"heads"})
+    min_size: tuple[int, int] = (16, 16)
+    geometry: ClassVar[Geometry]
+    entries: ClassVar[dict[str, str]]
+    """Part of the network -> name in the weights registry; "main" is the one a single file is for."""
+    random_gain: ClassVar[float] = 1.0
+    calibration_size: ClassVar[tuple[int, int]] = (240, 432)
+
+    def __init__(
+        self,
+        device: str | torch.device = "cpu",
+        weights: str | Path | None = None,
+        *,
+        windows: Literal["cover", "published"] = "cover",
+    ) -> None:
+        self.device = torch.device(device)
+        self.windows = windows
+        self.random_weights = weights == RANDOM
+        self.networks = nn.ModuleDict(self.build())
+        if self.random_weights:
+            randomise(self.networks, seed=0, gain=self.random_gain)
+        else:
+            load_networks(self.networks, self.entries, weights)
+        self.networks.eval().requires_grad_(False).to(self.device)
+        self.num_heads = heads_of(self.networks)
+        self._meter = Meter()
+        self._order: HeadOrder | None = None
+
+    @abstractmethod
+    def build(self) -> dict[str, nn.Module]:
+        """The networks by part, untrained."""
+
+    @abstractmethod
+    def encode(self, work: Pass, frames: Sequence[int]) -> Tensor:
+        """Features ``(n, len(frames), C, h/4, w/4)`` of some frames."""
+
+    @abstractmethod
+    def transform(self, work: Pass, features: Tensor, window: plan.Window) -> Tensor:
+        """From the features of a window's frames ``(n, K, C, h/4, w/4)`` to those of its local frames."""
+
+    @abstractmethod
+    def decode(self, features: Tensor) -> Tensor:
+        """Features ``(N, C, h/4, w/4)`` to frames ``(N, 3, h, w)`` in [-1, 1]."""
+
+    def prepare(self, frames: Tensor, holes: Tensor) -> State:
+        """What does not change within an episode, from frames in [-1, 1] and dilated holes at the network's size."""
+        return {}
+
+    def pattern(self, work: Pass, window: plan.Window) -> list[Hashable]:
+        """For each item: what, beside shapes and heads, decides the cost of `transform`."""
+        return [None] * len(work.frames)
+
+    @torch.no_grad()
+    def begin(self, frames: Tensor, masks: Tensor) -> State:
+        """See :class:`videoinpaint.protocols.Inpainter`."""
+        frames, holes = self._view(frames, masks)
+        return {"initial": masks >= FLAGGED} | self.prepare(frames, holes)
+
+    @torch.no_grad()
+    def refine(self, state: State, repaired: Tensor, masks: Tensor, controls: NDArray[np.float32]) -> Refinement:
+        """See :class:`videoinpaint.protocols.Inpainter`."""
+        length, *size = repaired.shape[1], *repaired.shape[-2:]
+        frames, holes = self._view(repaired, masks)
+        painted, gflops = frames.clone(), torch.zeros(len(frames), dtype=torch.float64)
+        values = clip_controls(controls)
+        fusion = torch.from_numpy(values[:, FUSION].copy()).to(frames)
+        everything = Pass(state, frames, holes, fusion, True)
+        for job in self._jobs(state, masks, holes, values):
+            work = replace(everything.take(list(job.items)), whole=job.whole)
+            with active_heads(self.networks, job.heads, self._ranking(job.heads)):
+                painted[list(job.items)], gflops[list(job.items)] = self._paint(work, job)
+        whole = self.geometry.from_network((painted + 1) / 2, size[0], size[1])
+        return Refinement(whole[:, :length].clamp(0, 1), gflops)
+
+    def _view(self, frames: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames in [-1, 1] and dilated holes at the network's size; a single frame is doubled, so that it has flow."""
+        frames, holes = self.geometry.to_network(frames) * 2 - 1, self.geometry.mask_to_network(masks)
+        if frames.shape[1] == 1:
+            return frames.repeat(1, 2, 1, 1, 1), holes.repeat(1, 2, 1, 1, 1)
+        return frames, holes
+
+    def _jobs(self, state: State, masks: Tensor, holes: Tensor, values: NDArray[np.float32]) -> list[Job]:
+        """The batch sorted by equal work. Nothing flagged: no job."""
+        flagged = holes.flatten(2).amax(2).gt(0).tolist()
+        first = ((masks >= FLAGGED) == state["initial"]).flatten(1).all(1).tolist()
+        sorted_by_work: dict[tuple[tuple[plan.Window, ...], int, bool], list[int]] = defaultdict(list)
+        windows = plan.published_windows(holes.shape[1])
+        for item, (flags, is_first) in enumerate(zip(flagged, first)):
+            whole = is_first or self.windows == "published"
+            chosen = tuple((plan.touched if whole else plan.cover)(windows, flags))
+            if chosen:
+                heads = count_heads(float(values[item, HEADS]), self.num_heads)
+                sorted_by_work[chosen, heads, whole].append(item)
+        return [Job(tuple(items), *kind) for kind, items in sorted_by_work.items()]
+
+    def _paint(self, work: Pass, job: Job) -> tuple[Tensor, Tensor]:
+        """Frames ``(n, T, 3, h, w)`` with predictions inside the holes, and the GFLOPs of each, ``(n,)``."""
+        number = len(job.items)
+        spent = torch.zeros(number, dtype=torch.float64)
+        predicted = torch.zeros_like(work.frames)
+        features: dict[int, Tensor] = {}
+        for index, (window, share) in enumerate(zip(job.windows, plan.shares(job.windows))):
+            new = [frame for frame in window.frames if frame not in features]
+            if new:
+                fresh, cost = self._count(work, ("encode", len(new)), partial(self.encode, work, new))
+                features |= dict(zip(new, fresh.unbind(1)))
+                spent += cost
+            together = torch.stack([features[frame] for frame in window.frames], 1)
+            local, costs = self._transform(work, together, window, job)
+            wanted = local[:, [window.local.index(frame) for frame in window.wanted]].flatten(0, 1)
+            images, cost = self._count(work, ("decode", len(window.wanted)), partial(self.decode, wanted))
+            spent += costs + cost
+            for frame, image in zip(window.wanted, images.unflatten(0, (number, -1)).unbind(1)):
+                predicted[:, frame] += share[frame] * image
+            # What no later window needs goes: a clip of any length holds the features of a few windows.
+            later = {frame for other in job.windows[index + 1 :] for frame in other.frames}
+            features = {frame: feature for frame, feature in features.items() if frame in later}
+        return torch.where(work.holes > 0, predicted, work.frames), spent
+
+    def _transform(self, work: Pass, features: Tensor, window: plan.Window, job: Job) -> tuple[Tensor, Tensor]:
+        """`transform`, together for the items whose cost follows one pattern."""
+        patterns = self.pattern(work, window)
+        result: list[Tensor] = [features] * len(patterns)
+        costs = torch.zeros(len(patterns), dtype=torch.float64)
+        for pattern in dict.fromkeys(patterns):
+            equal = [item for item, other in enumerate(patterns) if other == pattern]
+            part = work if len(equal) == len(patterns) else work.take(equal)
+            kind = ("transform", len(window.local), len(window.references), job.heads, work.whole, pattern)
+            local, cost = self._count(part, kind, partial(self.transform, part, features[equal], window))
+            costs[equal] = cost
+            for item, one in zip(equal, local):
+                result[item] = one
+        return torch.stack(result), costs
+
+    def _count(self, work: Pass, kind: tuple[Hashable, ...], call: Callable[[], Tensor]) -> tuple[Tensor, float]:
+        return self._meter.run((*kind, *work.frames.shape[-2:]), len(work.frames), call)
+
+    def _ranking(self, heads: int) -> HeadOrder | None:
+        """The measured order of heads; not needed, and not measured, where all run."""
+        if heads >= self.num_heads:
+            return None
+        if self._order is None:
+            frames, holes = (t.to(self.device) for t in calibration_clip(*self.calibration_size))
+            everything = np.array([[12, 0.5, 0.9, 0.45, 0.2]], np.float32)
+            state = self.begin(frames, holes)
+            self._order = measure_order(self.networks, lambda: self.refine(state, frames, holes, everything))
+        return self._order
