@@ -72,7 +72,10 @@ class DeformableAlignment(nn.Module):
             ``(N, out_channels, H, W)``.
         """
         offsets, modulation = self.predict(condition, flows)
-        return deform_conv2d(features, offsets, self.weight, self.bias, padding=KERNEL // 2, mask=modulation)
+        # Under autocast the sampling keeps the weights' precision: on the CPU it has no other.
+        features, offsets, modulation = (x.to(self.weight.dtype) for x in (features, offsets, modulation))
+        with torch.autocast(features.device.type, enabled=False):
+            return deform_conv2d(features, offsets, self.weight, self.bias, padding=KERNEL // 2, mask=modulation)
 
     def predict(self, condition: Tensor, flows: Sequence[Tensor] = ()) -> tuple[Tensor, Tensor]:
         """Offsets ``(N, groups * 18, H, W)`` and modulation ``(N, groups * 9, H, W)``, group by group, tap by tap.

@@ -106,8 +106,14 @@ class ProPainter(nn.Module):
             ``(B, T, 128, h, w)``.
         """
         size = (features.shape[-2], features.shape[-1])
-        touched = touched_by(masks[..., ::STRIDE, ::STRIDE])
-        return self.fuse(self.attend(self.ss(features), touched, size, idle), features, fusion)
+        return self.fuse(self.attend(self.ss(features), self.touched(masks), size, idle), features, fusion)
+
+    def touched(self, masks: Tensor) -> Tensor:
+        """Windows of the token grid that touch masks ``(B, any, 1, H, W)`` in any frame: bool ``(B, N)``.
+
+        With the shapes, it decides what :meth:`transform` costs.
+        """
+        return touched_by(masks[..., ::STRIDE, ::STRIDE])
 
     def attend(self, tokens: Tensor, touched: Tensor, size: tuple[int, int], idle: bool = True) -> Tensor:
         """The transformer alone, on tokens ``(B, T, rows, cols, 512)``."""

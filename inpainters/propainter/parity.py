@@ -11,9 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from videoinpaint.inpainters.propainter.attention import touched_by
 from videoinpaint.inpainters.propainter.completion import FlowCompletion, compose_flows
-from videoinpaint.inpainters.propainter.network import STRIDE, ProPainter
+from videoinpaint.inpainters.propainter.network import ProPainter
 from videoinpaint.inpainters.propainter.propagation import propagate_images
 from videoinpaint.inpainters.propainter.raft import RAFT
 
@@ -33,6 +32,7 @@ def parity_raft(inputs: dict[str, Tensor], weights: Fill) -> dict[str, Tensor]:
         "flow_up": up,
         "mid_fnet_image1": encoded.features,
         "mid_cnet": encoded.context,
+        "mid_corr_first": network.correlation(encoded.features, network.encode(two).features),
         "mid_delta_first": first,
     }
 
@@ -80,7 +80,6 @@ def parity(inputs: dict[str, Tensor], weights: Fill) -> dict[str, Tensor]:
     features = encoded.unflatten(0, (batch, time))
     propagated = network.propagate(features[:, :local], *near, masks[:, :local], updated[:, :local])
     tokens = network.ss(torch.cat([propagated, features[:, local:]], 1))
-    touched = touched_by(masks[:, :local, :, ::STRIDE, ::STRIDE])
     return {
         "prop_frames": carried,
         "updated_masks": updated,
@@ -89,5 +88,7 @@ def parity(inputs: dict[str, Tensor], weights: Fill) -> dict[str, Tensor]:
         "mid_encoder": encoded,
         "mid_feature_propagation": propagated,
         "mid_tokens": tokens,
-        "mid_transformer": network.attend(tokens, touched, (encoded.shape[-2], encoded.shape[-1])),
+        "mid_transformer": network.attend(
+            tokens, network.touched(masks[:, :local]), (encoded.shape[-2], encoded.shape[-1])
+        ),
     }

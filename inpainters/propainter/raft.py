@@ -115,6 +115,11 @@ class RAFT(nn.Module):
         network.corr_block.corr_pyramid = []  # the largest tensor of all: do not keep it until the next call
         return flow, upsample(flow, network.mask_predictor(hidden))
 
+    def correlation(self, here: Tensor, there: Tensor) -> Tensor:
+        """What the first look-up sees, ``(N, 324, h, w)``, of features ``(N, 256, h, w)`` (Section 3.2)."""
+        self.network.corr_block.build_pyramid(here, there)
+        return self.network.corr_block.index_pyramid(_pixel_coordinates(here))
+
     def _from_official(self, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
         """Before loading: turn the original names into torchvision's; of the doubled tensors the later name counts."""
         ours = {official_name(name): name for name in self.network.state_dict()}
