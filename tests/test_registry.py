@@ -8,9 +8,9 @@ from videoinpaint.inpainters import INPAINTERS, make_inpainter
 
 
 def test_unknown_names_list_the_known_ones():
-    with pytest.raises(UnknownNameError, match="compact, propagation, telea"):
+    with pytest.raises(UnknownNameError, match=r"compact, .*propagation, .*telea"):
         make_inpainter("no-such")
-    with pytest.raises(UnknownNameError, match="compact, none"):
+    with pytest.raises(UnknownNameError, match=r"compact, .*none"):
         make_detector("no-such")
 
 

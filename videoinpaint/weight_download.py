@@ -10,6 +10,7 @@ import requests
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from videoinpaint.errors import CorruptWeightsError, MissingWeightsError
+from videoinpaint.weight_files import recorded_hash
 
 CHUNK = 1 << 20
 
@@ -51,8 +52,10 @@ class ResumingDownloader:
 def download(url: str, target: Path, sha256: str | None, remedy: str, *, progress: bool = True) -> Path:
     """Fetch ``url`` to ``target`` and check its hash (or the leading digits that are known of it).
 
+    Where none is known, the hash is recorded in ``<target>.sha256``: trust on first use.
+
     Raises:
-        MissingWeightsError: the network failed; what arrived is kept for the next try.
+        MissingWeightsError: the network failed (what arrived is kept for the next try), or the server sent a web page.
         CorruptWeightsError: the hash is another; the file is deleted.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -62,11 +65,22 @@ def download(url: str, target: Path, sha256: str | None, remedy: str, *, progres
         pooch.retrieve(url, None, fetched.name, target.parent, downloader=ResumingDownloader(part, progress))
     except (OSError, requests.RequestException) as error:
         raise MissingWeightsError(f"{target.name} could not be downloaded ({error}); again: {remedy}") from error
+    if _is_web_page(fetched):
+        fetched.unlink()
+        raise MissingWeightsError(f"{url} answered with a web page, not with {target.name}; {remedy}")
     actual = pooch.file_hash(str(fetched))
     if sha256 and not actual.startswith(sha256):
         fetched.unlink()
         raise CorruptWeightsError(
             f"{url} sent a file with sha256 {actual}, expected {sha256}: it was deleted, try again"
         )
+    if not sha256:
+        recorded_hash(target).write_text(f"{actual}  {target.name}\n")
     fetched.replace(target)
     return target
+
+
+def _is_web_page(path: Path) -> bool:
+    """Shared drives answer with a page where a file is over its quota or needs a click; no weight file starts so."""
+    with path.open("rb") as file:
+        return file.read(256).lstrip().lower().startswith((b"<!doctype html", b"<html"))

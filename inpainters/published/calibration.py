@@ -8,7 +8,7 @@ from torch import Tensor
 
 from videoinpaint.clips.studio import Studio
 
-SEED, FRAMES = 7, 4
+SEED, FRAMES = 7, 2
 
 
 def calibration_clip(height: int, width: int) -> tuple[Tensor, Tensor]:

@@ -28,17 +28,23 @@ class List:
         for status in list_weights():
             entry = status.entry
             state = "[green]here  [/]" if status.path else "[yellow]absent[/]"
-            console.print(f"[bold]{entry.name:<18}[/] {state}  {escape(entry.licence)}; from {escape(entry.source)}")
+            console.print(f"[bold]{entry.name:<26}[/] {state}  {escape(entry.licence)}; from {escape(entry.source)}")
             console.print(f"    {escape(str(status.path) if status.path else _how_to_get(entry))}", style="dim")
 
 
 def _how_to_get(entry: WeightEntry) -> str:
-    return f"get it: videoinpaint weights fetch {entry.name}" if entry.url else entry.remedy
+    from videoinpaint.weights import cache_dir
+
+    return (
+        f"get it: videoinpaint weights fetch {entry.name}" if entry.url else entry.how_to_get.format(cache=cache_dir())
+    )
 
 
 @dataclass(frozen=True)
 class Fetch:
-    """Download weights with a progress bar (resumes where it stopped); does nothing if they are already here."""
+    """Download weights, with all files of the same network, under a progress bar; nothing if they are already here.
+
+    An interrupted download resumes where it stopped. Where no hash is known, that of the first download is recorded."""
 
     name: tyro.conf.Positional[Name]
     """Which weights: a name that `videoinpaint weights list` shows."""

