@@ -118,7 +118,8 @@ class FocalWindowAttention(nn.Module):
         super().__init__()
         self.dim, self.num_heads = dim, num_heads
         self.active: heads.Active = None
-        self.register_buffer("valid_ind_rolled", ring_indices(WINDOW, EXTENSION))
+        with torch.device("cpu"):  # a network without storage ("meta") has its indices nevertheless
+            self.register_buffer("valid_ind_rolled", ring_indices(WINDOW, EXTENSION))
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 

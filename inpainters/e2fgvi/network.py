@@ -7,7 +7,8 @@ are those of the published checkpoints.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -126,9 +127,10 @@ class E2FGVI(nn.Module):
         if windows is not None and memory is None:
             raise ValueError("windows that are not computed are taken from a memory: give the one of a full pass")
         tokens, size = self.ss(features), (features.shape[-2], features.shape[-1])
+        blocks = cast(Iterable[FocalBlock], self.transformer)
         if windows is None or memory is None:
-            return run(self.transformer, tokens, size, memory)
-        return rerun(self.transformer, tokens, size, windows, memory)
+            return run(blocks, tokens, size, memory)
+        return rerun(blocks, tokens, size, windows, memory)
 
     @staticmethod
     def fuse(hallucinated: Tensor, propagated: Tensor, fusion: float | Tensor) -> Tensor:

@@ -5,6 +5,7 @@ A later pass over a clip that has changed in a few places need not repeat the wo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import torch
@@ -112,11 +113,11 @@ def _extent(first: int, end: int, count: int, size: int) -> int:
     return (size if end == count else STRIDE * end) - STRIDE * first
 
 
-def run(blocks: nn.ModuleList, x: Tensor, size: tuple[int, int], memory: Memory | None = None) -> Tensor:
+def run(blocks: Iterable[FocalBlock], x: Tensor, size: tuple[int, int], memory: Memory | None = None) -> Tensor:
     """All blocks on all tokens; a ``memory`` that is given is filled anew.
 
     Args:
-        blocks: of :class:`FocalBlock`.
+        blocks: in their order.
         x: ``(B, T, rows, cols, dim)``.
         size: height and width of the feature map behind the tokens.
         memory: what to remember the pass in.
@@ -132,13 +133,13 @@ def run(blocks: nn.ModuleList, x: Tensor, size: tuple[int, int], memory: Memory 
     return memory.entering[-1]
 
 
-def rerun(blocks: nn.ModuleList, x: Tensor, size: tuple[int, int], windows: Tensor, memory: Memory) -> Tensor:
+def rerun(blocks: Iterable[FocalBlock], x: Tensor, size: tuple[int, int], windows: Tensor, memory: Memory) -> Tensor:
     """All blocks on some windows, which see the others as they were at the same depth of the remembered pass.
 
     Exactly what :func:`run` gives as long as the other windows would come out as remembered.
 
     Args:
-        blocks: of :class:`FocalBlock`.
+        blocks: in their order.
         x: ``(B, T, rows, cols, dim)``; outside the windows it is not read.
         size: height and width of the feature map behind the tokens.
         windows: bool ``(B, N)``.
