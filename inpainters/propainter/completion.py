@@ -219,14 +219,16 @@ def _frame_conv(
     return nn.Conv3d(in_channels, out_channels, kernel, steps, rims, gaps)
 
 
-def _per_frame(layer: nn.Conv3d, x: Tensor, padding: int | None = None) -> Tensor:
+def _per_frame(layer: nn.Module, x: Tensor, padding: int | None = None) -> Tensor:
     """A convolution within frames, applied to frames ``(N, C, h, w)``."""
+    assert isinstance(layer, nn.Conv3d)
     rim = layer.padding[1:] if padding is None else padding
     return F.conv2d(x, layer.weight[:, :, 0], layer.bias, layer.stride[1:], rim, layer.dilation[1:])  # type: ignore[arg-type]
 
 
-def _along_time(layer: nn.Conv3d, x: Tensor, batch: int, time: int) -> Tensor:
+def _along_time(layer: nn.Module, x: Tensor, batch: int, time: int) -> Tensor:
     """A convolution along time, applied to frames ``(B * T, C, h, w)``: the frames are the rows of an image."""
+    assert isinstance(layer, nn.Conv3d)
     _, _, high, wide = x.shape
     rows = x.unflatten(0, (batch, time)).flatten(3).transpose(1, 2)
     gap = layer.dilation[0]

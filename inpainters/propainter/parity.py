@@ -7,8 +7,8 @@ complete output arrays by name.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
-import torch
 from torch import Tensor, nn
 
 from videoinpaint.inpainters.propainter.completion import FlowCompletion, compose_flows
@@ -71,24 +71,20 @@ def parity(inputs: dict[str, Tensor], weights: Fill) -> dict[str, Tensor]:
     flows = (inputs["flows_forward"], inputs["flows_backward"])
     carried, updated = propagate_images(frames * (1 - masks), *flows, masks)
     filled = frames * (1 - masks) + carried * masks
-    batch, time = frames.shape[:2]
-    local = time - 1
+    local = frames.shape[1] - 1
     near = [flow[:, : local - 1] for flow in flows]
-    output = network(filled, *near, masks, updated, local)
-
-    encoded = network.encode(filled.flatten(0, 1), masks.flatten(0, 1), updated.flatten(0, 1))
-    features = encoded.unflatten(0, (batch, time))
-    propagated = network.propagate(features[:, :local], *near, masks[:, :local], updated[:, :local])
-    tokens = network.ss(torch.cat([propagated, features[:, local:]], 1))
-    return {
-        "prop_frames": carried,
-        "updated_masks": updated,
-        "output": output,
-        "output_frame1": output[:, 1],
-        "mid_encoder": encoded,
-        "mid_feature_propagation": propagated,
-        "mid_tokens": tokens,
-        "mid_transformer": network.attend(
-            tokens, network.touched(masks[:, :local]), (encoded.shape[-2], encoded.shape[-1])
-        ),
+    seen: dict[str, Tensor] = {}
+    parts = {
+        "mid_encoder": network.encoder,
+        "mid_feature_propagation": network.feat_prop_module,
+        "mid_tokens": network.ss,
+        "mid_transformer": network.transformers,
     }
+    for name, part in parts.items():
+        part.register_forward_hook(partial(_keep, seen, name))
+    output = network(filled, *near, masks, updated, local)
+    return seen | {"prop_frames": carried, "updated_masks": updated, "output": output, "output_frame1": output[:, 1]}
+
+
+def _keep(seen: dict[str, Tensor], name: str, _module: nn.Module, _inputs: object, output: Tensor) -> None:
+    seen[name] = output

@@ -102,7 +102,8 @@ class RAFT(nn.Module):
         network = self.network
         hidden, context = context.chunk(2, 1)
         hidden, context = torch.tanh(hidden), F.relu(context)
-        units = [_Unit(cell, context) for cell in _cells(network.update_block)]
+        recurrent = network.update_block.recurrent_block
+        units = [_Unit(cell, context) for cell in (recurrent.convgru1, recurrent.convgru2)]
         network.corr_block.build_pyramid(here, there)
         start = _pixel_coordinates(here)
         flow = torch.zeros_like(start)
@@ -155,14 +156,10 @@ def check_size(height: int, width: int) -> None:
         raise ValueError(f"RAFT needs multiples of {STRIDE} of at least {MIN_SIZE}, got {height} x {width}")
 
 
-def _cells(update_block: nn.Module) -> tuple[nn.Module, nn.Module]:
-    return update_block.recurrent_block.convgru1, update_block.recurrent_block.convgru2  # type: ignore[return-value, union-attr]
-
-
 class _Unit:
     """A convolutional gated unit ``h' = (1 - z) h + z q`` (Eq. 3 to 6) whose input's context part is fixed."""
 
-    def __init__(self, cell: nn.Module, context: Tensor) -> None:
+    def __init__(self, cell: Any, context: Tensor) -> None:  # torchvision's ConvGRU: three convolutions
         gates, candidate = (cell.convz, cell.convr), cell.convq
         self.padding = candidate.padding
         hidden, fixed = candidate.out_channels, context.shape[1]
