@@ -141,7 +141,8 @@ class E2FGVI(nn.Module):
 
     def decode(self, features: Tensor) -> Tensor:
         """Features ``(N, 128, h, w)`` to frames ``(N, 3, 4h, 4w)`` in [-1, 1]."""
-        return self.decoder(features)
+        # Channels last: a quarter of the time less on the CPU (its last layers have few channels on large maps).
+        return self.decoder(features.contiguous(memory_format=torch.channels_last)).contiguous()
 
     def forward(self, frames: Tensor, num_local: int, fusion: float | Tensor = 0.5) -> tuple[Tensor, Flows]:
         """The published call.
