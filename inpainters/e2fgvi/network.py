@@ -20,10 +20,12 @@ from videoinpaint.inpainters.e2fgvi.flow import SPyNet
 from videoinpaint.inpainters.e2fgvi.propagation import FeaturePropagation
 from videoinpaint.inpainters.e2fgvi.transformer import FocalBlock, Memory, rerun, run
 from videoinpaint.inpainters.layers.encoder import HierarchicalEncoder, decoder
-from videoinpaint.inpainters.layers.soft_split import SoftComposition, SoftSplit, token_grid
+from videoinpaint.inpainters.layers.soft_split import KERNEL, PADDING, STRIDE, SoftComposition, SoftSplit, token_grid
+from videoinpaint.inpainters.layers.windows import touched_windows
 
 CHANNELS, TOKEN_DIM, BLOCKS = 128, 512, 8
 FIXED_SIZE = (240, 432)
+DECODER_REACH = 5  # features around its own that a decoded pixel sees: 3.5 by the decoder, 1 by a convolution before it
 Flows = tuple[Tensor, Tensor]
 
 
@@ -117,8 +119,8 @@ class E2FGVI(nn.Module):
 
         Args:
             features: of all frames.
-            windows: bool ``(B, N)``, of 5x9 tokens (15x27 features) in row-major order: compute only these, and take
-                the others, at every depth, from ``memory``. None for all.
+            windows: bool ``(B, N)``, of 5x9 tokens (15x27 features) in row-major order (:meth:`windows_of`): compute
+                only these, and take the others, at every depth, from ``memory``. None for all.
             memory: filled by a call without ``windows``, read by a call with them; 2 * 8 token grids large.
 
         Raises:
@@ -132,6 +134,17 @@ class E2FGVI(nn.Module):
             return run(blocks, tokens, size, memory)
         return rerun(blocks, tokens, size, windows, memory)
 
+    def windows_of(self, masks: Tensor) -> Tensor:
+        """The windows whose tokens reach decoded pixels under the masks, bool ``(B, N)``.
+
+        Args:
+            masks: ``(B, T, 1, H, W)``, positive where pixels matter, at the network's size.
+        """
+        seen = F.max_pool2d(masks.flatten(0, 1), 4)
+        seen = F.max_pool2d(seen, 2 * DECODER_REACH + 1, stride=1, padding=DECODER_REACH)
+        tokens = F.max_pool2d(seen, KERNEL, stride=STRIDE, padding=PADDING)
+        return touched_windows(tokens.unflatten(0, masks.shape[:2]), WINDOW)
+
     @staticmethod
     def fuse(hallucinated: Tensor, propagated: Tensor, fusion: float | Tensor) -> Tensor:
         """``2 * (w * hallucinated + (1 - w) * propagated)`` for ``(B, ...)`` and one w, or one for each item."""
@@ -141,8 +154,7 @@ class E2FGVI(nn.Module):
 
     def decode(self, features: Tensor) -> Tensor:
         """Features ``(N, 128, h, w)`` to frames ``(N, 3, 4h, 4w)`` in [-1, 1]."""
-        # Channels last: a quarter of the time less on the CPU (its last layers have few channels on large maps).
-        return self.decoder(features.contiguous(memory_format=torch.channels_last)).contiguous()
+        return self.decoder(features)
 
     def forward(self, frames: Tensor, num_local: int, fusion: float | Tensor = 0.5) -> tuple[Tensor, Flows]:
         """The published call.

@@ -1,17 +1,18 @@
 """E2FGVI and E2FGVI-HQ: the published numbers, the attention against a plain transcription, stages, partial passes."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.e2fgvi.attention import EXTENSION, NEIGHBOURS, WINDOW, FocalWindowAttention
 from videoinpaint.inpainters.e2fgvi.flow import SPyNet
 from videoinpaint.inpainters.e2fgvi.network import E2FGVI
 from videoinpaint.inpainters.e2fgvi.transformer import FocalBlock, Memory, rerun, run
+from videoinpaint.inpainters.published.cost import count_flops
 from videoinpaint.parity import check_layout, compare
 
 FIXTURES = Path(__file__).parents[3] / "shared" / "parity"
@@ -140,9 +141,7 @@ def test_heads_add_up_and_idle_ones_cost_nothing(attention: FocalWindowAttention
     parts, costs = {}, {}
     for active in ((0, 1, 2, 3), (1, 3), (0, 2)):
         attention.active = active
-        with FlopCounterMode(display=False) as counter:
-            parts[active] = attention(tokens, pooled)
-        costs[active] = counter.get_total_flops()
+        parts[active], costs[active] = count_flops(partial(attention, tokens, pooled))
     torch.testing.assert_close(parts[0, 1, 2, 3], whole)
     torch.testing.assert_close(parts[1, 3] + parts[0, 2] - attention.proj.bias, whole)
     assert costs[1, 3] * 2 == costs[0, 1, 2, 3]
@@ -289,13 +288,30 @@ def test_first_block_is_exact_in_chosen_windows_alone(blocks: list[FocalBlock]) 
     torch.testing.assert_close(partial[:, :, 7, 4:14], full[:, :, 7, 4:14], atol=1e-4, rtol=1e-3)
 
 
+def test_windows_of_a_hole_are_those_its_pixels_see(network: E2FGVI) -> None:
+    features = torch.randn(1, 1, 128, 30, 54).requires_grad_(False)
+    masks = torch.zeros(1, 1, 1, 120, 216)
+    masks[..., 16:26, 30:50] = 1
+    windows = network.windows_of(masks)
+    assert windows.tolist() == [[True, False, False, False]]
+    # What the tokens of the other windows hold makes no difference under the mask.
+    tokens = network.ss(features)
+    other = tokens.clone()
+    other[:, :, 5:] += 1
+    other[:, :, :, 9:] += 1
+    one, two = (network.decode(network.sc(t[0], (30, 54))) for t in (tokens, other))
+    hole = masks[0] > 0
+    assert torch.equal(one[:, :1][hole], two[:, :1][hole])
+    assert not torch.equal(one, two)
+    # A hole at the border of a window is seen from both sides.
+    assert network.windows_of(masks.roll(30, -2)).sum() == 2
+
+
 def test_few_windows_cost_little(network: E2FGVI) -> None:
     features, memory = torch.randn(1, 2, 128, 30, 54), Memory()
     costs = []
     for windows in (None, torch.tensor([[True, False, False, False]])):
-        with FlopCounterMode(display=False) as counter:
-            network.tokens(features, windows=windows, memory=memory)
-        costs.append(counter.get_total_flops())
+        costs.append(count_flops(partial(network.tokens, features, windows=windows, memory=memory))[1])
     assert costs[1] < 0.7 * costs[0]
     with pytest.raises(ValueError, match="memory"):
         network.tokens(features, windows=torch.ones(1, 4, dtype=torch.bool))
