@@ -191,7 +191,8 @@ class CompactNetwork(nn.Module):
         """
         carried, trust = x.propagated.flatten(0, 1), x.confidence.flatten(0, 1)
         features = self.carry(torch.cat([carried, trust], dim=1) * 2 - 1)
-        return torch.lerp(features, hallucinated, weight), torch.lerp(carried, coarse, weight)
+        # Not torch.lerp, which refuses tensors of two types under autocast.
+        return features + weight * (hallucinated - features), carried + weight * (coarse - carried)
 
     def _decode(self, context: Tensor, fused: Tensor, image: Tensor, masks: Tensor, objective: Tensor) -> Tensor:
         inside = F.max_pool2d(masks, 4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,8 @@ def train_inpainter(
     output: Path,
     network: CompactConfig | None = None,
     init: Path | None = None,
+    detect: Detect | None = None,
+    bfloat16: bool = False,
 ) -> Path:
     """Train and write the weights to ``output`` (safetensors, half precision, sizes in the metadata).
 
@@ -41,6 +43,8 @@ def train_inpainter(
         output: the weight file.
         network: sizes.
         init: a weight file to start from (a fresh schedule); None for random initialisation.
+        detect: what flags, half of the time, where a later pass works; None for imitations of a detector alone.
+        bfloat16: autocast the network and the perceptual loss.
 
     Returns:
         ``output``.
@@ -52,13 +56,17 @@ def train_inpainter(
     backbone = get_backbone("alex")
 
     def loss(rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        return unrolled_loss(model, draw_batch(data, rng), rng, backbone)
+        return unrolled_loss(model, draw_batch(data, rng), rng, backbone, detect, bfloat16)
 
     held_out = [draw_batch(data, np.random.default_rng([config.seed, 2**31, i])) for i in range(6)]
     fit(model, loss, config, evaluate=lambda _: control_effects(model, held_out))
     tensors = {k: v.half().contiguous() for k, v in model.state_dict().items()}
     save_safetensors(output, tensors, {k: str(v) for k, v in model.config.as_dict().items()})
     return output
+
+
+Detect = Callable[[Tensor, Tensor], Tensor]
+"""``(repaired, holes)`` to the predicted mask, all ``(B, T, C, H, W)``: the closed loop's detector."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,12 @@ def draw_controls(rng: np.random.Generator, batch: int) -> Tensor:
 
 
 def unrolled_loss(
-    model: CompactNetwork, batch: Batch, rng: np.random.Generator, backbone: Backbone
+    model: CompactNetwork,
+    batch: Batch,
+    rng: np.random.Generator,
+    backbone: Backbone,
+    detect: Detect | None = None,
+    bfloat16: bool = False,
 ) -> tuple[Tensor, dict[str, float]]:
     """The loss of one pass of an episode: the first, or a later one that follows the network's own mistakes.
 
@@ -103,30 +116,53 @@ def unrolled_loss(
     passes = int(rng.choice([1, 2, 3], p=[0.55, 0.3, 0.15]))
     for _ in range(passes - 1):
         with torch.no_grad():
-            painted, _ = model(Inputs(previous, masks, **batch.state), draw_controls(rng, size))
-            previous = compose(painted.clamp(0, 1), previous, batch.corrupted, masks, batch.holes)
-            masks = imperfect_error_mask(previous, batch, rng)
+            with _autocast(bfloat16):
+                painted, _ = model(Inputs(previous, masks, **batch.state), draw_controls(rng, size))
+            previous = compose(painted.float().clamp(0, 1), previous, batch.corrupted, masks, batch.holes)
+            if detect is not None and rng.random() < 0.5:
+                masks = detect(previous, batch.holes)
+            else:
+                masks = imperfect_error_mask(previous, batch, rng)
     controls = draw_controls(rng, size)
-    painted, coarse = model(Inputs(previous, masks, **batch.state), controls)
-    repaired = compose(painted, previous, batch.corrupted, masks, batch.holes)
-    terms = repair_losses(repaired, batch, masks, backbone)
+    with _autocast(bfloat16):
+        painted, coarse = model(Inputs(previous, masks, **batch.state), controls)
+    repaired = compose(painted.float(), previous, batch.corrupted, masks, batch.holes)
+    terms = repair_losses(repaired, batch, masks, backbone, rng, bfloat16)
     weights = objective_weights(controls)
     share = masks / (masks.sum() * 3 + 1)
-    rough = ((coarse - batch.reference).abs() * share).sum()
+    rough = ((coarse.float() - batch.reference).abs() * share).sum()
     total = sum((weights[name] * value).mean() for name, value in terms.items()) + 0.5 * rough
     scalars = {f"{name}{min(passes, 2)}": float(value.detach().mean()) for name, value in terms.items()}
     return total, scalars | {"coarse": float(rough.detach())}
 
 
-def repair_losses(repaired: Tensor, batch: Batch, masks: Tensor, backbone: Backbone) -> dict[str, Tensor]:
-    """Fidelity (L1 where work was done), texture (LPIPS) and temporal (L1 of differences in time), each ``(B,)``."""
+def _autocast(enabled: bool) -> torch.autocast:
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled)
+
+
+def repair_losses(
+    repaired: Tensor,
+    batch: Batch,
+    masks: Tensor,
+    backbone: Backbone,
+    rng: np.random.Generator,
+    bfloat16: bool = False,
+) -> dict[str, Tensor]:
+    """Fidelity (L1 and squares where work was done), texture (LPIPS), temporal (L1 of changes), each ``(B,)``.
+
+    LPIPS sees the frames at a random offset: AlexNet's strides would else reward texture at fixed places, and the
+    network learned a grid of dots.
+    """
     dims = (1, 2, 3, 4)
     error = repaired - batch.reference
     area = masks.sum(dims) * 3 + 1
-    fidelity = (error.abs() * masks).sum(dims) / area
+    fidelity = ((error.abs() + 2 * error.square()) * masks).sum(dims) / area
     shape = repaired.shape[:2]
-    features = backbone(torch.cat([repaired.flatten(0, 1), batch.reference.flatten(0, 1)]))
-    halves = [f.chunk(2) for f in features]
+    top, left = (int(offset) for offset in rng.integers(0, 8, size=2))
+    both = torch.cat([repaired.flatten(0, 1), batch.reference.flatten(0, 1)])[..., top:, left:]
+    with _autocast(bfloat16):
+        features = backbone(both)
+    halves = [f.float().chunk(2) for f in features]
     texture = backbone.lpips([h[0] for h in halves], [h[1] for h in halves]).view(shape).mean(1)
     either = torch.maximum(masks[:, 1:], masks[:, :-1])
     change = (error[:, 1:] - error[:, :-1]).abs()

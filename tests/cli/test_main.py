@@ -125,6 +125,7 @@ def test_clips_preview_video(tmp_path: Path) -> None:
         (["pretrain", "inpainter", "--clips", "no/such/clips"], "no/such/clips"),
         (["pretrain", "inpainter", "--output", "weights.bin"], "weights.bin"),
         (["pretrain", "inpainter", "--iterations", "0"], "--iterations"),
+        (["pretrain", "inpainter", "--larger", "4x128"], "4x128x224"),
         (["pretrain", "detector", "--inpainter-weights", "none.safetensors"], "none.safetensors"),
     ],
 )
@@ -140,7 +141,19 @@ def test_pretrain_inpainter_writes_weights_that_load(tmp_path: Path) -> None:
     from videoinpaint.inpainters import make_inpainter
 
     output = tmp_path / "inpainter.safetensors"
-    words = ["pretrain", "inpainter", "--iterations", "1", "--num-frames", "2", "--height", "32", "--width", "48"]
+    words = [
+        "pretrain",
+        "inpainter",
+        "--bfloat16",
+        "--iterations",
+        "1",
+        "--num-frames",
+        "2",
+        "--height",
+        "32",
+        "--width",
+        "48",
+    ]
     assert main([*words, "--output", str(output)]) == 0
     assert make_inpainter("compact", weights=str(output)).name == "compact"
     assert (tmp_path / "inpainter" / "checkpoint.pt").is_file()

@@ -141,6 +141,19 @@ def test_unknown_clip_and_missing_path(tmp_path: Path, frames: Frames, save_fram
         make_clips(tmp_path / "empty")
 
 
+def test_studio_of_ones_own_photographs(tmp_path: Path, frames: Frames, save_frames: Save) -> None:
+    folder = save_frames(tmp_path / "pictures", frames)
+    source = make_clips(f"photographs:{folder}")
+    clip = source.sample(np.random.default_rng(0), 3, 32, 40)
+    assert clip.frames.shape == (3, 32, 40, 3)
+    assert clip.frames.std() > 1
+    np.testing.assert_array_equal(source.load(clip.name, 3, 32, 40).frames, clip.frames)
+    (tmp_path / "none").mkdir()
+    for empty in (tmp_path / "none", tmp_path / "missing"):
+        with pytest.raises(InputError, match="folder of photographs"):
+            make_clips(f"photographs:{empty}")
+
+
 def test_sources_plug_in_and_pass_through() -> None:
     assert isinstance(make_clips("videoinpaint.clips:Studio"), Studio)
     source = Studio("easy")

@@ -39,6 +39,8 @@ class Common:
     """Width of a training window, pixels."""
     batch: int = 1
     """Windows a step."""
+    larger: tuple[str, ...] = ()
+    """Further sizes of windows, drawn with equal chance: FRAMESxHEIGHTxWIDTH, such as 4x128x224."""
     seed: int = 0
     """Seed of everything random."""
 
@@ -57,7 +59,8 @@ class Common:
             if getattr(self, field) < 1:
                 raise InputError(f"--{field.replace('_', '-')} must be 1 or more, got {getattr(self, field)}")
         sources = [make_clips(source) for source in self.clips]
-        windows = Windows(sources, make_masks(self.masks), self.num_frames, self.height, self.width, self.batch)
+        size = (self.num_frames, self.height, self.width)
+        windows = Windows(sources, make_masks(self.masks), *size, self.batch, tuple(map(_size, self.larger)))
         windows.draw(np.random.default_rng(self.seed))
         return windows
 
@@ -81,14 +84,21 @@ class Inpainter(Common):
 
     init: Path | None = None
     """Weights to start from, with a fresh schedule."""
+    bfloat16: bool = False
+    """Compute the network and its perceptual loss in bfloat16: faster on a processor that has it."""
+    detector_weights: Path | None = None
+    """Weights of the compact detector that flags where a later pass works; by default the shipped ones."""
 
     def run(self) -> None:
         """Train and write."""
+        from videoinpaint.detectors import make_detector
         from videoinpaint.inpainters.compact.training import train_inpainter
 
         output, folder = self.places("inpainter-compact")
         init = _existing(self.init)
-        _report(train_inpainter(self.data(), self.fit(folder), output, init=init), folder)
+        detector = make_detector("compact", weights=_text(_existing(self.detector_weights)))
+        options = {"init": init, "detect": lambda *seen: detector.detect(*seen).masks, "bfloat16": self.bfloat16}
+        _report(train_inpainter(self.data(), self.fit(folder), output, **options), folder)
 
 
 @dataclass(frozen=True)
@@ -114,7 +124,7 @@ class Detector(Common):
         weights, init = _existing(self.inpainter_weights), _existing(self.init)
         if init and self.arch == "compact":
             raise InputError("--init needs --arch focal: the compact detector starts at random")
-        repair = mixed_repair({"telea": 1, "propagation": 1, "compact": 2}, str(weights) if weights else None)
+        repair = mixed_repair({"telea": 1, "propagation": 1, "compact": 2}, _text(weights))
         if self.arch == "focal":
             options = {"init": init, "evaluate_every": self.evaluate_every}
             train_focal(self.data(), repair, self.fit(folder), output, **options)
@@ -138,6 +148,18 @@ class Aligner(Common):
         _report(train_aligner(self.data(), self.fit(folder), output, self.backbone), folder)
 
 
+def _size(text: str) -> tuple[int, int, int]:
+    """``FRAMESxHEIGHTxWIDTH`` as numbers.
+
+    Raises:
+        InputError: it is not of that form.
+    """
+    numbers = text.split("x")
+    if len(numbers) != 3 or not all(number.isdigit() and int(number) > 0 for number in numbers):
+        raise InputError(f"--larger {text}: write FRAMESxHEIGHTxWIDTH, such as 4x128x224")
+    return int(numbers[0]), int(numbers[1]), int(numbers[2])
+
+
 def _existing(path: Path | None) -> Path | None:
     """The path itself.
 
@@ -147,6 +169,10 @@ def _existing(path: Path | None) -> Path | None:
     if path is not None and not path.is_file():
         raise InputError(f"no weight file at {path}: check the path")
     return path
+
+
+def _text(path: Path | None) -> str | None:
+    return str(path) if path else None
 
 
 def _report(output: Path, folder: Path) -> None:

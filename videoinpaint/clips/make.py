@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from videoinpaint.clips.images import list_images
 from videoinpaint.clips.layouts import davis, youtube_vos
 from videoinpaint.clips.mask_files import FileMasks, FirstFrameMasks
 from videoinpaint.clips.masks import MixedMasks, ObjectMasks, SquareMasks, StationaryMasks, StudioMasks
@@ -19,6 +20,7 @@ from videoinpaint.errors import InputError, UnknownNameError
 CLIP_KINDS = (
     "studio",
     "studio:easy|hard|fast|large",
+    "photographs:FOLDER",
     "a video file",
     "a folder of frames",
     "a folder of those",
@@ -93,6 +95,15 @@ def _data_set(layout: Callable[[str, str | None], ClipSource]) -> Callable[[str]
     return make
 
 
+def _photographs(rest: str) -> ClipSource:
+    """Studio scenes made of the pictures of a folder instead of scikit-image's."""
+    folder = Path(rest).expanduser()
+    files = list_images(folder) if folder.is_dir() else []
+    if not files:
+        raise InputError(f"no pictures in {rest!r}: name a folder of photographs, photographs:FOLDER")
+    return Studio(StudioConfig(photographs=tuple(str(file.absolute()) for file in files)), suite="photographs")
+
+
 def _mixed(rest: str, dilate: int) -> MaskSource:
     return MixedMasks([make_masks(kind, dilate) for kind in ("stationary", "square", "object")])
 
@@ -103,6 +114,7 @@ def _object(rest: str, dilate: int) -> MaskSource:
 
 _CLIPS: dict[str, Callable[[str], ClipSource]] = {
     "studio": lambda rest: Studio(rest or "mixed"),
+    "photographs": _photographs,
     "davis": _data_set(davis),
     "youtube-vos": _data_set(youtube_vos),
 }

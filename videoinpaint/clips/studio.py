@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from videoinpaint.clips import shapes
 from videoinpaint.clips.images import read_image
-from videoinpaint.clips.studio_config import SUITES, Range, StudioConfig
+from videoinpaint.clips.studio_config import PHOTOGRAPHS, SUITES, Range, StudioConfig
 from videoinpaint.clips.types import Clip
 from videoinpaint.errors import InputError, UnknownNameError
 
@@ -107,14 +107,16 @@ def render(
     return frames, objects
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def _photograph(name: str) -> Pixels:
-    """A photograph, decoded once per process, at most 800 pixels on its longer side."""
-    spec = find_spec("skimage")
-    roots = spec.submodule_search_locations if spec else None
-    path = FilePath(next(iter(roots or [""]))) / "data" / name
-    if not path.is_file():
-        raise InputError(f"the studio needs {path}, which scikit-image installs: reinstall scikit-image")
+    """A photograph of scikit-image or a file, decoded once per process, at most 800 pixels on its longer side."""
+    path = FilePath(name)
+    if name in PHOTOGRAPHS:
+        spec = find_spec("skimage")
+        roots = spec.submodule_search_locations if spec else None
+        path = FilePath(next(iter(roots or [""]))) / "data" / name
+        if not path.is_file():
+            raise InputError(f"the studio needs {path}, which scikit-image installs: reinstall scikit-image")
     image = read_image(path)
     scale = _LARGEST_PHOTO / max(image.shape[:2])
     if scale < 1:

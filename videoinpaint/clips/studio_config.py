@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from videoinpaint.errors import InputError
 
@@ -46,7 +47,7 @@ class StudioConfig:
         hole_area: fraction of the frame that is missing.
         moving_holes: share of clips whose hole moves, 0..1.
         hole_speed: speed of a hole that moves, pixels a frame.
-        photographs: file names of the photographs to build scenes from.
+        photographs: what to build scenes from: names of ``PHOTOGRAPHS``, or paths of image files.
     """
 
     camera_speed: Range = (0.0, 4.0)
@@ -81,9 +82,10 @@ _HIGHEST = {"hole_area": 0.6, "sprites": 16.0, "lighting": 0.9, "camera_zoom": 0
 def _check_photographs(names: tuple[str, ...]) -> None:
     if not names:
         raise InputError("StudioConfig.photographs is empty: name at least one")
-    unknown = sorted(set(names) - set(PHOTOGRAPHS))
+    unknown = sorted(name for name in set(names) - set(PHOTOGRAPHS) if not Path(name).is_file())
     if unknown:
-        raise InputError(f"StudioConfig.photographs: unknown {unknown}; choose from {', '.join(PHOTOGRAPHS)}")
+        choice = f"an image file or one of {', '.join(PHOTOGRAPHS)}"
+        raise InputError(f"StudioConfig.photographs: unknown {unknown}; name {choice}")
 
 
 def _check_range(name: str, value: Range, highest: float) -> None:
