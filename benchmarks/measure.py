@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -10,6 +12,7 @@ from videoinpaint.flow import warp
 from videoinpaint.metrics import edge_similarity, gms, psnr, psnr_hole, ssim, ssim65, ssim_hole
 from videoinpaint.metrics.backbone import get_backbone
 from videoinpaint.metrics.temporal import reference_motion
+from videoinpaint.metrics.vfid import frechet_distance, vfid_available, vfid_features
 
 HOLE_METRICS = ("psnr_hole", "ssim_hole", "lpips_hole", "e_warp_hole")
 FRAME_METRICS = ("psnr", "ssim", "ssim65", "lpips", "e_warp", "gms", "es")
@@ -45,7 +48,7 @@ class Reference:
         The repair is rounded to uint8 first, as what is written to a file is what counts. ``ssim65`` is NaN for frames
         of fewer than 65 pixels a side.
         """
-        repaired = repaired.mul(255).round().clamp(0, 255).div(255)
+        repaired = as_written(repaired)
         parts = [self._chunk(i, part) for i, part in enumerate(repaired.split(_CHUNK, dim=1))]
         means = {name: float(torch.cat([part[name] for part in parts]).nanmean()) for name in parts[0]}
         means |= self._warped(repaired)
@@ -86,3 +89,37 @@ class Reference:
             per_pair = (squared * where).flatten(1).sum(1) / pixels
             errors[name] = E_WARP_SCALE * float(per_pair[pixels > 0].mean())
         return errors
+
+
+class VideoDistances:
+    """VFID of several methods on the same clips, where I3D's weights are present; nothing where they are not.
+
+    Unlike the other metrics it belongs to a set of clips: add all of a method's repairs, then ask.
+    """
+
+    def __init__(self) -> None:
+        self.available = vfid_available()
+        self._truth: list[NDArray[np.float64]] = []
+        self._repaired: dict[str, list[NDArray[np.float64]]] = {}
+
+    def add_truth(self, frames: Tensor) -> None:
+        """A reference clip ``(1, T, 3, H, W)``."""
+        if self.available:
+            self._truth.append(vfid_features(frames))
+
+    def add(self, method: str, repaired: Tensor) -> None:
+        """A method's repair of the clip that was added last."""
+        if self.available:
+            self._repaired.setdefault(method, []).append(vfid_features(as_written(repaired)))
+
+    def distances(self) -> dict[str, float]:
+        """VFID by method; empty without weights, or with fewer than two clips."""
+        if len(self._truth) < 2:
+            return {}
+        truth = np.concatenate(self._truth)
+        return {name: frechet_distance(truth, np.concatenate(found)) for name, found in self._repaired.items()}
+
+
+def as_written(frames: Tensor) -> Tensor:
+    """Frames in [0, 1] as a file would hold them: rounded to uint8."""
+    return frames.mul(255).round().clamp(0, 255).div(255)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from videoinpaint.benchmarks import tables
-from videoinpaint.benchmarks.measure import Reference
+from videoinpaint.benchmarks.measure import Reference, VideoDistances
 from videoinpaint.benchmarks.protocol import envelope, published
 from videoinpaint.benchmarks.random_feedback import RandomDetector
 from videoinpaint.benchmarks.repairs import WINDOW, Repaired, repair
@@ -115,10 +115,11 @@ def _loops(flags: Quality) -> Iterator[tuple[str, str, ClosedLoop, int]]:
 
 def _measure(flags: Quality, suite: Suite, loops: Sequence[Any], advance: Any) -> dict[str, Any]:
     methods: dict[str, dict[str, dict[str, float]]] = {}
-    pairs = []
+    pairs, videos = [], VideoDistances()
     for pair in suite:
         truth, holes = (tensor.to(flags.device) for tensor in pair.tensors())
         reference = Reference(truth, holes)
+        videos.add_truth(truth)
         pairs.append((pair.name, pair.digest))
         for inpainter, feedback, loop, iterations in loops:
             results = repair(loop, truth, holes, iterations=iterations, controls=flags.controls, window=flags.window)
@@ -127,12 +128,15 @@ def _measure(flags: Quality, suite: Suite, loops: Sequence[Any], advance: Any) -
                 # The first pass sees the whole hole whatever the feedback: it is measured once.
                 if pair.name not in methods.setdefault(name, {}):
                     methods[name][pair.name] = _scores(reference, result)
+                    videos.add(name, result.frames)
             advance()
     summary = {
         name: {"mean": {key: _mean([clip[key] for clip in clips.values()]) for key in next(iter(clips.values()))},
                "clips": clips}
         for name, clips in methods.items()
     }  # fmt: skip
+    for name, distance in videos.distances().items():
+        summary[name]["mean"]["vfid"] = distance
     return {"pairing": pairing(pairs), "methods": summary, "comparisons": comparisons(methods, loops)}
 
 
@@ -196,13 +200,16 @@ def _compared(a: str, b: str, methods: Mapping[str, Mapping[str, Mapping[str, fl
 def report(results: Mapping[str, Any]) -> None:
     """Print a table of methods and one of comparisons per mask source."""
     size = "{height}x{width}, {num_frames} frames".format(**results["settings"])
-    columns = [tables.TITLES[m] for m in SHOWN]
     for spec, suite in results["suites"].items():
-        rows = [[*tables.metric_row(name, entry["mean"], [*SHOWN, "seconds_per_frame"])]
+        # VFID stands in the table where I3D's weights were present.
+        vfid = ["vfid"] if any("vfid" in entry["mean"] for entry in suite["methods"].values()) else []
+        shown = [*SHOWN, *vfid, "seconds_per_frame"]
+        columns = [tables.TITLES[m] for m in shown]
+        rows = [[*tables.metric_row(name, entry["mean"], shown)]
                 for name, entry in suite["methods"].items()]  # fmt: skip
         digest, count = suite["pairing"]["digest"], len(suite["pairing"]["pairs"])
         tables.show(
-            f"{results['settings']['clips']} under {spec} masks", ["method", *columns, "s/frame"], rows,
+            f"{results['settings']['clips']} under {spec} masks", ["method", *columns], rows,
             f"mean over {count} clips, {size}; pairing {digest}; protocol v{results['protocol']['version']}",
         )  # fmt: skip
         compared = [

@@ -21,9 +21,9 @@ Flags = TypeVar("Flags")
 TITLES = {
     "psnr_hole": "PSNR hole", "ssim_hole": "SSIM hole", "lpips_hole": "LPIPS hole", "e_warp_hole": "E_warp hole",
     "psnr": "PSNR", "ssim": "SSIM", "ssim65": "SSIM65", "lpips": "LPIPS", "e_warp": "E_warp", "gms": "GMS", "es": "ES",
-    "seconds_per_frame": "s/frame", "gflops": "GFLOPs",
+    "vfid": "VFID", "seconds_per_frame": "s/frame", "gflops": "GFLOPs",
 }  # fmt: skip
-DIGITS = {"psnr_hole": 2, "psnr": 2, "gflops": 2, "seconds_per_frame": 3, "e_warp": 3, "e_warp_hole": 3}
+DIGITS = {"psnr_hole": 2, "psnr": 2, "gflops": 2, "seconds_per_frame": 3, "e_warp": 3, "e_warp_hole": 3, "vfid": 3}
 
 
 def number(value: Any, digits: int = 3) -> str:

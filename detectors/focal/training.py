@@ -16,7 +16,8 @@ from videoinpaint.clips.windows import Windows
 from videoinpaint.detectors.compact.network import shrink
 from videoinpaint.detectors.compact.training import POOR, Repair, draw_repair, precision_of
 from videoinpaint.detectors.focal.detector import TEMPERATURE, guided_logits, unit_features
-from videoinpaint.detectors.focal.hrnet import HRNetExtractor
+from videoinpaint.detectors.focal.hrnet import MULTIPLE, HRNetExtractor
+from videoinpaint.errors import InputError
 from videoinpaint.training import FitConfig, fit
 from videoinpaint.weights import load_into, save_safetensors
 
@@ -47,8 +48,10 @@ def train_focal(
         evaluate_every: iterations between lines of average precision in the log.
 
     Raises:
-        InputError: the folder holds a checkpoint of another network.
+        InputError: windows too small to normalise over, or the folder holds a checkpoint of another network.
     """
+    if data.batch * data.num_frames * max(data.height, MULTIPLE) * max(data.width, MULTIPLE) <= MULTIPLE**2:
+        raise InputError(f"one frame of {data.height}x{data.width} is too small to train on: give more or larger ones")
     torch.manual_seed(config.seed)
     network = HRNetExtractor()
     if init is not None:
@@ -74,7 +77,8 @@ def contrastive_loss(
     """FOCAL's InfoNCE (Section 3.3), taken image by image and then averaged.
 
     What is forged is relative: pixels of different images are never compared. Poor pixels (mean error above ``POOR``)
-    are forged; known and well repaired pixels are pristine; those in between are left out.
+    are forged; known and well repaired pixels, as many of one kind as of the other where both exist, are pristine;
+    those in between are left out. Without that balance the network learns to tell holes from their surroundings.
 
     Args:
         network: the extractor, in training mode.
@@ -89,16 +93,17 @@ def contrastive_loss(
     error = shrink(errors.mean(2, keepdim=True), size).flatten(0, 1)[:, 0]
     forged = (hole > 0.5) & (error > POOR)
     fine = (hole > 0.5) & (error < 0.6 * POOR)
-    terms = [
-        info_nce(torch.cat([_draw(f, known, rng), _draw(f, good, rng)]), _draw(f, bad, rng, SAMPLES))
-        for f, bad, good, known in zip(features.movedim(1, -1), forged, fine, hole == 0)
-        if int(bad.sum()) >= LEAST and int((good | known).sum()) >= LEAST
-    ]
+    terms = []
+    for f, bad, good, known in zip(features.movedim(1, -1), forged, fine, hole == 0):
+        negative, repaired_well = _draw(f, bad, rng), _draw(f, good, rng, SAMPLES // 2)
+        pristine = torch.cat([repaired_well, _draw(f, known, rng, len(repaired_well) or SAMPLES // 2)])
+        if min(len(negative), len(pristine)) >= LEAST:
+            terms.append(info_nce(pristine, negative))
     total = torch.stack(terms).mean() if terms else features.sum() * 0
     return total, {"contrast": float(total.detach()), "images": float(len(terms))}
 
 
-def _draw(features: Tensor, members: Tensor, rng: np.random.Generator, count: int = SAMPLES // 2) -> Tensor:
+def _draw(features: Tensor, members: Tensor, rng: np.random.Generator, count: int = SAMPLES) -> Tensor:
     """Up to ``count`` of the members, without repetition: ``(n, C)`` out of ``(h, w, C)``."""
     pixels = features[members]
     return pixels[torch.from_numpy(rng.permutation(len(pixels))[:count]).to(pixels.device)]

@@ -22,7 +22,7 @@ def telea(corrupted, holes, rng):
     return make_inpainter("telea").begin(corrupted, holes)["filled"]
 
 
-@pytest.mark.parametrize("name", DETECTORS.names())
+@pytest.mark.parametrize("name", [n for n in DETECTORS.names() if not n.startswith("focal")])  # tested apart
 @pytest.mark.parametrize("size", [(48, 64), (37, 51)])
 def test_shapes_ranges_guidance_and_determinism(name, size):
     part = make_detector(name)

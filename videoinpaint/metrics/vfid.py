@@ -12,7 +12,6 @@ from functools import cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import sqrtm
 from torch import Tensor, nn
 
 from videoinpaint.errors import InputError, MissingWeightsError
@@ -66,10 +65,12 @@ def vfid_features(frames: Tensor, network: Callable[[Tensor], Tensor] | None = N
         network: what turns ``(1, T, 3, H, W)`` into ``(1, D)``; None for the registered I3D.
 
     Raises:
-        InputError: frames of another kind.
+        InputError: frames of another kind, or too few and small for the statistics of one video.
         MissingWeightsError: I3D's weights are not here.
     """
     check_frames(frames)
+    if frames.shape[1] <= 8 and max(frames.shape[-2:]) <= 32:  # I3D reduces 8 frames of 32x32 to a single value
+        raise InputError(f"VFID needs more than 8 frames or more than 32 pixels a side, got {tuple(frames.shape)}")
     network = network or _shared(str(frames.device))
     # One at a time: with batch statistics, videos of a batch would change each other's features.
     return np.concatenate([network(video[None]).double().cpu().numpy() for video in frames])
@@ -78,22 +79,21 @@ def vfid_features(frames: Tensor, network: Callable[[Tensor], Tensor] | None = N
 def frechet_distance(real: NDArray[np.floating], fake: NDArray[np.floating]) -> float:
     """``|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))`` of two sets of vectors ``(samples, D)``, in float64.
 
-    Covariances divide by samples - 1. They are singular where there are fewer videos than dimensions, hence the
-    general matrix square root.
+    Covariances divide by samples - 1. The published scripts take a matrix square root, which is ill-conditioned where
+    there are fewer videos than dimensions. With S = X'X of centred, scaled samples X, the eigenvalues of S1 S2 are the
+    squared singular values of X1 X2', so that their sum gives the same trace, to rounding, from a small matrix.
 
     Raises:
         InputError: fewer than two vectors in a set, or vectors of different length.
     """
-    a, b = (np.atleast_2d(np.asarray(x, np.float64)) for x in (real, fake))
+    a, b = (np.asarray(x, np.float64) for x in (real, fake))
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
         raise InputError(f"two sets of 2 or more vectors of one length are needed, got {a.shape} and {b.shape}")
-    first, second = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b))
-    root = sqrtm(first @ second)
-    if not np.isfinite(root).all():
-        nudge = 1e-6 * np.eye(a.shape[1])
-        root = sqrtm((first + nudge) @ (second + nudge))
     gap = a.mean(0) - b.mean(0)
-    return float(gap @ gap + np.trace(first) + np.trace(second) - 2 * np.trace(root).real)
+    # The triangular factor R of X = QR stands for X in all terms, and is no larger than D x D.
+    first, second = (np.linalg.qr((x - x.mean(0)) / np.sqrt(len(x) - 1), mode="r") for x in (a, b))
+    shared = np.linalg.svd(first @ second.T, compute_uv=False).sum()
+    return float(gap @ gap + np.square(first).sum() + np.square(second).sum() - 2 * shared)
 
 
 def vfid(

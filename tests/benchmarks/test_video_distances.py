@@ -1,0 +1,29 @@
+"""VFID in the quality table: only where I3D's weights are present."""
+
+import pytest
+import torch
+
+from videoinpaint.benchmarks import measure
+from videoinpaint.benchmarks.measure import VideoDistances
+
+
+def test_nothing_is_measured_without_weights(monkeypatch):
+    monkeypatch.setattr("videoinpaint.weights._find", lambda entry: None)
+    videos = VideoDistances()
+    videos.add_truth(torch.rand(1, 2, 3, 8, 8))
+    videos.add("telea", torch.rand(1, 2, 3, 8, 8))
+    assert videos.distances() == {}
+
+
+def test_methods_are_compared_over_all_clips(monkeypatch):
+    monkeypatch.setattr(measure, "vfid_available", lambda: True)
+    monkeypatch.setattr(measure, "vfid_features", lambda frames: frames.mean((1, 3, 4)).double().numpy())
+    videos = VideoDistances()
+    for value in (0.2, 0.4):
+        clip = torch.full((1, 2, 3, 8, 8), value)
+        videos.add_truth(clip)
+        videos.add("same", clip)
+        videos.add("brighter", clip + 0.2)
+    found = videos.distances()
+    assert found["same"] == pytest.approx(0, abs=1e-12)
+    assert found["brighter"] == pytest.approx(3 * 0.2**2, rel=1e-5)
