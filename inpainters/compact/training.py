@@ -25,6 +25,8 @@ from videoinpaint.weights import load_into, save_safetensors
 # ranges are narrow; stretching them is what makes the ends differ visibly.
 LOSS_ENDS = {"fidelity": (0.4, 2.0), "texture": (0.02, 1.2), "temporal": (0.03, 2.0)}
 
+SMALLEST = 32  # pixels a side that the perceptual loss needs
+
 
 def train_inpainter(
     data: Windows,
@@ -158,7 +160,7 @@ def repair_losses(
     area = masks.sum(dims) * 3 + 1
     fidelity = ((error.abs() + 2 * error.square()) * masks).sum(dims) / area
     shape = repaired.shape[:2]
-    top, left = (int(offset) for offset in rng.integers(0, 8, size=2))
+    top, left = (int(rng.integers(0, min(8, side - SMALLEST + 1))) for side in repaired.shape[-2:])
     both = torch.cat([repaired.flatten(0, 1), batch.reference.flatten(0, 1)])[..., top:, left:]
     with _autocast(bfloat16):
         features = backbone(both)
