@@ -130,7 +130,7 @@ def _measure(flags: Quality, suite: Suite, loops: Sequence[Any], advance: Any) -
                     methods[name][pair.name] = _scores(reference, result)
                     videos.add(name, result.frames)
             advance()
-    summary = {
+    summary: dict[str, dict[str, Any]] = {
         name: {"mean": {key: _mean([clip[key] for clip in clips.values()]) for key in next(iter(clips.values()))},
                "clips": clips}
         for name, clips in methods.items()

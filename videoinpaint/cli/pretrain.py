@@ -126,8 +126,8 @@ class Detector(Common):
             raise InputError("--init needs --arch focal: the compact detector starts at random")
         repair = mixed_repair({"telea": 1, "propagation": 1, "compact": 2}, _text(weights))
         if self.arch == "focal":
-            options = {"init": init, "evaluate_every": self.evaluate_every}
-            train_focal(self.data(), repair, self.fit(folder), output, **options)
+            every = self.evaluate_every
+            train_focal(self.data(), repair, self.fit(folder), output, init=init, evaluate_every=every)
         else:
             train_detector(self.data(), repair, self.fit(folder), output)
         _report(output, folder)

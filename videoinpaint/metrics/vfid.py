@@ -91,7 +91,7 @@ def frechet_distance(real: NDArray[np.floating], fake: NDArray[np.floating]) -> 
         raise InputError(f"two sets of 2 or more vectors of one length are needed, got {a.shape} and {b.shape}")
     gap = a.mean(0) - b.mean(0)
     # The triangular factor R of X = QR stands for X in all terms, and is no larger than D x D.
-    first, second = (np.linalg.qr((x - x.mean(0)) / np.sqrt(len(x) - 1), mode="r") for x in (a, b))
+    first, second = (np.linalg.qr((x - x.mean(0)) / np.sqrt(len(x) - 1))[1] for x in (a, b))
     shared = np.linalg.svd(first @ second.T, compute_uv=False).sum()
     return float(gap @ gap + np.square(first).sum() + np.square(second).sum() - 2 * shared)
 
