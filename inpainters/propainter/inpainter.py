@@ -12,7 +12,7 @@ from videoinpaint.inpainters.propainter.attention import touched_by
 from videoinpaint.inpainters.propainter.completion import FlowCompletion, compose_flows
 from videoinpaint.inpainters.propainter.network import STRIDE, ProPainter
 from videoinpaint.inpainters.propainter.propagation import propagate_images
-from videoinpaint.inpainters.propainter.raft import RAFT, clip_flows
+from videoinpaint.inpainters.propainter.raft import ITERATIONS, RAFT, clip_flows
 from videoinpaint.inpainters.published.adapter import Pass, PublishedInpainter
 from videoinpaint.inpainters.published.geometry import Geometry
 from videoinpaint.inpainters.published.plan import Window
@@ -41,6 +41,7 @@ class ProPainterInpainter(PublishedInpainter):
         "raft": "propainter-raft",
     }
     calibration_size = (120, 216)
+    flow_iterations: ClassVar[int] = ITERATIONS
 
     def build(self) -> dict[str, nn.Module]:
         """See :class:`PublishedInpainter`."""
@@ -53,7 +54,7 @@ class ProPainterInpainter(PublishedInpainter):
 
     def prepare(self, frames: Tensor, holes: Tensor) -> State:
         """Completed flows, propagated frames, and what they leave unfilled."""
-        known = clip_flows(cast(RAFT, self.networks["raft"]), frames)
+        known = clip_flows(cast(RAFT, self.networks["raft"]), frames, self.flow_iterations)
         masked = frames * (1 - holes)
 
         def complete(start: int, stop: int) -> Pair:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from videoinpaint.errors import InputError
-from videoinpaint.inpainters import INPAINTERS
+from videoinpaint.inpainters import INPAINTERS, PUBLISHED
 
 IDS = sorted(name for name in gymnasium.registry if name.startswith("VideoInpaint"))
 PARTS = [("compact", "compact"), ("propagation", "none"), ("telea", "compact"), ("toy", "toy")]
@@ -58,7 +58,8 @@ def build(toy: dict, inpainter: str, detector: str, **kwargs: object) -> gymnasi
 
 
 def test_every_registered_inpainter_is_covered_here():
-    assert {inpainter for inpainter, _ in PARTS} >= set(INPAINTERS.names())
+    # The published networks are too slow for all of this; tests/inpainters/test_published.py runs reduced ones.
+    assert {inpainter for inpainter, _ in PARTS} >= set(INPAINTERS.names()) - set(PUBLISHED)
 
 
 @pytest.mark.parametrize(("inpainter", "detector"), PARTS)
