@@ -1,0 +1,1 @@
+"""Internal video inpainting (IIVI, Ouyang, Wang and Chen, ICCV 2021): a network trained on the test clip alone."""
