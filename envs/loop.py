@@ -70,10 +70,8 @@ class ClosedLoop:
         corrupted = torch.where(holes > 0, torch.full_like(known, GREY), known)
         none = torch.zeros(len(frames), dtype=torch.float64)
         own = {"corrupted": corrupted, "holes": holes, "repaired": corrupted, "masks": holes}
-        # Sums over pixels depend on the memory layout in the last bit, and saving a state would change the layout.
         begun = self.inpainter.begin(corrupted, holes)
-        inner = nested("inpainter", {name: tensor.contiguous() for name, tensor in begun.items()})
-        return own | {"gflops": none, "full_gflops": none} | inner
+        return own | {"gflops": none, "full_gflops": none} | _remembered(begun)
 
     @torch.no_grad()
     def refine(self, state: State, controls: ArrayLike) -> tuple[State, Tensor, Detection]:
@@ -101,7 +99,7 @@ class ClosedLoop:
         gflops = result.gflops.double().cpu()
         full = self._full_gflops(state, values, result).double().cpu()
         changed = {"repaired": repaired, "masks": masks, "gflops": gflops, "full_gflops": full}
-        return state | changed, gflops, Detection(masks, detection.weights)
+        return state | _remembered(result.state or {}) | changed, gflops, Detection(masks, detection.weights)
 
     def is_repaired(self, state: State) -> Tensor:
         """Bool ``(B,)`` on the CPU: no pixel of M_n is flagged any more."""
@@ -126,6 +124,12 @@ class ClosedLoop:
         if tuple(holes.shape) != expected:
             raise InputError(f"holes must have shape {expected} for these frames, got {tuple(holes.shape)}")
         check_size(self.inpainter, *frames.shape[3:])
+
+
+def _remembered(inner: State) -> State:
+    """An inpainter's own entries as a loop's state holds them."""
+    # Sums over pixels depend on the memory layout in the last bit, and saving a state would change the layout.
+    return nested("inpainter", {name: tensor.contiguous() for name, tensor in inner.items()})
 
 
 def check_size(inpainter: Inpainter, height: int, width: int) -> None:

@@ -97,6 +97,24 @@ class WrongFull(Good):
         return Refinement(result.frames, result.gflops, result.gflops)
 
 
+class Growing(Good):
+    def refine(self, state, repaired, masks, controls):
+        result = super().refine(state, repaired, masks, controls)
+        return Refinement(result.frames, result.gflops, state={"more": state["mean"]})
+
+
+class Reshaping(Good):
+    def refine(self, state, repaired, masks, controls):
+        result = super().refine(state, repaired, masks, controls)
+        return Refinement(result.frames, result.gflops, state={"mean": state["mean"].flatten(1)})
+
+
+class Remembering(Good):
+    def refine(self, state, repaired, masks, controls):
+        result = super().refine(state, repaired, masks, controls)
+        return Refinement(result.frames, result.gflops, state={"mean": 0.5 * state["mean"]})
+
+
 class Undeclared(Good):
     controls = frozenset({"heads", "fusion"})
 
@@ -118,6 +136,7 @@ class Sizeless(Good):
 
 def test_a_good_inpainter_passes():
     check_inpainter(Good())
+    check_inpainter(Remembering())
 
 
 @pytest.mark.parametrize(
@@ -133,6 +152,8 @@ def test_a_good_inpainter_passes():
         (OneCost, "fewer heads cost less"),
         (WrongCost, "gflops is float64"),
         (WrongFull, "full_gflops"),
+        (Growing, "'more' is none of them"),
+        (Reshaping, "keeps shapes"),
         (Undeclared, "'objective' is not declared"),
         (Deaf, "'fusion' changes the output"),
         (Inventive, "controls is a frozenset"),

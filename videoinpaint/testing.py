@@ -58,6 +58,7 @@ def check_inpainter(
     flagged = holes * (torch.arange(width, device=holes.device) < width // 2)
     arguments = (state, frames, flagged, controls)
     result = _check_refine(part, arguments)
+    _check_memory(state, result)
     _check_batch(part, frames, holes, flagged, controls, result)
     _check_controls(part, (state, frames, holes, controls))
     _check_composition(part, frames, holes, controls, device)
@@ -214,6 +215,15 @@ def _check_refine(part: Inpainter, arguments: tuple) -> Refinement:
     same = torch.equal(again.frames, result.frames) and torch.equal(again.gflops, result.gflops)
     _require(same, "refine is deterministic: the same input gives the same bits")
     return result
+
+
+def _check_memory(state: State, result: Refinement) -> None:
+    for name, tensor in (result.state or {}).items():
+        _require(name in state, f"Refinement.state renews entries that begin made, {name!r} is none of them")
+        old = state[name]
+        same = isinstance(tensor, Tensor) and (tensor.shape, tensor.dtype) == (old.shape, old.dtype)
+        _require(same, f"Refinement.state keeps shapes and types, {name!r} was {tuple(old.shape)} {old.dtype}")
+        _require(not tensor.requires_grad, f"states carry no gradients, {name!r} of Refinement.state does")
 
 
 def _check_frames(values: Any, shape: torch.Size, what: str) -> None:

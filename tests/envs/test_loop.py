@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -66,6 +68,24 @@ def test_batch_equals_single_and_states_are_not_written_to(loop, clip):
             alone = loop.refine(alone, controls[i : i + 1])[0]
         for name, tensor in take(after, [i]).items():
             torch.testing.assert_close(tensor, alone[name], rtol=0, atol=1e-6)
+
+
+def test_what_an_inpainter_remembers_reaches_its_next_pass(toy, clip):
+    class Counting(type(toy["inpainter"])):
+        def begin(self, frames, masks):
+            return super().begin(frames, masks) | {"passes": torch.zeros(len(frames), dtype=torch.int64)}
+
+        def refine(self, state, repaired, masks, controls):
+            result = super().refine(state, repaired, masks, controls)
+            return replace(result, state={"passes": state["passes"] + 1})
+
+    loop = ClosedLoop(Counting(), toy["detector"], measure_full=True)
+    begun = loop.begin(*clip)
+    once = loop.refine(begun, CONTROLS)[0]
+    twice = loop.refine(once, CONTROLS)[0]
+    assert [state["inpainter/passes"].tolist() for state in (begun, once, twice)] == [[0] * 3, [1] * 3, [2] * 3]
+    assert torch.equal(twice["inpainter/mean"], begun["inpainter/mean"])
+    assert put(begun, [1], take(twice, [0]))["inpainter/passes"].tolist() == [0, 2, 0]
 
 
 def test_a_detector_that_flags_known_pixels_is_overruled(toy, clip):
