@@ -40,6 +40,7 @@ def inpaint(
     device: str = "auto",
     window: int = WINDOW,
     overlap: int = OVERLAP,
+    weights: str | None = None,
 ) -> Pixels:
     """Repair a video: fill what the masks mark as missing.
 
@@ -57,6 +58,7 @@ def inpaint(
         device: "auto" (the GPU where there is one), "cpu", "cuda", ...
         window: frames repaired together.
         overlap: frames that neighbouring windows share, fewer than `window`.
+        weights: the inpainter's, as for `make_inpainter`.
 
     Returns:
         uint8 ``(T, H, W, 3)``.
@@ -67,7 +69,13 @@ def inpaint(
     """
     clip, holes = check_pair(frames, _nonzero(masks))
     repaired = np.empty_like(clip)
-    settings = {"inpainter": inpainter, "detector": detector, "policy": policy, "iterations": iterations}
+    settings = {
+        "inpainter": inpainter,
+        "detector": detector,
+        "policy": policy,
+        "iterations": iterations,
+        "weights": weights,
+    }
     stream = inpaint_stream(clip, holes, device=device, window=window, overlap=overlap, **settings)  # type: ignore[arg-type]
     for index, frame in enumerate(stream):
         repaired[index] = frame
@@ -85,6 +93,7 @@ def inpaint_stream(
     device: str = "auto",
     window: int = WINDOW,
     overlap: int = OVERLAP,
+    weights: str | None = None,
 ) -> Iterator[Pixels]:
     """As :func:`inpaint`, frame by frame: reads no more than a window ahead and yields ``(H, W, 3)`` in order.
 
@@ -93,14 +102,14 @@ def inpaint_stream(
     Args:
         frames: uint8 ``(H, W, 3)`` each, all of one size.
         masks: ``(H, W)`` each, as many.
-        inpainter, detector, policy, iterations, device, window, overlap: as for :func:`inpaint`.
+        inpainter, detector, policy, iterations, device, window, overlap, weights: as for :func:`inpaint`.
 
     Raises:
         InputError: also while it runs, where a frame or mask does not fit or one of the two series ends first.
     """
     _check_settings(iterations, window, overlap)
     place = resolve_device(device)
-    parts = make_inpainter(inpainter, device=place), make_detector(detector, device=place)
+    parts = make_inpainter(inpainter, device=place, weights=weights), make_detector(detector, device=place)
     loop = ClosedLoop(*parts, place)
     actor = make_policy(policy, device=place)
     reset_policy(actor)

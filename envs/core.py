@@ -49,6 +49,8 @@ class Settings:
     psnr_scale: float = 50.0
     compute_price: float = 0.0
     device: str = "auto"
+    weights: str | None = None
+    detector_weights: str | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("num_frames", 2), ("height", MIN_SIZE), ("width", MIN_SIZE), ("max_iterations", 1)):
@@ -95,9 +97,9 @@ class Core:
         self.device = resolve_device(settings.device)
         self.shape = (int(settings.num_frames), int(settings.height), int(settings.width))
         self.episodes = EpisodeSource(make_clips(settings.clips), make_masks(settings.masks), self.shape)
-        inpainter = make_inpainter(settings.inpainter, device=self.device)
+        inpainter = make_inpainter(settings.inpainter, device=self.device, weights=settings.weights)
         check_size(inpainter, *self.shape[1:])
-        detector = make_detector(settings.detector, device=self.device)
+        detector = make_detector(settings.detector, device=self.device, weights=settings.detector_weights)
         self.loop = ClosedLoop(inpainter, detector, self.device, measure_full=settings.compute_price > 0)
         self.reward = Reward(settings.backbone, device=self.device, psnr_scale=settings.psnr_scale)
 
@@ -105,6 +107,13 @@ class Core:
     def honoured(self) -> frozenset[str]:
         """Which of "heads", "fusion", "objective" change what the inpainter does."""
         return self.loop.inpainter.controls
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What every info repeats: ``random_weights`` names the parts whose networks are untrained, if any."""
+        parts = (self.loop.inpainter, self.loop.detector)
+        untrained = [part.name for part in parts if getattr(part, "random_weights", False)]
+        return {"random_weights": ", ".join(untrained)} if untrained else {}
 
     def spaces(self) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
         """The observation and the action space of one episode, new objects."""

@@ -116,7 +116,8 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     Scalars and short strings only. After `reset`: `clip`, `mask`, `seed`, `iteration` (0). After `step` also
     `metrics` (raw: `psnr` in dB, `ssim`, `lpips`, `perceptual`, `wta`, `psnr_hole` in dB inside the hole),
     `reward_terms` (weighted; their sum is the reward), `controls` (in natural units, after clipping and rounding) and
-    `gflops` (of this iteration's inpainting pass). `reset(seed=info["seed"])` begins the same episode again.
+    `gflops` (of this iteration's inpainting pass). Where a part's network is untrained (`weights="random"`),
+    `random_weights` names it: then only cost means anything. `reset(seed=info["seed"])` begins the same episode again.
 
     ## Starting State
 
@@ -154,6 +155,8 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     | `psnr_scale` | `50.0` | dB that count as 1; 1 gives raw dB |
     | `compute_price` | `0.0` | reward given up for an iteration with all 12 heads |
     | `device` | `"auto"` | `"auto"` (the GPU where there is one), `"cpu"`, `"cuda"`, ... |
+    | `weights` | `None` | the inpainter's: a file (a folder for several), or `"random"` for an untrained network |
+    | `detector_weights` | `None` | the detector's, likewise |
     | `render_mode` | `None` | `"rgb_array"` (corrupted, repaired, predicted mask, reference: one row) or `"human"` |
 
     `gym.make_vec("VideoInpaint-v0", num_envs=4)` runs all environments as one batch; it takes the same arguments, and
@@ -191,6 +194,8 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         compute_price: float = 0.0,
         device: str = "auto",
         render_mode: str | None = None,
+        weights: str | None = None,
+        detector_weights: str | None = None,
     ) -> None:
         if render_mode is not None and render_mode not in RENDER_MODES:
             raise InputError(f"unknown render_mode {render_mode!r}: use {', '.join(map(repr, RENDER_MODES))} or None")
@@ -198,7 +203,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         self._window = Window(self.metadata["render_fps"]) if render_mode == "human" else None
         settings = Settings(
             clips, masks, num_frames, height, width, max_iterations, inpainter, detector,
-            backbone, reward, reward_weights, psnr_scale, compute_price, device,
+            backbone, reward, reward_weights, psnr_scale, compute_price, device, weights, detector_weights,
         )  # fmt: skip
         self._core = Core(settings)
         self.observation_space, self.action_space = self._core.spaces()
@@ -223,7 +228,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         self._state = self._core.begin([self._episode])
         self._done = False
         self._show()
-        return self._observation(), self._episode.labels() | {"iteration": 0}
+        return self._observation(), self._episode.labels() | self._core.notes | {"iteration": 0}
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One iteration: inpaint, detect, score.
@@ -242,7 +247,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         self._state, outcome = self._core.step(self._state, np.asarray(action)[None])
         self._done = bool(outcome.terminated[0])
         self._show()
-        info = outcome.infos[0] | self._episode.labels()
+        info = outcome.infos[0] | self._episode.labels() | self._core.notes
         return self._observation(), float(outcome.rewards[0]), self._done, False, info
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]

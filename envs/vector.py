@@ -152,7 +152,7 @@ class VideoInpaintVectorEnv(ControlMap, VectorEnv[Observation, NDArray[np.float3
         table = dict(enumerate(self._episodes)) | dict(zip(which, episodes))
         self._episodes = [table[i] for i in range(self.num_envs)]
         self._done[list(which)] = False
-        return observe(self._state), [episode.labels() | {"iteration": 0} for episode in episodes]
+        return observe(self._state), [episode.labels() | self._core.notes | {"iteration": 0} for episode in episodes]
 
     def step(
         self, actions: NDArray[np.float32]
@@ -239,7 +239,7 @@ class VideoInpaintVectorEnv(ControlMap, VectorEnv[Observation, NDArray[np.float3
             if self.max_episode_steps is not None:
                 truncated[active] = part["iteration"].numpy() >= self.max_episode_steps
             for i, info in zip(active, outcome.infos):
-                infos[i] = info | self._episodes[i].labels()
+                infos[i] = info | self._episodes[i].labels() | self._core.notes
         return BatchStep(observe(state), rewards, terminated, truncated, infos)
 
     def _merge(self, infos: dict[int, dict[str, Any]], merged: dict[str, Any] | None = None) -> dict[str, Any]:

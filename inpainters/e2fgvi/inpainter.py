@@ -60,10 +60,6 @@ class E2FGVIInpainter(PublishedInpainter):
         local = self.network.propagate(features[:, :number], flows)
         return self.network.transform(torch.cat([local, features[:, number:]], 1), number, work.fusion)
 
-    def decode(self, features: Tensor) -> Tensor:
-        """See :class:`PublishedInpainter`."""
-        return self.network.decode(features)
-
 
 class E2FGVIHQInpainter(E2FGVIInpainter):
     """E2FGVI-HQ in the loop, at the frames' own size, mirrored at the bottom and right to multiples of 60x108."""

@@ -97,10 +97,6 @@ class ProPainterInpainter(PublishedInpainter):
         touched = touched_by(work.holes[:, frames, :, ::STRIDE, ::STRIDE]).cpu()
         return [row.numpy().tobytes() for row in touched]
 
-    def decode(self, features: Tensor) -> Tensor:
-        """See :class:`PublishedInpainter`."""
-        return self.network.decode(features)
-
 
 def in_pieces(run: Callable[[int, int], Pair], length: int, margin: int, piece: int = PIECE) -> Pair:
     """A pair of results ``(B, length, ...)`` along time, in pieces that see ``margin`` more on either side.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar, cast
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from videoinpaint.controls import FUSION, HEADS, clip_controls
 from videoinpaint.inpainters.layers.heads import HeadOrder, active_heads, count_heads, heads_of, measure_order
+from videoinpaint.inpainters.layers.regions import Box, box_of, decode_box
 from videoinpaint.inpainters.published import plan
 from videoinpaint.inpainters.published.calibration import calibration_clip
 from videoinpaint.inpainters.published.cost import Meter
@@ -28,6 +29,7 @@ from videoinpaint.inpainters.published.loading import load_networks, randomise
 from videoinpaint.protocols import Refinement, State
 
 RANDOM = "random"
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,9 @@ class PublishedInpainter(ABC):
     """Base of the adapters. Frames are resized or padded as the network's own script does, masks are dilated.
 
     A pass encodes every frame it needs once, computes the temporal windows that touch the flagged region, and decodes
-    the flagged frames. A pass whose mask is the episode's hole (the first one) computes the published windows and
-    blends them as published; a later pass computes as few of these windows as predict every flagged frame once. The
+    the flagged frames in a box around their holes. A pass whose mask is the episode's hole (the first one) computes the
+    published windows and blends them as published. A later pass computes as few of these windows as predict every
+    flagged frame once, each no longer than its flagged frames and two on either side, with its reference frames. The
     published scripts cut predictions to uint8 before they blend; here they stay float.
 
     ``heads`` runs ``round(heads * num_heads / 12)`` heads of every attention module, at least one, the most important
@@ -137,9 +140,9 @@ class PublishedInpainter(ABC):
     def transform(self, work: Pass, features: Tensor, window: plan.Window) -> Tensor:
         """From the features of a window's frames ``(n, K, C, h/4, w/4)`` to those of its local frames."""
 
-    @abstractmethod
-    def decode(self, features: Tensor) -> Tensor:
-        """Features ``(N, C, h/4, w/4)`` to frames ``(N, 3, h, w)`` in [-1, 1]."""
+    def decode(self, features: Tensor, box: Box) -> Tensor:
+        """Features ``(N, C, h/4, w/4)`` to what frames in [-1, 1] show in a box."""
+        return decode_box(cast(nn.Sequential, self.networks["main"].decoder), features, box)
 
     def prepare(self, frames: Tensor, holes: Tensor) -> State:
         """What does not change within an episode, from frames in [-1, 1] and dilated holes at the network's size."""
@@ -206,11 +209,8 @@ class PublishedInpainter(ABC):
                 spent += cost
             together = torch.stack([features[frame] for frame in window.frames], 1)
             local, costs = self._transform(work, together, window, job)
-            wanted = local[:, [window.local.index(frame) for frame in window.wanted]].flatten(0, 1)
-            images, cost = self._count(work, ("decode", len(window.wanted)), partial(self.decode, wanted))
-            spent += costs + cost
-            for frame, image in zip(window.wanted, images.unflatten(0, (number, -1)).unbind(1)):
-                predicted[:, frame] += share[frame] * image
+            spent += costs
+            spent += self._decode(work, local, window, share, predicted)
             # What no later window needs goes: a clip of any length holds the features of a few windows.
             later = {frame for other in job.windows[index + 1 :] for frame in other.frames}
             features = {frame: feature for frame, feature in features.items() if frame in later}
@@ -218,18 +218,33 @@ class PublishedInpainter(ABC):
 
     def _transform(self, work: Pass, features: Tensor, window: plan.Window, job: Job) -> tuple[Tensor, Tensor]:
         """`transform`, together for the items whose cost follows one pattern."""
-        patterns = self.pattern(work, window)
-        result: list[Tensor] = [features] * len(patterns)
-        costs = torch.zeros(len(patterns), dtype=torch.float64)
-        for pattern in dict.fromkeys(patterns):
-            equal = [item for item, other in enumerate(patterns) if other == pattern]
-            part = work if len(equal) == len(patterns) else work.take(equal)
+        result = features[:, : len(window.local)].clone()
+        costs = torch.zeros(len(features), dtype=torch.float64)
+        for pattern, equal in _alike(self.pattern(work, window)):
+            part = work.take(equal)
             kind = ("transform", len(window.local), len(window.references), job.heads, work.whole, pattern)
-            local, cost = self._count(part, kind, partial(self.transform, part, features[equal], window))
-            costs[equal] = cost
-            for item, one in zip(equal, local):
-                result[item] = one
-        return torch.stack(result), costs
+            result[equal], costs[equal] = self._count(
+                part, kind, partial(self.transform, part, features[equal], window)
+            )
+        return result, costs
+
+    def _decode(
+        self, work: Pass, local: Tensor, window: plan.Window, share: dict[int, float], predicted: Tensor
+    ) -> Tensor:
+        """Add the shares of a window's predictions to ``predicted``, in a box around each item's holes; the GFLOPs."""
+        costs = torch.zeros(len(local), dtype=torch.float64)
+        places = [window.local.index(frame) for frame in window.wanted]
+        boxes = [box_of(holes) for holes in work.holes[:, window.wanted]]
+        for box, equal in _alike(boxes):
+            assert box is not None  # a wanted frame has a hole
+            features = local[equal][:, places].flatten(0, 1)
+            kind = ("decode", len(places), box)
+            images, costs[equal] = self._count(work.take(equal), kind, partial(self.decode, features, box))
+            area = (..., slice(*box[:2]), slice(*box[2:]))
+            for frame, image in zip(window.wanted, images.unflatten(0, (len(equal), -1)).unbind(1)):
+                for item, one in zip(equal, image):
+                    predicted[item, frame][area] += share[frame] * one
+        return costs
 
     def _count(self, work: Pass, kind: tuple[Hashable, ...], call: Callable[[], Tensor]) -> tuple[Tensor, float]:
         return self._meter.run((*kind, *work.frames.shape[-2:]), len(work.frames), call)
@@ -244,3 +259,11 @@ class PublishedInpainter(ABC):
             state = self.begin(frames, holes)
             self._order = measure_order(self.networks, lambda: self.refine(state, frames, holes, everything))
         return self._order
+
+
+def _alike(keys: Sequence[Key]) -> list[tuple[Key, list[int]]]:
+    """Each different key, and where it stands."""
+    places: dict[Key, list[int]] = defaultdict(list)
+    for place, key in enumerate(keys):
+        places[key].append(place)
+    return list(places.items())

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 STEP, REACH, EVERY = 5, 5, 10
 WHOLE = 80  # videos up to this length refer to all their 10th frames, longer ones to those near the window
 NEAR = 4  # so many on either side
+CONTEXT = 2  # unflagged frames on either side that a later pass looks at
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def touched(windows: Sequence[Window], flagged: Sequence[bool]) -> list[Window]:
 
 
 def cover(windows: Sequence[Window], flagged: Sequence[bool]) -> list[Window]:
-    """Few windows that predict every flagged frame once: each reaches as far ahead as it can."""
+    """Few windows that predict every flagged frame once: each reaches as far ahead as it can, and no further than
+    ``CONTEXT`` frames beyond those it predicts."""
     chosen: list[Window] = []
     done: set[int] = set()
     for frame in (index for index, flag in enumerate(flagged) if flag):
@@ -65,7 +67,8 @@ def cover(windows: Sequence[Window], flagged: Sequence[bool]) -> list[Window]:
         best = max((w for w in windows if frame in w.local), key=lambda w: (w.local[-1], -len(w.local)))
         wanted = tuple(f for f in best.local if flagged[f] and f not in done)
         done.update(wanted)
-        chosen.append(Window(best.local, best.references, wanted))
+        local = tuple(f for f in best.local if wanted[0] - CONTEXT <= f <= wanted[-1] + CONTEXT)
+        chosen.append(Window(local, best.references, wanted))
     return chosen
 
 

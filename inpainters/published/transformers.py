@@ -28,7 +28,3 @@ class FrameTransformerInpainter(PublishedInpainter):
     def transform(self, work: Pass, features: Tensor, window: Window) -> Tensor:
         """See :class:`PublishedInpainter`."""
         return self.networks["main"].transform(features)[:, : len(window.local)]  # type: ignore[operator]
-
-    def decode(self, features: Tensor) -> Tensor:
-        """See :class:`PublishedInpainter`."""
-        return self.networks["main"].decode(features)  # type: ignore[operator]

@@ -32,7 +32,11 @@ class Inpaint:
     output: Path
     """The video to write: .mp4, .mov or .mkv. An existing file is replaced when the work is done."""
     inpainter: str = "compact"
-    """compact (the network), propagation (motion only), telea (frame by frame), or module:attribute."""
+    """compact (the network), propagation (motion only), telea (frame by frame), a published network (propainter,
+    e2fgvi, e2fgvi_hq, fuseformer, dstt, sttn: fetch its weights first), or module:attribute."""
+    weights: str | None = None
+    """Weights of the inpainter: a file (a folder where it has several), or random (untrained: to measure cost alone);
+    by default those installed or fetched."""
     detector: str = "compact"
     """compact, none (every pass redoes the whole hole), or module:attribute."""
     policy: str = "default"
@@ -64,10 +68,12 @@ class Inpaint:
         writer = VideoWriter(self.output, self.fps if self.fps is not None else video.fps, lossless=self.lossless)
         repaired = inpaint_stream(
             frames_of(video), frames_of(masks), inpainter=self.inpainter, detector=self.detector, policy=self.policy,
-            iterations=self.iterations, device=self.device,
+            iterations=self.iterations, device=self.device, weights=self.weights,
         )  # fmt: skip
         write_all(repaired, writer, len(video))
         print(f"wrote {self.output}: {len(video)} frames of {width}x{height}")
+        if self.weights == "random":
+            print(f"the weights of {self.inpainter} are random: this repair means nothing, only its cost does")
 
 
 def check_coverage(masks: FrameSequence, path: Path) -> None:
