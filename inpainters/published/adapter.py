@@ -169,7 +169,7 @@ class PublishedInpainter(ABC):
         everything = Pass(state, frames, holes, fusion, True)
         for job in self._jobs(state, masks, holes, values):
             work = replace(everything.take(list(job.items)), whole=job.whole)
-            with active_heads(self.networks, job.heads, self._ranking(job.heads)):
+            with active_heads(self.networks, job.heads, self.ranking(job.heads)):
                 painted[list(job.items)], gflops[list(job.items)] = self._paint(work, job)
         whole = self.geometry.from_network((painted + 1) / 2, size[0], size[1])
         return Refinement(whole[:, :length].clamp(0, 1), gflops)
@@ -249,7 +249,7 @@ class PublishedInpainter(ABC):
     def _count(self, work: Pass, kind: tuple[Hashable, ...], call: Callable[[], Tensor]) -> tuple[Tensor, float]:
         return self._meter.run((*kind, *work.frames.shape[-2:]), len(work.frames), call)
 
-    def _ranking(self, heads: int) -> HeadOrder | None:
+    def ranking(self, heads: int) -> HeadOrder | None:
         """The measured order of heads; not needed, and not measured, where all run."""
         if heads >= self.num_heads:
             return None

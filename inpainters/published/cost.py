@@ -28,7 +28,7 @@ def attention_flops(query: Any, key: Any, value: Any, *args: Any, out_shape: Any
 
 
 def _formulas() -> dict[Any, Any]:
-    formulas = {torch.ops.torchvision.deform_conv2d: deform_conv_flops}
+    formulas: dict[Any, Any] = {torch.ops.torchvision.deform_conv2d: deform_conv_flops}
     on_cpu = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
     if on_cpu is not None:  # torch knows those of the GPU
         formulas[on_cpu] = attention_flops
