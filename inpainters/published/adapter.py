@@ -171,8 +171,9 @@ class PublishedInpainter(ABC):
             work = replace(everything.take(list(job.items)), whole=job.whole)
             with active_heads(self.networks, job.heads, self.ranking(job.heads)):
                 painted[list(job.items)], gflops[list(job.items)] = self._paint(work, job)
-        whole = self.geometry.from_network((painted + 1) / 2, size[0], size[1])
-        return Refinement(whole[:, :length].clamp(0, 1), gflops)
+        whole, reached = (self.geometry.from_network(x, size[0], size[1])[:, :length] for x in (painted, holes))
+        # Where nothing is painted the frames come back as they are, not as resizing leaves them.
+        return Refinement(torch.where(reached > 0, ((whole + 1) / 2).clamp(0, 1), repaired), gflops)
 
     def _view(self, frames: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         """Frames in [-1, 1] and dilated holes at the network's size; a single frame is doubled, so that it has flow."""

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import gymnasium
+import numpy as np
 import pytest
 import torch
 
-import videoinpaint  # noqa: F401 - registers the environments
+import videoinpaint
 from videoinpaint.benchmarks.published_order import plain_pass
 from videoinpaint.controls import Controls
+from videoinpaint.errors import CorruptWeightsError, MissingWeightsError
+from videoinpaint.inpainters import PUBLISHED, make_inpainter
 from videoinpaint.inpainters.dstt.inpainter import DSTTInpainter
 from videoinpaint.inpainters.dstt.network import DSTT
 from videoinpaint.inpainters.e2fgvi.inpainter import E2FGVIHQInpainter
 from videoinpaint.inpainters.fuseformer.inpainter import FuseFormerInpainter
 from videoinpaint.inpainters.fuseformer.network import FuseFormer
-from videoinpaint.inpainters.propainter.inpainter import ProPainterInpainter
-from videoinpaint.inpainters.published.geometry import Geometry
+from videoinpaint.inpainters.layers.heads import active_heads, count_heads, gated_modules
+from videoinpaint.inpainters.propainter.inpainter import ProPainterInpainter, in_pieces
+from videoinpaint.inpainters.published import plan
+from videoinpaint.inpainters.published.cost import count_flops
+from videoinpaint.inpainters.published.geometry import Geometry, dilate
 from videoinpaint.inpainters.sttn.inpainter import STTNInpainter
 from videoinpaint.inpainters.sttn.network import STTN
 from videoinpaint.testing import check_inpainter
@@ -110,3 +117,223 @@ def test_the_first_pass_is_the_published_order(parts, name):
     assert ours[inside].std() > 0.01  # something was painted
     cut = plain_pass(part, frames, holes, truncate=True)
     assert (ours - cut)[inside].abs().max() < 1.01 / 255
+
+
+@pytest.mark.parametrize("name", ["dstt", "e2fgvi_hq"])
+def test_with_published_windows_later_passes_are_the_published_order_too(name):
+    part = REDUCED[name](weights="random", windows="published")
+    frames, holes = clip(7, *((60, 108) if name == "e2fgvi_hq" else SMALL))
+    state = part.begin(frames, holes)
+    repaired = torch.where(holes > 0, part.refine(state, frames, holes, FULL).frames, frames)
+    flagged = holes.clone()
+    flagged[:, :3], flagged[:, 5:], flagged[..., :24, :] = 0, 0, 0
+    ours = part.refine(state, repaired, flagged, FULL).frames
+    plain = plain_pass(part, repaired, flagged)
+    inside = flagged.expand_as(frames) > 0
+    # E2FGVI's flow is that of the first pass, which saw grey where the repair is now: near, not equal.
+    assert (ours - plain)[inside].abs().max() < (0.2 if name == "e2fgvi_hq" else 1e-4)
+    assert torch.equal(ours[:, 0], repaired[:, 0])  # nothing was flagged there
+
+
+def test_later_passes_compute_only_what_is_flagged(parts):
+    part = parts("dstt")
+    frames, holes = clip(12, *SMALL)
+    state = part.begin(frames, holes)
+    whole = part.refine(state, frames, holes, FULL)
+    flagged = torch.zeros_like(holes)
+    flagged[:, 4:6] = holes[:, 4:6]
+    some = part.refine(state, whole.frames, flagged, FULL)
+    assert some.gflops[0] < 0.4 * whole.gflops[0]
+    untouched = [frame for frame in range(12) if frame not in (4, 5)]
+    assert torch.equal(some.frames[:, untouched], whole.frames[:, untouched])
+    assert (some.frames[:, 4] - whole.frames[:, 4]).abs().max() > 1e-3
+    assert part.refine(state, frames, torch.zeros_like(holes), FULL).gflops[0] == 0
+
+
+def test_every_frame_is_encoded_once_in_a_pass_and_few_are_kept(parts, monkeypatch):
+    part, seen = parts("dstt"), []
+    frames, holes = clip(32, *SMALL)
+    state, encode = part.begin(frames, holes), part.encode
+
+    def watched(work, chosen):
+        seen.append(list(chosen))
+        return encode(work, chosen)
+
+    monkeypatch.setattr(part, "encode", watched)
+    part.refine(state, frames, holes, FULL)
+    assert sorted(frame for frames in seen for frame in frames) == list(range(32))
+    # What is encoded together fits one window: the features of a long clip are never all there at once.
+    assert max(map(len, seen)) <= len(plan.published_windows(32)[1].frames)
+
+
+@pytest.mark.parametrize("length", [1, 2, 6, 13, 80, 203])
+def test_published_windows_cover_every_frame(length):
+    windows = plan.published_windows(length)
+    assert {frame for window in windows for frame in window.local} == set(range(length))
+    assert all(not set(w.local) & set(w.references) and len(w.frames) <= 11 + 8 for w in windows)
+    totals = np.zeros(length)
+    for share in plan.shares(windows):
+        for frame, value in share.items():
+            totals[frame] += value
+    np.testing.assert_allclose(totals, 1)
+    flagged = [frame % 7 in (2, 3) for frame in range(length)]
+    for chosen in (plan.touched(windows, flagged), plan.cover(windows, flagged)):
+        assert {f for w in chosen for f in w.wanted} == {f for f in range(length) if flagged[f]}
+        assert all(set(w.wanted) <= set(w.local) for w in chosen)
+    assert len(plan.cover(windows, flagged)) <= len(plan.touched(windows, flagged))
+    once = [frame for window in plan.cover(windows, flagged) for frame in window.wanted]
+    assert len(once) == len(set(once))
+
+
+def test_windows_of_a_long_clip_reach_no_further_than_a_chunk():
+    """So a chunk with that margin has the very windows of the whole clip: nothing can be seen at its seam."""
+    whole, reach = plan.published_windows(400), plan.EVERY * plan.NEAR
+    start = 100
+    chunk = plan.published_windows(200)
+    for centre in range(start + reach, start + 200 - reach, plan.STEP):
+        inner = chunk[(centre - start) // plan.STEP]
+        assert tuple(frame + start for frame in inner.frames) == whole[centre // plan.STEP].frames
+
+
+def test_a_long_clip_has_no_seam(parts):
+    """Chunks with the margin above give what the whole clip gives, through network and all."""
+    part = parts("dstt")
+    frames, holes = clip(160, 24, 24)
+    small = REDUCED["dstt"]
+    part.geometry = Geometry(fixed=(24, 24))
+    try:
+        whole = part.refine(part.begin(frames, holes), frames, holes, FULL).frames
+        chunk, inner = slice(40, 135), slice(85, 95)
+        some = part.refine(part.begin(frames[:, chunk], holes[:, chunk]), frames[:, chunk], holes[:, chunk], FULL)
+    finally:
+        part.geometry = small.geometry
+    assert (some.frames[:, 45:55] - whole[:, inner]).abs().max() < 1e-4
+
+
+def test_pieces_of_a_local_computation_have_no_seam():
+    series = torch.randn(1, 50, 2)
+
+    def local_mean(start, stop):
+        part = series[:, start:stop].transpose(1, 2)
+        padded = torch.nn.functional.pad(part, (2, 2), mode="replicate")
+        return (torch.nn.functional.avg_pool1d(padded, 5, stride=1).transpose(1, 2),) * 2
+
+    whole, _ = in_pieces(local_mean, 50, margin=0, piece=50)
+    assert torch.allclose(in_pieces(local_mean, 50, margin=2, piece=20)[0], whole)
+    assert not torch.allclose(in_pieces(local_mean, 50, margin=0, piece=20)[0], whole)
+
+
+def test_heads_map_proportionally_and_by_importance(parts):
+    assert [count_heads(h, 4) for h in (2, 3, 4, 5, 6, 8, 10, 11, 12)] == [1, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert [count_heads(h, 12) for h in (2, 7, 12)] == [2, 7, 12]
+    part = parts("dstt")
+    order = part.ranking(1)
+    assert order is not None
+    assert order == REDUCED["dstt"](weights="random").ranking(1)  # a function of weights and a fixed clip
+    assert all(sorted(heads) == [0, 1, 2, 3] for heads in order.values())
+    network = part.networks["main"]
+    features = torch.randn(1, 2, 128, 12, 24, generator=torch.Generator().manual_seed(0))
+    costs = []
+    for count in (1, 2, 3, 4):
+        with active_heads(part.networks, count, order), torch.no_grad():
+            costs.append(count_flops(lambda: network.transform(features))[1])
+    assert costs == sorted(costs)
+    assert len(set(costs)) == 4
+    assert all(module.active is None for module in gated_modules(part.networks).values())
+
+
+def test_the_most_important_head_is_the_one_that_is_missed_most(parts):
+    part = SmallDSTT(weights="random")
+    attention = part.networks["main"].transformer[0].attention
+    with torch.no_grad():  # head 2 is made loud, head 1 silent
+        attention.output_linear.weight[:, 256:384] *= 10
+        attention.output_linear.weight[:, 128:256] = 0
+    order = part.ranking(1)["main.transformer.0.attention"]
+    assert order[0] == 2
+    assert order[-1] == 1
+
+
+def test_masks_are_dilated_by_a_diamond_of_four_and_never_lost():
+    mask = torch.zeros(1, 1, 1, 15, 15)
+    mask[..., 7, 7] = 1
+    rows, columns = np.indices((15, 15))
+    assert np.array_equal(dilate(mask)[0, 0, 0].numpy() > 0, np.abs(rows - 7) + np.abs(columns - 7) <= 4)
+    tiny = torch.zeros(1, 1, 1, 200, 200)
+    tiny[..., 101, 77] = 1
+    assert Geometry(fixed=(20, 20)).mask_to_network(tiny)[..., 10, 7] == 1
+
+
+@pytest.mark.parametrize(("geometry", "size"), [
+    (Geometry(fixed=(48, 96)), (48, 96)), (Geometry(mirror=(60, 108)), (120, 216)), (Geometry(resize=8), (64, 128)),
+])  # fmt: skip
+def test_geometry_goes_there_and_back(geometry, size):
+    frames = torch.linspace(0, 1, 70 * 130).view(1, 1, 1, 70, 130).expand(1, 2, 3, 70, 130)
+    there = geometry.to_network(frames)
+    assert tuple(there.shape[-2:]) == size == geometry.size(70, 130)
+    back = geometry.from_network(there, 70, 130)
+    assert (back - frames).abs().max() < (1e-6 if geometry.mirror != (1, 1) else 0.05)
+    if geometry.mirror != (1, 1):
+        assert torch.equal(there[..., 70:120, :130], frames.flip(-2)[..., :50, :])
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_without_weights_they_refuse_and_say_what_to_do(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("VIDEOINPAINT_CACHE", str(tmp_path))
+    with pytest.raises(MissingWeightsError, match=rf"videoinpaint weights fetch {name}\b.*random"):
+        make_inpainter(name)
+    with pytest.raises(MissingWeightsError, match="nowhere"):
+        make_inpainter(name, weights="nowhere.pth")
+
+
+def test_official_containers_load_strictly(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDEOINPAINT_CACHE", str(tmp_path))
+    source = SmallDSTT(weights="random")
+    tensors = source.networks["main"].state_dict()
+    for container in ({"netG": tensors}, tensors, {f"module.{key}": value for key, value in tensors.items()}):
+        torch.save(container, tmp_path / "dstt.pth")
+        loaded = SmallDSTT(weights=str(tmp_path / "dstt.pth"))
+        assert not loaded.random_weights
+        assert all(torch.equal(value, tensors[key]) for key, value in loaded.networks["main"].state_dict().items())
+    torch.save({"netG": dict(list(tensors.items())[1:])}, tmp_path / "dstt.pth")
+    with pytest.raises(CorruptWeightsError, match="lack"):
+        SmallDSTT(weights=str(tmp_path / "dstt.pth"))
+
+
+def test_a_folder_holds_all_files_of_a_network(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDEOINPAINT_CACHE", str(tmp_path / "cache"))
+    source = SmallProPainter(weights="random")
+    for part, file in {"main": "ProPainter", "completion": "recurrent_flow_completion", "raft": "raft-things"}.items():
+        tensors = source.networks[part].state_dict()
+        prefix = "module." if part == "raft" else ""
+        torch.save({prefix + key: value for key, value in tensors.items()}, tmp_path / f"{file}.pth")
+    loaded = SmallProPainter(weights=str(tmp_path))
+    mine, theirs = loaded.networks.state_dict(), source.networks.state_dict()
+    assert all(torch.equal(mine[key], theirs[key]) for key in theirs)
+    (tmp_path / "raft-things.pth").unlink()
+    with pytest.raises(MissingWeightsError, match=r"raft-things\.pth"):
+        SmallProPainter(weights=str(tmp_path))
+
+
+def test_the_environment_says_that_weights_are_random(parts):
+    env = gymnasium.make(
+        "VideoInpaint-v0", inpainter=parts("sttn"), detector="none", num_frames=2, height=48, width=64, device="cpu"
+    )
+    assert env.unwrapped.honoured_controls == {"heads"}
+    _, info = env.reset(seed=0)
+    assert info["random_weights"] == "sttn"
+    _, reward, _, _, info = env.step(np.zeros(5, np.float32))
+    assert info["random_weights"] == "sttn"
+    assert np.isfinite(reward)
+    assert info["gflops"] > 0
+    plain = gymnasium.make("VideoInpaint-v0", num_frames=2, height=48, width=64, device="cpu")
+    assert "random_weights" not in plain.reset(seed=0)[1]
+
+
+def test_videos_are_repaired_in_windows(parts):
+    frames, holes = clip(9, 48, 64)
+    pixels = (frames[0].permute(0, 2, 3, 1).numpy() * 255).astype(np.uint8)
+    masks = holes[0, :, 0].numpy() > 0
+    settings = {"detector": "none", "policy": "heads12", "iterations": 1, "device": "cpu"}
+    repaired = videoinpaint.inpaint(pixels, masks, inpainter=parts("sttn"), window=6, overlap=3, **settings)
+    assert np.array_equal(repaired[~masks], pixels[~masks])
+    assert repaired[masks].std() > 1
