@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -173,7 +174,8 @@ def cut(full: NDArray[Any], stored: NDArray[Any], slicing: str, what: str = "the
         full: the complete array.
         stored: the fixture's.
         slicing: NumPy notation such as ``"[:, ::4]"``; anything without brackets means complete. Where it does not
-            lead to the stored shape, the smallest steps that do are taken instead (fixtures of other sizes).
+            lead to the stored shape (a fixture of another size, without its JSON), the steps are inferred from the two
+            shapes; where several would do, those are taken under which the arrays agree best.
         what: named in errors.
 
     Raises:
@@ -182,16 +184,16 @@ def cut(full: NDArray[Any], stored: NDArray[Any], slicing: str, what: str = "the
     part = full[_parse(slicing)]
     if part.shape == stored.shape:
         return part
-    if full.ndim == stored.ndim:
-        steps = [_step(whole, kept) for whole, kept in zip(full.shape, stored.shape)]
-        if all(steps):
-            return full[tuple(slice(None, None, step) for step in steps)]
-    raise InputError(f"{what} has shape {full.shape}: no slicing of it gives the fixture's {stored.shape}")
+    steps = [_steps(*lengths) for lengths in zip(full.shape, stored.shape)]
+    if full.ndim != stored.ndim or not all(steps):
+        raise InputError(f"{what} has shape {full.shape}: no slicing of it gives the fixture's {stored.shape}")
+    choices = [full[tuple(slice(None, None, step) for step in choice)] for choice in product(*steps)]
+    return min(choices, key=lambda choice: float(np.abs(choice - stored).max()))
 
 
-def _step(whole: int, kept: int) -> int:
-    """The smallest step that keeps ``kept`` of ``whole`` places, 0 if there is none."""
-    return next((step for step in range(1, whole + 1) if -(-whole // step) == kept), 0)
+def _steps(whole: int, kept: int) -> list[int]:
+    """The steps that keep ``kept`` of ``whole`` places."""
+    return [1] if whole == kept else [step for step in range(2, whole + 1) if -(-whole // step) == kept][:8]
 
 
 def _parse(slicing: str) -> tuple[Any, ...]:
