@@ -24,7 +24,8 @@ from videoinpaint.inpainters import make_inpainter
 from videoinpaint.protocols import Detector, Inpainter
 
 WINDOW, OVERLAP = 10, 3
-"""Frames repaired together, and how many of them the next window repairs again to cross-fade."""
+"""Frames repaired together, and how many of them the next window repairs again to cross-fade; an inpainter that has an
+attribute ``stream`` asks for other numbers."""
 
 Pixels = NDArray[np.uint8]
 
@@ -38,8 +39,8 @@ def inpaint(
     policy: str | Path | Policy = "default",
     iterations: int = 3,
     device: str = "auto",
-    window: int = WINDOW,
-    overlap: int = OVERLAP,
+    window: int | None = None,
+    overlap: int | None = None,
     weights: str | None = None,
 ) -> Pixels:
     """Repair a video: fill what the masks mark as missing.
@@ -56,8 +57,8 @@ def inpaint(
         policy: anything that `make_policy` takes.
         iterations: rounds of inpainting and detection for each window, fewer where nothing is flagged any more.
         device: "auto" (the GPU where there is one), "cpu", "cuda", ...
-        window: frames repaired together.
-        overlap: frames that neighbouring windows share, fewer than `window`.
+        window: frames repaired together; by default 10, or what the inpainter asks for.
+        overlap: frames that neighbouring windows share, fewer than `window`; by default 3, or what the inpainter asks.
         weights: the inpainter's, as for `make_inpainter`.
 
     Returns:
@@ -91,8 +92,8 @@ def inpaint_stream(
     policy: str | Path | Policy = "default",
     iterations: int = 3,
     device: str = "auto",
-    window: int = WINDOW,
-    overlap: int = OVERLAP,
+    window: int | None = None,
+    overlap: int | None = None,
     weights: str | None = None,
 ) -> Iterator[Pixels]:
     """As :func:`inpaint`, frame by frame: reads no more than a window ahead and yields ``(H, W, 3)`` in order.
@@ -107,9 +108,12 @@ def inpaint_stream(
     Raises:
         InputError: also while it runs, where a frame or mask does not fit or one of the two series ends first.
     """
-    _check_settings(iterations, window, overlap)
     place = resolve_device(device)
     parts = make_inpainter(inpainter, device=place, weights=weights), make_detector(detector, device=place)
+    usual = getattr(parts[0], "stream", (WINDOW, OVERLAP))
+    window = usual[0] if window is None else window
+    overlap = min(usual[1], window - 1) if overlap is None else overlap
+    _check_settings(iterations, window, overlap)
     loop = ClosedLoop(*parts, place)
     actor = make_policy(policy, device=place)
     reset_policy(actor)

@@ -165,7 +165,9 @@ def measure_controls(part: PublishedInpainter, flags: Published) -> dict[str, An
         return result.frames, one | {"gflops": float(result.gflops[0])}
 
     base = run(Controls(heads=12, fusion=0.5))
-    settings = [("heads", heads, Controls(heads=heads, fusion=0.5)) for heads in HEADS]
+    settings: list[tuple[str, float, Controls]] = [
+        ("heads", heads, Controls(heads=heads, fusion=0.5)) for heads in HEADS
+    ]
     settings += [
         ("fusion", fusion, Controls(heads=12, fusion=fusion)) for fusion in FUSIONS if "fusion" in part.controls
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar, cast
 
 import torch
@@ -47,11 +46,6 @@ class E2FGVIInpainter(PublishedInpainter):
         ]
         forward, backward = (torch.cat(flows, 1) for flows in zip(*parts))
         return {"flows_forward": forward, "flows_backward": backward}
-
-    def encode(self, work: Pass, frames: Sequence[int]) -> Tensor:
-        """See :class:`PublishedInpainter`."""
-        masked = work.frames[:, frames] * (1 - work.holes[:, frames])
-        return self.network.encode(masked.flatten(0, 1)).unflatten(0, masked.shape[:2])
 
     def transform(self, work: Pass, features: Tensor, window: Window) -> Tensor:
         """Propagate the local features along the flows, then let all frames attend."""

@@ -72,13 +72,15 @@ class ProPainterInpainter(PublishedInpainter):
         predicted = cast(FlowCompletion, self.networks["completion"]).complete(*known, holes)
         return compose_flows(predicted, known, holes)
 
-    def encode(self, work: Pass, frames: Sequence[int]) -> Tensor:
-        """See :class:`PublishedInpainter`."""
+    def inputs(self, work: Pass, frames: Sequence[int]) -> Tensor:
+        """Frames with propagated pixels in the holes, the holes, and what is left unfilled of them: five channels."""
         holes = work.holes[:, frames]
         updated = work.frames[:, frames] * (1 - holes) + work.state["carried"][:, frames] * holes
-        unfilled = work.state["unfilled"][:, frames] * holes
-        features = self.network.encode(updated.flatten(0, 1), holes.flatten(0, 1), unfilled.flatten(0, 1))
-        return features.unflatten(0, updated.shape[:2])
+        return torch.cat([updated, holes, work.state["unfilled"][:, frames] * holes], 2)
+
+    def encode(self, inputs: Tensor) -> Tensor:
+        """See :class:`PublishedInpainter`."""
+        return self.network.encoder(inputs)
 
     def transform(self, work: Pass, features: Tensor, window: Window) -> Tensor:
         """Propagate the local features along the flows, then let all frames attend."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Literal, TypeVar, cast
+from typing import ClassVar, Literal, cast
 
 import numpy as np
 import torch
@@ -26,10 +26,10 @@ from videoinpaint.inpainters.published.calibration import calibration_clip
 from videoinpaint.inpainters.published.cost import Meter
 from videoinpaint.inpainters.published.geometry import FLAGGED, Geometry
 from videoinpaint.inpainters.published.loading import load_networks, randomise
+from videoinpaint.inpainters.published.remember import Features, alike
 from videoinpaint.protocols import Refinement, State
 
 RANDOM = "random"
-Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,12 @@ class Pass:
 class PublishedInpainter(ABC):
     """Base of the adapters. Frames are resized or padded as the network's own script does, masks are dilated.
 
-    A pass encodes every frame it needs once, computes the temporal windows that touch the flagged region, and decodes
-    the flagged frames in a box around their holes. A pass whose mask is the episode's hole (the first one) computes the
-    published windows and blends them as published. A later pass computes as few of these windows as predict every
-    flagged frame once, each no longer than its flagged frames and two on either side, with its reference frames. The
-    published scripts cut predictions to uint8 before they blend; here they stay float.
+    Features of frames are kept from pass to pass: only boxes around what has changed are encoded again. A pass
+    computes the temporal windows that touch the flagged region, and decodes flagged frames in a box around their holes.
+    A pass whose mask is the episode's hole (the first one) computes the published windows and blends them as
+    published. A later pass computes as few of these windows as predict every flagged frame once, each no longer than
+    its flagged frames and two on either side, with its reference frames. The published scripts cut predictions to uint8
+    before they blend; here they stay float.
 
     ``heads`` runs ``round(heads * num_heads / 12)`` heads of every attention module, at least one, the most important
     first: importance is measured once, on a studio clip, as the energy of each head's projected output.
@@ -106,7 +107,11 @@ class PublishedInpainter(ABC):
     entries: ClassVar[dict[str, str]]
     """Part of the network -> name in the weights registry; "main" is the one a single file is for."""
     random_gain: ClassVar[float] = 1.0
+    feature_channels: ClassVar[int] = 128
     calibration_size: ClassVar[tuple[int, int]] = (240, 432)
+    stream: ClassVar[tuple[int, int]] = (40, 10)
+    """Frames of a long video that are repaired together, and how many of them the next chunk repairs again: chunks
+    begin 30 frames apart, so that windows and references stand where they stand in the whole video."""
 
     def __init__(
         self,
@@ -132,9 +137,13 @@ class PublishedInpainter(ABC):
     def build(self) -> dict[str, nn.Module]:
         """The networks by part, untrained."""
 
-    @abstractmethod
-    def encode(self, work: Pass, frames: Sequence[int]) -> Tensor:
-        """Features ``(n, len(frames), C, h/4, w/4)`` of some frames."""
+    def inputs(self, work: Pass, frames: Sequence[int]) -> Tensor:
+        """What the encoder takes of some frames, ``(n, len(frames), c, h, w)``: here the frames, 0 in their holes."""
+        return work.frames[:, frames] * (1 - work.holes[:, frames])
+
+    def encode(self, inputs: Tensor) -> Tensor:
+        """Inputs ``(N, c, h, w)`` to features ``(N, C, h/4, w/4)``."""
+        return self.networks["main"].encode(inputs)  # type: ignore[operator]
 
     @abstractmethod
     def transform(self, work: Pass, features: Tensor, window: plan.Window) -> Tensor:
@@ -156,7 +165,16 @@ class PublishedInpainter(ABC):
     def begin(self, frames: Tensor, masks: Tensor) -> State:
         """See :class:`videoinpaint.protocols.Inpainter`."""
         frames, holes = self._view(frames, masks)
-        return {"initial": masks >= FLAGGED} | self.prepare(frames, holes)
+        state = {"initial": masks >= FLAGGED} | self.prepare(frames, holes)
+        work = Pass(state, frames, holes, frames.new_full((len(frames),), 0.5), True)
+        # The first pass sees just this: encode what it will need, of each clip, and remember it.
+        features = Features.nothing(self.inputs(work, range(frames.shape[1])), self.feature_channels)
+        windows = plan.published_windows(frames.shape[1])
+        for needed, items in alike([_frames_of(plan.touched(windows, flags)) for flags in _flagged(holes)]):
+            part, own = work.take(items), features.take(items)
+            own.update(self.encode, self.inputs(part, needed), needed, self._count_alone)
+            features.seen[items], features.made[items] = own.seen, own.made
+        return state | {"seen": features.seen, "features": features.made}
 
     @torch.no_grad()
     def refine(self, state: State, repaired: Tensor, masks: Tensor, controls: NDArray[np.float32]) -> Refinement:
@@ -166,14 +184,19 @@ class PublishedInpainter(ABC):
         painted, gflops = frames.clone(), torch.zeros(len(frames), dtype=torch.float64)
         values = clip_controls(controls)
         fusion = torch.from_numpy(values[:, FUSION].copy()).to(frames)
-        everything = Pass(state, frames, holes, fusion, True)
+        kept = {name: tensor for name, tensor in state.items() if name not in ("seen", "features")}
+        everything = Pass(kept, frames, holes, fusion, True)
+        features = Features(state["seen"].clone(), state["features"].clone())
         for job in self._jobs(state, masks, holes, values):
-            work = replace(everything.take(list(job.items)), whole=job.whole)
+            items = list(job.items)
+            work, own = replace(everything.take(items), whole=job.whole), features.take(items)
             with active_heads(self.networks, job.heads, self.ranking(job.heads)):
-                painted[list(job.items)], gflops[list(job.items)] = self._paint(work, job)
+                painted[items], gflops[items] = self._paint(work, own, job)
+            features.seen[items], features.made[items] = own.seen, own.made
         whole, reached = (self.geometry.from_network(x, size[0], size[1])[:, :length] for x in (painted, holes))
         # Where nothing is painted the frames come back as they are, not as resizing leaves them.
-        return Refinement(torch.where(reached > 0, ((whole + 1) / 2).clamp(0, 1), repaired), gflops)
+        result = torch.where(reached > 0, ((whole + 1) / 2).clamp(0, 1), repaired)
+        return Refinement(result, gflops, state={"seen": features.seen, "features": features.made})
 
     def _view(self, frames: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         """Frames in [-1, 1] and dilated holes at the network's size; a single frame is doubled, so that it has flow."""
@@ -184,7 +207,7 @@ class PublishedInpainter(ABC):
 
     def _jobs(self, state: State, masks: Tensor, holes: Tensor, values: NDArray[np.float32]) -> list[Job]:
         """The batch sorted by equal work. Nothing flagged: no job."""
-        flagged = holes.flatten(2).amax(2).gt(0).tolist()
+        flagged = _flagged(holes)
         first = ((masks >= FLAGGED) == state["initial"]).flatten(1).all(1).tolist()
         sorted_by_work: dict[tuple[tuple[plan.Window, ...], int, bool], list[int]] = defaultdict(list)
         windows = plan.published_windows(holes.shape[1])
@@ -196,32 +219,22 @@ class PublishedInpainter(ABC):
                 sorted_by_work[chosen, heads, whole].append(item)
         return [Job(tuple(items), *kind) for kind, items in sorted_by_work.items()]
 
-    def _paint(self, work: Pass, job: Job) -> tuple[Tensor, Tensor]:
+    def _paint(self, work: Pass, features: Features, job: Job) -> tuple[Tensor, Tensor]:
         """Frames ``(n, T, 3, h, w)`` with predictions inside the holes, and the GFLOPs of each, ``(n,)``."""
-        number = len(job.items)
-        spent = torch.zeros(number, dtype=torch.float64)
         predicted = torch.zeros_like(work.frames)
-        features: dict[int, Tensor] = {}
-        for index, (window, share) in enumerate(zip(job.windows, plan.shares(job.windows))):
-            new = [frame for frame in window.frames if frame not in features]
-            if new:
-                fresh, cost = self._count(work, ("encode", len(new)), partial(self.encode, work, new))
-                features |= dict(zip(new, fresh.unbind(1)))
-                spent += cost
-            together = torch.stack([features[frame] for frame in window.frames], 1)
-            local, costs = self._transform(work, together, window, job)
+        needed = _frames_of(job.windows)
+        spent = features.update(self.encode, self.inputs(work, needed), needed, self._count_alone)
+        for window, share in zip(job.windows, plan.shares(job.windows)):
+            local, costs = self._transform(work, features.made[:, window.frames], window, job)
             spent += costs
             spent += self._decode(work, local, window, share, predicted)
-            # What no later window needs goes: a clip of any length holds the features of a few windows.
-            later = {frame for other in job.windows[index + 1 :] for frame in other.frames}
-            features = {frame: feature for frame, feature in features.items() if frame in later}
         return torch.where(work.holes > 0, predicted, work.frames), spent
 
     def _transform(self, work: Pass, features: Tensor, window: plan.Window, job: Job) -> tuple[Tensor, Tensor]:
         """`transform`, together for the items whose cost follows one pattern."""
         result = features[:, : len(window.local)].clone()
         costs = torch.zeros(len(features), dtype=torch.float64)
-        for pattern, equal in _alike(self.pattern(work, window)):
+        for pattern, equal in alike(self.pattern(work, window)):
             part = work.take(equal)
             kind = ("transform", len(window.local), len(window.references), job.heads, work.whole, pattern)
             result[equal], costs[equal] = self._count(
@@ -236,7 +249,7 @@ class PublishedInpainter(ABC):
         costs = torch.zeros(len(local), dtype=torch.float64)
         places = [window.local.index(frame) for frame in window.wanted]
         boxes = [box_of(holes) for holes in work.holes[:, window.wanted]]
-        for box, equal in _alike(boxes):
+        for box, equal in alike(boxes):
             assert box is not None  # a wanted frame has a hole
             features = local[equal][:, places].flatten(0, 1)
             kind = ("decode", len(places), box)
@@ -246,6 +259,9 @@ class PublishedInpainter(ABC):
                 for item, one in zip(equal, image):
                     predicted[item, frame][area] += share[frame] * one
         return costs
+
+    def _count_alone(self, items: int, kind: tuple[Hashable, ...], call: Callable[[], Tensor]) -> tuple[Tensor, float]:
+        return self._meter.run(kind, items, call)
 
     def _count(self, work: Pass, kind: tuple[Hashable, ...], call: Callable[[], Tensor]) -> tuple[Tensor, float]:
         return self._meter.run((*kind, *work.frames.shape[-2:]), len(work.frames), call)
@@ -262,9 +278,11 @@ class PublishedInpainter(ABC):
         return self._order
 
 
-def _alike(keys: Sequence[Key]) -> list[tuple[Key, list[int]]]:
-    """Each different key, and where it stands."""
-    places: dict[Key, list[int]] = defaultdict(list)
-    for place, key in enumerate(keys):
-        places[key].append(place)
-    return list(places.items())
+def _flagged(holes: Tensor) -> list[list[bool]]:
+    """Of each episode, which frames have a hole."""
+    return holes.flatten(2).amax(2).gt(0).tolist()
+
+
+def _frames_of(windows: Sequence[plan.Window]) -> tuple[int, ...]:
+    """All frames that some windows look at."""
+    return tuple(sorted({frame for window in windows for frame in window.frames}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor
@@ -19,11 +18,6 @@ class FrameTransformerInpainter(PublishedInpainter):
     """
 
     geometry: ClassVar[Geometry] = Geometry(fixed=(240, 432))
-
-    def encode(self, work: Pass, frames: Sequence[int]) -> Tensor:
-        """See :class:`PublishedInpainter`."""
-        masked = work.frames[:, frames] * (1 - work.holes[:, frames])
-        return self.networks["main"].encode(masked.flatten(0, 1)).unflatten(0, masked.shape[:2])  # type: ignore[operator]
 
     def transform(self, work: Pass, features: Tensor, window: Window) -> Tensor:
         """See :class:`PublishedInpainter`."""

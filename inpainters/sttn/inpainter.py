@@ -15,6 +15,7 @@ class STTNInpainter(FrameTransformerInpainter):
 
     name = "sttn"
     entries: ClassVar[dict[str, str]] = {"main": "sttn"}
+    feature_channels = 256
     random_gain = 0.85  # without normalisation, 1 lets the residual stream grow until tanh saturates
 
     def build(self) -> dict[str, nn.Module]:
