@@ -14,6 +14,7 @@ INPAINTERS = Registry(
     {
         "compact": "videoinpaint.inpainters.compact:CompactInpainter",
         "propagation": "videoinpaint.inpainters.propagation:PropagationInpainter",
+        "internal": "videoinpaint.inpainters.internal:InternalInpainter",
         "telea": "videoinpaint.inpainters.telea:TeleaInpainter",
         "sttn": "videoinpaint.inpainters.sttn.inpainter:STTNInpainter",
         "dstt": "videoinpaint.inpainters.dstt.inpainter:DSTTInpainter",

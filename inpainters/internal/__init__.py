@@ -1,1 +1,6 @@
 """Internal video inpainting (IIVI, Ouyang, Wang and Chen, ICCV 2021): a network trained on the test clip alone."""
+
+from videoinpaint.inpainters.internal.inpainter import InternalInpainter
+from videoinpaint.inpainters.internal.trainer import PAPER, Budget, Internal, Trainer, train
+
+__all__ = ["PAPER", "Budget", "Internal", "InternalInpainter", "Trainer", "train"]

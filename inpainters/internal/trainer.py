@@ -1,0 +1,421 @@
+"""Training on one clip: the step, the two-stage schedule on a budget of steps or seconds, checkpoints, early stopping.
+
+`videoinpaint.training.fit` trains networks that ship; here the weights belong to an episode, travel in its state, and
+the budget may be a time. The idea is the same: step i draws all its randomness from ``default_rng([seed, i])``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_, parameters_to_vector, vector_to_parameters
+
+from videoinpaint.errors import InputError
+from videoinpaint.inpainters.internal import losses
+from videoinpaint.inpainters.internal.clip import STARTS, Clip, Examples
+from videoinpaint.inpainters.internal.networks import ARCHS, InternalNetwork
+from videoinpaint.metrics.backbone import Backbone, get_backbone
+from videoinpaint.protocols import State
+
+CHECKPOINT = "checkpoint.pt"
+TOLERANCE = 0.3
+"""How many dB of held-out PSNR the second stage may cost (the paper's Table 3 shows 0.15 and 0.28)."""
+
+PAPER_WEIGHTS = (1.0, 0.1, 0.2)
+"""Of reconstruction, ambiguity and stabilisation (Appendix A.3)."""
+
+
+@dataclass(frozen=True)
+class Internal:
+    """The network and how it is trained. The defaults suit a minute on two cores; :data:`PAPER` is the publication's.
+
+    Attributes:
+        arch: "base", "stacked" or "coarse-to-fine".
+        width: factor on inner channels; 1 is the paper's.
+        start: what holes hold at the input, one of ``STARTS``; the network corrects it, unless it is "none".
+        learning_rate: Adam's, at the start of a budget.
+        decay: share of it that is left at the end of the budget (a cosine in between); 1 keeps it constant.
+        second_stage: share of the budget, at its end, that adds ambiguity and stabilisation.
+        weights: of reconstruction, ambiguity and stabilisation.
+        focus: weight of hidden known pixels in the reconstruction loss; the others have 1.
+        batch: frames a step.
+        crop: height and width of what a step sees; None for whole frames.
+        mirror: show half of the batches left to right.
+        pool: translations prepared beforehand, where the start is not "none".
+        backbone: "vgg16" or "alex", of the ambiguity loss.
+        patch: side of the square, around a hidden point, in which the ambiguity loss compares features: VGG is heavy.
+        seed: of everything random.
+    """
+
+    arch: str = "base"
+    width: float = 0.25
+    start: str = "propagation"
+    learning_rate: float = 1e-3
+    decay: float = 0.02
+    second_stage: float = 0.25
+    weights: tuple[float, float, float] = PAPER_WEIGHTS
+    focus: float = 4.0
+    batch: int = 1
+    crop: tuple[int, int] | None = (72, 96)
+    mirror: bool = True
+    pool: int = 8
+    backbone: str = "vgg16"
+    patch: int = 48
+    seed: int = 0
+
+    def check(self) -> None:
+        """Raise InputError for a setting out of range."""
+        if self.arch not in ARCHS or self.start not in STARTS:
+            raise InputError(f"arch is one of {', '.join(ARCHS)} and start one of {', '.join(STARTS)}, got {self}")
+        if not (self.learning_rate > 0 and 0 <= self.decay <= 1 and 0 <= self.second_stage <= 1):
+            raise InputError(f"learning_rate must be positive, decay and second_stage lie in [0, 1], got {self}")
+        if self.batch < 1 or self.pool < 1 or self.patch < 16 or self.focus < 0 or min(self.weights) < 0:
+            raise InputError(f"batch and pool are at least 1, patch at least 16, weights at least 0, got {self}")
+
+    def network(self) -> InternalNetwork:
+        """A fresh network; the same seed gives the same weights."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return InternalNetwork(self.arch, self.width, extra=1, residual=self.start != "none")
+
+
+PAPER = Internal("coarse-to-fine", 1.0, "none", 2e-4, 1.0, 0.25, focus=1.0, crop=None, mirror=False)
+"""Appendix A.1 and A.2, with the budget left to the caller: 60,000 steps and 20,000 with all three losses."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train: until the first of both is used up.
+
+    Attributes:
+        steps: optimiser steps; None for no bound. With steps alone, training repeats bit for bit.
+        seconds: time on `clock`.
+        clock: ``time.monotonic``, or ``time.process_time`` to count CPU seconds.
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        if self.steps is None and self.seconds is None:
+            raise InputError("a budget needs steps or seconds")
+        if (self.steps is not None and self.steps < 1) or (self.seconds is not None and not self.seconds > 0):
+            raise InputError(f"a budget must be positive, got {self.steps} steps and {self.seconds} seconds")
+
+    def spent(self, steps: int, seconds: float) -> float:
+        """The share that is used up, 0 to 1."""
+        shares = [steps / self.steps if self.steps else 0.0, seconds / self.seconds if self.seconds else 0.0]
+        return min(1.0, max(shares))
+
+
+class Trainer:
+    """A network, its optimiser and the number of steps so far.
+
+    Args:
+        config: see :class:`Internal`.
+        device: where it computes.
+    """
+
+    def __init__(self, config: Internal, device: str | torch.device = "cpu") -> None:
+        config.check()
+        self.config, self.device = config, torch.device(device)
+        self.network = config.network().to(self.device)
+        self.parameters = list(self.network.parameters())
+        self.optimiser = torch.optim.Adam(self.parameters, lr=config.learning_rate)
+        self.steps = 0
+
+    def state(self) -> State:
+        """Weights and Adam's two moments as vectors ``(P,)``, and the step count, a scalar."""
+        moments = [self.optimiser.state.get(p, {}) for p in self.parameters]
+        empty = [torch.zeros_like(p) for p in self.parameters]
+        first = [m.get("exp_avg", e) for m, e in zip(moments, empty)]
+        second = [m.get("exp_avg_sq", e) for m, e in zip(moments, empty)]
+        vectors = (parameters_to_vector(self.parameters).detach(), *map(parameters_to_vector, (first, second)))
+        return dict(zip(("weights", "first", "second"), vectors)) | {"steps": torch.tensor(self.steps)}
+
+    def load(self, state: State) -> None:
+        """The inverse of :meth:`state`; what is given is copied.
+
+        Raises:
+            InputError: it belongs to another network.
+        """
+        count = sum(p.numel() for p in self.parameters)
+        if state["weights"].shape != (count,):
+            raise InputError(f"these weights are {len(state['weights'])} numbers, the network has {count}")
+        with torch.no_grad():
+            vector_to_parameters(state["weights"].to(self.device).clone(), self.parameters)
+        self.steps = int(state["steps"])
+        pieces = [state[name].to(self.device).clone() for name in ("first", "second")]
+        offset = 0
+        for p in self.parameters:
+            first, second = (piece[offset : offset + p.numel()].view_as(p) for piece in pieces)
+            step = torch.tensor(float(self.steps))
+            self.optimiser.state[p] = {"step": step, "exp_avg": first, "exp_avg_sq": second}
+            offset += p.numel()
+
+    def step(
+        self,
+        clip: Clip,
+        progress: float,
+        flagged: Tensor | None = None,
+        weights: tuple[float, float, float] | None = None,
+    ) -> dict[str, float]:
+        """One step of Adam.
+
+        Args:
+            clip: what is learnt from.
+            progress: 0 to 1, the share of the budget used up: decides the learning rate and the stage.
+            flagged: M_{n-1}; see :meth:`Clip.draw`.
+            weights: of the three losses, instead of the configuration's.
+
+        Returns:
+            the losses by name.
+
+        Raises:
+            InputError: the loss is not finite.
+        """
+        c = self.config
+        for group in self.optimiser.param_groups:
+            group["lr"] = c.learning_rate * (c.decay + (1 - c.decay) * 0.5 * (1 + math.cos(math.pi * progress)))
+        rng = np.random.default_rng([c.seed, self.steps])
+        batch = clip.draw(rng, c.batch, flagged, c.crop, c.mirror)
+        with torch.enable_grad():
+            terms = self._losses(batch, rng, late=progress >= 1 - c.second_stage)
+            total = sum(w * terms[name] for w, name in zip(weights or c.weights, terms))
+            if not torch.isfinite(total):  # type: ignore[arg-type]
+                raise InputError(f"the internal loss is not finite at step {self.steps}: lower the learning rate")
+            self.optimiser.zero_grad(set_to_none=True)
+            total.backward()  # type: ignore[union-attr]
+        clip_grad_norm_(self.parameters, 1.0)
+        self.optimiser.step()
+        self.steps += 1
+        return {name: float(value.detach()) for name, value in terms.items()}
+
+    def _losses(self, batch: Examples, rng: np.random.Generator, late: bool) -> dict[str, Tensor]:
+        c = self.config
+        truth = signed(batch.frames)
+        outputs = self.network(signed(batch.start), batch.union, batch.trust)
+        weight = None if c.focus == 1 else 1 + (c.focus - 1) * batch.focus
+        terms = {"reconstruction": losses.reconstruction(outputs, truth, batch.holes, weight)}
+        if not late:
+            return terms
+        terms["ambiguity"] = self._ambiguity(outputs[-1], batch, rng)
+        change = losses.draw_change(rng, len(truth), *truth.shape[-2:])
+        change = losses.Change(change.matrix.to(truth), change.gain.to(truth), change.blur)
+        moved_holes = change.masks(batch.union)
+        unknown = torch.maximum(batch.holes, change.masks(batch.holes))
+        changed = self.network(signed(change.frames(batch.start)), moved_holes, change.frames(batch.trust))
+        seen = signed(change.frames(batch.frames))
+        terms["stabilisation"] = losses.stabilisation(outputs, changed, truth, seen, unknown)
+        return terms
+
+    def _ambiguity(self, output: Tensor, batch: Examples, rng: np.random.Generator) -> Tensor:
+        """The ambiguity loss of the first frame of the batch, in a square around a point that is hidden."""
+        height, width = output.shape[-2:]
+        tall, wide = min(self.config.patch, height), min(self.config.patch, width)
+        points = batch.union[0, 0].nonzero()
+        row, column = points[int(rng.integers(len(points)))].tolist() if len(points) else (height // 2, width // 2)
+        top, left = (min(max(at - side // 2, 0), limit - side) for at, side, limit in
+                     ((row, tall, height), (column, wide, width)))  # fmt: skip
+        cut = (slice(0, 1), slice(None), slice(top, top + tall), slice(left, left + wide))
+        painted = (output[cut] + 1) / 2
+        return losses.ambiguity(painted, batch.other[cut], batch.other_holes[cut], self._backbone)
+
+    @property
+    def _backbone(self) -> Backbone:
+        return get_backbone(self.config.backbone, str(self.device))
+
+    @torch.no_grad()
+    def paint(self, start: Tensor, holes: Tensor, trust: Tensor) -> Tensor:
+        """The network's frames ``(T, 3, H, W)`` in [0, 1], a few at a time."""
+        parts = zip(start.split(4), holes.split(4), trust.split(4))
+        return torch.cat([self.network(signed(s), h, t)[-1] for s, h, t in parts]).add(1).div(2).clamp(0, 1)
+
+    @torch.no_grad()
+    def repair(self, clip: Clip) -> Tensor:
+        """The clip's frames ``(T, 3, H, W)`` in [0, 1] with its holes painted."""
+        start, trust = clip.started(None)
+        return torch.where(clip.holes > 0, self.paint(start, clip.holes, trust), clip.frames)
+
+    def held_out(self, clip: Clip) -> dict[str, float]:
+        """PSNR in dB of known pixels hidden by the held-out translation: painted (``psnr``), and as they start."""
+        batch = clip.held_out_examples()
+        hidden = batch.union * (1 - batch.holes)
+        painted = self.paint(batch.start, batch.union, batch.trust)
+        return {"psnr": masked_psnr(painted, batch.frames, hidden),
+                "start": masked_psnr(batch.start, batch.frames, hidden)}  # fmt: skip
+
+
+def signed(x: Tensor) -> Tensor:
+    """Frames in [0, 1] in the networks' range, [-1, 1]."""
+    return x * 2 - 1
+
+
+def masked_psnr(a: Tensor, b: Tensor, masks: Tensor) -> float:
+    """PSNR in dB over the marked pixels ``(N, 1, H, W)`` of both ``(N, 3, H, W)``; NaN without one."""
+    count = float(masks.sum()) * a.shape[1]
+    return -10 * math.log10(float(((a - b).square() * masks).sum()) / count + 1e-10) if count else math.nan
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands.
+
+    Attributes:
+        steps: so far.
+        seconds: so far, earlier runs that were resumed included.
+        spent: share of the budget, 0 to 1.
+        psnr: of held-out known pixels, in dB, when they were last measured; NaN before.
+        loss: the total, smoothed.
+    """
+
+    steps: int
+    seconds: float
+    spent: float
+    psnr: float
+    loss: float
+
+
+@dataclass
+class Run:
+    """What a checkpoint holds besides the trainer's state.
+
+    Attributes:
+        seconds: so far.
+        skipped: share of the budget that early stopping of the first stage leaves out.
+        best: highest held-out PSNR so far.
+        stale: measurements of this stage since then.
+        late: the second stage has begun.
+        psnr: last measured.
+        loss: smoothed.
+        finished: nothing is left to do.
+    """
+
+    seconds: float = 0.0
+    skipped: float = 0.0
+    best: float = -math.inf
+    stale: int = 0
+    late: bool = False
+    psnr: float = math.nan
+    loss: float = math.nan
+    finished: bool = False
+
+
+def train(
+    trainer: Trainer,
+    clip: Clip,
+    budget: Budget,
+    *,
+    folder: Path | None = None,
+    check_every: int = 50,
+    patience: int = 8,
+    save_seconds: float = 30.0,
+) -> Iterator[Progress]:
+    """Train step by step until the budget is used up. A stage whose held-out PSNR stops rising ends early.
+
+    Afterwards the trainer holds the best weights of the first stage, or later ones of the second, which trades PSNR for
+    texture and calm, unless they cost more than ``TOLERANCE``. What a network with a start begins with counts as well:
+    it is the start itself.
+
+    Args:
+        trainer: changed in place.
+        clip: what is learnt from.
+        budget: how long.
+        folder: for checkpoints and ``log.jsonl``; a checkpoint found there is continued. None for neither.
+        check_every: steps between measurements of the held-out PSNR.
+        patience: measurements without a gain after which a stage ends; 0 for never.
+        save_seconds: wall time between checkpoints.
+
+    Yields:
+        the progress after every step.
+
+    Raises:
+        InputError: the folder's checkpoint belongs to other settings or another clip.
+    """
+    best = trainer.state()["weights"]
+    run = Run()
+    if folder is not None:
+        run, best = _resumed(folder, trainer, clip, best)
+    began, before, saved = budget.clock(), run.seconds, time.monotonic()
+    if trainer.network.residual and math.isnan(run.psnr):
+        best = _measured(trainer, clip, run, best, folder)
+
+    def spent() -> float:
+        run.seconds = before + budget.clock() - began
+        return min(1.0, budget.spent(trainer.steps, run.seconds) + run.skipped)
+
+    while not run.finished:
+        progress = spent()
+        if progress >= 1 - trainer.config.second_stage and not run.late:
+            run.late, run.stale = True, 0
+        terms = trainer.step(clip, progress)
+        total = sum(w * v for w, v in zip(trainer.config.weights, terms.values()))
+        run.loss = total if math.isnan(run.loss) else 0.95 * run.loss + 0.05 * total
+        run.finished = spent() >= 1
+        if run.finished or trainer.steps % check_every == 0:
+            best = _measured(trainer, clip, run, best, folder)
+            if 0 < patience <= run.stale:
+                left = 1 - trainer.config.second_stage - spent()
+                run.finished = run.finished or run.late or left < 0 or trainer.config.second_stage == 0
+                run.skipped, run.stale = run.skipped + max(0.0, left), 0
+        if folder is not None and (run.finished or time.monotonic() - saved > save_seconds):
+            _save(folder, trainer, clip, run, best)
+            saved = time.monotonic()
+        yield Progress(trainer.steps, run.seconds, spent(), run.psnr, run.loss)
+    with torch.no_grad():
+        vector_to_parameters(best.to(trainer.device).clone(), trainer.parameters)
+
+
+def _measured(trainer: Trainer, clip: Clip, run: Run, best: Tensor, folder: Path | None) -> Tensor:
+    """Measure the held-out PSNR, and the best weights after that."""
+    numbers = trainer.held_out(clip)
+    run.psnr = numbers["psnr"]
+    if folder is not None:
+        line = {"step": trainer.steps, "seconds": run.seconds, "loss": run.loss, **numbers}
+        with (folder / "log.jsonl").open("a") as file:
+            file.write(json.dumps({name: round(value, 4) for name, value in line.items()}) + "\n")
+    # NaN: nothing is hidden by that translation, so that later is better.
+    higher = not run.psnr <= run.best
+    run.best, run.stale = (run.psnr, 0) if higher else (run.best, run.stale + 1)
+    return trainer.state()["weights"] if higher or (run.late and run.psnr > run.best - TOLERANCE) else best
+
+
+def _identity(trainer: Trainer, clip: Clip) -> str:
+    """What a checkpoint belongs to: the settings and the clip."""
+    known = [float(x.double().sum()) for x in (clip.frames, clip.holes)]
+    return json.dumps([asdict(trainer.config), list(clip.frames.shape), known])
+
+
+def _save(folder: Path, trainer: Trainer, clip: Clip, run: Run, best: Tensor) -> None:
+    draft = folder / (CHECKPOINT + ".part")
+    stored = {"state": trainer.state(), "best": best, "run": asdict(run), "of": _identity(trainer, clip)}
+    torch.save(stored, draft)
+    os.replace(draft, folder / CHECKPOINT)
+
+
+def _resumed(folder: Path, trainer: Trainer, clip: Clip, best: Tensor) -> tuple[Run, Tensor]:
+    """The run found in the folder, loaded into the trainer; a new one where there is none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return Run(), best
+    try:
+        stored: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        run, same = Run(**stored["run"]), stored["of"] == _identity(trainer, clip)
+    except Exception as error:
+        raise InputError(f"{path} is not a checkpoint of internal training ({error}): name another folder") from error
+    if not same:
+        raise InputError(f"{path} belongs to another clip, mask or settings: name another folder")
+    trainer.load(stored["state"])
+    return run, stored["best"]
