@@ -16,7 +16,6 @@ from videoinpaint.errors import InputError
 from videoinpaint.training import FitConfig
 from videoinpaint.weights import read_file
 
-
 SLIM = (((32, 32), 1), ((32, 32, 32), 1), ((32, 32, 32, 32), 1))
 
 
