@@ -138,3 +138,27 @@ def test_memory_does_not_grow_with_the_video(mask: Path, tmp_path: Path, monkeyp
     assert inpaint(folder, "--mask", mask, "--output", tmp_path / "out.mp4") == 0
     assert len(read_video(tmp_path / "out.mp4")[0]) == 40
     assert max(asked) <= 16
+
+
+def test_internal_trains_on_the_video_and_goes_on_from_its_checkpoint(
+    video: Path, mask: Path, hole: NDArray[np.uint8], frames: NDArray[np.uint8], tmp_path: Path, fails: Fails,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    words = ["--mask", mask, "--lossless", "--inpainter", "internal", "--device", "cpu", "--folder", tmp_path / "run"]
+
+    def repaired(name: str, steps: int) -> NDArray[np.uint8]:
+        output = tmp_path / f"{name}.mkv"
+        assert main([str(w) for w in ["inpaint", video, "--output", output, *words, "--steps", steps]]) == 0
+        return read_video(output)[0]
+
+    first = repaired("a", 6)
+    assert "trained 6 steps" in capsys.readouterr().out
+    np.testing.assert_array_equal(first[:, hole == 0], frames[:, hole == 0])
+    assert not (first[:, hole == 1].astype(int) == (0, 255, 0)).all(axis=-1).any()
+    np.testing.assert_array_equal(repaired("b", 6), first)
+    assert "finished already" in capsys.readouterr().out
+    line = fails("inpaint", video, "--mask", mask, "--output", tmp_path / "c.mkv", *CHEAP, "--lossless", "--steps", "6")
+    assert "--steps" in line
+    assert "only with --inpainter internal" in line
+    assert "budget" in fails("inpaint", video, "--output", tmp_path / "c.mkv", *words, "--seconds", "0")
+    assert not (tmp_path / "c.mkv").exists()

@@ -33,7 +33,8 @@ class Inpaint:
     """The video to write: .mp4, .mov or .mkv. An existing file is replaced when the work is done."""
     inpainter: str = "compact"
     """compact (the network), propagation (motion only), telea (frame by frame), a published network (propainter,
-    e2fgvi, e2fgvi_hq, fuseformer, dstt, sttn: fetch its weights first), or module:attribute."""
+    e2fgvi, e2fgvi_hq, fuseformer, dstt, sttn: fetch its weights first), internal (a network trained on this video
+    alone, without detector and policy; memory grows with the video), or module:attribute."""
     weights: str | None = None
     """Weights of the inpainter: a file (a folder where it has several), or random (untrained: to measure cost alone);
     by default those installed or fetched."""
@@ -50,10 +51,16 @@ class Inpaint:
     """Frames a second of the result; by default those of the video (24 for a folder)."""
     lossless: bool = False
     """Keep every bit; the output must then be .mkv."""
+    seconds: float | None = None
+    """With internal: seconds of training, 60 by default."""
+    steps: int | None = None
+    """With internal: steps of training, instead of seconds or as a further bound."""
+    folder: Path | None = None
+    """With internal: where the checkpoint goes; one that is there is continued. By default there is none."""
 
     def run(self) -> None:
         """Check everything, then repair frame by frame under a live bar."""
-        from videoinpaint.agents.repair import inpaint_stream
+        from videoinpaint.cli.internal import check_flags
         from videoinpaint.clips.mask_files import open_masks
         from videoinpaint.clips.sequences import ImageFolder
         from videoinpaint.clips.validate import check_frames
@@ -65,15 +72,25 @@ class Inpaint:
         check_coverage(masks, self.mask)
         if self.output.exists() and self.output.resolve() == self.video.resolve():
             raise InputError(f"{self.output} is the video itself: name another output")
+        check_flags(self.inpainter, {"seconds": self.seconds, "steps": self.steps, "folder": self.folder})
         writer = VideoWriter(self.output, self.fps if self.fps is not None else video.fps, lossless=self.lossless)
-        repaired = inpaint_stream(
-            frames_of(video), frames_of(masks), inpainter=self.inpainter, detector=self.detector, policy=self.policy,
-            iterations=self.iterations, device=self.device, weights=self.weights,
-        )  # fmt: skip
+        repaired = self._repaired(frames_of(video), frames_of(masks))
         write_all(repaired, writer, len(video))
         print(f"wrote {self.output}: {len(video)} frames of {width}x{height}")
         if self.weights == "random":
             print(f"the weights of {self.inpainter} are random: this repair means nothing, only its cost does")
+
+    def _repaired(self, frames: Iterator[Any], masks: Iterator[Any]) -> Iterator[Any]:
+        from videoinpaint.agents.repair import inpaint_stream
+        from videoinpaint.cli.internal import repair_whole
+
+        if self.inpainter == "internal":
+            budget = {"seconds": self.seconds, "steps": self.steps, "folder": self.folder}
+            return repair_whole(frames, masks, device=self.device, **budget)  # type: ignore[arg-type]
+        return inpaint_stream(
+            frames, masks, inpainter=self.inpainter, detector=self.detector, policy=self.policy,
+            iterations=self.iterations, device=self.device, weights=self.weights,
+        )  # fmt: skip
 
 
 def check_coverage(masks: FrameSequence, path: Path) -> None:
