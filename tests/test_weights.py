@@ -261,3 +261,41 @@ def test_what_cannot_be_downloaded_says_so(monkeypatch):
     monkeypatch.setattr(weights, "_in_package", lambda module, inner: None)
     with pytest.raises(MissingWeightsError, match="reinstall"):
         weights.fetch("detector-compact")
+
+
+@pytest.mark.usefixtures("served")
+def test_without_a_known_hash_the_first_one_is_recorded_and_holds(cache):
+    entry = weights.WEIGHTS["served"]
+    weights.register(WeightEntry("part", "part.safetensors", "test", "MIT", url=entry.url))
+    weights.register(WeightEntry("whole", "whole.safetensors", "test", "MIT", url=entry.url, parts=("part",)))
+    path = weights.fetch("whole", progress=False)
+    names = ("part.safetensors", "whole.safetensors")
+    assert sorted(os.listdir(cache)) == sorted([*names, *(f"{name}.sha256" for name in names)])
+    assert weights.verify("whole") == path
+    save_safetensors(path, {"a": torch.zeros(3)})  # somebody changes the file
+    for read in (weights.verify, load_safetensors):
+        with pytest.raises(CorruptWeightsError, match="was recorded when it was fetched"):
+            read("whole")
+    load_safetensors("part")
+
+
+@pytest.mark.usefixtures("served")
+def test_a_web_page_is_no_weight_file(cache):
+    Server.content = b"\n<!DOCTYPE html><html>Too many users have viewed this file</html>"
+    weights.register(WeightEntry("drive", "d.pth", "test", "MIT", url=weights.WEIGHTS["served"].url, remedy="by hand"))
+    with pytest.raises(MissingWeightsError, match=r"web page.*by hand"):
+        weights.fetch("drive", progress=False)
+    assert os.listdir(cache) == []
+
+
+def test_shared_drives_are_asked_for_the_file_itself():
+    url = weights._resolve("https://drive.google.com/file/d/1ZAM-V8_5/view?usp=sharing")
+    assert url == "https://drive.usercontent.google.com/download?id=1ZAM-V8_5&export=download&confirm=t"
+    assert weights._resolve("https://example.org/a.pth") == "https://example.org/a.pth"
+
+
+def test_every_remedy_names_a_command_and_the_folder(cache):
+    assert weights.WEIGHTS["propainter"].parts == ("propainter-flow-completion", "propainter-raft")
+    with pytest.raises(MissingWeightsError, match=r"weights fetch propainter`") as caught:
+        path_of("propainter-raft")
+    assert str(cache) in str(caught.value)
