@@ -25,7 +25,8 @@ from videoinpaint.benchmarks.protocol import envelope, published, write_json
 from videoinpaint.benchmarks.statistics import paired_difference
 from videoinpaint.benchmarks.suite import Pair, make_suite, pairing
 from videoinpaint.inpainters.internal.clip import Clip
-from videoinpaint.inpainters.internal.trainer import Budget, Internal, Trainer, train
+from videoinpaint.inpainters.internal.schedule import Budget, train
+from videoinpaint.inpainters.internal.trainer import Internal, Trainer
 from videoinpaint.inpainters.telea import telea
 from videoinpaint.metrics import lpips_hole, psnr_hole, ssim_hole
 

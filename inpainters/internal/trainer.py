@@ -1,4 +1,4 @@
-"""Training on one clip: the step, the two-stage schedule on a budget of steps or seconds, checkpoints, early stopping.
+"""Training on one clip, step by step: settings, network, optimiser, one step, painting.
 
 `videoinpaint.training.fit` trains networks that ship; here the weights belong to an episode, travel in its state, and
 the budget may be a time. The idea is the same: step i draws all its randomness from ``default_rng([seed, i])``.
@@ -6,14 +6,8 @@ the budget may be a time. The idea is the same: step i draws all its randomness 
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -26,10 +20,6 @@ from videoinpaint.inpainters.internal.clip import STARTS, Clip, Examples
 from videoinpaint.inpainters.internal.networks import ARCHS, InternalNetwork
 from videoinpaint.metrics.backbone import Backbone, get_backbone
 from videoinpaint.protocols import State
-
-CHECKPOINT = "checkpoint.pt"
-TOLERANCE = 0.3
-"""How many dB of held-out PSNR the second stage may cost (the paper's Table 3 shows 0.15 and 0.28)."""
 
 PAPER_WEIGHTS = (1.0, 0.1, 0.2)
 """Of reconstruction, ambiguity and stabilisation (Appendix A.3)."""
@@ -91,32 +81,6 @@ class Internal:
 
 PAPER = Internal("coarse-to-fine", 1.0, "none", 2e-4, 1.0, 0.25, focus=1.0, crop=None, mirror=False)
 """Appendix A.1 and A.2, with the budget left to the caller: 60,000 steps and 20,000 with all three losses."""
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long to train: until the first of both is used up.
-
-    Attributes:
-        steps: optimiser steps; None for no bound. With steps alone, training repeats bit for bit.
-        seconds: time on `clock`.
-        clock: ``time.monotonic``, or ``time.process_time`` to count CPU seconds.
-    """
-
-    steps: int | None = None
-    seconds: float | None = None
-    clock: Callable[[], float] = time.monotonic
-
-    def __post_init__(self) -> None:
-        if self.steps is None and self.seconds is None:
-            raise InputError("a budget needs steps or seconds")
-        if (self.steps is not None and self.steps < 1) or (self.seconds is not None and not self.seconds > 0):
-            raise InputError(f"a budget must be positive, got {self.steps} steps and {self.seconds} seconds")
-
-    def spent(self, steps: int, seconds: float) -> float:
-        """The share that is used up, 0 to 1."""
-        shares = [steps / self.steps if self.steps else 0.0, seconds / self.seconds if self.seconds else 0.0]
-        return min(1.0, max(shares))
 
 
 class Trainer:
@@ -266,156 +230,3 @@ def masked_psnr(a: Tensor, b: Tensor, masks: Tensor) -> float:
     """PSNR in dB over the marked pixels ``(N, 1, H, W)`` of both ``(N, 3, H, W)``; NaN without one."""
     count = float(masks.sum()) * a.shape[1]
     return -10 * math.log10(float(((a - b).square() * masks).sum()) / count + 1e-10) if count else math.nan
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where training stands.
-
-    Attributes:
-        steps: so far.
-        seconds: so far, earlier runs that were resumed included.
-        spent: share of the budget, 0 to 1.
-        psnr: of held-out known pixels, in dB, when they were last measured; NaN before.
-        loss: the total, smoothed.
-    """
-
-    steps: int
-    seconds: float
-    spent: float
-    psnr: float
-    loss: float
-
-
-@dataclass
-class Run:
-    """What a checkpoint holds besides the trainer's state.
-
-    Attributes:
-        seconds: so far.
-        skipped: share of the budget that early stopping of the first stage leaves out.
-        best: highest held-out PSNR so far.
-        stale: measurements of this stage since then.
-        late: the second stage has begun.
-        psnr: last measured.
-        loss: smoothed.
-        finished: nothing is left to do.
-    """
-
-    seconds: float = 0.0
-    skipped: float = 0.0
-    best: float = -math.inf
-    stale: int = 0
-    late: bool = False
-    psnr: float = math.nan
-    loss: float = math.nan
-    finished: bool = False
-
-
-def train(
-    trainer: Trainer,
-    clip: Clip,
-    budget: Budget,
-    *,
-    folder: Path | None = None,
-    check_every: int = 50,
-    patience: int = 8,
-    save_seconds: float = 30.0,
-) -> Iterator[Progress]:
-    """Train step by step until the budget is used up. A stage whose held-out PSNR stops rising ends early.
-
-    Afterwards the trainer holds the best weights of the first stage, or later ones of the second, which trades PSNR for
-    texture and calm, unless they cost more than ``TOLERANCE``. What a network with a start begins with counts as well:
-    it is the start itself.
-
-    Args:
-        trainer: changed in place.
-        clip: what is learnt from.
-        budget: how long.
-        folder: for checkpoints and ``log.jsonl``; a checkpoint found there is continued. None for neither.
-        check_every: steps between measurements of the held-out PSNR.
-        patience: measurements without a gain after which a stage ends; 0 for never.
-        save_seconds: wall time between checkpoints.
-
-    Yields:
-        the progress after every step.
-
-    Raises:
-        InputError: the folder's checkpoint belongs to other settings or another clip.
-    """
-    best = trainer.state()["weights"]
-    run = Run()
-    if folder is not None:
-        run, best = _resumed(folder, trainer, clip, best)
-    began, before, saved = budget.clock(), run.seconds, time.monotonic()
-    if trainer.network.residual and math.isnan(run.psnr):
-        best = _measured(trainer, clip, run, best, folder)
-
-    def spent() -> float:
-        run.seconds = before + budget.clock() - began
-        return min(1.0, budget.spent(trainer.steps, run.seconds) + run.skipped)
-
-    while not run.finished:
-        progress = spent()
-        if progress >= 1 - trainer.config.second_stage and not run.late:
-            run.late, run.stale = True, 0
-        terms = trainer.step(clip, progress)
-        total = sum(w * v for w, v in zip(trainer.config.weights, terms.values()))
-        run.loss = total if math.isnan(run.loss) else 0.95 * run.loss + 0.05 * total
-        run.finished = spent() >= 1
-        if run.finished or trainer.steps % check_every == 0:
-            best = _measured(trainer, clip, run, best, folder)
-            if 0 < patience <= run.stale:
-                left = 1 - trainer.config.second_stage - spent()
-                run.finished = run.finished or run.late or left < 0 or trainer.config.second_stage == 0
-                run.skipped, run.stale = run.skipped + max(0.0, left), 0
-        if folder is not None and (run.finished or time.monotonic() - saved > save_seconds):
-            _save(folder, trainer, clip, run, best)
-            saved = time.monotonic()
-        yield Progress(trainer.steps, run.seconds, spent(), run.psnr, run.loss)
-    with torch.no_grad():
-        vector_to_parameters(best.to(trainer.device).clone(), trainer.parameters)
-
-
-def _measured(trainer: Trainer, clip: Clip, run: Run, best: Tensor, folder: Path | None) -> Tensor:
-    """Measure the held-out PSNR, and the best weights after that."""
-    numbers = trainer.held_out(clip)
-    run.psnr = numbers["psnr"]
-    if folder is not None:
-        line = {"step": trainer.steps, "seconds": run.seconds, "loss": run.loss, **numbers}
-        with (folder / "log.jsonl").open("a") as file:
-            file.write(json.dumps({name: round(value, 4) for name, value in line.items()}) + "\n")
-    # NaN: nothing is hidden by that translation, so that later is better.
-    higher = not run.psnr <= run.best
-    run.best, run.stale = (run.psnr, 0) if higher else (run.best, run.stale + 1)
-    return trainer.state()["weights"] if higher or (run.late and run.psnr > run.best - TOLERANCE) else best
-
-
-def _identity(trainer: Trainer, clip: Clip) -> str:
-    """What a checkpoint belongs to: the settings and the clip."""
-    known = [float(x.double().sum()) for x in (clip.frames, clip.holes)]
-    return json.dumps([asdict(trainer.config), list(clip.frames.shape), known])
-
-
-def _save(folder: Path, trainer: Trainer, clip: Clip, run: Run, best: Tensor) -> None:
-    draft = folder / (CHECKPOINT + ".part")
-    stored = {"state": trainer.state(), "best": best, "run": asdict(run), "of": _identity(trainer, clip)}
-    torch.save(stored, draft)
-    os.replace(draft, folder / CHECKPOINT)
-
-
-def _resumed(folder: Path, trainer: Trainer, clip: Clip, best: Tensor) -> tuple[Run, Tensor]:
-    """The run found in the folder, loaded into the trainer; a new one where there is none."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / CHECKPOINT
-    if not path.exists():
-        return Run(), best
-    try:
-        stored: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        run, same = Run(**stored["run"]), stored["of"] == _identity(trainer, clip)
-    except Exception as error:
-        raise InputError(f"{path} is not a checkpoint of internal training ({error}): name another folder") from error
-    if not same:
-        raise InputError(f"{path} belongs to another clip, mask or settings: name another folder")
-    trainer.load(stored["state"])
-    return run, stored["best"]
