@@ -240,7 +240,7 @@ def report(result: Mapping[str, Any]) -> None:
     )  # fmt: skip
     rows = published("clip_rl.table3")["rows"]
     tables.show(
-        "CLIP-RL, Table 3, as printed (its ProPainter-based network; the paper does not say per what)",
+        "CLIP-RL, Table 3, as printed (the table does not say per what)",
         ["iterations", "GFLOPs"], [[str(row["iterations"]), str(row["gflops"])] for row in rows],
     )  # fmt: skip
 
