@@ -11,6 +11,8 @@ import tyro
 from videoinpaint.errors import InputError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from videoinpaint.clips.windows import Windows
     from videoinpaint.training import FitConfig
 
@@ -97,8 +99,12 @@ class Inpainter(Common):
         output, folder = self.places("inpainter-compact")
         init = _existing(self.init)
         detector = make_detector("compact", weights=_text(_existing(self.detector_weights)))
-        options = {"init": init, "detect": lambda *seen: detector.detect(*seen).masks, "bfloat16": self.bfloat16}
-        _report(train_inpainter(self.data(), self.fit(folder), output, **options), folder)
+
+        def detect(repaired: Tensor, holes: Tensor) -> Tensor:
+            return detector.detect(repaired, holes).masks
+
+        data, schedule = self.data(), self.fit(folder)
+        _report(train_inpainter(data, schedule, output, init=init, detect=detect, bfloat16=self.bfloat16), folder)
 
 
 @dataclass(frozen=True)
