@@ -78,6 +78,14 @@ class Change:
         """Masks ``(N, 1, H, W)`` in {0, 1} moved; whatever a moved or blurred pixel of the hole touches is hole."""
         return dilated((self._warped(x) > 0).to(x.dtype), self.blur // 2)
 
+    def soft_masks(self, x: Tensor) -> Tensor:
+        """Masks ``(N, 1, H, W)`` moved, with the shares of pixels at their rims, in [0, 1]."""
+        return self._warped(x)
+
+    def to(self, like: Tensor) -> Change:
+        """The same change with the type and on the device of ``like``."""
+        return Change(self.matrix.to(like), self.gain.to(like), self.blur)
+
     def _warped(self, x: Tensor) -> Tensor:
         grid = F.affine_grid(self.matrix, list(x.shape), align_corners=False)
         return F.grid_sample(x, grid, padding_mode="border", align_corners=False)

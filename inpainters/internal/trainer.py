@@ -175,8 +175,7 @@ class Trainer:
         if not late:
             return terms
         terms["ambiguity"] = self._ambiguity(outputs[-1], batch, rng)
-        change = losses.draw_change(rng, len(truth), *truth.shape[-2:])
-        change = losses.Change(change.matrix.to(truth), change.gain.to(truth), change.blur)
+        change = losses.draw_change(rng, len(truth), *truth.shape[-2:]).to(truth)
         moved_holes = change.masks(batch.union)
         unknown = torch.maximum(batch.holes, change.masks(batch.holes))
         changed = self.network(signed(change.frames(batch.start)), moved_holes, change.frames(batch.trust))

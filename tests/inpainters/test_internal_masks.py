@@ -1,0 +1,107 @@
+"""One frame's mask carried to the others: the loss, the examples, an object that is found, and odd input."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from videoinpaint.errors import InputError
+from videoinpaint.inpainters.internal.masks import (
+    MaskLearner,
+    MaskTraining,
+    followed,
+    propagate_mask,
+    weighted_cross_entropy,
+)
+from videoinpaint.metrics import region_similarity
+
+QUICK = MaskTraining(width=0.2, steps=350, learning_rate=3e-3)
+
+
+@pytest.fixture(scope="module")
+def scene():
+    """A red checked square on grey-green noise, moving right; the true masks."""
+    rng = torch.Generator().manual_seed(0)
+    noise = torch.nn.functional.interpolate(torch.rand(1, 3, 10, 14, generator=rng), size=(40, 56), mode="bilinear")
+    frames, masks = noise.clamp(0, 1).mul(0.5).repeat(5, 1, 1, 1), torch.zeros(5, 1, 40, 56)
+    frames[:, 1] += 0.3
+    check = (torch.arange(12)[:, None] // 3 + torch.arange(12)[None] // 3) % 2
+    for t in range(5):
+        frames[t, :, 12:24, 8 + 4 * t : 20 + 4 * t] = torch.stack([0.6 + 0.4 * check, 0.2 * check, 0.1 * check])
+        masks[t, :, 12:24, 8 + 4 * t : 20 + 4 * t] = 1
+    return frames, masks
+
+
+def test_the_loss_forgives_background_more_and_ignores_what_is_not_judged():
+    logits = torch.full((1, 1, 2, 2), -1.0)
+    target = torch.tensor([[[[1.0, 0], [0, 1]]]])
+    judged = torch.tensor([[[[1.0, 1], [1, 0]]]])
+    miss, calm = np.log1p(np.e), np.log1p(np.exp(-1))
+    expected = (miss + 0.8 * 2 * calm) / 3
+    assert float(weighted_cross_entropy(logits, target, judged)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("vary", [False, True])
+def test_examples_show_a_second_object_and_keep_the_rest(scene, vary):
+    frames, masks = scene
+    learner = MaskLearner(replace(QUICK, vary=vary, both=False), frames, masks[0])
+    shapes = []
+    for seed in range(5):
+        pasted, shape = learner.example(np.random.default_rng(seed))
+        outside = (shape == 0).expand_as(pasted)
+        assert torch.equal(pasted[outside], frames[:1][outside])
+        assert shape.sum() == pytest.approx(float(masks[0].sum()), rel=0.2)
+        red = (pasted[:, 0] - pasted[:, 1])[shape[:, 0] > 0]
+        assert red.mean() > 0.3
+        shapes.append(shape)
+    assert not torch.equal(shapes[0], shapes[1])
+    _, wanted = MaskLearner(replace(QUICK, vary=vary), frames, masks[0]).example(np.random.default_rng(0))
+    assert torch.equal(wanted, torch.maximum(shapes[0], masks[:1]))
+
+
+def test_a_moving_object_is_found(scene):
+    frames, masks = scene
+    found = propagate_mask(frames, masks[2], 2, config=QUICK)
+    assert torch.equal(found[2], masks[2])
+    held = region_similarity(masks[2].expand_as(masks)[None], masks[None])[0]  # 0.2 and 0.5
+    overlap = region_similarity(found[None], masks[None])[0]
+    moved_on = torch.tensor([0, 1, 3, 4])
+    assert overlap[moved_on].mean() > held[moved_on].mean() + 0.15
+    assert (overlap > 0.4).all()
+    assert torch.equal(found, propagate_mask(frames, masks[2], 2, config=QUICK))
+
+
+def test_following_drops_what_does_not_continue_the_object():
+    masks = torch.zeros(4, 1, 40, 56)
+    masks[:, :, 10:16, 10:16] = 1
+    masks[1, :, 30:34, 45:50] = 1
+    masks[2, :, 10:16, 10:16] = 0
+    masks[2, :, 30:34, 45:50] = 1
+    kept = followed(masks)
+    assert not kept[1:, :, 30:, 45:].any()
+    assert torch.equal(kept[1, :, :20, :20], masks[1, :, :20, :20])
+    assert not kept[2].any()
+    assert torch.equal(kept[3], masks[3])
+
+
+def test_one_frame_and_a_mask_at_the_border(scene):
+    frames, _ = scene
+    mask = torch.zeros(1, 40, 56)
+    mask[:, :9, :7] = 1
+    found = propagate_mask(frames[:1], mask, config=replace(QUICK, steps=2))
+    assert torch.equal(found, mask[None])
+
+
+def test_unusable_masks_are_named(scene):
+    frames, masks = scene
+    with pytest.raises(InputError, match="empty"):
+        propagate_mask(frames, torch.zeros(1, 40, 56))
+    with pytest.raises(InputError, match="whole frame"):
+        propagate_mask(frames, torch.ones(1, 40, 56))
+    with pytest.raises(InputError, match="shape"):
+        propagate_mask(frames, masks[0, :, :20])
+    with pytest.raises(InputError, match="no frame 9"):
+        propagate_mask(frames, masks[0], 9)
