@@ -38,6 +38,7 @@ def test_every_method_is_scored_at_another_size(tmp_path: Path, capsys: pytest.C
 
 def test_clips_without_truth_are_named(tmp_path: Path) -> None:
     (tmp_path / "clips" / "a").mkdir(parents=True)
-    Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(tmp_path / "clips" / "a" / "0.png")
+    for t in range(2):
+        Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(tmp_path / "clips" / "a" / f"{t}.png")
     with pytest.raises(InputError, match="no clip"):
         internal_masks.run(internal_masks.InternalMasks(tmp_path / "clips", tmp_path))
