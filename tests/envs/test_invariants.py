@@ -15,7 +15,7 @@ from videoinpaint.errors import InputError
 from videoinpaint.inpainters import INPAINTERS, PUBLISHED
 
 IDS = sorted(name for name in gymnasium.registry if name.startswith("VideoInpaint"))
-PARTS = [("compact", "compact"), ("propagation", "none"), ("telea", "compact"), ("toy", "toy")]
+PARTS = [("compact", "compact"), ("propagation", "none"), ("internal", "none"), ("telea", "compact"), ("toy", "toy")]
 
 
 def actions(count: int = 3, seed: int = 0) -> np.ndarray:
