@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -47,6 +47,21 @@ class Examples:
     focus: Tensor
     other: Tensor
     other_holes: Tensor
+
+
+class Source(Protocol):
+    """Where training examples come from."""
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        count: int,
+        flagged: Tensor | None = None,
+        crop: tuple[int, int] | None = None,
+        mirror: bool = False,
+    ) -> Examples:
+        """See :meth:`Clip.draw`."""
+        ...
 
 
 class Clip:

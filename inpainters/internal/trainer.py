@@ -16,7 +16,7 @@ from torch.nn.utils import clip_grad_norm_, parameters_to_vector, vector_to_para
 
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.internal import losses
-from videoinpaint.inpainters.internal.clip import STARTS, Clip, Examples
+from videoinpaint.inpainters.internal.clip import STARTS, Clip, Examples, Source
 from videoinpaint.inpainters.internal.networks import ARCHS, InternalNetwork
 from videoinpaint.metrics.backbone import Backbone, get_backbone
 from videoinpaint.protocols import State
@@ -130,7 +130,7 @@ class Trainer:
 
     def step(
         self,
-        clip: Clip,
+        clip: Source,
         progress: float,
         flagged: Tensor | None = None,
         weights: tuple[float, float, float] | None = None,

@@ -1,0 +1,229 @@
+"""Progressive high resolution (Section 4.1, Appendix A.4): 1K, then patches at 2K and 4K from the result so far.
+
+Frames are read one at a time and results between levels lie on disk: memory is bounded by the patch, one frame, and
+the clip at the coarsest level (a sixteenth of 4K).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from videoinpaint.clips.images import read_image, resize_frames, resize_masks
+from videoinpaint.clips.sequences import FrameSequence
+from videoinpaint.errors import InputError
+from videoinpaint.inpainters.internal.clip import Clip, Examples, moved
+from videoinpaint.inpainters.internal.schedule import Budget, train
+from videoinpaint.inpainters.internal.tiling import box_of, draw_centre, grid_masks, tiles
+from videoinpaint.inpainters.internal.trainer import Internal, Trainer
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Progressive:
+    """Levels and their training. The publication: patches of 540x960, 30,000 steps of 2, then 45,000 and 60,000.
+
+    Attributes:
+        patch: height and width, also the coarsest level's size; every level doubles it.
+        steps: of every level, the coarsest first; their number is the number of levels.
+        config: the network, trained on from level to level; beyond the first, "start" is the level before.
+        reach: boundary-aware sampling: rows and columns around the boundary.
+        odds: how much likelier that is than the rest.
+        least: object pixels below which a piece of a mask is left out of the grid mask set.
+        seam: pixels on either side of a grid edge over which a patch on the edge takes over.
+        reuse: patches drawn from a frame before another is read.
+    """
+
+    patch: tuple[int, int] = (540, 960)
+    steps: tuple[int, ...] = (300, 100, 100)
+    config: Internal = field(default_factory=lambda: Internal(pool=2))
+    reach: tuple[int, int] = (45, 80)
+    odds: float = 5.0
+    least: int = 1000
+    seam: int = 64
+    reuse: int = 8
+
+    def sizes(self) -> list[tuple[int, int]]:
+        """Height and width of every level."""
+        return [(self.patch[0] * 2**level, self.patch[1] * 2**level) for level in range(len(self.steps))]
+
+
+def repair_progressively(
+    frames: FrameSequence,
+    masks: FrameSequence,
+    folder: Path,
+    settings: Progressive | None = None,
+    report: Callable[[int, int], None] | None = None,
+) -> Iterator[Pixels]:
+    """Repair a clip of high resolution on the CPU; known pixels come back as they were.
+
+    Args:
+        frames: uint8 ``(H, W, 3)`` each, of the last level's size.
+        masks: ``(H, W)`` each in {0, 1}, 1 = missing.
+        folder: for results between levels, as PNG.
+        settings: defaults of :class:`Progressive`.
+        report: called with level and step as training goes on.
+
+    Yields:
+        repaired frames, uint8 ``(H, W, 3)``.
+
+    Raises:
+        InputError: frames of another size, another number of masks, or nothing is missing.
+    """
+    settings = settings or Progressive()
+    top = settings.sizes()[-1]
+    if len(frames) != len(masks) or not len(frames):
+        raise InputError(f"there are {len(frames)} frames and {len(masks)} masks")
+    if (size := frames.read(0, 1).shape[1:3]) != top:
+        raise InputError(
+            f"frames of {size[1]}x{size[0]} do not fit the last level, {top[1]}x{top[0]}: resize or set patch"
+        )
+    trainer = Trainer(replace(settings.config, crop=None))
+    _coarse(trainer, frames, masks, settings, folder / "level-0", report)
+    for level in range(1, len(settings.steps)):
+        source = PatchSource(frames, masks, folder / f"level-{level - 1}", settings, level)
+        for step in range(settings.steps[level]):
+            trainer.step(source, step / settings.steps[level])
+            if report is not None:
+                report(level, step + 1)
+        _write(folder / f"level-{level}", (source.repaired(trainer, index) for index in range(len(frames))))
+    for index in range(len(frames)):
+        done = _read(folder / f"level-{len(settings.steps) - 1}", index)
+        yield np.where(masks.read(index, 1)[0][..., None] > 0, done, frames.read(index, 1)[0])
+
+
+def _coarse(
+    trainer: Trainer,
+    frames: FrameSequence,
+    masks: FrameSequence,
+    settings: Progressive,
+    folder: Path,
+    report: Callable[[int, int], None] | None,
+) -> None:
+    """The first level: the whole clip, small, as anywhere else."""
+    size = settings.sizes()[0]
+    small = [resize_frames(frames.read(i, 1), *size)[0] for i in range(len(frames))]
+    holes = [resize_masks(masks.read(i, 1), *size)[0] for i in range(len(frames))]
+    if not any(hole.any() for hole in holes):
+        raise InputError("nothing is missing in any frame")
+    c = settings.config
+    tensors = _tensor(np.stack(small)), torch.from_numpy(np.stack(holes)).float()[:, None]
+    clip = Clip(*tensors, c.start, c.pool, c.seed)
+    for progress in train(trainer, clip, Budget(steps=settings.steps[0])):
+        if report is not None:
+            report(0, progress.steps)
+    _write(folder, (_picture(frame) for frame in trainer.repair(clip)))
+
+
+class PatchSource:
+    """Patches of one level to learn from; `Trainer.step` draws from it as from a `Clip`.
+
+    Args:
+        frames, masks: at the last level's size.
+        prior: folder with the repaired frames of the level before.
+        settings: see :class:`Progressive`.
+        level: from 1.
+    """
+
+    def __init__(
+        self, frames: FrameSequence, masks: FrameSequence, prior: Path, settings: Progressive, level: int
+    ) -> None:
+        self.frames, self.masks, self.prior, self.settings = frames, masks, prior, settings
+        self.size = settings.sizes()[level]
+        self._held: tuple[int, Pixels, Pixels, Pixels] | None = None
+        self._left = 0
+
+    def load(self, index: int) -> tuple[Pixels, Pixels, Pixels]:
+        """A frame and its mask at this level's size, and the prior, enlarged."""
+        frame = resize_frames(self.frames.read(index, 1), *self.size)[0]
+        mask = resize_masks(self.masks.read(index, 1), *self.size)[0]
+        prior = cv2.resize(_read(self.prior, index), self.size[::-1], interpolation=cv2.INTER_LINEAR)
+        return frame, mask, np.asarray(prior, np.uint8)
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        count: int,
+        flagged: Tensor | None = None,
+        crop: tuple[int, int] | None = None,
+        mirror: bool = False,
+    ) -> Examples:
+        """``count`` patches of one frame under pieces of its mask, moved; ``flagged`` and ``crop`` are not used."""
+        if self._held is None or self._left == 0:
+            index = int(rng.integers(len(self.frames)))
+            self._held, self._left = (index, *self.load(index)), self.settings.reuse
+        self._left -= 1
+        _, frame, mask, prior = self._held
+        patches = [self._patch(rng, frame, mask, prior) for _ in range(count)]
+        batch = Examples(**{name: torch.cat([vars(p)[name] for p in patches]) for name in vars(patches[0])})
+        if mirror and rng.random() < 0.5:
+            return Examples(**{name: values.flip(-1) for name, values in vars(batch).items()})
+        return batch
+
+    def _patch(self, rng: np.random.Generator, frame: Pixels, mask: Pixels, prior: Pixels) -> Examples:
+        s = self.settings
+        tall, wide = s.patch
+        pieces = grid_masks(mask, s.patch, s.least) or [_densest(mask, s.patch)]
+        piece = pieces[int(rng.integers(len(pieces)))]
+        box = box_of(mask) or (0, 0, 1, 1)
+        row, column = draw_centre(rng, box, self.size, s.reach, s.odds)
+        top = min(max(row - int(rng.integers(tall)), 0), self.size[0] - tall)
+        left = min(max(column - int(rng.integers(wide)), 0), self.size[1] - wide)
+        cut = (slice(top, top + tall), slice(left, left + wide))
+        held = box_of(piece) or (0, 0, tall, wide)
+        shift = row - top - (held[0] + held[2]) // 2, column - left - (held[1] + held[3]) // 2
+        hidden = moved(torch.from_numpy(piece.copy()).float()[None, None], shift)
+        holes = torch.from_numpy(mask[cut].copy()).float()[None, None]
+        union = torch.maximum(holes, hidden)
+        truth, start = _tensor(frame[cut][None]), _tensor(prior[cut][None])
+        truth = truth * (1 - holes)
+        seen = torch.where(union > 0, start, truth)
+        # The ambiguity loss compares with this very frame: reading another one at this size costs more than the step.
+        return Examples(truth, holes, union, seen, 1 - union, hidden * (1 - holes), truth, holes)
+
+    @torch.no_grad()
+    def repaired(self, trainer: Trainer, index: int) -> Pixels:
+        """A whole frame of this level, painted patch by patch where something is missing (grid-based inference)."""
+        frame, mask, prior = self.load(index)
+        tall, wide = self.settings.patch
+        painted = np.zeros(frame.shape, np.float32)
+        for tile in tiles(*self.size, self.settings.patch, self.settings.seam):
+            cut = (slice(tile.top, tile.top + tall), slice(tile.left, tile.left + wide))
+            holes = torch.from_numpy(mask[cut].copy()).float()[None, None]
+            if not (mask[cut] * tile.weight).any():
+                continue
+            start = torch.where(holes > 0, _tensor(prior[cut][None]), _tensor(frame[cut][None]))
+            made = trainer.paint(start, holes, 1 - holes)[0].permute(1, 2, 0).numpy()
+            painted[cut] += made * tile.weight[..., None]
+        return np.where(mask[..., None] > 0, np.rint(painted * 255).clip(0, 255).astype(np.uint8), frame)
+
+
+def _densest(mask: Pixels, patch: tuple[int, int]) -> Pixels:
+    """The grid's piece with most object pixels, where none has enough."""
+    return max(grid_masks(mask, patch, 0), key=lambda piece: int(piece.sum()))
+
+
+def _tensor(frames: Pixels) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 255
+
+
+def _picture(frame: Tensor) -> Pixels:
+    return frame.mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+
+
+def _write(folder: Path, frames: Iterator[Pixels]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, frame in enumerate(frames):
+        cv2.imwrite(str(folder / f"{index:05d}.png"), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+
+
+def _read(folder: Path, index: int) -> Pixels:
+    return read_image(folder / f"{index:05d}.png")

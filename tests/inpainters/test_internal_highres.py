@@ -1,0 +1,140 @@
+"""Large frames in patches: tiles, grid masks, boundary-aware sampling, and a small pyramid from end to end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from videoinpaint.errors import InputError
+from videoinpaint.inpainters.internal import Internal, Trainer
+from videoinpaint.inpainters.internal.highres import PatchSource, Progressive, repair_progressively
+from videoinpaint.inpainters.internal.tiling import box_of, draw_centre, grid_masks, is_near, tiles
+
+SMALL = Progressive(
+    (24, 32),
+    (6, 3, 3),
+    Internal(width=0.1, start="smooth", pool=1, backbone="alex", patch=32),
+    (4, 6),
+    least=20,
+    seam=4,
+)
+
+
+class Held:
+    """Frames in memory that count how many are asked for at once."""
+
+    name = "held"
+
+    def __init__(self, frames):
+        self.frames, self.most = frames, 0
+
+    def __len__(self):
+        return len(self.frames)
+
+    def read(self, start, count, stride=1):
+        self.most = max(self.most, count)
+        return self.frames[start : start + count * stride : stride]
+
+
+@pytest.fixture
+def scene():
+    """Three frames of 128x96 with slow waves and fine stripes, and a hole that moves."""
+    y, x = np.mgrid[:96, :128]
+    frames = np.stack([128 + 60 * np.sin((x + 4 * t) / 20) + 40 * np.sin(y / 3) for t in range(3)])
+    frames = frames.round().clip(0, 255).astype(np.uint8)[..., None].repeat(3, -1)
+    masks = np.zeros((3, 96, 128), np.uint8)
+    for t in range(3):
+        masks[t, 30:58, 40 + 8 * t : 84 + 8 * t] = 1
+    return frames, masks
+
+
+EVEN, ODD = ((40, 56), (10, 14), 2), ((41, 59), (10, 14), 2)
+SINGLE, FLAT, HARD = ((10, 14), (10, 14), 3), ((8, 50), (10, 14), 4), ((23, 30), (10, 14), 0)
+
+
+@pytest.mark.parametrize(("size", "patch", "seam"), [EVEN, ODD, SINGLE, FLAT, HARD])
+def test_tiles_cover_every_pixel_exactly_once(size, patch, seam):
+    total = np.zeros(size)
+    for tile in tiles(*size, patch, seam):
+        height, width = tile.weight.shape
+        assert height <= patch[0]
+        assert width <= patch[1]
+        total[tile.top : tile.top + height, tile.left : tile.left + width] += tile.weight
+    np.testing.assert_allclose(total, 1, atol=1e-6)
+
+
+def test_on_an_edge_the_patch_that_is_centred_there_decides():
+    weights = {tile.left: tile.weight[0] for tile in tiles(8, 40, (8, 20), 4)}
+    assert sorted(weights) == [0, 10, 20]
+    assert weights[10][9:11].min() > 0.8
+    assert weights[0][:15].min() == 1
+    assert weights[0][19] < 0.2
+
+
+def test_small_pieces_of_a_mask_are_left_out():
+    mask = np.zeros((20, 30), np.uint8)
+    mask[2:8, 2:14] = 1
+    pieces = grid_masks(mask, (10, 10), 20)
+    assert [int(p.sum()) for p in pieces] == [48, 24]
+    assert [int(p.sum()) for p in grid_masks(mask, (10, 10), 25)] == [48]
+    assert all(p.shape == (10, 10) for p in grid_masks(np.ones((25, 30), np.uint8), (10, 10), 0))
+
+
+def test_places_near_the_boundary_are_five_times_as_likely_as_the_rest():
+    rng = np.random.default_rng(0)
+    box, size, reach = (400, 700, 700, 1200), (1080, 1920), (45, 80)
+    points = [draw_centre(rng, box, size, reach) for _ in range(600)]
+    near = np.mean([is_near(point, box, reach) for point in points])
+    assert near == pytest.approx(5 / 6, abs=0.05)
+    assert is_near((400, 700), box, reach)
+    assert is_near((660, 900), box, reach)
+    assert not is_near((550, 950), box, reach)
+    assert not is_near((400, 1281), box, reach)
+    assert box_of(np.zeros((4, 4), np.uint8)) is None
+
+
+def test_a_pyramid_repairs_every_frame_and_reads_them_one_by_one(scene, tmp_path):
+    frames, masks = Held(scene[0]), Held(scene[1])
+    seen = []
+    repaired = np.stack(list(repair_progressively(frames, masks, tmp_path, SMALL, lambda *at: seen.append(at))))
+    assert frames.most == masks.most == 1
+    assert seen[0] == (0, 1)
+    assert seen[-6:] == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)]
+    known, inside = scene[1] == 0, scene[1] == 1
+    np.testing.assert_array_equal(repaired[known], scene[0][known])
+    error = np.abs(repaired[inside].astype(float) - scene[0][inside]).mean()
+    assert error < np.abs(128.0 - scene[0][inside]).mean()
+    assert sorted(p.name for p in (tmp_path / "level-1").iterdir()) == ["00000.png", "00001.png", "00002.png"]
+
+
+def test_patches_hide_known_pixels_and_start_from_the_level_before(scene, tmp_path):
+    list(repair_progressively(Held(scene[0]), Held(scene[1]), tmp_path, SMALL))
+    source = PatchSource(Held(scene[0]), Held(scene[1]), tmp_path / "level-1", SMALL, 2)
+    rng = np.random.default_rng(0)
+    hidden = 0.0
+    for _ in range(10):
+        batch = source.draw(rng, 2)
+        assert batch.frames.shape == (2, 3, 24, 32)
+        known = (batch.union == 0).expand_as(batch.frames)
+        assert (batch.start[known] == batch.frames[known]).all()
+        hidden += float((batch.union - batch.holes).sum())
+        prior = (batch.union * (1 - batch.holes)).expand_as(batch.frames) > 0
+        if prior.any():
+            assert (batch.start[prior] - batch.frames[prior]).abs().mean() < 0.25
+    assert hidden > 100
+    # A network that has not been trained corrects nothing: every level is then the first one, enlarged.
+    frame = source.repaired(Trainer(replace(SMALL.config, crop=None)), 0)
+    prior = source.load(0)[2]
+    inside = scene[1][0] == 1
+    assert np.abs(frame[inside].astype(int) - prior[inside]).max() <= 1
+
+
+def test_clips_that_do_not_fit_are_refused(scene, tmp_path):
+    with pytest.raises(InputError, match="128x96"):
+        next(repair_progressively(Held(scene[0][:, :50]), Held(scene[1][:, :50]), tmp_path, SMALL))
+    with pytest.raises(InputError, match="2 masks"):
+        next(repair_progressively(Held(scene[0]), Held(scene[1][:2]), tmp_path, SMALL))
+    with pytest.raises(InputError, match="nothing is missing"):
+        next(repair_progressively(Held(scene[0]), Held(scene[1] * 0), tmp_path, SMALL))
