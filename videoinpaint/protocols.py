@@ -5,12 +5,13 @@ Shapes: ``frames (B, T, 3, H, W)`` RGB in [0, 1], ``masks (B, T, 1, H, W)``, 1 =
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 State = dict[str, Tensor]
 """What `begin` computes once per episode. Every tensor's first dimension is B, so that the environment can pick,
@@ -76,4 +77,52 @@ class Detector(Protocol):
 
     def detect(self, repaired: Tensor, masks: Tensor) -> Detection:
         """``repaired`` is Yhat_n, ``masks`` is M0. Nothing outside M0 is ever flagged."""
+        ...
+
+
+@runtime_checkable
+class Tracker(Protocol):
+    """A mask propagator that has looked at one clip and at its target in the first frame."""
+
+    def masks(self) -> Tensor:
+        """How likely each pixel shows the target, ``(T, 1, H, W)`` in [0, 1]; the first frame's is the given mask.
+
+        Deterministic. Where gradients are enabled, the masks carry those of `parameters`.
+        """
+        ...
+
+    def parameters(self) -> list[nn.Parameter]:
+        """What may be fine-tuned on the clip (CIRI, Section 3.3); empty where there is nothing to tune."""
+        ...
+
+
+@runtime_checkable
+class MaskPropagator(Protocol):
+    """Carries the mask of the first frame through a clip; one clip at a time, as some learn the clip first."""
+
+    name: str
+
+    def start(self, frames: Tensor, first: Tensor) -> Tracker:
+        """Look at ``frames (T, 3, H, W)`` in [0, 1] and the target ``first (1, H, W)`` in {0, 1} of the first frame.
+
+        Raises:
+            InputError: the target is absent from the first frame, or covers all of it; sizes disagree.
+        """
+        ...
+
+
+@runtime_checkable
+class OneShotInpainter(Protocol):
+    """An inpainter that decides itself what to repaint: it sees the target, and predicted masks that may be wrong."""
+
+    def begin_one_shot(self, frames: Tensor, trackers: Sequence[Tracker]) -> tuple[State, Tensor]:
+        """`Inpainter.begin` for clips of which only the first frame's mask is known.
+
+        Args:
+            frames: ``(B, T, 3, H, W)`` in [0, 1] as the camera saw them, the target included.
+            trackers: one for each clip; they may be fine-tuned.
+
+        Returns:
+            the state, and M0 ``(B, T, 1, H, W)`` in {0, 1}: the pixels that a refinement may change.
+        """
         ...

@@ -18,12 +18,15 @@ class Clip:
         name: the clip's name within its source.
         objects: uint8 ``(T, H, W)`` in {0, 1}, the true masks of moving objects, where the source knows them.
         start: the clip's frame at which the window begins, so that a mask of the whole clip can be laid over it.
+        observed: uint8 ``(T, H, W, 3)``, what the camera saw where that differs from `frames`: `objects` stand before
+            the background, and `frames` is the background that a repair should bring back (one-shot inpainting).
     """
 
     frames: NDArray[np.uint8]
     name: str
     objects: NDArray[np.uint8] | None = None
     start: int = 0
+    observed: NDArray[np.uint8] | None = None
 
 
 @runtime_checkable
