@@ -3,8 +3,10 @@
 from videoinpaint.clips.images import read_image, read_mask, resize_frames, resize_masks
 from videoinpaint.clips.layouts import davis, youtube_vos
 from videoinpaint.clips.make import CLIP_KINDS, MASK_KINDS, make_clips, make_masks
+from videoinpaint.clips.mask_errors import MASK_ERRORS, inaccurate
 from videoinpaint.clips.mask_files import FileMasks, FirstFrameMasks, open_masks, read_masks
 from videoinpaint.clips.masks import MixedMasks, ObjectMasks, SquareMasks, StationaryMasks, StudioMasks
+from videoinpaint.clips.one_shot import OneShotClips, SegmentedClips
 from videoinpaint.clips.sequences import FrameSequence, ImageFolder
 from videoinpaint.clips.sources import SequenceSource, file_source, open_sequence
 from videoinpaint.clips.studio import Studio
@@ -15,6 +17,7 @@ from videoinpaint.clips.video import VideoInfo, VideoReader, VideoWriter, probe,
 
 __all__ = [
     "CLIP_KINDS",
+    "MASK_ERRORS",
     "MASK_KINDS",
     "SUITES",
     "Clip",
@@ -26,6 +29,8 @@ __all__ = [
     "MaskSource",
     "MixedMasks",
     "ObjectMasks",
+    "OneShotClips",
+    "SegmentedClips",
     "SequenceSource",
     "SquareMasks",
     "StationaryMasks",
@@ -41,6 +46,7 @@ __all__ = [
     "davis",
     "empty_frames",
     "file_source",
+    "inaccurate",
     "make_clips",
     "make_masks",
     "open_masks",

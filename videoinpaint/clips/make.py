@@ -11,6 +11,7 @@ from videoinpaint.clips.images import list_images
 from videoinpaint.clips.layouts import davis, youtube_vos
 from videoinpaint.clips.mask_files import FileMasks, FirstFrameMasks
 from videoinpaint.clips.masks import MixedMasks, ObjectMasks, SquareMasks, StationaryMasks, StudioMasks
+from videoinpaint.clips.one_shot import OneShotClips
 from videoinpaint.clips.sources import file_source
 from videoinpaint.clips.studio import Studio
 from videoinpaint.clips.studio_config import StudioConfig
@@ -26,6 +27,7 @@ CLIP_KINDS = (
     "a folder of those",
     "davis:PATH[#SPLIT]",
     "youtube-vos:PATH[#SPLIT]",
+    "one_shot[:CLIPS][#MASKS]",
     "module:attribute",
 )
 MASK_KINDS = (
@@ -104,6 +106,13 @@ def _photographs(rest: str) -> ClipSource:
     return Studio(StudioConfig(photographs=tuple(str(file.absolute()) for file in files)), suite="photographs")
 
 
+def _one_shot(rest: str) -> ClipSource:
+    """One-shot clips over any other clips, with the outlines of a folder of masks: both may be left out."""
+    backgrounds, _, outlines = rest.partition("#")
+    name = f"one_shot:{rest}" if rest else "one_shot"
+    return OneShotClips(make_clips(backgrounds or "studio"), outlines or None, name=name)
+
+
 def _mixed(rest: str, dilate: int) -> MaskSource:
     return MixedMasks([make_masks(kind, dilate) for kind in ("stationary", "square", "object")])
 
@@ -117,6 +126,7 @@ _CLIPS: dict[str, Callable[[str], ClipSource]] = {
     "photographs": _photographs,
     "davis": _data_set(davis),
     "youtube-vos": _data_set(youtube_vos),
+    "one_shot": _one_shot,
 }
 _MASKS: dict[str, Callable[[str, int], MaskSource]] = {
     "stationary": lambda rest, dilate: StationaryMasks(dilate=dilate),

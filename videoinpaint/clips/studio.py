@@ -120,7 +120,7 @@ def _photograph(name: str) -> Pixels:
     image = read_image(path)
     scale = _LARGEST_PHOTO / max(image.shape[:2])
     if scale < 1:
-        image = _scaled(image, scale)
+        image = scaled(image, scale)
     image.setflags(write=False)
     return image
 
@@ -130,7 +130,7 @@ def _pick(rng: np.random.Generator, bounds: Range) -> float:
     return float(bounds[0] + rng.random() * (bounds[1] - bounds[0]))
 
 
-def _graded(rng: np.random.Generator, name: str) -> Pixels:
+def graded(rng: np.random.Generator, name: str) -> Pixels:
     """A photograph with a random colour grading and handedness: a few photographs become many."""
     mix = np.eye(3) + rng.uniform(-0.18, 0.18, (3, 3))
     mix = mix / mix.sum(axis=1, keepdims=True) * rng.uniform(0.8, 1.2, (3, 1))
@@ -189,10 +189,10 @@ class _Background:
 
     def __init__(self, config: StudioConfig, rng: np.random.Generator, height: int, width: int) -> None:
         unit = width / shapes.UNIT_WIDTH
-        image = _graded(rng, str(rng.choice(config.photographs)))
+        image = graded(rng, str(rng.choice(config.photographs)))
         # The photograph is 1.4 to 2.4 times as large as the frame: one photograph gives close and distant views.
         cover = rng.uniform(1.4, 2.4) * max(height / image.shape[0], width / image.shape[1])
-        self.image = _scaled(image, cover)
+        self.image = scaled(image, cover)
         rows, columns = self.image.shape[:2]
         # The camera starts well inside and heads for the middle, so that it seldom sees the mirrored border.
         x0, y0 = rng.uniform((width / 2, height / 2), (columns - width / 2, rows - height / 2))
@@ -212,7 +212,7 @@ class _Background:
         shift_x, shift_y = self.ripples(time)
         map_x = cos * x - sin * y + (shift_x + np.float32(centre_x))
         map_y = sin * x + cos * y + (shift_y + np.float32(centre_y))
-        frame = _look_up(self.image, map_x, map_y).astype(np.float32)
+        frame = look_up(self.image, map_x, map_y).astype(np.float32)
         return texture.paint(time, frame, map_x, map_y)
 
 
@@ -243,8 +243,8 @@ class _Texture:
     def __init__(self, config: StudioConfig, rng: np.random.Generator, height: int, width: int, unit: float) -> None:
         speed = _pick(rng, config.texture_speed) * unit
         self.strength = 0.0 if speed == 0 else 1.0
-        image = _graded(rng, str(rng.choice(config.photographs)))
-        self.image = _scaled(image, max(height / image.shape[0], width / image.shape[1]) * 1.2)
+        image = graded(rng, str(rng.choice(config.photographs)))
+        self.image = scaled(image, max(height / image.shape[0], width / image.shape[1]) * 1.2)
         self.path = shapes.random_path(rng, 0.0, 0.0, speed)
         noise = cv2.GaussianBlur(rng.normal(size=(24, 24)).astype(np.float32), (0, 0), 2.0)
         patches = cv2.resize(noise / noise.std(), self.image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
@@ -255,8 +255,8 @@ class _Texture:
             return frame
         x, y = self.path.at(np.array([time]))[0]
         map_x, map_y = map_x - np.float32(x), map_y - np.float32(y)
-        alpha = _look_up(self.cover, map_x, map_y)[..., None]
-        return frame + np.asarray(alpha * (_look_up(self.image, map_x, map_y) - frame), np.float32)
+        alpha = look_up(self.cover, map_x, map_y)[..., None]
+        return frame + np.asarray(alpha * (look_up(self.image, map_x, map_y) - frame), np.float32)
 
 
 class _Sprite:
@@ -264,9 +264,9 @@ class _Sprite:
 
     def __init__(self, config: StudioConfig, rng: np.random.Generator, height: int, width: int, unit: float) -> None:
         radius = _pick(rng, config.sprite_size) * unit
-        image = _graded(rng, str(rng.choice(config.photographs)))
+        image = graded(rng, str(rng.choice(config.photographs)))
         side = max(8, int(4 * radius))
-        image = _scaled(image, max(side / min(image.shape[:2]), rng.uniform(0.4, 0.9) * unit))
+        image = scaled(image, max(side / min(image.shape[:2]), rng.uniform(0.4, 0.9) * unit))
         top, left = (int(rng.integers(0, max(1, extent - side + 1))) for extent in image.shape[:2])
         self.tile = np.ascontiguousarray(image[top : top + side, left : left + side])
         alpha = np.zeros(self.tile.shape[:2], np.uint8)
@@ -291,10 +291,10 @@ class _Sprite:
         mask |= (alpha > 127).view(np.uint8)
 
 
-def _scaled(image: Pixels, scale: float) -> Pixels:
+def scaled(image: Pixels, scale: float) -> Pixels:
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=method), dtype=np.uint8)
 
 
-def _look_up(image: NDArray, map_x: Floats, map_y: Floats) -> NDArray:
+def look_up(image: NDArray, map_x: Floats, map_y: Floats) -> NDArray:
     return cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
