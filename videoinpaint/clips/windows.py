@@ -94,9 +94,7 @@ class OneShotWindows:
             first = clip.objects[-1 if look.reversed else 0]
             if self.least <= first.mean() <= self.most:
                 return look.frames(clip.observed), look.frames(clip.frames), look.masks(clip.objects)
-        raise InputError(
-            f"no target covers {self.least:.0%} to {self.most:.0%} of a first frame in {_TRIES} windows of {width}x{height}"
-        )
+        raise InputError(f"no target covers {self.least:.0%} to {self.most:.0%} of the first frame in {_TRIES} windows")
 
 
 _TRIES = 64
