@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from videoinpaint.envs.env import VideoInpaintEnv
 from videoinpaint.envs.loop import ClosedLoop
+from videoinpaint.envs.one_shot import VideoInpaintOneShotEnv, VideoInpaintOneShotVectorEnv
 from videoinpaint.envs.vector import VideoInpaintVectorEnv
 from videoinpaint.envs.wrappers import ChannelsLast, NaturalControls, SingleImage, TimeAxis
 
@@ -21,6 +22,8 @@ __all__ = [
     "SingleImage",
     "TimeAxis",
     "VideoInpaintEnv",
+    "VideoInpaintOneShotEnv",
+    "VideoInpaintOneShotVectorEnv",
     "VideoInpaintVectorEnv",
     "make_sb3_vec",
 ]

@@ -23,7 +23,8 @@ from videoinpaint.envs.loop import ClosedLoop, check_size, resolve_device
 from videoinpaint.envs.reward import Reward
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
-from videoinpaint.protocols import Detector, Inpainter, State
+from videoinpaint.metrics.segmentation import j_and_f, region_similarity
+from videoinpaint.protocols import Detector, Inpainter, MaskPropagator, State, Tracker
 
 Observation = dict[str, NDArray[np.uint8]]
 
@@ -51,6 +52,8 @@ class Settings:
     device: str = "auto"
     weights: str | None = None
     detector_weights: str | None = None
+    propagator: str | MaskPropagator | None = None
+    """One-shot: what carries the first frame's mask through the clip; None: masks are given."""
 
     def __post_init__(self) -> None:
         for name, least in (("num_frames", 2), ("height", MIN_SIZE), ("width", MIN_SIZE), ("max_iterations", 1)):
@@ -86,7 +89,8 @@ class Core:
 
     A state is a flat dict of tensors that lead with B: ``loop/...`` (see :class:`ClosedLoop`), ``reward/...`` (the
     reference's features), ``last/...`` (raw metrics of the last repair, for "improvement"), ``reference`` uint8
-    ``(B, T, 3, H, W)`` and ``iteration`` int64 ``(B,)``.
+    ``(B, T, 3, H, W)`` and ``iteration`` int64 ``(B,)``; one-shot also ``predicted/...`` float64 ``(B,)``, how well the
+    target was followed.
 
     Raises:
         InputError, UnknownNameError, MissingWeightsError, CorruptWeightsError: before any work starts.
@@ -96,7 +100,15 @@ class Core:
         self.settings = settings
         self.device = resolve_device(settings.device)
         self.shape = (int(settings.num_frames), int(settings.height), int(settings.width))
-        self.episodes = EpisodeSource(make_clips(settings.clips), make_masks(settings.masks), self.shape)
+        self.propagator: MaskPropagator | None = None
+        if isinstance(settings.propagator, str):
+            from videoinpaint.inpainters.propagators import make_propagator
+
+            self.propagator = make_propagator(settings.propagator, device=self.device)
+        elif settings.propagator is not None:
+            self.propagator = settings.propagator
+        followed_by = None if self.propagator is None else self.propagator.name
+        self.episodes = EpisodeSource(make_clips(settings.clips), make_masks(settings.masks), self.shape, followed_by)
         inpainter = make_inpainter(settings.inpainter, device=self.device, weights=settings.weights)
         check_size(inpainter, *self.shape[1:])
         detector = make_detector(settings.detector, device=self.device, weights=settings.detector_weights)
@@ -111,9 +123,15 @@ class Core:
     @property
     def notes(self) -> dict[str, str]:
         """What every info repeats: ``random_weights`` names the parts whose networks are untrained, if any."""
-        parts = (self.loop.inpainter, self.loop.detector)
-        untrained = [part.name for part in parts if getattr(part, "random_weights", False)]
+        parts = (self.loop.inpainter, self.loop.detector, self.propagator)
+        untrained = [part.name for part in parts if part is not None and getattr(part, "random_weights", False)]
         return {"random_weights": ", ".join(untrained)} if untrained else {}
+
+    def remarks(self, state: State) -> list[dict[str, Any]]:
+        """What the infos of these episodes repeat: the notes, and one-shot how well the target was followed."""
+        measured = {name: tensor.tolist() for name, tensor in within("predicted", state).items()}
+        count = len(state["iteration"])
+        return [self.notes | {name: values[i] for name, values in measured.items()} for i in range(count)]
 
     def spaces(self) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
         """The observation and the action space of one episode, new objects."""
@@ -129,15 +147,29 @@ class Core:
         reference = torch.from_numpy(np.stack([e.frames for e in episodes])).to(self.device)
         reference = reference.permute(0, 1, 4, 2, 3).contiguous()
         holes = torch.from_numpy(np.stack([e.holes for e in episodes])).to(self.device).unsqueeze(2).float()
-        truth = reference.float() / 255
-        state = nested("loop", self.loop.begin(reference, holes)) | nested("reward", self.reward.begin(truth, holes))
+        state = self._begin_loop(episodes, reference, holes)
+        state |= nested("reward", self.reward.begin(reference.float() / 255, holes))
         state |= {"reference": reference, "iteration": torch.zeros(len(episodes), dtype=torch.int64)}
         if self.settings.reward == "improvement":
             # R_0 scores the corrupted clip, with the whole hole as supervision weight: nothing was detected yet.
-            weights = holes.expand(-1, -1, 3, -1, -1)
+            weights = state["loop/holes"].expand(-1, -1, 3, -1, -1)
             metrics = self.reward.measure(within("reward", state), state["loop/corrupted"], weights)
             state |= nested("last", metrics)
         return state
+
+    def _begin_loop(self, episodes: Sequence[Episode], reference: Tensor, holes: Tensor) -> State:
+        """The loop's part of the state; one-shot, `holes` are the true masks, of which only the first is shown."""
+        if self.propagator is None:
+            return nested("loop", self.loop.begin(reference, holes))
+        observed = torch.from_numpy(np.stack([e.observed for e in episodes if e.observed is not None]))
+        observed = observed.to(self.device).permute(0, 1, 4, 2, 3).contiguous()
+        trackers = follow(self.propagator, observed, holes[:, 0])
+        loop, predicted = self.loop.begin_one_shot(observed, trackers)
+        # The first frame's mask is given: it says nothing about the propagator.
+        followed, true = predicted[:, 1:], holes[:, 1:]
+        quality = {"mask_iou": region_similarity(followed, true), "mask_j_and_f": j_and_f(followed, true)}
+        measured = {name: values.double().mean(1).cpu() for name, values in quality.items()}
+        return nested("loop", loop) | nested("predicted", measured)
 
     def step(self, state: State, actions: NDArray) -> tuple[State, Outcome]:
         """One iteration of every episode of a batch.
@@ -172,6 +204,11 @@ class Core:
             earlier = _to_numpy(self.reward.combine(before, *weights)[1])
             terms = {name: values - earlier[name] for name, values in terms.items()}
         return terms | {"compute": 0.0 - self.settings.compute_price * share.numpy()}  # 0.0 -: no negative zeros
+
+
+def follow(propagator: MaskPropagator, frames: Tensor, first: Tensor) -> list[Tracker]:
+    """A tracker for each clip of ``frames (B, T, 3, H, W)`` uint8, from the masks ``(B, 1, H, W)`` of first frames."""
+    return [propagator.start(clip.float() / 255, mask) for clip, mask in zip(frames, first)]
 
 
 def observe(state: State) -> Observation:

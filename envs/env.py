@@ -197,14 +197,17 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         weights: str | None = None,
         detector_weights: str | None = None,
     ) -> None:
-        if render_mode is not None and render_mode not in RENDER_MODES:
-            raise InputError(f"unknown render_mode {render_mode!r}: use {', '.join(map(repr, RENDER_MODES))} or None")
-        self.render_mode = render_mode
-        self._window = Window(self.metadata["render_fps"]) if render_mode == "human" else None
         settings = Settings(
             clips, masks, num_frames, height, width, max_iterations, inpainter, detector,
             backbone, reward, reward_weights, psnr_scale, compute_price, device, weights, detector_weights,
         )  # fmt: skip
+        self._build(settings, render_mode)
+
+    def _build(self, settings: Settings, render_mode: str | None) -> None:
+        if render_mode is not None and render_mode not in RENDER_MODES:
+            raise InputError(f"unknown render_mode {render_mode!r}: use {', '.join(map(repr, RENDER_MODES))} or None")
+        self.render_mode = render_mode
+        self._window = Window(self.metadata["render_fps"]) if render_mode == "human" else None
         self._core = Core(settings)
         self.observation_space, self.action_space = self._core.spaces()
         self._state: State | None = None
@@ -228,7 +231,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         self._state = self._core.begin([self._episode])
         self._done = False
         self._show()
-        return self._observation(), self._episode.labels() | self._core.notes | {"iteration": 0}
+        return self._observation(), self._episode.labels() | self._core.remarks(self._state)[0] | {"iteration": 0}
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One iteration: inpaint, detect, score.
@@ -247,7 +250,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         self._state, outcome = self._core.step(self._state, np.asarray(action)[None])
         self._done = bool(outcome.terminated[0])
         self._show()
-        info = outcome.infos[0] | self._episode.labels() | self._core.notes
+        info = outcome.infos[0] | self._episode.labels() | self._core.remarks(self._state)[0]
         return self._observation(), float(outcome.rewards[0]), self._done, False, info
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]

@@ -23,10 +23,11 @@ class Episode:
 
     Attributes:
         frames: the reference, uint8 ``(T, H, W, 3)``.
-        holes: M0, uint8 ``(T, H, W)`` in {0, 1}, 1 = missing.
+        holes: M0, uint8 ``(T, H, W)`` in {0, 1}, 1 = missing; one-shot: the target's true masks.
         clip: the clip's name.
-        mask: the mask source's name.
+        mask: the mask source's name; one-shot: the propagator's.
         seed: ``reset(seed=seed)`` begins this very episode (with the same options, if there were any).
+        observed: one-shot: what the camera saw, the target included, uint8 ``(T, H, W, 3)``.
     """
 
     frames: NDArray[np.uint8]
@@ -34,6 +35,7 @@ class Episode:
     clip: str
     mask: str
     seed: int
+    observed: NDArray[np.uint8] | None = None
 
     def labels(self) -> dict[str, Any]:
         """What `info` says about the episode."""
@@ -48,11 +50,13 @@ class EpisodeSource:
         clips: where clips come from.
         masks: where holes come from.
         shape: (T, H, W) of every episode.
+        propagator: one-shot: the name of what follows the target; its masks are `mask`'s in place of `masks`'.
     """
 
     clips: ClipSource
     masks: MaskSource
     shape: tuple[int, int, int]
+    propagator: str | None = None
 
     def draw(self, rng: np.random.Generator, seed: int | None, options: dict[str, Any] | None) -> Episode:
         """The next episode.
@@ -72,6 +76,8 @@ class EpisodeSource:
         seed = int(rng.integers(_SEEDS)) if seed is None else int(seed)
         own, _ = seeding.np_random(seed)
         clip = self._clip(own, options.get("clip"))
+        if self.propagator is not None:
+            return self._one_shot(clip, options, seed)
         holes, mask = self._holes(own, clip, options.get("mask"))
         return Episode(clip.frames, holes, clip.name, mask, seed)
 
@@ -90,6 +96,26 @@ class EpisodeSource:
                 f"got {clip.frames.dtype} {clip.frames.shape}: see videoinpaint.clips.resize_frames"
             )
         return clip
+
+    def _one_shot(self, clip: Clip, options: dict[str, Any], seed: int) -> Episode:
+        if "mask" in options:
+            raise InputError("a one-shot episode takes no mask: give a clips.Clip with its own `objects` as 'clip'")
+        if clip.observed is None or clip.objects is None:
+            raise InputError(
+                f"clip {clip.name!r} shows no target before a known background: use clips='one_shot', "
+                "'one_shot:FOLDER', or a source whose clips have `observed` and `objects`"
+            )
+        if clip.observed.shape != clip.frames.shape or clip.observed.dtype != np.uint8:
+            raise InputError(
+                f"`observed` of clip {clip.name!r} must be uint8 {clip.frames.shape} as its frames, "
+                f"got {clip.observed.dtype} {clip.observed.shape}"
+            )
+        objects = check_masks(clip.objects, *self.shape)
+        if not objects[0].any():
+            raise InputError(f"the target of clip {clip.name!r} is absent from the first frame: begin where it shows")
+        if objects[0].all():
+            raise InputError(f"the target of clip {clip.name!r} covers the whole first frame: nothing is known there")
+        return Episode(clip.frames, objects, clip.name, str(self.propagator), seed, clip.observed)
 
     def _holes(self, rng: np.random.Generator, clip: Clip, option: Any) -> tuple[NDArray[np.uint8], str]:
         if option is None or isinstance(option, str):

@@ -6,8 +6,11 @@ whatever stands inside a hole is overwritten with grey before any part looks at 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import ArrayLike
 from torch import Tensor
 
@@ -15,15 +18,18 @@ from videoinpaint.composition import compose
 from videoinpaint.controls import HEADS, HIGH, clip_controls
 from videoinpaint.envs.batch import batch_size, nested, put, take, within
 from videoinpaint.errors import InputError
-from videoinpaint.protocols import Detection, Detector, Inpainter, Refinement, State
+from videoinpaint.protocols import Detection, Detector, Inpainter, OneShotInpainter, Refinement, State, Tracker
 
-__all__ = ["EMPTY_BELOW", "GREY", "ClosedLoop", "check_size", "put", "resolve_device", "take"]
+__all__ = ["EMPTY_BELOW", "GREY", "ClosedLoop", "check_size", "put", "resolve_device", "take", "widened"]
 
 GREY = 128 / 255
 """What holes hold before the first pass: the mid-grey that is exact in uint8."""
 
 EMPTY_BELOW = 0.5
 """A pixel counts as flagged where the predicted mask reaches this; an episode ends when none does."""
+
+WIDEN = 1 / 72
+"""By how much of the frame's width a predicted mask is widened on all sides where an inpainter needs a hard hole."""
 
 
 class ClosedLoop:
@@ -37,7 +43,8 @@ class ClosedLoop:
             (``Refinement.full_gflops``), else by running the pass again; only the compute price needs it.
 
     A state holds ``corrupted`` X, ``holes`` M0, ``repaired`` Yhat_n, ``masks`` M_n, ``gflops`` and ``full_gflops`` of
-    the last pass, and ``inpainter/...``, the inpainter's own.
+    the last pass, and ``inpainter/...``, the inpainter's own. In a one-shot state X still shows the target; the parts
+    that must not see it get ``previous``, X with grey holes before the first pass, in place of ``repaired``.
     """
 
     def __init__(
@@ -74,6 +81,43 @@ class ClosedLoop:
         return own | {"gflops": none, "full_gflops": none} | _remembered(begun)
 
     @torch.no_grad()
+    def begin_one_shot(self, frames: Tensor, trackers: Sequence[Tracker]) -> tuple[State, Tensor]:
+        """Start episodes of which only the first frame's mask is known (CIRI).
+
+        A `OneShotInpainter` sees the target and decides itself which pixels may change; any other inpainter gets
+        grey in the predicted masks, widened by `WIDEN`.
+
+        Args:
+            frames: X ``(B, T, 3, H, W)``, uint8 or float in [0, 1], the target included.
+            trackers: one a clip.
+
+        Returns:
+            the state, and the predicted masks ``(B, T, 1, H, W)`` in [0, 1].
+
+        Raises:
+            InputError: shapes disagree, frames are too small, or a target seems to cover a whole clip.
+        """
+        observed = frames.to(self.device)
+        observed = observed.float() / 255 if observed.dtype == torch.uint8 else observed.float()
+        if isinstance(self.inpainter, OneShotInpainter):
+            check_size(self.inpainter, *frames.shape[3:])
+            begun, holes = self.inpainter.begin_one_shot(observed, trackers)
+            predicted = torch.stack([tracker.masks() for tracker in trackers]).to(observed)
+            self._check(frames, holes)
+            previous, holes = {}, holes.to(self.device).gt(0).float()
+        else:
+            predicted = torch.stack([tracker.masks() for tracker in trackers]).to(observed)
+            self._check(frames, predicted)
+            holes = widened(predicted)
+            known = torch.where(holes > 0, torch.full_like(observed, GREY), observed)
+            previous, begun = {"previous": known}, self.inpainter.begin(known, holes)
+        if holes.flatten(1).amin(1).any():
+            raise InputError("the predicted masks cover every pixel of every frame: the target is too large to remove")
+        none = torch.zeros(len(frames), dtype=torch.float64)
+        own = {"corrupted": observed, "holes": holes, "repaired": observed, "masks": holes} | previous
+        return own | {"gflops": none, "full_gflops": none} | _remembered(begun), predicted
+
+    @torch.no_grad()
     def refine(self, state: State, controls: ArrayLike) -> tuple[State, Tensor, Detection]:
         """One round, Eq. 1 and 2.
 
@@ -99,6 +143,7 @@ class ClosedLoop:
         gflops = result.gflops.double().cpu()
         full = self._full_gflops(state, values, result).double().cpu()
         changed = {"repaired": repaired, "masks": masks, "gflops": gflops, "full_gflops": full}
+        changed |= {"previous": repaired} if "previous" in state else {}
         return state | _remembered(result.state or {}) | changed, gflops, Detection(masks, detection.weights)
 
     def is_repaired(self, state: State) -> Tensor:
@@ -106,7 +151,8 @@ class ClosedLoop:
         return state["masks"].flatten(1).amax(1).lt(EMPTY_BELOW).cpu()
 
     def _run(self, state: State, controls: np.ndarray) -> Refinement:
-        return self.inpainter.refine(within("inpainter", state), state["repaired"], state["masks"], controls)
+        previous = state.get("previous", state["repaired"])
+        return self.inpainter.refine(within("inpainter", state), previous, state["masks"], controls)
 
     def _full_gflops(self, state: State, controls: np.ndarray, result: Refinement) -> Tensor:
         if result.full_gflops is not None:
@@ -124,6 +170,16 @@ class ClosedLoop:
         if tuple(holes.shape) != expected:
             raise InputError(f"holes must have shape {expected} for these frames, got {tuple(holes.shape)}")
         check_size(self.inpainter, *frames.shape[3:])
+
+
+def widened(predicted: Tensor) -> Tensor:
+    """Holes ``(B, T, 1, H, W)`` in {0, 1} for predicted masks in [0, 1]: above one half, widened by `WIDEN`.
+
+    Masks seldom reach the very border of their object, and what is left of it there would be seen as background.
+    """
+    radius = max(1, round(WIDEN * predicted.shape[-1]))
+    hard = predicted.gt(0.5).float().flatten(0, 1)
+    return F.max_pool2d(hard, 2 * radius + 1, stride=1, padding=radius).view_as(predicted)
 
 
 def _remembered(inner: State) -> State:

@@ -1,4 +1,7 @@
-"""Renders the environment's class docstring into its documentation page: ``python -m videoinpaint.envs.page FILE``."""
+"""Renders an environment's class docstring into its documentation page: ``python -m videoinpaint.envs.page FILE``.
+
+A file named ``one_shot.md`` gets the page of the one-shot environment, any other that of `VideoInpaint-v0`.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,20 @@ from pathlib import Path
 import gymnasium
 
 from videoinpaint.envs.env import VideoInpaintEnv
+from videoinpaint.envs.one_shot import VideoInpaintOneShotEnv
+
+PAGES: dict[str, type[VideoInpaintEnv]] = {"environment.md": VideoInpaintEnv, "one_shot.md": VideoInpaintOneShotEnv}
+"""Names of pages, and the environments that they document."""
 
 _HEAD = """\
-# VideoInpaint
+# {title}
 
-<!-- Written by `python -m videoinpaint.envs.page docs/environment.md` from the docstring of `VideoInpaintEnv`. -->
+<!-- Written by `python -m videoinpaint.envs.page docs/{file}` from the docstring of `{env}`. -->
 
 | | |
 | --- | --- |
-| Import | `import videoinpaint`, then `gymnasium.make("VideoInpaint-v0")` |
-| The same in one line | `gymnasium.make("videoinpaint:VideoInpaint-v0")` |
+| Import | `import videoinpaint`, then `gymnasium.make("{title}-v0")` |
+| The same in one line | `gymnasium.make("videoinpaint:{title}-v0")` |
 | Action space | `Box(-1, 1, (5,), float32)` |
 | Observation space | `Dict(frames: Box(0, 255, (3T, H, W), uint8), masks: Box(0, 255, (T, H, W), uint8))` |
 | Registered ids | {ids} |
@@ -27,18 +34,21 @@ _HEAD = """\
 """
 
 
-def environment_page() -> str:
-    """The page as Markdown."""
-    specs = [spec for name, spec in sorted(gymnasium.registry.items()) if name.startswith("VideoInpaint")]
+def environment_page(file: str = "environment.md") -> str:
+    """The page of this name, as Markdown."""
+    env = PAGES.get(file, VideoInpaintEnv)
+    entry = f"videoinpaint.envs:{env.__name__}"
+    specs = [spec for _, spec in sorted(gymnasium.registry.items()) if spec.entry_point == entry]
     ids = [f"`{spec.id}`" + (f" ({_arguments(spec.kwargs)})" if spec.kwargs else "") for spec in specs]
-    return _HEAD.format(ids=", ".join(ids)) + inspect.getdoc(VideoInpaintEnv).strip() + "\n"  # type: ignore[union-attr]
+    head = _HEAD.format(title=env.__name__.removesuffix("Env"), file=file, env=env.__name__, ids=", ".join(ids))
+    return head + inspect.getdoc(env).strip() + "\n"  # type: ignore[union-attr]
 
 
 def write_page(path: str | Path) -> Path:
     """Write the page; the file appears whole or not at all."""
     target = Path(path)
     partial = target.with_name(target.name + ".partial")
-    partial.write_text(environment_page(), encoding="utf-8")
+    partial.write_text(environment_page(target.name), encoding="utf-8")
     os.replace(partial, target)
     return target
 

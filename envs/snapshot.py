@@ -68,10 +68,12 @@ def _arguments(core: Core) -> dict[str, Any]:
     """What must agree for a state to mean the same. Sources may differ: they only matter for later episodes."""
     settings = core.settings
     names = ("max_iterations", "backbone", "reward", "reward_weights", "psnr_scale", "compute_price")
-    parts = {"inpainter": core.loop.inpainter.name, "detector": core.loop.detector.name}
+    parts: dict[str, Any] = {"inpainter": core.loop.inpainter.name, "detector": core.loop.detector.name}
+    parts |= {"propagator": None if core.propagator is None else core.propagator.name}
     return {"shape": list(core.shape)} | parts | {name: getattr(settings, name) for name in names}
 
 
 def _placed(name: str, tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     # Bookkeeping lives on the CPU whatever the device.
-    return tensor if name in ("iteration", "loop/gflops", "loop/full_gflops") else tensor.to(device)
+    kept = name in ("iteration", "loop/gflops", "loop/full_gflops") or name.startswith("predicted/")
+    return tensor if kept else tensor.to(device)

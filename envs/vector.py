@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium.error import ResetNeeded
@@ -62,6 +62,9 @@ class VideoInpaintVectorEnv(ControlMap, VectorEnv[Observation, NDArray[np.float3
         InputError, UnknownNameError, MissingWeightsError, CorruptWeightsError: before any work starts.
     """
 
+    defaults: ClassVar[dict[str, Any]] = {}
+    """Settings that differ from those of `VideoInpaintEnv`."""
+
     def __init__(
         self,
         num_envs: int = 1,
@@ -79,7 +82,7 @@ class VideoInpaintVectorEnv(ControlMap, VectorEnv[Observation, NDArray[np.float3
         self.autoreset_mode = _autoreset(autoreset_mode)
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": 4, "autoreset_mode": self.autoreset_mode}
         self.num_envs, self.max_episode_steps, self.render_mode = int(num_envs), max_episode_steps, render_mode
-        self._core = Core(_settings(settings))
+        self._core = Core(_settings(self.defaults | settings))
         self.single_observation_space, self.single_action_space = self._core.spaces()
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
@@ -152,7 +155,8 @@ class VideoInpaintVectorEnv(ControlMap, VectorEnv[Observation, NDArray[np.float3
         table = dict(enumerate(self._episodes)) | dict(zip(which, episodes))
         self._episodes = [table[i] for i in range(self.num_envs)]
         self._done[list(which)] = False
-        return observe(self._state), [episode.labels() | self._core.notes | {"iteration": 0} for episode in episodes]
+        remarks = self._core.remarks(started)
+        return observe(self._state), [e.labels() | r | {"iteration": 0} for e, r in zip(episodes, remarks)]
 
     def step(
         self, actions: NDArray[np.float32]
@@ -238,8 +242,8 @@ class VideoInpaintVectorEnv(ControlMap, VectorEnv[Observation, NDArray[np.float3
             rewards[active], terminated[active] = outcome.rewards, outcome.terminated
             if self.max_episode_steps is not None:
                 truncated[active] = part["iteration"].numpy() >= self.max_episode_steps
-            for i, info in zip(active, outcome.infos):
-                infos[i] = info | self._episodes[i].labels() | self._core.notes
+            for i, info, remark in zip(active, outcome.infos, self._core.remarks(part)):
+                infos[i] = info | self._episodes[i].labels() | remark
         return BatchStep(observe(state), rewards, terminated, truncated, infos)
 
     def _merge(self, infos: dict[int, dict[str, Any]], merged: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -16,14 +16,17 @@ _ENVS: dict[str, dict[str, Any]] = {
     "VideoInpaint-v0": {},
     # A price at which the best number of heads differs between clips: `python -m videoinpaint.benchmarks.price`.
     "VideoInpaintBudget-v0": {"compute_price": 0.002, "reward_weights": "fixed"},
+    # Only the first frame's mask is known.
+    "VideoInpaintOneShot-v0": {},
 }
 
 for _name, _kwargs in _ENVS.items():
     if _name not in gymnasium.registry:
+        _kind = "VideoInpaintOneShot" if "OneShot" in _name else "VideoInpaint"
         gymnasium.register(
             id=_name,
-            entry_point="videoinpaint.envs:VideoInpaintEnv",
-            vector_entry_point="videoinpaint.envs:VideoInpaintVectorEnv",
+            entry_point=f"videoinpaint.envs:{_kind}Env",
+            vector_entry_point=f"videoinpaint.envs:{_kind}VectorEnv",
             kwargs=_kwargs,
         )
 

@@ -24,7 +24,7 @@ def _strict(monkeypatch):
 
 
 def test_ids_are_registered():
-    assert IDS == ["VideoInpaint-v0", "VideoInpaintBudget-v0"]
+    assert IDS == ["VideoInpaint-v0", "VideoInpaintBudget-v0", "VideoInpaintOneShot-v0"]
 
 
 @pytest.mark.parametrize("name", IDS)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from videoinpaint.controls import HIGH, LOW, NAMES
-from videoinpaint.envs.page import environment_page, write_page
+from videoinpaint.envs.page import PAGES, environment_page, write_page
 from videoinpaint.envs.rendering import BAR, LABELS, tile
 from videoinpaint.errors import InputError
 
@@ -80,10 +80,11 @@ def test_human_mode_without_pygame_names_the_extra(toy, monkeypatch):
         gymnasium.make("VideoInpaint-v0", render_mode="human", **toy)
 
 
-def test_the_page_in_docs_is_the_docstring():
-    page = Path(__file__).parents[2] / "docs" / "environment.md"
-    assert page.read_text(encoding="utf-8") == environment_page(), (
-        "run `python -m videoinpaint.envs.page docs/environment.md` and commit the result"
+@pytest.mark.parametrize("name", PAGES)
+def test_the_page_in_docs_is_the_docstring(name):
+    page = Path(__file__).parents[2] / "docs" / name
+    assert page.read_text(encoding="utf-8") == environment_page(name), (
+        f"run `python -m videoinpaint.envs.page docs/{name}` and commit the result"
     )
 
 

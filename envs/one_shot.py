@@ -1,0 +1,137 @@
+"""`VideoInpaintOneShot-v0`: only the first frame's mask is known. The class docstring is its documentation page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from videoinpaint.clips import ClipSource
+from videoinpaint.envs.core import Settings
+from videoinpaint.envs.env import VideoInpaintEnv
+from videoinpaint.envs.vector import VideoInpaintVectorEnv
+from videoinpaint.protocols import Detector, Inpainter, MaskPropagator
+
+CLIPS, INPAINTER, PROPAGATOR = "one_shot", "compact", "flow"
+"""The defaults in which the one-shot environments differ from `VideoInpaintEnv`."""
+
+
+class VideoInpaintOneShotEnv(VideoInpaintEnv):
+    """
+    ## Description
+
+    A moving *target* is to be removed from a video, and only in the first frame is it known which pixels show it
+    (one-shot video inpainting, CIRI). A *propagator* carries that mask through the clip; it may lose part of the
+    target, or take something else for it. What it predicts becomes `M_0`, and from there the agent, the inpainter and
+    the detector work as in `VideoInpaint-v0`, with the same actions, controls and rewards.
+
+    The clip exists twice: `X`, what the camera saw, with the target in it, and `Y`, the same without the target. The
+    parts see `X` and the first frame's mask; the reward compares with `Y`, which nothing else ever sees. So what a
+    propagator misses costs reward: that part of the target stays in the picture.
+
+    `M_0`, the pixels that may change at all, is
+
+    * for an inpainter that is a `videoinpaint.protocols.OneShotInpainter` (such as `ciri`): what it decides itself,
+      from `X` and from masks that may be wrong;
+    * for any other inpainter: the predicted masks, widened by a 72nd of the frame's width, with grey inside.
+
+    Pixels outside `M_0` never change: `Yhat_n == X` there, bit for bit.
+
+    ## Action Space
+
+    `Box(-1, 1, (5,), float32)`, as in `VideoInpaint-v0`.
+
+    ## Observation Space
+
+    As in `VideoInpaint-v0`, with one difference: after a reset `frames` shows `X` with its target, not grey holes, and
+    `masks` shows the predicted `M_0`.
+
+    | Key | Content | Shape | Type (0 .. 255) |
+    | --- | --- | --- | --- |
+    | `frames` | the repair `Yhat_n`; after a reset `X` | `(3T, H, W)`: R, G, B, R, ... | uint8 |
+    | `masks` | the predicted mask `M_n`; `M_0` after a reset | `(T, H, W)` | uint8 |
+
+    ## Rewards
+
+    As in `VideoInpaint-v0`, against the true background `Y`. `reward="improvement"` starts from the reward of `X`.
+
+    ## Info
+
+    As in `VideoInpaint-v0`, and at every reset and step two numbers that say how well the target was followed, over all
+    frames but the first: `mask_iou` (J: intersection over union) and `mask_j_and_f` (the mean of J and of the contours'
+    accuracy F, as the DAVIS benchmark defines them), both 0 .. 1. `mask` names the propagator. `psnr_hole` among the
+    `metrics` is taken inside the *true* masks.
+
+    ## Starting State
+
+    A clip from `clips`, drawn from the episode's seed. `reset(options={"clip": ...})` chooses it: a clip's name in the
+    source, or a `videoinpaint.clips.Clip` with `frames` (the background), `observed` and `objects` (the target's true
+    masks). The target may leave the scene: its masks are then empty, and nothing is repaired in those frames. A clip
+    without `observed` or `objects`, or whose target is absent from the first frame or covers all of it, raises
+    `InputError`.
+
+    ## Episode End
+
+    As in `VideoInpaint-v0`.
+
+    ## Arguments
+
+    ```python
+    import gymnasium as gym
+    import videoinpaint
+
+    env = gym.make("VideoInpaintOneShot-v0", clips="one_shot:my_clips#my_masks", propagator="flow")
+    ```
+
+    | Argument | Default | Meaning |
+    | --- | --- | --- |
+    | `clips` | `"one_shot"` | clips with a target: `"one_shot[:CLIPS][#MASKS]"`, `"module:attribute"` or a source |
+    | `propagator` | `"flow"` | what carries the mask: a name, `"module:attribute"`, or a `MaskPropagator` |
+    | `inpainter` | `"compact"` | a name, `"module:attribute"`, or an instance |
+    | `num_frames`, `height`, `width` | `8`, `120`, `216` | as in `VideoInpaint-v0`, like all that follow |
+    | `max_iterations` | `3` | iterations in an episode, N |
+    | `detector`, `backbone` | `"compact"`, `"alex"` | |
+    | `reward`, `reward_weights` | `"absolute"`, `"action"` | |
+    | `psnr_scale`, `compute_price` | `50.0`, `0.0` | |
+    | `device`, `weights`, `detector_weights`, `render_mode` | `"auto"`, `None`, `None`, `None` | |
+
+    `"one_shot"` puts targets cut from photographs before studio scenes, and needs nothing but the installation;
+    `"one_shot:CLIPS"` puts them before the clips of a folder (or of any other clip source), and `#MASKS` adds targets
+    with the outlines in a folder of masks. `gym.make_vec` runs many environments as one batch; the propagator looks at
+    one clip at a time.
+
+    ## Version History
+
+    * v0: initial release
+    """
+
+    def __init__(
+        self,
+        clips: str | Path | ClipSource = CLIPS,
+        propagator: str | MaskPropagator = PROPAGATOR,
+        num_frames: int = 8,
+        height: int = 120,
+        width: int = 216,
+        max_iterations: int = 3,
+        inpainter: str | Inpainter = INPAINTER,
+        detector: str | Detector = "compact",
+        backbone: str = "alex",
+        reward: str = "absolute",
+        reward_weights: str = "action",
+        psnr_scale: float = 50.0,
+        compute_price: float = 0.0,
+        device: str = "auto",
+        render_mode: str | None = None,
+        weights: str | None = None,
+        detector_weights: str | None = None,
+    ) -> None:
+        settings = Settings(
+            clips, Settings.masks, num_frames, height, width, max_iterations, inpainter, detector,
+            backbone, reward, reward_weights, psnr_scale, compute_price, device, weights, detector_weights, propagator,
+        )  # fmt: skip
+        self._build(settings, render_mode)
+
+
+class VideoInpaintOneShotVectorEnv(VideoInpaintVectorEnv):
+    """`VideoInpaintOneShotEnv`, `num_envs` times, as one batch; arguments as for `VideoInpaintVectorEnv`."""
+
+    defaults: ClassVar[dict[str, Any]] = {"clips": CLIPS, "inpainter": INPAINTER, "propagator": PROPAGATOR}
