@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,11 +23,16 @@ from torch import Tensor
 from videoinpaint.benchmarks import tables
 from videoinpaint.benchmarks.measure import as_written
 from videoinpaint.benchmarks.protocol import envelope, published, write_json
+from videoinpaint.benchmarks.repairs import repair
 from videoinpaint.benchmarks.statistics import paired_difference
 from videoinpaint.benchmarks.suite import Pair, make_suite, pairing
+from videoinpaint.detectors import make_detector
+from videoinpaint.envs.loop import ClosedLoop
+from videoinpaint.inpainters import make_inpainter
 from videoinpaint.inpainters.internal.clip import Clip
+from videoinpaint.inpainters.internal.mixture import candidates
 from videoinpaint.inpainters.internal.schedule import Budget, train
-from videoinpaint.inpainters.internal.trainer import Internal, Trainer
+from videoinpaint.inpainters.internal.trainer import Internal, Trainer, crop_for
 from videoinpaint.inpainters.telea import telea
 from videoinpaint.metrics import lpips_hole, psnr_hole, ssim_hole
 
@@ -61,6 +67,10 @@ class InternalStarts:
     """CPU threads."""
     folder: Path = Path("runs/internal")
     """Where finished clips are kept."""
+    loop: bool = False
+    """Measure the compact network after three passes of the loop as well."""
+    pictures: Path | None = None
+    """Write repaired frames here as PNG, a folder per clip and start."""
     output: Path | None = None
     """Write everything measured here, as JSON."""
 
@@ -83,11 +93,11 @@ def run(flags: InternalStarts) -> dict[str, Any]:
     with bar:
         for pair in suite:
             pairs.append((pair.name, pair.digest))
-            clips[pair.name] = {"telea": _telea(pair)}
+            clips[pair.name] = {"telea": _telea(pair)} | (_loop(pair) if flags.loop else {})
             for start in flags.starts:
                 clips[pair.name] |= _kept(flags, pair, start)
                 advance()
-    chosen = {name: value for name, value in asdict(flags).items() if name not in ("output", "folder")}
+    chosen = {name: value for name, value in asdict(flags).items() if name not in ("output", "folder", "pictures")}
     return envelope(
         "internal", chosen, pairing=pairing(pairs), clips=clips, comparisons=comparisons(clips),
         published={name: published(name) for name in ("iivi.table1", "iivi.table2", "iivi.table3")},
@@ -97,6 +107,9 @@ def run(flags: InternalStarts) -> dict[str, Any]:
 def settings(flags: InternalStarts, start: str) -> Internal:
     """The configuration for one start: from scratch a network sees whole frames, as published."""
     base = replace(Internal(), arch=flags.arch, width=flags.width, start=start, seed=flags.seed)
+    base = replace(base, crop=crop_for(flags.height, flags.width_pixels))
+    if start == "compact":  # a start costs a pass of the compact network: fewer of them
+        base = replace(base, pool=4)
     return replace(base, crop=None, mirror=False, learning_rate=2e-3) if start == "none" else base
 
 
@@ -107,12 +120,12 @@ def _kept(flags: InternalStarts, pair: Pair, start: str) -> dict[str, Any]:
     path = flags.folder / f"{pair.name}-{pair.digest}-{start}.json"
     if path.exists() and (stored := json.loads(path.read_text()))["key"] == key:
         return stored["methods"]
-    methods = _trained(pair, config, flags.seconds)
+    methods = _trained(pair, config, flags.seconds, flags.pictures and flags.pictures / f"{pair.name}-{start}")
     write_json(path, {"key": key, "methods": methods})
     return methods
 
 
-def _trained(pair: Pair, config: Internal, seconds: float) -> dict[str, Any]:
+def _trained(pair: Pair, config: Internal, seconds: float, pictures: Path | None) -> dict[str, Any]:
     reference, holes = pair.tensors()
     began = time.process_time()
     clip = Clip(reference[0], holes[0], config.start, config.pool, config.seed)
@@ -121,16 +134,38 @@ def _trained(pair: Pair, config: Internal, seconds: float) -> dict[str, Any]:
     prepared = time.process_time() - began
     last = list(train(trainer, clip, Budget(seconds=max(1.0, seconds - prepared), clock=time.process_time)))[-1]
     repaired = trainer.repair(clip)
+    if pictures is not None:
+        write_frames(pictures, repaired)
     spent = {"cpu_seconds": time.process_time() - began, "steps": last.steps, "held_out": last.psnr}
     found = {f"internal from {config.start}": metrics(repaired[None], reference, holes) | spent}
     if config.start != "none":
+        if pictures is not None:
+            write_frames(pictures.with_name(pictures.name + "-alone"), clip.started(None)[0])
         found[f"{config.start} alone"] = metrics(clip.started(None)[0][None], reference, holes)
+    if config.start == "compact":
+        fills = candidates(clip.frames, clip.holes)
+        found["compact x1"] = metrics(fills.repair[None], reference, holes)
+        found["propagation alone"] = metrics(fills.carried[None], reference, holes)
     return found
 
 
 def _telea(pair: Pair) -> dict[str, float]:
     reference, holes = pair.tensors()
     return metrics(telea(reference, holes), reference, holes)
+
+
+def _loop(pair: Pair) -> dict[str, dict[str, float]]:
+    """The compact network with its detector, default controls, as `benchmarks.quality` has it."""
+    reference, holes = pair.tensors()
+    loop = ClosedLoop(make_inpainter("compact", device="cpu"), make_detector("compact", device="cpu"), "cpu")
+    return {"compact x3": metrics(repair(loop, reference, holes, iterations=3)[-1].frames, reference, holes)}
+
+
+def write_frames(folder: Path, frames: Tensor) -> None:
+    """Write ``(T, 3, H, W)`` in [0, 1] as numbered PNG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, frame in enumerate(frames.mul(255).round().byte().permute(0, 2, 3, 1).numpy()):
+        cv2.imwrite(str(folder / f"{index:05d}.png"), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
 
 @torch.no_grad()
@@ -146,7 +181,8 @@ def comparisons(clips: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[
     names = [name for name in next(iter(clips.values())) if name.startswith("internal")]
     entries = []
     for a in names:
-        for b in ("telea", a.replace("internal from ", "") + " alone"):
+        start = a.replace("internal from ", "") + " alone"
+        for b in dict.fromkeys(("telea", start, "propagation alone", "compact x1", "compact x3")):
             if b not in next(iter(clips.values())):
                 continue
             first, second = (np.array([clip[name]["psnr_hole"] for clip in clips.values()]) for name in (a, b))

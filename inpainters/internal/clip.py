@@ -12,15 +12,15 @@ from torch.nn import functional as F
 
 from videoinpaint.errors import InputError
 from videoinpaint.flow import smooth_fill
+from videoinpaint.inpainters.internal.mixture import Fit, candidates
 from videoinpaint.inpainters.propagation import propagate
 
 Start = Literal["none", "smooth", "propagation", "compact"]
 STARTS: tuple[Start, ...] = ("none", "smooth", "propagation", "compact")
 """What a hole holds at the network's input. "none" is the paper's: nothing, and the network paints the picture. With
-the others it corrects a fill: the smooth fill of each frame, content carried in along the motion, or the compact
-network's repair."""
+the others it corrects a fill: the smooth fill of each frame, content carried in along the motion, or ("compact") a
+mixture of both with the compact network's repair, see :mod:`videoinpaint.inpainters.internal.mixture`."""
 
-WINDOW = 12  # frames the compact network repairs together
 Shift = tuple[int, int]
 
 
@@ -89,6 +89,7 @@ class Clip:
         self.shifts = [draw_shift(rng, height, width) for _ in range(pool + 1)]
         self.held_out = self.shifts.pop()
         self._starts: dict[Shift, tuple[Tensor, Tensor]] = {}
+        self._mixture: Tensor | None = None
 
     def __len__(self) -> int:
         """The number of frames."""
@@ -97,11 +98,10 @@ class Clip:
     def started(self, shift: Shift | None) -> tuple[Tensor, Tensor]:
         """Start ``(T, 3, H, W)`` and trust ``(T, 1, H, W)`` under the holes and, unless None, their translation."""
         key = shift or (0, 0)
+        if self.kind == "compact" and self._mixture is None and key not in self._starts:
+            self._mixture = self._mix_pool()
         if key not in self._starts:
-            union = self.holes if shift is None else torch.maximum(self.holes, moved(self.holes, shift))
-            start, trust = first_fill(self.frames, union, self.kind)
-            # Bytes: a pool of translations is several times the clip.
-            self._starts[key] = (_bytes(start), _bytes(trust))
+            self._keep(key, *first_fill(self.frames, self._union(shift), self.kind, self._mixture))
         start, trust = (stored.float() / 255 for stored in self._starts[key])
         return torch.where(self._union(shift) > 0, start, self.frames), trust
 
@@ -166,6 +166,21 @@ class Clip:
             return Examples(**{name: values.flip(-1) for name, values in vars(batch).items()})
         return batch
 
+    def _keep(self, key: Shift, start: Tensor, trust: Tensor) -> None:
+        # Bytes: a pool of translations is several times the clip.
+        self._starts[key] = (_bytes(start), _bytes(trust))
+
+    def _mix_pool(self) -> Tensor:
+        """The mixture's weights, learnt from the pool's translations, whose starts are then known."""
+        fit, found = Fit(), []
+        for shift in self.shifts:
+            found.append(candidates(self.frames, self._union(shift)))
+            fit.add(found[-1], self.frames, self._union(shift) * (1 - self.holes))
+        weights = fit.weights()
+        for shift, fills in zip(self.shifts, found):
+            self._keep(shift, fills.mixed(weights), fills.trust)
+        return weights
+
     def _union(self, shift: Shift | None) -> Tensor:
         return self.holes if shift is None else torch.maximum(self.holes, moved(self.holes, shift))
 
@@ -186,13 +201,14 @@ class Clip:
         )  # fmt: skip
 
 
-def first_fill(frames: Tensor, holes: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+def first_fill(frames: Tensor, holes: Tensor, kind: str, mixture: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """What holes start from, and how far it can be trusted.
 
     Args:
         frames: ``(T, 3, H, W)`` in [0, 1]; what it holds inside the holes is not read.
         holes: ``(T, 1, H, W)`` in {0, 1}.
         kind: one of ``STARTS``.
+        mixture: the weights ``(4,)`` of start "compact"; None for those that are known before any clip.
 
     Returns:
         ``(T, 3, H, W)`` and ``(T, 1, H, W)`` in [0, 1].
@@ -201,25 +217,11 @@ def first_fill(frames: Tensor, holes: Tensor, kind: str) -> tuple[Tensor, Tensor
         return torch.where(holes > 0, torch.full_like(frames, 0.5), frames), 1 - holes
     if kind == "smooth":
         return smooth_fill(frames * (1 - holes), 1 - holes), 1 - holes
-    carried, trust, _ = propagate(frames[None], holes[None])
     if kind == "compact":
-        return _compact(frames, holes), trust[0]
+        found = candidates(frames, holes)
+        return found.mixed(Fit().weights() if mixture is None else mixture), found.trust
+    carried, trust, _ = propagate(frames[None], holes[None])
     return carried[0], trust[0]
-
-
-@torch.no_grad()
-def _compact(frames: Tensor, holes: Tensor) -> Tensor:
-    """The compact network's repair, all heads, neutral controls, a window of frames at a time."""
-    from videoinpaint.controls import Controls
-    from videoinpaint.inpainters.compact import CompactInpainter
-
-    inpainter = CompactInpainter(frames.device)
-    controls = Controls().to_array()[None]
-    parts = []
-    for cut, hole in zip(frames.split(WINDOW), holes.split(WINDOW)):
-        shown = torch.where(hole > 0, torch.full_like(cut, 128 / 255), cut)[None]
-        parts.append(inpainter.refine(inpainter.begin(shown, hole[None]), shown, hole[None], controls).frames[0])
-    return torch.where(holes > 0, torch.cat(parts), frames)
 
 
 def draw_shift(rng: np.random.Generator, height: int, width: int, avoid: Shift | None = None) -> Shift:

@@ -83,6 +83,11 @@ PAPER = Internal("coarse-to-fine", 1.0, "none", 2e-4, 1.0, 0.25, focus=1.0, crop
 """Appendix A.1 and A.2, with the budget left to the caller: 60,000 steps and 20,000 with all three losses."""
 
 
+def crop_for(height: int, width: int) -> tuple[int, int]:
+    """A step's crop for frames of this size: `Internal.crop` up to 216x120, and as large a share of larger frames."""
+    return max(72, round(0.6 * height)), max(96, round(4 / 9 * width))
+
+
 class Trainer:
     """A network, its optimiser and the number of steps so far.
 

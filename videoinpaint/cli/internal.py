@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,11 +45,13 @@ def repair_whole(
     from videoinpaint.envs.loop import check_size, resolve_device
     from videoinpaint.inpainters.internal import Budget, Internal, InternalInpainter, Trainer
     from videoinpaint.inpainters.internal.clip import Clip
+    from videoinpaint.inpainters.internal.trainer import crop_for
 
     budget = Budget(steps, SECONDS if seconds is None and steps is None else seconds)
-    place, config = resolve_device(device), Internal()
+    place = resolve_device(device)
     clip_frames, holes = np.stack(list(frames)), np.stack([np.asarray(m) != 0 for m in masks])
     check_size(InternalInpainter, *clip_frames.shape[1:3])  # type: ignore[arg-type]
+    config = replace(Internal(), crop=crop_for(*clip_frames.shape[1:3]))
     shown = torch.from_numpy(clip_frames).permute(0, 3, 1, 2).to(place).float() / 255
     clip = Clip(shown, torch.from_numpy(holes)[:, None].to(place).float(), config.start, config.pool, config.seed)
     trainer = Trainer(config, place)
