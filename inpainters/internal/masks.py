@@ -114,7 +114,7 @@ class MaskLearner:
             pasted, target = self.example(np.random.default_rng([self.config.seed, self.steps]))
             with torch.enable_grad():
                 judged = torch.ones_like(target) if self.config.both else 1 - self.mask[None]
-                loss = weighted_cross_entropy(self._logits(pasted), target, judged, self.config.alpha)
+                loss = weighted_cross_entropy(self.logits(pasted), target, judged, self.config.alpha)
                 if not torch.isfinite(loss):
                     raise InputError(f"the mask loss is not finite at step {self.steps}: lower the learning rate")
                 self._optimiser.zero_grad(set_to_none=True)
@@ -140,9 +140,10 @@ class MaskLearner:
     @torch.no_grad()
     def probabilities(self, frames: Tensor) -> Tensor:
         """How likely each pixel of ``frames (T, 3, H, W)`` shows the object, ``(T, 1, H, W)`` in [0, 1]."""
-        return torch.cat([self._logits(part).sigmoid() for part in frames.split(4)])
+        return torch.cat([self.logits(part).sigmoid() for part in frames.split(4)])
 
-    def _logits(self, frames: Tensor) -> Tensor:
+    def logits(self, frames: Tensor) -> Tensor:
+        """Their logits, ``(T, 1, H, W)``; differentiable."""
         height, width = frames.shape[-2:]
         grown = F.pad(signed(frames), (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
         made = self.network(grown)[..., :height, :width]

@@ -1,0 +1,39 @@
+"""Mask propagators behind one protocol (:class:`videoinpaint.protocols.MaskPropagator`), by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from videoinpaint.inpainters.propagators.common import GivenTracker, check_target, predict_masks, stacked_masks
+from videoinpaint.protocols import MaskPropagator
+from videoinpaint.registry import Registry
+
+PROPAGATORS = Registry(
+    "propagator",
+    {
+        "flow": "videoinpaint.inpainters.propagators.flow:FlowPropagator",
+        "internal": "videoinpaint.inpainters.propagators.internal:InternalPropagator",
+        "cutie": "videoinpaint.inpainters.propagators.cutie:CutiePropagator",
+        "held": "videoinpaint.inpainters.propagators.common:HeldPropagator",
+    },
+)
+
+__all__ = ["PROPAGATORS", "GivenTracker", "check_target", "make_propagator", "predict_masks", "stacked_masks"]
+
+
+def make_propagator(
+    spec: str | MaskPropagator, *, device: str | torch.device = "cpu", **options: Any
+) -> MaskPropagator:
+    """A mask propagator by name, by ``module:attribute``, or itself.
+
+    Args:
+        spec: one of ``PROPAGATORS.names()``, ``"module:attribute"`` of a factory, or a propagator (returned as it is).
+        device: where it computes.
+        options: passed to the factory, such as ``weights="random"`` for "cutie" or ``steps=200`` for "internal".
+
+    Raises:
+        UnknownNameError, MissingWeightsError, CorruptWeightsError, MissingPackageError.
+    """
+    return PROPAGATORS.make(spec, device=device, **options)

@@ -1,0 +1,151 @@
+"""Finding the target again by its look: each place of a frame asks the first frame and the last few what it resembles.
+
+Label propagation over frozen features, as it is used to judge video representations (Jabri et al., NeurIPS 2020,
+Section 4.1): local attention over a context of frames, the few most similar places vote.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from videoinpaint.metrics.backbone import get_backbone, unit_length
+
+
+@dataclass(frozen=True)
+class Matching:
+    """How places are described and compared.
+
+    Attributes:
+        cells: of the grid along the frame's longer side, about.
+        enlarge: the longer side, in pixels, at which the backbone sees the frames.
+        layers: of the backbone's five, from the first.
+        colour: weight of a cell's mean colour beside a layer's (1).
+        voters: how many of the most similar places vote.
+        temperature: of their softmax.
+        reach: how far a place may have moved, as a share of the frame's diagonal.
+        context: how many earlier frames are asked, beside the first.
+    """
+
+    cells: int = 54
+    enlarge: int = 432
+    layers: int = 3
+    colour: float = 1.0
+    voters: int = 10
+    temperature: float = 0.05
+    reach: float = 0.15
+    context: int = 4
+
+
+@dataclass(frozen=True)
+class Matches:
+    """For one frame: which cells ask, whom, and how much each answer counts.
+
+    Attributes:
+        asking: ``(Q,)`` cells, int64.
+        answering: ``(Q, K)``: frame times cells plus cell.
+        weights: ``(Q, K)``, >= 0, sums of one.
+    """
+
+    asking: Tensor
+    answering: Tensor
+    weights: Tensor
+
+    def vote(self, labels: Tensor) -> Tensor:
+        """What the earlier frames' ``labels (t, cells)`` say of this one, ``(cells,)``; cells that do not ask get 0."""
+        said = (labels.flatten()[self.answering] * self.weights).sum(1)
+        return labels.new_zeros(labels.shape[1]).index_put((self.asking,), said)
+
+
+class Matcher:
+    """Describes a clip's frames once, then finds matches frame by frame, as the masks before them are known.
+
+    Args:
+        frames: ``(T, 3, H, W)`` in [0, 1].
+        config: see :class:`Matching`.
+        backbone: "alex", "vgg16", or "colour" to do without a pretrained network.
+
+    Attributes:
+        features: ``(T, C, h, w)`` of unit length.
+        grid: ``(h, w)``.
+
+    Raises:
+        MissingWeightsError: the backbone's weights are absent.
+    """
+
+    def __init__(self, frames: Tensor, config: Matching, backbone: str = "alex") -> None:
+        height, width = frames.shape[-2:]
+        scale = min(1.0, config.cells / max(height, width))
+        self.grid = (max(2, round(height * scale)), max(2, round(width * scale)))
+        self.config = config
+        self.features = describe(frames, self.grid, config, backbone)
+        self._vectors = self.features.flatten(2).transpose(1, 2).contiguous()
+        rows, columns = torch.meshgrid(*(torch.arange(n, device=frames.device) for n in self.grid), indexing="ij")
+        self._places = torch.stack([rows.flatten(), columns.flatten()], 1).float()
+        self.radius = config.reach * math.hypot(*self.grid)
+        self._keys: list[Tensor] = []
+
+    def remember(self, label: Tensor) -> None:
+        """Note which cells of the next frame are worth asking: those around its ``label (cells,)``."""
+        self._keys.append(self.around(label, 2))
+
+    def around(self, label: Tensor, reaches: float = 1) -> Tensor:
+        """Cells within so many reaches of the label, as indices."""
+        radius = math.ceil(self.radius * reaches)
+        marked = (label > 0.1).float().view(1, 1, *self.grid)
+        # A square is the product of a row and a column: two thin maxima are cheaper than one large one.
+        grown = F.max_pool2d(marked, (2 * radius + 1, 1), 1, (radius, 0))
+        grown = F.max_pool2d(grown, (1, 2 * radius + 1), 1, (0, radius))
+        return grown.flatten().nonzero()[:, 0]
+
+    def match(self, last: Tensor) -> Matches:
+        """Matches of the first frame that is not remembered yet.
+
+        Args:
+            last: ``(cells,)``, the target where it was seen last: only cells within reach of it ask.
+        """
+        now, cells = len(self._keys), len(self._places)
+        asking = self.around(last)
+        similar, who = [], []
+        for frame in sorted({0, *range(max(0, now - self.config.context), now)}):
+            keys = self._keys[frame]
+            found = self._vectors[now, asking] @ self._vectors[frame, keys].T
+            far = torch.cdist(self._places[asking], self._places[keys]) > self.radius
+            similar.append(found.masked_fill_(far, -1e4))
+            who.append(frame * cells + keys)
+        scores = torch.cat(similar, 1)
+        best, at = scores.topk(min(self.config.voters, scores.shape[1]), 1)
+        return Matches(asking, torch.cat(who)[at], (best / self.config.temperature).softmax(1))
+
+
+@torch.no_grad()
+def describe(frames: Tensor, grid: tuple[int, int], config: Matching, backbone: str) -> Tensor:
+    """What each cell looks like, ``(T, C, h, w)`` of unit length: a backbone's first layers and mean colour."""
+    signed = 2 * F.interpolate(frames, grid, mode="area") - 1
+    parts = [unit_length(torch.cat([signed, torch.full_like(signed[:, :1], 0.5)], 1)) * math.sqrt(config.colour)]
+    if backbone != "colour":
+        network = get_backbone(backbone, str(frames.device))
+        height, width = frames.shape[-2:]
+        scale = max(config.enlarge / max(height, width), network.min_size / min(height, width))
+        size = (math.ceil(height * scale), math.ceil(width * scale))
+        layers: list[list[Tensor]] = [[] for _ in range(config.layers)]
+        for part in frames.split(8):
+            seen = part if scale == 1 else F.interpolate(part, size, mode="bilinear", align_corners=False)
+            for kept, made in zip(layers, network(seen, config.layers)):
+                kept.append(F.interpolate(unit_length(made), grid, mode="bilinear", align_corners=False))
+        parts += [unit_length(torch.cat(layer)) for layer in layers]
+    else:
+        parts += [_local_statistics(frames, grid)]
+    return unit_length(torch.cat(parts, 1))
+
+
+def _local_statistics(frames: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Where there is no backbone: contrast and mean colour in growing surroundings, ``(T, 9, h, w)``."""
+    mean = F.interpolate(frames, grid, mode="area")
+    spread = (F.interpolate(frames.square(), grid, mode="area") - mean.square()).clamp_min(0).sqrt()
+    wide = F.avg_pool2d(F.pad(mean, (2, 2, 2, 2), mode="replicate"), 5, 1)
+    return unit_length(torch.cat([mean - wide, spread, 2 * wide - 1], 1))
