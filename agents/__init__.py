@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from videoinpaint.agents.evaluation import EpisodeRecord, evaluate
     from videoinpaint.agents.export import load_policy, save_policy
     from videoinpaint.agents.networks import ClosedLoopExtractor, ClosedLoopPolicy
+    from videoinpaint.agents.one_shot import propagate_mask
     from videoinpaint.agents.ppo import TrainConfig, TrainResult, train
     from videoinpaint.agents.repair import inpaint, inpaint_stream
 
@@ -27,6 +28,7 @@ __all__ = [
     "inpaint_stream",
     "load_policy",
     "make_policy",
+    "propagate_mask",
     "save_policy",
     "train",
 ]
@@ -35,6 +37,7 @@ _HOMES = {
     "evaluation": ("EpisodeRecord", "evaluate"),
     "export": ("load_policy", "save_policy"),
     "networks": ("ClosedLoopExtractor", "ClosedLoopPolicy"),
+    "one_shot": ("propagate_mask",),
     "ppo": ("TrainConfig", "TrainResult", "train"),
     "repair": ("inpaint", "inpaint_stream"),
 }

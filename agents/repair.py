@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from videoinpaint.envs.core import observe
 from videoinpaint.envs.loop import ClosedLoop, check_size, resolve_device
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
-from videoinpaint.protocols import Detector, Inpainter
+from videoinpaint.protocols import Detector, Inpainter, MaskPropagator
 
 WINDOW, OVERLAP = 10, 3
 """Frames repaired together, and how many of them the next window repairs again to cross-fade; an inpainter that has an
@@ -42,8 +42,9 @@ def inpaint(
     window: int | None = None,
     overlap: int | None = None,
     weights: str | None = None,
+    propagator: str | MaskPropagator | None = None,
 ) -> Pixels:
-    """Repair a video: fill what the masks mark as missing.
+    """Repair a video: fill what the masks mark as missing; or, with a propagator, remove what the first mask marks.
 
     Known pixels come back bit for bit. Long videos are repaired in windows that overlap and are cross-faded inside the
     holes, so that working memory does not grow with the video.
@@ -51,7 +52,7 @@ def inpaint(
     Args:
         frames: uint8 ``(T, H, W, 3)`` RGB, any T, H and W at least 32.
         masks: ``(T, H, W)``; anything but 0 is missing. What the frames hold there is not read. Frames without holes
-            are fine as long as one has some.
+            are fine as long as one has some. With a propagator ``(H, W)`` or ``(1, H, W)``, of the first frame alone.
         inpainter: a name, ``"module:attribute"``, or an inpainter.
         detector: likewise.
         policy: anything that `make_policy` takes.
@@ -60,6 +61,8 @@ def inpaint(
         window: frames repaired together; by default 10, or what the inpainter asks for.
         overlap: frames that neighbouring windows share, fewer than `window`; by default 3, or what the inpainter asks.
         weights: the inpainter's, as for `make_inpainter`.
+        propagator: carries the first frame's mask through the video (one-shot repair): a name such as ``"flow"``,
+            ``"module:attribute"``, or a propagator. It sees the whole video at once: memory grows with its length.
 
     Returns:
         uint8 ``(T, H, W, 3)``.
@@ -68,16 +71,17 @@ def inpaint(
         InputError: frames or masks of another type or shape, nothing or everything missing, or a setting out of range.
         UnknownNameError, MissingWeightsError, CorruptWeightsError: a part cannot be made.
     """
-    clip, holes = check_pair(frames, _nonzero(masks))
+    if propagator is not None:
+        from videoinpaint.agents.one_shot import check_first, one_shot_stream  # it is built upon this module
+
+        clip, first = check_first(frames, masks)
+        parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights)
+        stream = one_shot_stream(clip, first, propagator, parts)
+    else:
+        clip, holes = check_pair(frames, checked_holes(masks))
+        parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights)
+        stream = Stream(parts.repairer(), *parts.windows).run(_pairs(clip, holes, parts.loop.inpainter))
     repaired = np.empty_like(clip)
-    settings = {
-        "inpainter": inpainter,
-        "detector": detector,
-        "policy": policy,
-        "iterations": iterations,
-        "weights": weights,
-    }
-    stream = inpaint_stream(clip, holes, device=device, window=window, overlap=overlap, **settings)  # type: ignore[arg-type]
     for index, frame in enumerate(stream):
         repaired[index] = frame
     return repaired
@@ -108,16 +112,63 @@ def inpaint_stream(
     Raises:
         InputError: also while it runs, where a frame or mask does not fit or one of the two series ends first.
     """
-    place = resolve_device(device)
-    parts = make_inpainter(inpainter, device=place, weights=weights), make_detector(detector, device=place)
-    usual = getattr(parts[0], "stream", (WINDOW, OVERLAP))
-    window = usual[0] if window is None else window
-    overlap = min(usual[1], window - 1) if overlap is None else overlap
-    _check_settings(iterations, window, overlap)
-    loop = ClosedLoop(*parts, place)
-    actor = make_policy(policy, device=place)
-    reset_policy(actor)
-    return _Stream(_Repairer(loop, actor, iterations), window, overlap).run(frames, masks)
+    parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights)
+    return Stream(parts.repairer(), *parts.windows).run(_pairs(frames, masks, parts.loop.inpainter))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What repairs videos, made and checked.
+
+    Attributes:
+        loop: the inpainter and the detector.
+        policy: chooses the controls; it begins anew.
+        iterations: rounds for each window.
+        windows: frames of a window, and those that neighbouring windows share.
+    """
+
+    loop: ClosedLoop
+    policy: Policy
+    iterations: int
+    windows: tuple[int, int]
+
+    @staticmethod
+    def made(
+        inpainter: str | Inpainter = "compact",
+        detector: str | Detector = "compact",
+        policy: str | Path | Policy = "default",
+        iterations: int = 3,
+        device: str = "auto",
+        window: int | None = None,
+        overlap: int | None = None,
+        weights: str | None = None,
+    ) -> Parts:
+        """The parts that these names stand for; see :func:`inpaint`."""
+        place = resolve_device(device)
+        made = make_inpainter(inpainter, device=place, weights=weights), make_detector(detector, device=place)
+        usual = getattr(made[0], "stream", (WINDOW, OVERLAP))
+        window = usual[0] if window is None else window
+        overlap = min(usual[1], window - 1) if overlap is None else overlap
+        _check_settings(iterations, window, overlap)
+        actor = make_policy(policy, device=place)
+        reset_policy(actor)
+        return Parts(ClosedLoop(*made, place), actor, iterations, (window, overlap))
+
+    def repairer(self) -> Repairer:
+        """What repairs one window with given masks."""
+        return _Repairer(self.loop, self.policy, self.iterations)
+
+
+class Repairer(Protocol):
+    """Repairs one window of a video."""
+
+    def repair(self, frames: Pixels, masks: NDArray[Any]) -> Pixels:
+        """Frames ``(t, H, W, 3)`` repaired, whose masks are ``(t, H, W)``."""
+        ...
+
+    def region(self, mask: NDArray[Any]) -> NDArray[np.bool_]:
+        """Where the repair of a frame with this mask ``(H, W)`` may differ from it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -142,26 +193,30 @@ class _Repairer:
         filled = observe(nested("loop", state))["frames"][0].reshape(-1, 3, *frames.shape[1:3]).transpose(0, 2, 3, 1)
         return np.where(holes[..., None], filled, frames)
 
+    def region(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """The hole itself."""
+        return mask
 
-class _Stream:
+
+class Stream:
     """Windows over a stream. It holds at most a window of frames, of holes and of earlier repairs.
 
     Every window is full, if the video is that long: the last one reaches back as far as that needs, because an
     inpainter finds little to go by in a window of one or two frames.
     """
 
-    def __init__(self, repairer: _Repairer, window: int, overlap: int) -> None:
+    def __init__(self, repairer: Repairer, window: int, overlap: int) -> None:
         self.repairer, self.window, self.overlap = repairer, window, overlap
         self._frames: list[Pixels] = []
-        self._holes: list[NDArray[np.bool_]] = []
+        self._holes: list[NDArray[Any]] = []
         self._repairs: list[Pixels] = []  # of the first frames of the window: those an earlier window repaired
         self._yielded = 0  # how many of the window's frames are out already
 
-    def run(self, frames: Iterable[Pixels], masks: Iterable[ArrayLike]) -> Iterator[Pixels]:
-        """Repaired frames, in order."""
+    def run(self, pairs: Iterable[tuple[Pixels, NDArray[Any]]]) -> Iterator[Pixels]:
+        """Repaired frames, in order, of frames with their masks."""
         # A full window is repaired when the frame after it comes, because the last one keeps nothing back; the next is
         # due when only the frames held back are left of it.
-        for frame, hole in _pairs(frames, masks, self.repairer.loop.inpainter):
+        for frame, hole in pairs:
             if len(self._frames) == self.window:
                 if self._yielded == 0:
                     yield from self._advance(self.overlap)
@@ -191,7 +246,8 @@ class _Stream:
         for i in range(start, stop):
             share = (i - start + 1) / (stop - start + 1)
             mixed = (1 - share) * self._repairs[i].astype(np.float32) + share * fresh[i].astype(np.float32)
-            result[i] = np.where(self._holes[i][..., None], np.rint(mixed).astype(np.uint8), self._frames[i])
+            region = self.repairer.region(self._holes[i])
+            result[i] = np.where(region[..., None], np.rint(mixed).astype(np.uint8), self._frames[i])
         return result
 
 
@@ -205,7 +261,7 @@ def _pairs(
             less, more = ("frames", "masks") if frame is None else ("masks", "frames")
             raise InputError(f"there are fewer {less} than {more}: the {less} end after {index}")
         picture = check_frames(np.asarray(frame)[None])[0]
-        hole = np.asarray(_nonzero(mask))
+        hole = np.asarray(checked_holes(mask))
         size = size or picture.shape[:2]
         if picture.shape[:2] != size or hole.shape != size:
             raise InputError(
@@ -218,7 +274,7 @@ def _pairs(
         raise InputError("the video has no frames")
 
 
-def _nonzero(masks: ArrayLike) -> Any:
+def checked_holes(masks: ArrayLike) -> Any:
     """Bool masks where they are numbers at all; anything else is left for the check that names what is wrong."""
     array = np.asarray(masks)
     numbers = array.dtype == bool or np.issubdtype(array.dtype, np.number)

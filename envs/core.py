@@ -23,8 +23,9 @@ from videoinpaint.envs.loop import ClosedLoop, check_size, resolve_device
 from videoinpaint.envs.reward import Reward
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
+from videoinpaint.inpainters.propagators import make_propagator, predict_masks
 from videoinpaint.metrics.segmentation import j_and_f, region_similarity
-from videoinpaint.protocols import Detector, Inpainter, MaskPropagator, State, Tracker
+from videoinpaint.protocols import Detector, Inpainter, MaskPropagator, State
 
 Observation = dict[str, NDArray[np.uint8]]
 
@@ -101,12 +102,8 @@ class Core:
         self.device = resolve_device(settings.device)
         self.shape = (int(settings.num_frames), int(settings.height), int(settings.width))
         self.propagator: MaskPropagator | None = None
-        if isinstance(settings.propagator, str):
-            from videoinpaint.inpainters.propagators import make_propagator
-
+        if settings.propagator is not None:
             self.propagator = make_propagator(settings.propagator, device=self.device)
-        elif settings.propagator is not None:
-            self.propagator = settings.propagator
         followed_by = None if self.propagator is None else self.propagator.name
         self.episodes = EpisodeSource(make_clips(settings.clips), make_masks(settings.masks), self.shape, followed_by)
         inpainter = make_inpainter(settings.inpainter, device=self.device, weights=settings.weights)
@@ -163,7 +160,7 @@ class Core:
             return nested("loop", self.loop.begin(reference, holes))
         observed = torch.from_numpy(np.stack([e.observed for e in episodes if e.observed is not None]))
         observed = observed.to(self.device).permute(0, 1, 4, 2, 3).contiguous()
-        trackers = follow(self.propagator, observed, holes[:, 0])
+        trackers = predict_masks(self.propagator, observed.float() / 255, holes[:, 0])
         loop, predicted = self.loop.begin_one_shot(observed, trackers)
         # The first frame's mask is given: it says nothing about the propagator.
         followed, true = predicted[:, 1:], holes[:, 1:]
@@ -204,11 +201,6 @@ class Core:
             earlier = _to_numpy(self.reward.combine(before, *weights)[1])
             terms = {name: values - earlier[name] for name, values in terms.items()}
         return terms | {"compute": 0.0 - self.settings.compute_price * share.numpy()}  # 0.0 -: no negative zeros
-
-
-def follow(propagator: MaskPropagator, frames: Tensor, first: Tensor) -> list[Tracker]:
-    """A tracker for each clip of ``frames (B, T, 3, H, W)`` uint8, from the masks ``(B, 1, H, W)`` of first frames."""
-    return [propagator.start(clip.float() / 255, mask) for clip, mask in zip(frames, first)]
 
 
 def observe(state: State) -> Observation:

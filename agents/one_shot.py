@@ -1,0 +1,153 @@
+"""One-shot repair: remove what one mask marks in the first frame, from a video of any length (CIRI)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from videoinpaint.agents.policy import Policy, check_actions
+from videoinpaint.agents.repair import Parts, Pixels, Stream, checked_holes
+from videoinpaint.clips.validate import check_frames
+from videoinpaint.controls import action_to_controls
+from videoinpaint.envs.batch import nested
+from videoinpaint.envs.core import observe
+from videoinpaint.envs.loop import ClosedLoop, check_size, resolve_device, widened
+from videoinpaint.errors import InputError
+from videoinpaint.inpainters.propagators import GivenTracker, make_propagator
+from videoinpaint.protocols import MaskPropagator, OneShotInpainter, Tracker
+
+
+def propagate_mask(
+    frames: ArrayLike, first: ArrayLike, propagator: str | MaskPropagator = "flow", device: str = "auto"
+) -> NDArray[np.float32]:
+    """Carry the mask of the first frame through a clip.
+
+    Args:
+        frames: uint8 ``(T, H, W, 3)``, any T.
+        first: ``(H, W)`` or ``(1, H, W)``; anything but 0 is the target.
+        propagator: anything that `make_propagator` takes.
+        device: "auto" (the GPU where there is one), "cpu", "cuda", ...
+
+    Returns:
+        how likely each pixel shows the target, float32 ``(T, H, W)`` in [0, 1]; the first mask is the given one.
+
+    Raises:
+        InputError: frames or mask of another type or shape; the mask is empty or covers everything.
+        UnknownNameError, MissingWeightsError, CorruptWeightsError: the propagator cannot be made.
+    """
+    clip, target = check_first(frames, first)
+    return _masks_of(_follow(clip, target, propagator, device))
+
+
+def one_shot_stream(
+    frames: ArrayLike, first: ArrayLike, propagator: str | MaskPropagator, parts: Parts
+) -> Iterator[Pixels]:
+    """Repaired frames ``(H, W, 3)`` in order: the mask is carried through the whole clip, which is then repaired.
+
+    An inpainter that is no `OneShotInpainter` repairs what is marked, a little widened. A one-shot inpainter decides
+    itself; in a window that begins later it is shown the first frame too, as that alone tells it what the target is.
+
+    Args:
+        frames: uint8 ``(T, H, W, 3)``; all of it is in memory, and on the device while the mask is carried.
+        first: ``(H, W)`` or ``(1, H, W)``; anything but 0 is the target.
+        propagator: anything that `make_propagator` takes.
+        parts: what repairs.
+
+    Raises:
+        InputError: see `propagate_mask`; or the predicted masks cover every pixel of every frame.
+    """
+    clip, target = check_first(frames, first)
+    check_size(parts.loop.inpainter, *clip.shape[1:3])
+    tracker = _follow(clip, target, propagator, str(parts.loop.device))
+    if not isinstance(parts.loop.inpainter, OneShotInpainter):
+        return Stream(parts.repairer(), *parts.windows).run(zip(clip, holes_of(_masks_of(tracker))))
+    predicted = _masks_of(tracker)
+    whole = tracker if len(clip) <= parts.windows[0] else None
+    repairer = _OneShotRepairer(parts.loop, parts.policy, parts.iterations, (clip[0], predicted[0]), whole)
+    return Stream(repairer, *parts.windows).run(zip(clip, predicted))
+
+
+def holes_of(predicted: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """What an ordinary inpainter fills for predicted masks ``(T, H, W)``: those above one half, a little widened.
+
+    Raises:
+        InputError: it is every pixel of every frame.
+    """
+    holes = widened(torch.from_numpy(predicted)[None, :, None])[0, :, 0].numpy() > 0
+    if holes.all():
+        raise InputError("the predicted masks cover every pixel of every frame: the target is too large to remove")
+    return holes
+
+
+def check_first(frames: ArrayLike, first: ArrayLike) -> tuple[Pixels, NDArray[np.bool_]]:
+    """A clip uint8 ``(T, H, W, 3)`` and the target in its first frame, bool ``(H, W)``.
+
+    Raises:
+        InputError: frames or mask of another type or shape; the mask is empty or covers everything.
+    """
+    clip, mask = check_frames(frames), np.asarray(checked_holes(first))
+    if mask.ndim == 3 and len(mask) > 1:
+        raise InputError(f"with a propagator only the first frame's mask is used, got {len(mask)}: give masks[0]")
+    mask = mask[0] if mask.ndim == 3 and len(mask) else mask
+    if mask.shape != clip.shape[1:3] or mask.dtype != bool:
+        raise InputError(f"the first frame's mask must have shape {clip.shape[1:3]}, got {mask.dtype} {mask.shape}")
+    if not mask.any():
+        raise InputError("the target is absent from the first frame: begin the video where it shows, and mark it there")
+    if mask.all():
+        raise InputError("the mask covers the whole first frame, nothing is known: mark the target only")
+    return clip, mask
+
+
+def _follow(clip: Pixels, target: NDArray[np.bool_], propagator: str | MaskPropagator, device: str) -> Tracker:
+    place = resolve_device(device)
+    shown = torch.from_numpy(clip).to(place).permute(0, 3, 1, 2).float() / 255
+    return make_propagator(propagator, device=place).start(shown, torch.from_numpy(target)[None].to(place).float())
+
+
+@torch.no_grad()
+def _masks_of(tracker: Tracker) -> NDArray[np.float32]:
+    return tracker.masks()[:, 0].float().cpu().numpy()
+
+
+class _OneShotRepairer:
+    """Repairs windows of one clip with an inpainter that decides itself what to repaint.
+
+    Args:
+        loop: with a one-shot inpainter.
+        policy: chooses the controls.
+        iterations: rounds at most.
+        first: the clip's first frame ``(H, W, 3)`` and its mask ``(H, W)``.
+        whole: the clip's tracker where the clip is a single window, so that it can be tuned on the clip.
+    """
+
+    def __init__(
+        self, loop: ClosedLoop, policy: Policy, iterations: int, first: tuple[Any, Any], whole: Tracker | None
+    ) -> None:
+        self.loop, self.policy, self.iterations = loop, policy, iterations
+        self._first, self._whole, self._later = first, whole, False
+
+    def repair(self, frames: Pixels, masks: NDArray[Any]) -> Pixels:
+        """Frames ``(t, H, W, 3)`` with the target gone, from predicted masks ``(t, H, W)``."""
+        # The first window holds the clip's first frame, the others get it put before them.
+        shown, soft, extra = frames, masks, int(self._later)
+        if extra:
+            shown = np.concatenate([self._first[0][None], frames])
+            soft = np.concatenate([self._first[1][None], masks])
+        self._later = True
+        tracker = self._whole or GivenTracker(torch.from_numpy(soft)[:, None].to(self.loop.device))
+        state, _ = self.loop.begin_one_shot(torch.from_numpy(shown).permute(0, 3, 1, 2)[None].contiguous(), [tracker])
+        for _ in range(self.iterations):
+            actions = check_actions(self.policy.act(observe(nested("loop", state))), 1)
+            state, _, _ = self.loop.refine(state, action_to_controls(actions))
+            if self.loop.is_repaired(state).all():
+                break
+        pictures = observe(nested("loop", state))["frames"][0].reshape(-1, 3, *frames.shape[1:3])
+        return np.ascontiguousarray(pictures.transpose(0, 2, 3, 1)[extra:])
+
+    def region(self, mask: NDArray[Any]) -> NDArray[np.bool_]:
+        """Where a repair may differ from the frame: anywhere."""
+        return np.ones(mask.shape, np.bool_)
