@@ -2,6 +2,7 @@
 
     python -m videoinpaint.benchmarks.internal_highres --clip FOLDER       a real clip, enlarged
     python -m videoinpaint.benchmarks.internal_highres                     a synthetic panorama with detail at 4K
+    python -m videoinpaint.benchmarks.internal_highres --picture FILE      a pan over a photograph of your own
 
 Frames are made when they are read, so that the memory reported is the method's.
 """
@@ -12,24 +13,28 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from videoinpaint.benchmarks import tables
 from videoinpaint.benchmarks.protocol import envelope
 from videoinpaint.clips import make_clips
-from videoinpaint.clips.images import read_image
+from videoinpaint.clips.images import read_image, resize_frames
 from videoinpaint.clips.sequences import FrameSequence, ImageFolder
 from videoinpaint.inpainters.internal.highres import Progressive, repair_progressively
+from videoinpaint.inpainters.internal.tiling import box_of
 from videoinpaint.inpainters.internal.trainer import Internal
+from videoinpaint.metrics import lpips_hole, psnr_hole, ssim_hole
 
 Pixels = NDArray[np.uint8]
+MARGIN = 16  # known pixels around a hole that metrics see
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class InternalHighRes:
 
     clip: Path | None = None
     """A folder of frames to enlarge; by default a synthetic panorama."""
+    picture: Path | None = None
+    """A large photograph to pan over, instead of the synthetic picture."""
     num_frames: int = 3
     """Frames of the clip."""
     height: int = 540
@@ -50,6 +57,8 @@ class InternalHighRes:
     """The network and its training."""
     seed: int = 0
     """Of the panorama and the training."""
+    results: Path | None = None
+    """Keep every level's frames here as PNG, and those of the truth and of Telea."""
     threads: int = 1
     """CPU threads."""
     output: Path | None = None
@@ -87,13 +96,17 @@ class Panorama:
         count: frames.
         size: height and width of a frame.
         seed: of the picture.
+        picture: a photograph instead, cut about its centre to the aspect and scaled.
     """
 
     name = "panorama"
 
-    def __init__(self, count: int, size: tuple[int, int], seed: int = 0) -> None:
+    def __init__(self, count: int, size: tuple[int, int], seed: int = 0, picture: Path | None = None) -> None:
         self.count, self.size, self.step = count, size, max(2, size[1] // 60)
         width = size[1] + self.step * count
+        if picture is not None:
+            self.picture = resize_frames(read_image(picture)[None], size[0], width)[0]
+            return
         base = make_clips("studio:easy").load(f"studio-easy-{seed:06d}", 2, 135, 240).frames[0]
         large = cv2.resize(base, (width, size[0]), interpolation=cv2.INTER_CUBIC)
         rng = np.random.default_rng(seed)
@@ -144,8 +157,9 @@ def run(flags: InternalHighRes) -> dict[str, Any]:
     """Repair and measure; see the module's description.
 
     Returns:
-        ``levels``: PSNR in dB in the hole, each level enlarged to the last size; ``memory_mb``: the process's peak
-        before and after, and one float32 copy of the clip for comparison; ``seconds``.
+        ``levels``, ``telea``: metrics in the hole, each level enlarged to the last size (the first is what plain
+        enlarging gives); ``memory_mb``: the process's peak before and after, and for comparison a frame as bytes and
+        the clip as float32; ``cpu_seconds``.
 
     Raises:
         InputError: the clip cannot be read.
@@ -153,32 +167,71 @@ def run(flags: InternalHighRes) -> dict[str, Any]:
     settings = Progressive((flags.height, flags.width), flags.steps, replace(flags.network, seed=flags.seed))
     size = settings.sizes()[-1]
     if flags.clip is None:
-        frames: FrameSequence = Panorama(flags.num_frames, size, flags.seed)
+        frames: FrameSequence = Panorama(flags.num_frames, size, flags.seed, flags.picture)
     else:
         frames = Enlarged(ImageFolder(flags.clip), flags.num_frames, size)
     holes = MovingHole(len(frames), size)
     before, began = peak_mb(), time.process_time()
     bar, advance = tables.progress("training", sum(flags.steps))
-    with tempfile.TemporaryDirectory() as folder, bar:
-        for index, _ in enumerate(repair_progressively(frames, holes, Path(folder), settings, lambda *_: advance())):
+    with tempfile.TemporaryDirectory() as temporary, bar:
+        folder = flags.results or Path(temporary)
+        for index, _ in enumerate(repair_progressively(frames, holes, folder, settings, lambda *_: advance())):
             del index
         after, seconds = peak_mb(), time.process_time() - began
-        levels = [level_psnr(Path(folder) / f"level-{level}", frames, holes) for level in range(len(flags.steps))]
-    whole = len(frames) * size[0] * size[1] * 12 / 2**20
-    chosen = {name: value for name, value in asdict(flags).items() if name != "output"}
-    memory = {"before": before, "peak": after, "clip_as_float32": whole}
-    return envelope("internal_highres", chosen, size=list(size), levels=levels, memory_mb=memory, cpu_seconds=seconds)
+        levels = [scores(level_frames(folder / f"level-{n}"), frames, holes) for n in range(len(flags.steps))]
+        telea = scores(telea_frames(frames, holes, flags.results and folder / "telea"), frames, holes)
+        if flags.results is not None:
+            for index in range(len(frames)):
+                write_picture(folder / "truth" / f"{index:05d}.png", frames.read(index, 1)[0])
+    megabyte = size[0] * size[1] / 2**20
+    chosen = {name: value for name, value in asdict(flags).items() if name not in ("output", "results")}
+    memory = {"before": before, "peak": after, "frame": 3 * megabyte, "clip_as_float32": len(frames) * 12 * megabyte}
+    return envelope("internal_highres", chosen, size=list(size), levels=levels, telea=telea, memory_mb=memory,
+                    cpu_seconds=seconds)  # fmt: skip
 
 
-def level_psnr(folder: Path, frames: FrameSequence, holes: FrameSequence) -> float:
-    """PSNR in dB inside the holes of a level's frames, enlarged, against the true frames; one at a time."""
-    total, count = 0.0, 0
+def level_frames(folder: Path) -> Iterator[Pixels]:
+    """A level's frames in order."""
+    for path in sorted(folder.glob("*.png")):
+        yield read_image(path)
+
+
+def telea_frames(frames: FrameSequence, holes: FrameSequence, folder: Path | None) -> Iterator[Pixels]:
+    """Telea's repair at full size, frame by frame, kept in the folder if there is one."""
     for index in range(len(frames)):
-        truth, hole = frames.read(index, 1)[0], holes.read(index, 1)[0] > 0
-        made = cv2.resize(read_image(folder / f"{index:05d}.png"), truth.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-        total += float(np.square(made[hole].astype(np.float64) - truth[hole]).sum())
-        count += 3 * int(hole.sum())
-    return float(10 * np.log10(255**2 * count / max(total, 1e-9)))
+        made = cv2.inpaint(frames.read(index, 1)[0], holes.read(index, 1)[0], 5, cv2.INPAINT_TELEA)
+        if folder is not None:
+            write_picture(folder / f"{index:05d}.png", np.asarray(made, np.uint8))
+        yield np.asarray(made, np.uint8)
+
+
+def write_picture(path: Path, frame: Pixels) -> None:
+    """Write a frame ``(H, W, 3)``, RGB."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+
+
+@torch.no_grad()
+def scores(made: Iterator[Pixels], frames: FrameSequence, holes: FrameSequence) -> dict[str, float]:
+    """Frames of any level, enlarged, inside the holes against the true ones: means of PSNR in dB, SSIM and LPIPS.
+
+    Only the hole's surroundings are compared, so that memory does not grow with the frame.
+    """
+    measures = {"psnr_hole": psnr_hole, "ssim_hole": ssim_hole, "lpips_hole": lpips_hole}
+    found: dict[str, list[float]] = {name: [] for name in measures}
+    for index, frame in enumerate(made):
+        truth, hole = frames.read(index, 1)[0], holes.read(index, 1)[0]
+        box = box_of(hole)
+        if box is None:
+            continue
+        cut = slice(max(0, box[0] - MARGIN), box[2] + MARGIN), slice(max(0, box[1] - MARGIN), box[3] + MARGIN)
+        large = np.asarray(cv2.resize(frame, truth.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
+        a, b = (torch.from_numpy(x[cut].copy()).permute(2, 0, 1)[None, None].float() / 255 for x in (large, truth))
+        marked = torch.from_numpy(hole[cut].copy()).float()[None, None, None]
+        written = torch.where(marked > 0, a, b)
+        for name, measure in measures.items():
+            found[name].append(float(measure(written, b, marked).nanmean()))
+    return {name: float(np.mean(values)) for name, values in found.items()}
 
 
 def peak_mb() -> float:
@@ -191,15 +244,21 @@ def report(results: Mapping[str, Any]) -> None:
     """Print the levels and the memory."""
     chosen, memory = results["settings"], results["memory_mb"]
     rows = []
-    for level, psnr in enumerate(results["levels"]):
+    for level, found in enumerate(results["levels"]):
         scale = 2**level
-        size = f"{chosen['width'] * scale}x{chosen['height'] * scale}"
-        rows.append([size, str(chosen["steps"][level]), f"{psnr:.2f}"])
+        name = f"{chosen['width'] * scale}x{chosen['height'] * scale}"
+        rows.append([name + (", enlarged" if level == 0 else ""), str(chosen["steps"][level]), *_numbers(found)])
+    rows.append(["Telea", "", *_numbers(results["telea"])])
     tables.show(
-        f"{chosen['clip'] or 'synthetic panorama'}, {chosen['num_frames']} frames", ["level", "steps", "PSNR hole, dB"],
-        rows, f"peak memory {memory['peak']:.0f} MiB ({memory['before']:.0f} before; the clip as float32 is "
-        f"{memory['clip_as_float32']:.0f}); {results['cpu_seconds']:.0f} CPU seconds",
+        f"{chosen['clip'] or chosen['picture'] or 'synthetic panorama'}, {chosen['num_frames']} frames",
+        ["level", "steps", "PSNR hole, dB", "SSIM hole", "LPIPS hole"], rows,
+        f"peak memory {memory['peak']:.0f} MiB ({memory['before']:.0f} before; a frame is {memory['frame']:.0f}, the "
+        f"clip as float32 {memory['clip_as_float32']:.0f}); {results['cpu_seconds']:.0f} CPU seconds",
     )  # fmt: skip
+
+
+def _numbers(found: Mapping[str, float]) -> list[str]:
+    return [f"{found['psnr_hole']:.2f}", f"{found['ssim_hole']:.4f}", f"{found['lpips_hole']:.4f}"]
 
 
 if __name__ == "__main__":

@@ -40,6 +40,8 @@ class Progressive:
         least: object pixels below which a piece of a mask is left out of the grid mask set.
         seam: pixels on either side of a grid edge over which a patch on the edge takes over.
         reuse: patches drawn from a frame before another is read.
+        size: height and width of the last level, where it is no doubled patch: every level before it has half of the
+            next one's, rounded up, and the coarsest fits into a patch. See :meth:`of_size`.
     """
 
     patch: tuple[int, int] = (540, 960)
@@ -50,10 +52,29 @@ class Progressive:
     least: int = 1000
     seam: int = 64
     reuse: int = 8
+    size: tuple[int, int] | None = None
+
+    @classmethod
+    def of_size(cls, height: int, width: int, steps: tuple[int, int] = (300, 100)) -> Progressive:
+        """For frames of any size: as many levels as bring the coarsest down to 960x540, steps of it and of each other.
+
+        Raises:
+            InputError: frames that fit into the coarsest level.
+        """
+        most = cls().patch
+        levels = 1
+        while height > most[0] * 2 ** (levels - 1) or width > most[1] * 2 ** (levels - 1):
+            levels += 1
+        if levels == 1:
+            raise InputError(f"frames of {width}x{height} need no levels: {most[1]}x{most[0]} fit into one")
+        patch = -(-height // 2 ** (levels - 1)), -(-width // 2 ** (levels - 1))
+        return cls(patch, (steps[0], *[steps[1]] * (levels - 1)), size=(height, width))
 
     def sizes(self) -> list[tuple[int, int]]:
         """Height and width of every level."""
-        return [(self.patch[0] * 2**level, self.patch[1] * 2**level) for level in range(len(self.steps))]
+        last = len(self.steps) - 1
+        height, width = self.size or (self.patch[0] * 2**last, self.patch[1] * 2**last)
+        return [(-(-height // 2 ** (last - level)), -(-width // 2 ** (last - level))) for level in range(last + 1)]
 
 
 def repair_progressively(
@@ -193,17 +214,27 @@ class PatchSource:
     def repaired(self, trainer: Trainer, index: int) -> Pixels:
         """A whole frame of this level, painted patch by patch where something is missing (grid-based inference)."""
         frame, mask, prior = self.load(index)
+        box = box_of(mask)
+        if box is None:
+            return frame
         tall, wide = self.settings.patch
-        painted = np.zeros(frame.shape, np.float32)
+        top, left, bottom, right = box  # beyond it nothing is painted, and large frames are not held as numbers
+        painted = np.zeros((bottom - top, right - left, 3), np.float32)
         for tile in tiles(*self.size, self.settings.patch, self.settings.seam):
             cut = (slice(tile.top, tile.top + tall), slice(tile.left, tile.left + wide))
-            holes = torch.from_numpy(mask[cut].copy()).float()[None, None]
             if not (mask[cut] * tile.weight).any():
                 continue
+            holes = torch.from_numpy(mask[cut].copy()).float()[None, None]
             start = torch.where(holes > 0, _tensor(prior[cut][None]), _tensor(frame[cut][None]))
-            made = trainer.paint(start, holes, 1 - holes)[0].permute(1, 2, 0).numpy()
-            painted[cut] += made * tile.weight[..., None]
-        return np.where(mask[..., None] > 0, np.rint(painted * 255).clip(0, 255).astype(np.uint8), frame)
+            made = trainer.paint(start, holes, 1 - holes)[0].permute(1, 2, 0).numpy() * tile.weight[..., None]
+            high, low = max(tile.top, top), min(tile.top + tall, bottom)
+            near, far = max(tile.left, left), min(tile.left + wide, right)
+            own = made[high - tile.top : low - tile.top, near - tile.left : far - tile.left]
+            painted[high - top : low - top, near - left : far - left] += own
+        result, inside = frame.copy(), (slice(top, bottom), slice(left, right))
+        filled = np.rint(painted * 255).clip(0, 255).astype(np.uint8)
+        result[inside] = np.where(mask[inside][..., None] > 0, filled, frame[inside])
+        return result
 
 
 def _densest(mask: Pixels, patch: tuple[int, int]) -> Pixels:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,9 +11,10 @@ from videoinpaint.benchmarks import internal_highres
 from videoinpaint.inpainters.internal import Internal
 
 
-def test_levels_and_memory_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
+def test_levels_and_memory_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = internal_highres.InternalHighRes(
         num_frames=2,
+        results=tmp_path,
         height=24,
         width=40,
         steps=(4, 2, 2),
@@ -20,7 +23,10 @@ def test_levels_and_memory_are_reported(capsys: pytest.CaptureFixture[str]) -> N
     results = internal_highres.run(flags)
     assert results["size"] == [96, 160]
     assert len(results["levels"]) == 3
-    assert all(8 < psnr < 60 for psnr in results["levels"])
+    assert all(8 < found["psnr_hole"] < 60 for found in [*results["levels"], results["telea"]])
+    assert all(0 <= found["lpips_hole"] < 2 for found in results["levels"])
+    assert (tmp_path / "level-2" / "00001.png").exists()
+    assert (tmp_path / "telea" / "00001.png").exists()
     assert results["memory_mb"]["peak"] >= results["memory_mb"]["before"] > 0
     internal_highres.report(results)
     assert "160x96" in capsys.readouterr().out

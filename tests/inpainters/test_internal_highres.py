@@ -138,3 +138,17 @@ def test_clips_that_do_not_fit_are_refused(scene, tmp_path):
         next(repair_progressively(Held(scene[0]), Held(scene[1][:2]), tmp_path, SMALL))
     with pytest.raises(InputError, match="nothing is missing"):
         next(repair_progressively(Held(scene[0]), Held(scene[1] * 0), tmp_path, SMALL))
+
+
+def test_levels_halve_any_size_until_it_fits(scene, tmp_path):
+    assert Progressive.of_size(2160, 3840).sizes() == [(540, 960), (1080, 1920), (2160, 3840)]
+    assert Progressive.of_size(541, 333).sizes() == [(271, 167), (541, 333)]
+    with pytest.raises(InputError, match="need no levels"):
+        Progressive.of_size(540, 960)
+    frames, masks = scene[0][:, :95, :127], scene[1][:, :95, :127]
+    odd = replace(SMALL, steps=(2, 1, 1), size=(95, 127))
+    assert odd.sizes() == [(24, 32), (48, 64), (95, 127)]
+    repaired = np.stack(list(repair_progressively(Held(frames), Held(masks), tmp_path, odd)))
+    np.testing.assert_array_equal(repaired[masks == 0], frames[masks == 0])
+    inside = masks == 1
+    assert np.abs(repaired[inside].astype(float) - frames[inside]).mean() < np.abs(128.0 - frames[inside]).mean()

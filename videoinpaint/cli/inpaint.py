@@ -57,6 +57,8 @@ class Inpaint:
     """With internal: steps of training, instead of seconds or as a further bound."""
     folder: Path | None = None
     """With internal: where the checkpoint goes; one that is there is continued. By default there is none."""
+    progressive: bool = False
+    """With internal, for frames larger than 960x540: coarse to fine, in patches, whose size bounds memory."""
 
     def run(self) -> None:
         """Check everything, then repair frame by frame under a live bar."""
@@ -72,13 +74,19 @@ class Inpaint:
         check_coverage(masks, self.mask)
         if self.output.exists() and self.output.resolve() == self.video.resolve():
             raise InputError(f"{self.output} is the video itself: name another output")
-        check_flags(self.inpainter, {"seconds": self.seconds, "steps": self.steps, "folder": self.folder})
+        check_flags(self.inpainter, {"seconds": self.seconds, "steps": self.steps, "folder": self.folder,
+                                     "progressive": self.progressive})  # fmt: skip
         writer = VideoWriter(self.output, self.fps if self.fps is not None else video.fps, lossless=self.lossless)
-        repaired = self._repaired(frames_of(video), frames_of(masks))
+        repaired = self._large(video, masks) if self.progressive else self._repaired(frames_of(video), frames_of(masks))
         write_all(repaired, writer, len(video))
         print(f"wrote {self.output}: {len(video)} frames of {width}x{height}")
         if self.weights == "random":
             print(f"the weights of {self.inpainter} are random: this repair means nothing, only its cost does")
+
+    def _large(self, video: FrameSequence, masks: FrameSequence) -> Iterator[Any]:
+        from videoinpaint.cli.internal import repair_progressively
+
+        return repair_progressively(video, masks, steps=self.steps, folder=self.folder)
 
     def _repaired(self, frames: Iterator[Any], masks: Iterator[Any]) -> Iterator[Any]:
         from videoinpaint.agents.repair import inpaint_stream

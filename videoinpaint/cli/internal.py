@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,12 @@ import numpy as np
 from videoinpaint.errors import InputError
 
 if TYPE_CHECKING:
+    from videoinpaint.clips.sequences import FrameSequence
     from videoinpaint.inpainters.internal import Budget, Trainer
     from videoinpaint.inpainters.internal.clip import Clip
 
 SECONDS = 60.0
+STEPS = 300  # of the coarsest level of high resolution
 
 
 def repair_whole(
@@ -60,6 +63,43 @@ def repair_whole(
     yield from np.where(holes[..., None], painted, clip_frames)
 
 
+def repair_progressively(
+    frames: FrameSequence, masks: FrameSequence, *, steps: int | None, folder: Path | None
+) -> Iterator[Any]:
+    """Repaired frames uint8 ``(H, W, 3)`` of high resolution, on the CPU; memory holds the clip at the coarsest level.
+
+    Args:
+        frames: uint8 ``(H, W, 3)`` each, larger than 960x540.
+        masks: ``(H, W)`` each, anything but 0 is missing.
+        steps: of training at the coarsest level, a third at each further one; None for 300.
+        folder: for the results of the levels, as PNG; None for a temporary one.
+
+    Raises:
+        InputError: frames that need no levels, or steps out of range.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    from videoinpaint.inpainters.internal import highres
+
+    first = STEPS if steps is None else steps
+    if first < 1:
+        raise InputError(f"steps must be at least 1, got {first}")
+    height, width = frames.read(0, 1).shape[1:3]
+    settings = highres.Progressive.of_size(height, width, (first, max(1, first // 3)))
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    bar = Progress(*columns, console=console, disable=not console.is_terminal)
+    with bar, tempfile.TemporaryDirectory() as temporary:
+        task = bar.add_task("training", total=sum(settings.steps))
+
+        def report(level: int, step: int) -> None:
+            tall, wide = settings.sizes()[level]
+            bar.update(task, completed=sum(settings.steps[:level]) + step, description=f"training, {wide}x{tall}")
+
+        yield from highres.repair_progressively(frames, masks, folder or Path(temporary), settings, report)
+
+
 def train_visibly(trainer: Trainer, clip: Clip, budget: Budget, folder: Path | None) -> None:
     """Train under a live bar that shows the PSNR of held-out known pixels; a line at the end says where it came to."""
     from rich.console import Console
@@ -82,7 +122,9 @@ def train_visibly(trainer: Trainer, clip: Clip, budget: Budget, folder: Path | N
 
 
 def check_flags(inpainter: str, flags: dict[str, Any]) -> None:
-    """Raise InputError for flags that only the internal inpainter has."""
-    given = [f"--{name}" for name, value in flags.items() if value is not None]
+    """Raise InputError for flags that only the internal inpainter has, or that exclude each other."""
+    given = [f"--{name}" for name, value in flags.items() if value is not None and value is not False]
     if inpainter != "internal" and given:
         raise InputError(f"{', '.join(given)}: only with --inpainter internal, not {inpainter}")
+    if flags.get("progressive") and flags.get("seconds") is not None:
+        raise InputError("--seconds: not with --progressive, which counts steps: use --steps")
