@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,34 +40,54 @@ def propagate_mask(
         InputError: frames or mask of another type or shape; the mask is empty or covers everything.
         UnknownNameError, MissingWeightsError, CorruptWeightsError: the propagator cannot be made.
     """
+    return follow(frames, first, propagator, device).masks
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A clip whose target was followed.
+
+    Attributes:
+        clip: uint8 ``(T, H, W, 3)``.
+        masks: how likely each pixel shows the target, float32 ``(T, H, W)`` in [0, 1].
+        tracker: what said so; some inpainters tune it on the clip.
+    """
+
+    clip: Pixels
+    masks: NDArray[np.float32]
+    tracker: Tracker
+
+
+def follow(frames: ArrayLike, first: ArrayLike, propagator: str | MaskPropagator, device: str) -> Followed:
+    """Carry the mask of the first frame through a clip; see :func:`propagate_mask`."""
     clip, target = check_first(frames, first)
-    return _masks_of(_follow(clip, target, propagator, device))
+    place = resolve_device(device)
+    made = make_propagator(propagator, device=place)
+    shown = torch.from_numpy(clip).to(place).permute(0, 3, 1, 2).float() / 255
+    tracker = made.start(shown, torch.from_numpy(target)[None].to(place).float())
+    with torch.no_grad():
+        masks = tracker.masks()[:, 0].float().cpu().numpy()
+    return Followed(clip, masks, tracker)
 
 
-def one_shot_stream(
-    frames: ArrayLike, first: ArrayLike, propagator: str | MaskPropagator, parts: Parts
-) -> Iterator[Pixels]:
-    """Repaired frames ``(H, W, 3)`` in order: the mask is carried through the whole clip, which is then repaired.
+def repair_followed(followed: Followed, parts: Parts) -> Iterator[Pixels]:
+    """Repaired frames ``(H, W, 3)`` in order.
 
     An inpainter that is no `OneShotInpainter` repairs what is marked, a little widened. A one-shot inpainter decides
     itself; in a window that begins later it is shown the first frame too, as that alone tells it what the target is.
 
     Args:
-        frames: uint8 ``(T, H, W, 3)``; all of it is in memory, and on the device while the mask is carried.
-        first: ``(H, W)`` or ``(1, H, W)``; anything but 0 is the target.
-        propagator: anything that `make_propagator` takes.
+        followed: the clip; all of it is in memory.
         parts: what repairs.
 
     Raises:
-        InputError: see `propagate_mask`; or the predicted masks cover every pixel of every frame.
+        InputError: frames are too small, or the predicted masks cover every pixel of every frame.
     """
-    clip, target = check_first(frames, first)
+    clip, predicted = followed.clip, followed.masks
     check_size(parts.loop.inpainter, *clip.shape[1:3])
-    tracker = _follow(clip, target, propagator, str(parts.loop.device))
     if not isinstance(parts.loop.inpainter, OneShotInpainter):
-        return Stream(parts.repairer(), *parts.windows).run(zip(clip, holes_of(_masks_of(tracker))))
-    predicted = _masks_of(tracker)
-    whole = tracker if len(clip) <= parts.windows[0] else None
+        return Stream(parts.repairer(), *parts.windows).run(zip(clip, holes_of(predicted)))
+    whole = followed.tracker if len(clip) <= parts.windows[0] else None
     repairer = _OneShotRepairer(parts.loop, parts.policy, parts.iterations, (clip[0], predicted[0]), whole)
     return Stream(repairer, *parts.windows).run(zip(clip, predicted))
 
@@ -100,17 +121,6 @@ def check_first(frames: ArrayLike, first: ArrayLike) -> tuple[Pixels, NDArray[np
     if mask.all():
         raise InputError("the mask covers the whole first frame, nothing is known: mark the target only")
     return clip, mask
-
-
-def _follow(clip: Pixels, target: NDArray[np.bool_], propagator: str | MaskPropagator, device: str) -> Tracker:
-    place = resolve_device(device)
-    shown = torch.from_numpy(clip).to(place).permute(0, 3, 1, 2).float() / 255
-    return make_propagator(propagator, device=place).start(shown, torch.from_numpy(target)[None].to(place).float())
-
-
-@torch.no_grad()
-def _masks_of(tracker: Tracker) -> NDArray[np.float32]:
-    return tracker.masks()[:, 0].float().cpu().numpy()
 
 
 class _OneShotRepairer:

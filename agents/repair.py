@@ -72,11 +72,11 @@ def inpaint(
         UnknownNameError, MissingWeightsError, CorruptWeightsError: a part cannot be made.
     """
     if propagator is not None:
-        from videoinpaint.agents.one_shot import check_first, one_shot_stream  # it is built upon this module
+        from videoinpaint.agents.one_shot import follow, repair_followed  # it is built upon this module
 
-        clip, first = check_first(frames, masks)
         parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights)
-        stream = one_shot_stream(clip, first, propagator, parts)
+        followed = follow(frames, masks, propagator, device)
+        clip, stream = followed.clip, repair_followed(followed, parts)
     else:
         clip, holes = check_pair(frames, checked_holes(masks))
         parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights)

@@ -1,6 +1,7 @@
 """Repair a video: fill what a mask marks as missing. Any length; memory is bounded by a window of frames.
 
 videoinpaint inpaint holiday.mp4 --mask mask.png --output repaired.mp4
+videoinpaint inpaint holiday.mp4 --mask first.png --propagator flow --output repaired.mp4
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class Inpaint:
     video: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="VIDEO")]
     """The video: a file, or a folder of numbered PNG or JPEG frames."""
     mask: Path
-    """What to fill, in white: one picture for all frames, a folder with one picture per frame, or a video."""
+    """What to fill, in white: one picture for all frames, a folder with one picture per frame, or a video. With
+    --propagator: one picture, of what is to go from the first frame."""
     output: Path
     """The video to write: .mp4, .mov or .mkv. An existing file is replaced when the work is done."""
     inpainter: str = "compact"
@@ -40,6 +42,11 @@ class Inpaint:
     by default those installed or fetched."""
     detector: str = "compact"
     """compact, none (every pass redoes the whole hole), or module:attribute."""
+    propagator: str | None = None
+    """Follow what the mask marks in the first frame through the video, and remove it: flow, cutie (pip install
+    'videoinpaint[cutie]'), internal, or module:attribute. Memory grows with the video."""
+    save_masks: Path | None = None
+    """With --propagator: a new folder for the masks that were found, one picture per frame."""
     policy: str = "default"
     """Who chooses the controls of each pass: default, a baseline such as heads12 or heuristic, a policy file or
     training folder, or module:attribute."""
@@ -62,6 +69,8 @@ class Inpaint:
 
     def run(self) -> None:
         """Check everything, then repair frame by frame under a live bar."""
+        import numpy as np
+
         from videoinpaint.cli.internal import check_flags
         from videoinpaint.clips.mask_files import open_masks
         from videoinpaint.clips.sequences import ImageFolder
@@ -70,14 +79,22 @@ class Inpaint:
 
         video = ImageFolder(self.video) if self.video.is_dir() else VideoReader(self.video)
         height, width = check_frames(video.read(0, 1)).shape[1:3]
-        masks = open_masks(self.mask, len(video), height, width)
+        masks = open_masks(self.mask, len(video) if self.propagator is None else None, height, width)
         check_coverage(masks, self.mask)
+        check_propagation(self.propagator, self.mask, len(masks), self.save_masks)
+        if self.propagator is not None and self.progressive:
+            raise InputError("--progressive works with given masks: leave --propagator out")
         if self.output.exists() and self.output.resolve() == self.video.resolve():
             raise InputError(f"{self.output} is the video itself: name another output")
         check_flags(self.inpainter, {"seconds": self.seconds, "steps": self.steps, "folder": self.folder,
                                      "progressive": self.progressive})  # fmt: skip
         writer = VideoWriter(self.output, self.fps if self.fps is not None else video.fps, lossless=self.lossless)
-        repaired = self._large(video, masks) if self.progressive else self._repaired(frames_of(video), frames_of(masks))
+        if self.propagator is not None:
+            repaired = self._removed(np.stack(list(frames_of(video))), masks.read(0, 1)[0])
+        elif self.progressive:
+            repaired = self._large(video, masks)
+        else:
+            repaired = self._repaired(frames_of(video), frames_of(masks))
         write_all(repaired, writer, len(video))
         print(f"wrote {self.output}: {len(video)} frames of {width}x{height}")
         if self.weights == "random":
@@ -99,6 +116,43 @@ class Inpaint:
             frames, masks, inpainter=self.inpainter, detector=self.detector, policy=self.policy,
             iterations=self.iterations, device=self.device, weights=self.weights,
         )  # fmt: skip
+
+    def _removed(self, frames: Any, first: Any) -> Iterator[Any]:
+        """The frames without what the first mask marks; the mask is carried through all of them at once."""
+        from videoinpaint.agents.one_shot import follow, holes_of, repair_followed
+        from videoinpaint.agents.repair import Parts
+
+        assert self.propagator is not None
+        made = None
+        if self.inpainter != "internal":  # made first, so that a mistake shows before the mask is carried
+            made = Parts.made(
+                self.inpainter, self.detector, self.policy, self.iterations, self.device, weights=self.weights
+            )
+        followed = follow(frames, first, self.propagator, self.device)
+        if self.save_masks is not None:
+            save_pictures(followed.masks, self.save_masks)
+        if made is None:
+            return self._repaired(iter(frames), iter(holes_of(followed.masks)))
+        return repair_followed(followed, made)
+
+
+def check_propagation(propagator: str | None, mask: Path, length: int, output: Path | None) -> None:
+    """Raise InputError for flags that do not go together with a propagator, or without one."""
+    if propagator is None and output is not None:
+        raise InputError("--save-masks needs --propagator: without one the masks are those you gave")
+    if propagator is not None and length != 1:
+        raise InputError(f"mask {mask} has {length} frames: with --propagator give one picture, of the first frame")
+    if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InputError(f"{output} exists already: name a new folder for the masks")
+
+
+def save_pictures(masks: Any, folder: Path) -> None:
+    """Write masks ``(T, H, W)`` in [0, 1] as black and white pictures, white above one half."""
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, mask in enumerate(masks):
+        Image.fromarray((mask > 0.5).astype("uint8") * 255).save(folder / f"{index:05d}.png")
 
 
 def check_coverage(masks: FrameSequence, path: Path) -> None:

@@ -1,0 +1,76 @@
+"""`videoinpaint inpaint --propagator`: one mask of the first frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from videoinpaint.cli import main
+from videoinpaint.clips import read_masks
+from videoinpaint.clips.video import read_video, write_video
+
+Fails = Callable[..., str]
+CHEAP = ("--inpainter", "telea", "--detector", "none", "--policy", "heads4", "--iterations", "1", "--device", "cpu")
+
+
+@pytest.fixture
+def moving(tmp_path: Path, frames: NDArray[np.uint8]) -> tuple[Path, NDArray[np.bool_]]:
+    """The frames with a green rectangle that moves, and where it is."""
+    target = np.zeros(frames.shape[:3], bool)
+    for index in range(len(frames)):
+        target[index, 16:32, 12 + 3 * index : 32 + 3 * index] = True
+    write_video(
+        tmp_path / "moving.mkv", np.where(target[..., None], (0, 255, 0), frames).astype(np.uint8), 10, lossless=True
+    )
+    Image.fromarray(target[0].astype(np.uint8) * 255).save(tmp_path / "first.png")
+    return tmp_path / "moving.mkv", target
+
+
+def test_a_moving_target_goes(
+    moving: tuple[Path, NDArray[np.bool_]],
+    frames: NDArray[np.uint8],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    video, target = moving
+    words = ["inpaint", video, "--mask", tmp_path / "first.png", "--propagator", "flow", "--lossless", *CHEAP]
+    words += ["--output", tmp_path / "out.mkv", "--save-masks", tmp_path / "found"]
+    assert main([str(word) for word in words]) == 0
+    assert "6 frames of 64x48" in capsys.readouterr().out
+    repaired, _ = read_video(tmp_path / "out.mkv")
+    green = (repaired == (0, 255, 0)).all(axis=-1)
+    assert green[target].mean() < 0.2
+    found = read_masks(tmp_path / "found")
+    assert found.shape == target.shape
+    np.testing.assert_array_equal(found[0], target[0])
+    far = np.ones_like(target)
+    far[:, 8:40, 4:] = False
+    np.testing.assert_array_equal(repaired[far], frames[far])
+
+
+def test_flags_that_do_not_go_together(
+    video: Path, mask: Path, hole: NDArray[np.uint8], tmp_path: Path, fails: Fails
+) -> None:
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for index in range(6):
+        Image.fromarray(hole * np.uint8(255)).save(masks / f"{index}.png")
+    empty = tmp_path / "empty.png"
+    Image.fromarray(np.zeros_like(hole)).save(empty)
+    before = sorted(tmp_path.iterdir())
+
+    def line(holes: Path, *words: str | Path) -> str:
+        return fails("inpaint", video, "--mask", holes, "--output", tmp_path / "out.mp4", *CHEAP, *words)
+
+    assert "--save-masks needs --propagator" in line(mask, "--save-masks", tmp_path / "found")
+    assert "one picture" in line(masks, "--propagator", "held")
+    assert "empty" in line(empty, "--propagator", "held")
+    assert "exists already" in line(mask, "--propagator", "held", "--save-masks", masks)
+    assert "--progressive" in line(mask, "--propagator", "held", "--progressive")
+    assert "unknown propagator" in line(mask, "--propagator", "telepathy")
+    assert sorted(tmp_path.iterdir()) == before
