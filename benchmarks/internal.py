@@ -8,6 +8,7 @@ seconds on two cores. Every finished clip is kept in --folder; the same command 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping
@@ -53,6 +54,10 @@ class InternalStarts:
     """base, stacked or coarse-to-fine."""
     width: float = 0.25
     """Factor on the paper's channels."""
+    pool: int = 0
+    """Translations of the mask that are prepared; 0 for the default."""
+    patience: int = 8
+    """Measurements of the held-out pixels without a gain after which a stage ends; 0 for never."""
     num_frames: int = 24
     """Frames of each clip."""
     height: int = 120
@@ -110,33 +115,41 @@ def settings(flags: InternalStarts, start: str) -> Internal:
     base = replace(base, crop=crop_for(flags.height, flags.width_pixels))
     if start == "compact":  # a start costs a pass of the compact network: fewer of them
         base = replace(base, pool=4)
+    if flags.pool:
+        base = replace(base, pool=flags.pool)
     return replace(base, crop=None, mirror=False, learning_rate=2e-3) if start == "none" else base
 
 
 def _kept(flags: InternalStarts, pair: Pair, start: str) -> dict[str, Any]:
     """One clip's metrics, measured now or earlier."""
     config = settings(flags, start)
-    key = json.dumps([pair.digest, asdict(config), flags.seconds])
+    key = json.dumps([pair.digest, asdict(config), flags.seconds, flags.patience])
     path = flags.folder / f"{pair.name}-{pair.digest}-{start}.json"
     if path.exists() and (stored := json.loads(path.read_text()))["key"] == key:
         return stored["methods"]
-    methods = _trained(pair, config, flags.seconds, flags.pictures and flags.pictures / f"{pair.name}-{start}")
+    pictures = flags.pictures and flags.pictures / f"{pair.name}-{start}"
+    unfinished = flags.folder / f"training-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    methods = _trained(pair, config, flags, pictures, unfinished)
     write_json(path, {"key": key, "methods": methods})
     return methods
 
 
-def _trained(pair: Pair, config: Internal, seconds: float, pictures: Path | None) -> dict[str, Any]:
+def _trained(
+    pair: Pair, config: Internal, flags: InternalStarts, pictures: Path | None, folder: Path
+) -> dict[str, Any]:
     reference, holes = pair.tensors()
     began = time.process_time()
     clip = Clip(reference[0], holes[0], config.start, config.pool, config.seed)
     clip.pooled()
     trainer = Trainer(config)
     prepared = time.process_time() - began
-    last = list(train(trainer, clip, Budget(seconds=max(1.0, seconds - prepared), clock=time.process_time)))[-1]
+    budget = Budget(seconds=max(1.0, flags.seconds - prepared), clock=time.process_time)
+    for _ in train(trainer, clip, budget, folder=folder, patience=flags.patience):
+        pass
     repaired = trainer.repair(clip)
     if pictures is not None:
         write_frames(pictures, repaired)
-    spent = {"cpu_seconds": time.process_time() - began, "steps": last.steps, "held_out": last.psnr}
+    spent = {"cpu_seconds": time.process_time() - began, "steps": trainer.steps, "held_out": trainer.held_out(clip)}
     found = {f"internal from {config.start}": metrics(repaired[None], reference, holes) | spent}
     if config.start != "none":
         if pictures is not None:

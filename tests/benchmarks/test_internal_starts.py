@@ -34,6 +34,19 @@ def test_it_measures_keeps_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFix
     assert "internal from smooth" in capsys.readouterr().out
 
 
+def test_the_compact_start_is_compared_with_what_it_is_made_of_and_with_the_loop(tmp_path: Path) -> None:
+    flags = internal.InternalStarts(
+        starts=("compact",), seconds=1.0, width=0.1, pool=1, num_frames=2, height=32, width_pixels=48, limit=1,
+        loop=True, folder=tmp_path / "runs", pictures=tmp_path / "pictures",
+    )  # fmt: skip
+    results = internal.run(flags)
+    (clip,) = results["clips"].values()
+    own = {"internal from compact", "compact alone"}
+    assert set(clip) == {*own, "telea", "compact x1", "compact x3", "propagation alone"}
+    assert {c["b"] for c in results["comparisons"]} == {*clip, "compact alone"} - {"internal from compact"}
+    assert len(list((tmp_path / "pictures").glob("*-compact*/00001.png"))) == 2
+
+
 def test_settings_are_checked_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="start"):
         internal.run(internal.InternalStarts(starts=("noise",), folder=tmp_path))
