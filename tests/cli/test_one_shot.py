@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
 from videoinpaint.cli import main
-from videoinpaint.clips import read_masks
+from videoinpaint.cli.environment import EnvironmentFlags
+from videoinpaint.cli.preview import TINT
+from videoinpaint.clips import make_clips, read_masks
 from videoinpaint.clips.video import read_video, write_video
 
 Fails = Callable[..., str]
@@ -74,3 +77,25 @@ def test_flags_that_do_not_go_together(
     assert "--progressive" in line(mask, "--propagator", "held", "--progressive")
     assert "unknown propagator" in line(mask, "--propagator", "telepathy")
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_environments_of_targets_from_the_command_line(fails: Fails) -> None:
+    flags = EnvironmentFlags(env_id="VideoInpaintOneShot-v0", propagator="held", num_frames=3, height=48, width=64)
+    env = gymnasium.make(flags.env_id, **flags.env_kwargs())
+    assert env.reset(seed=0)[1]["mask"] == "held"
+    line = fails("evaluate", "--policies", "heads4", "--propagator", "held", "--episodes", "1")
+    assert "VideoInpaintOneShot-v0" in line
+
+
+def test_a_preview_shows_targets(tmp_path: Path) -> None:
+    size = ["--num-frames", "3", "--height", "48", "--width", "64"]
+    words = ["clips", "one_shot", "--preview", str(tmp_path / "sheet.png"), "--count", "1", *size]
+    assert main(words) == 0
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB"))
+    clip = make_clips("one_shot").load(make_clips("one_shot").names()[0], 3, 48, 64)
+    assert clip.objects is not None
+    assert clip.observed is not None
+    red = (0.4 * clip.observed[0] + 0.6 * TINT).astype(np.uint8)
+    wanted = np.where(clip.objects[0][..., None] > 0, red, clip.observed[0])
+    windows = np.lib.stride_tricks.sliding_window_view(sheet, (48, 64, 3))[:, :, 0]
+    assert (windows == wanted).all(axis=(2, 3, 4)).any()

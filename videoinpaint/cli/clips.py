@@ -1,7 +1,8 @@
 """List what a clip source yields, and draw a preview of it.
 
 A source is `studio` (synthetic scenes, nothing to download), `studio:easy`, `:hard`, `:fast` or `:large`, a video file,
-a folder of frames, a folder of those, `davis:PATH`, `youtube-vos:PATH`, or `module:attribute` of your own.
+a folder of frames, a folder of those, `davis:PATH`, `youtube-vos:PATH`, `one_shot[:SOURCE]` (a target to remove before
+such clips), or `module:attribute` of your own.
 """
 
 from __future__ import annotations

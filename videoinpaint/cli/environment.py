@@ -5,17 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from videoinpaint.errors import InputError
+
 
 @dataclass(frozen=True)
 class EnvironmentFlags:
     """Keyword arguments of the environment under their own names; docs/environment.md explains them."""
 
     env_id: str = "VideoInpaint-v0"
-    """VideoInpaint-v0, or VideoInpaintBudget-v0 with a price on compute."""
-    clips: str = "studio"
-    """Where clips come from: studio, studio:easy|hard|fast|large, a video, a folder, module:attribute."""
+    """VideoInpaint-v0; VideoInpaintBudget-v0 with a price on compute; VideoInpaintOneShot-v0, where only the first
+    frame's mask is known."""
+    clips: str | None = None
+    """Where clips come from: studio (the default), studio:easy|hard|fast|large, a video, a folder, module:attribute;
+    one-shot: one_shot (the default) or one_shot:FOLDER."""
     masks: str = "stationary"
-    """Holes: stationary, square, object, mixed, a mask file or folder, module:attribute."""
+    """Holes: stationary, square, object, mixed, a mask file or folder, module:attribute; not read one-shot."""
+    propagator: str | None = None
+    """One-shot only: what carries the first frame's mask: flow (the default), cutie, internal, module:attribute."""
     num_frames: int = 8
     """Frames of a clip."""
     height: int = 120
@@ -40,6 +46,14 @@ class EnvironmentFlags:
     """auto (the GPU where there is one), cpu, cuda, ..."""
 
     def env_kwargs(self) -> dict[str, Any]:
-        """Keyword arguments for `gym.make`, without the id; what the id decides is left out unless asked for."""
-        names = [field.name for field in fields(EnvironmentFlags) if field.name != "env_id"]
+        """Keyword arguments for `gym.make`, without the id; what the id decides is left out unless asked for.
+
+        Raises:
+            InputError: a propagator for an environment whose masks are given.
+        """
+        one_shot = "OneShot" in self.env_id
+        if self.propagator is not None and not one_shot:
+            raise InputError(f"--propagator: only with --env-id VideoInpaintOneShot-v0, not {self.env_id}")
+        left_out = {"env_id"} | ({"masks"} if one_shot else set())
+        names = [field.name for field in fields(EnvironmentFlags) if field.name not in left_out]
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}

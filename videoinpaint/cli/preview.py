@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,10 @@ def write_preview(
     pairs = []
     for order, name in enumerate(source.names()[:count]):
         clip = source.load(name, *size)
-        pairs.append((clip, masks.sample(np.random.default_rng([seed, order]), clip)))
+        if clip.observed is not None and clip.objects is not None:  # a one-shot clip brings its own hole
+            pairs.append((replace(clip, frames=clip.observed), clip.objects))
+        else:
+            pairs.append((clip, masks.sample(np.random.default_rng([seed, order]), clip)))
     if path.suffix.lower() == ".mp4":
         from videoinpaint.clips.video import write_video
 

@@ -104,7 +104,8 @@ class SequenceSource:
 def mirrored(clip: Clip) -> Clip:
     """The clip seen in a mirror (left and right exchanged)."""
     objects = None if clip.objects is None else np.ascontiguousarray(clip.objects[:, :, ::-1])
-    return Clip(np.ascontiguousarray(clip.frames[:, :, ::-1]), clip.name, objects, clip.start)
+    observed = None if clip.observed is None else np.ascontiguousarray(clip.observed[:, :, ::-1])
+    return Clip(np.ascontiguousarray(clip.frames[:, :, ::-1]), clip.name, objects, clip.start, observed)
 
 
 def open_sequence(path: Path) -> FrameSequence:
