@@ -63,6 +63,7 @@ def fit(
     config: FitConfig,
     evaluate: Callable[[nn.Module], Mapping[str, float]] | None = None,
     evaluate_every: int = 500,
+    before: Callable[[int], None] | None = None,
 ) -> nn.Module:
     """Fit ``network`` in place and load it with the averaged weights at the end.
 
@@ -72,6 +73,7 @@ def fit(
         config: see :class:`FitConfig`.
         evaluate: called with the network (averaged weights loaded) now and then; its numbers go to the log.
         evaluate_every: iterations between evaluations.
+        before: called with the index of every iteration before its loss is drawn: how a curriculum knows the time.
 
     Returns:
         the network, with averaged weights, in evaluation mode.
@@ -90,6 +92,8 @@ def fit(
         task = bar.add_task(config.folder.name, total=config.iterations, completed=start)
         for iteration in range(start, config.iterations):
             network.train()
+            if before is not None:
+                before(iteration)
             shown = _step(network, parameters, optimiser, average, loss, config, iteration, shown)
             done = iteration + 1
             bar.update(task, completed=done, description=f"{config.folder.name} loss {shown['loss']:.4f}")

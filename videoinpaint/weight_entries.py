@@ -101,6 +101,7 @@ def _own() -> Iterator[WeightEntry]:
         "detector-compact": "detector",
         "aligner-alex": "aligner",
         "aligner-vgg16": "aligner --backbone vgg16",
+        "ciri-compact": "one-shot",
         "policy-default": "",
         "ciri-residue": "residue",
     }.items():

@@ -48,6 +48,8 @@ class Inputs:
         holes: what was missing at the start, M0.
         propagated: content carried in along the motion, a smooth fill where nothing arrived.
         confidence: trust in the carried content.
+        hidden: what the encoder must not see of `previous`; None: `masks`. One-shot inpainting hides nothing: it
+            inactivates features instead.
     """
 
     previous: Tensor
@@ -55,6 +57,7 @@ class Inputs:
     holes: Tensor
     propagated: Tensor
     confidence: Tensor
+    hidden: Tensor | None = None
 
     def pad(self, multiple: int) -> Inputs:
         """All tensors grown at the right and bottom to a multiple; frames repeat their border, masks are zero there."""
@@ -68,7 +71,8 @@ class Inputs:
 
         frames = (edge(self.previous), edge(self.propagated))
         masks = (F.pad(self.masks, grow), F.pad(self.holes, grow), F.pad(self.confidence, grow, value=1.0))
-        return Inputs(frames[0], masks[0], masks[1], frames[1], masks[2])
+        hidden = None if self.hidden is None else F.pad(self.hidden, grow)
+        return Inputs(frames[0], masks[0], masks[1], frames[1], masks[2], hidden)
 
 
 class Film(nn.Module):
@@ -160,8 +164,18 @@ class CompactNetwork(nn.Module):
         shape = (batch, length, 3, *x.previous.shape[-2:])
         return painted.view(shape)[..., :height, :width], coarse.view(shape)[..., :height, :width]
 
+    def encode(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
+        """The encoder alone, with a neutral objective: features ``(B * T, mid, H / 4, W / 4)`` and normalised tokens
+        ``(B * T, H / 8, W / 8, dim)`` of frames whose sides are multiples of 8.
+        """
+        context = self._encode(inputs, inputs.previous.new_zeros(inputs.previous[:, :, 0, 0, 0].numel(), 3))
+        return context, self._embed(context)
+
+    def _embed(self, context: Tensor) -> Tensor:
+        return self.embed_norm(self.embed(context).movedim(1, -1))
+
     def _encode(self, x: Inputs, objective: Tensor) -> Tensor:
-        seen = x.previous * (1 - x.masks)
+        seen = x.previous * (1 - (x.masks if x.hidden is None else x.hidden))
         tried = x.previous * x.holes
         planes = torch.cat([seen, x.propagated, tried, x.masks, x.holes, x.confidence], dim=2).flatten(0, 1) * 2 - 1
         features = self.body(self.down(leaky(self.stem(planes))))
@@ -171,8 +185,8 @@ class CompactNetwork(nn.Module):
         """Tokens ``(B * T, h, w, dim)``, clips with the same number of heads together."""
         batch, length = x.previous.shape[:2]
         holes = token_holes(x.masks)
-        tokens = self.embed_norm(self.embed(context).movedim(1, -1)).movedim(-1, 1)
-        tokens = tokens.unflatten(0, (batch, length)) + holes * self.missing.view(1, 1, -1, 1, 1)
+        tokens = self._embed(context).movedim(-1, 1).unflatten(0, (batch, length))
+        tokens = tokens + holes * self.missing.view(1, 1, -1, 1, 1)
         counts = heads.round().long()
         unique = torch.unique(counts).tolist()
         if len(unique) == 1:

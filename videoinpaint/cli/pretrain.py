@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Common:
-    """Flags that all three share."""
+    """Flags that all of them share."""
 
     clips: tuple[str, ...] = ("studio",)
     """Clip sources, drawn with equal chance: studio, studio:hard, a folder of clips, ... (several may follow)."""
@@ -154,6 +154,68 @@ class Aligner(Common):
         _report(train_aligner(self.data(), self.fit(folder), output, self.backbone), folder)
 
 
+@dataclass(frozen=True)
+class Residue(Common):
+    """CIRI's residue detector: what an inaccurate mask leaves of a target in a repair. Needs one-shot clips."""
+
+    clips: tuple[str, ...] = ("one_shot",)
+    """One-shot clip sources, drawn with equal chance: one_shot, one_shot:FOLDER#MASKS, ... (several may follow)."""
+    num_frames: int = 6
+    """Frames of a clip."""
+    batch: int = 2
+    """Clips a step; four frames of each are looked at."""
+    bfloat16: bool = False
+    """Compute the network in bfloat16: faster on a processor that has it."""
+    inpainter_weights: Path | None = None
+    """Weights of the compact inpainter that makes a part of the repairs; by default the shipped ones."""
+
+    def run(self) -> None:
+        """Train and write. Of the common flags, masks, height, width and larger have no effect."""
+        from videoinpaint.cli.repairs import mixed_repair
+        from videoinpaint.clips import make_clips
+        from videoinpaint.inpainters.ciri.residue_training import ResidueData, train_residue_detector
+
+        output, folder = self.places("ciri-residue")
+        repair = mixed_repair({"telea": 1, "propagation": 1, "compact": 2}, _text(_existing(self.inpainter_weights)))
+        sources = [make_clips(source) for source in self.clips]
+        data = ResidueData(sources, repair, num_frames=self.num_frames, batch=self.batch)
+        _report(train_residue_detector(data, self.fit(folder), output, bfloat16=self.bfloat16), folder)
+
+
+@dataclass(frozen=True)
+class OneShot(Common):
+    """CIRI around the compact inpainter: inactivation, complementary attention and curriculum, on one-shot clips."""
+
+    clips: tuple[str, ...] = ("one_shot",)
+    """One-shot clip sources, drawn with equal chance: one_shot, one_shot:FOLDER#MASKS, ... (several may follow)."""
+    learning_rate: float = 3e-4
+    """Peak of the cosine schedule."""
+    ablate: bool = False
+    """Target inactivation alone: no complementary attention, and inaccurate masks from the first iteration on."""
+    init: Path | None = None
+    """Weights to start from, of the compact inpainter or of an earlier run; by default the shipped compact ones."""
+    warm: float = 0.0
+    """Share of the iterations, at the start, that train the maps alone, without curriculum, on three windows a step."""
+
+    def run(self) -> None:
+        """Train and write. Of the common flags, masks has no effect."""
+        from videoinpaint.clips import make_clips
+        from videoinpaint.clips.windows import OneShotWindows
+        from videoinpaint.inpainters.ciri.curriculum import Curriculum
+        from videoinpaint.inpainters.ciri.training import train_one_shot
+
+        output, folder = self.places("ciri-compact")
+        sources = [make_clips(source) for source in self.clips]
+        size = (self.num_frames, self.height, self.width)
+        windows = OneShotWindows(sources, *size, self.batch, tuple(map(_size, self.larger)))
+        curriculum = None if self.ablate else Curriculum()
+        if not 0 <= self.warm <= 1:
+            raise InputError(f"--warm must lie in [0, 1], got {self.warm}")
+        init, schedule, attention = _existing(self.init), self.fit(folder), not self.ablate
+        train_one_shot(windows, schedule, output, curriculum=curriculum, attention=attention, init=init, warm=self.warm)
+        _report(output, folder)
+
+
 def _size(text: str) -> tuple[int, int, int]:
     """``FRAMESxHEIGHTxWIDTH`` as numbers.
 
@@ -189,4 +251,6 @@ COMMAND: Any = (
     Annotated[Inpainter, tyro.conf.subcommand("inpainter")]
     | Annotated[Detector, tyro.conf.subcommand("detector")]
     | Annotated[Aligner, tyro.conf.subcommand("aligner")]
+    | Annotated[Residue, tyro.conf.subcommand("residue")]
+    | Annotated[OneShot, tyro.conf.subcommand("one-shot")]
 )

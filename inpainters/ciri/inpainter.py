@@ -1,0 +1,193 @@
+"""CIRI behind the inpainter protocols: one-shot, and as an ordinary inpainter where masks are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import ClassVar, cast
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from videoinpaint.controls import HEADS, HIGH, Controls, clip_controls
+from videoinpaint.errors import InputError
+from videoinpaint.inpainters.ciri.compact import OneShotCompact
+from videoinpaint.inpainters.ciri.model import OneShotModel, Scene
+from videoinpaint.inpainters.ciri.published import OneShotPublished
+from videoinpaint.inpainters.ciri.removal import RemovalConfig, remove_residues
+from videoinpaint.inpainters.ciri.residue import load_residue_detector
+from videoinpaint.inpainters.ciri.training import WEIGHTS
+from videoinpaint.inpainters.compact.network import CompactConfig
+from videoinpaint.inpainters.dstt.network import DSTT
+from videoinpaint.inpainters.e2fgvi.network import E2FGVI
+from videoinpaint.inpainters.fuseformer.network import FuseFormer
+from videoinpaint.inpainters.published.cost import Meter
+from videoinpaint.inpainters.published.geometry import Geometry
+from videoinpaint.inpainters.published.loading import load_networks, randomise
+from videoinpaint.protocols import Refinement, State, Tracker
+from videoinpaint.weights import load_into, load_safetensors
+
+RANDOM = "random"
+
+
+class CIRIInpainter:
+    """CIRI around the compact network: repairs clips of which only the first frame's mask is known.
+
+    Masks predicted by a tracker say where to look; which pixels are repainted is decided by the joint map. Given masks
+    as an ordinary inpainter, it trusts them and repaints just these.
+
+    Args:
+        device: where it computes.
+        weights: a safetensors file; ``"random"`` for an untrained network (seed 0); None for the shipped weights.
+        removal: fine-tune trackers on every clip, until less of the target is left (Section 3.3); None does not. It
+            takes many times as long as the repair.
+
+    Raises:
+        MissingWeightsError, CorruptWeightsError.
+    """
+
+    name: str = "ciri"
+    controls: frozenset[str] = frozenset({"heads", "fusion", "objective"})
+    min_size = (16, 16)
+
+    def __init__(
+        self,
+        device: str | torch.device = "cpu",
+        weights: str | None = None,
+        removal: RemovalConfig | None = None,
+    ) -> None:
+        self.device = torch.device(device)
+        self.removal = removal
+        self._detector = load_residue_detector(self.device) if removal else None
+        self.random_weights = weights == RANDOM
+        self.model = self.build(weights).eval().requires_grad_(False).to(self.device)
+
+    def build(self, weights: str | None) -> OneShotModel:
+        """The model with its weights."""
+        if weights == RANDOM:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                return OneShotCompact()
+        metadata = load_safetensors(WEIGHTS, weights)[1]
+        config = CompactConfig(**{k: int(metadata[k]) for k in CompactConfig().as_dict()})
+        model = OneShotCompact(config, attention=metadata.get("attention", "1") == "1")
+        load_into(model, WEIGHTS, weights)
+        return model
+
+    @torch.no_grad()
+    def begin(self, frames: Tensor, masks: Tensor) -> State:
+        """See :class:`videoinpaint.protocols.Inpainter`: the masks are trusted."""
+        return self.model.given(frames, masks).to_state()
+
+    def begin_one_shot(self, frames: Tensor, trackers: Sequence[Tracker]) -> tuple[State, Tensor]:
+        """See :class:`videoinpaint.protocols.OneShotInpainter`."""
+        if self._detector is not None:
+            for clip, tracker in zip(frames, trackers, strict=True):
+                first = (tracker.masks()[0].detach() > 0.5).to(clip)
+                remove_residues(tracker, clip, first, self.repairs(clip), self._detector, self.removal)
+        with torch.no_grad():
+            predicted = torch.stack([tracker.masks() for tracker in trackers]).to(frames)
+            scene = self.look(frames, predicted)
+        return scene.to_state(), scene.holes
+
+    def repairs(self, frames: Tensor) -> Callable[[Tensor], Tensor]:
+        """One pass over ``frames (T, 3, H, W)`` as a function of masks ``(T, 1, H, W)``, differentiable in them."""
+        neutral = torch.from_numpy(Controls().to_array()[None]).to(self.device)
+
+        def repair(masks: Tensor) -> Tensor:
+            scene = self.look(frames[None], masks[None])
+            painted, _ = self.model.paint(scene, frames[None], scene.holes, neutral)
+            return scene.composed(painted)[0]
+
+        return repair
+
+    def look(self, frames: Tensor, predicted: Tensor) -> Scene:
+        """What is to be repainted in ``frames (B, T, 3, H, W)``, from masks ``(B, T, 1, H, W)`` in [0, 1].
+
+        Gradients flow from the maps to the masks, where they are enabled.
+
+        Raises:
+            InputError: shapes disagree; masks that are not finite; nothing is marked in a first frame.
+        """
+        expected = (*frames.shape[:2], 1, *frames.shape[3:])
+        if tuple(predicted.shape) != expected:
+            raise InputError(
+                f"predicted masks must have shape {expected} for these frames, got {tuple(predicted.shape)}"
+            )
+        if not torch.isfinite(predicted).all():
+            raise InputError("predicted masks hold NaN or infinity: check what predicted them")
+        first = (predicted[:, 0].detach() > 0.5).to(frames.dtype)
+        if not first.flatten(1).any(1).all():
+            raise InputError("the target is absent from the first frame: mark it in a frame that shows it")
+        return self.model.scene(frames, self.model.guide(frames, predicted, first))
+
+    @torch.no_grad()
+    def refine(self, state: State, repaired: Tensor, masks: Tensor, controls: NDArray) -> Refinement:
+        """See :class:`videoinpaint.protocols.Inpainter`. GFLOPs are the compact network's: inactivating costs next to
+        nothing.
+        """
+        values = torch.as_tensor(controls, dtype=torch.float32, device=self.device)
+        frames, _ = self.model.paint(Scene.from_state(state), repaired, masks, values)
+        network, heads = cast(OneShotCompact, self.model).network, values[:, HEADS].tolist()
+        spent, full = (network.flops(masks, counts) / 1e9 for counts in (heads, [HIGH[HEADS]] * len(heads)))
+        return Refinement(frames.clamp(0, 1), spent, full)
+
+
+class _AroundPublished(CIRIInpainter):
+    """CIRI around a published network, always at 432x240.
+
+    The network's official weights are needed (`videoinpaint weights`); of the inactivation there are none, so that it
+    compares features as they are, as published, and takes the mean of prediction and attention.
+    """
+
+    entry: ClassVar[str]
+    controls = frozenset({"heads"})
+
+    @staticmethod
+    def network() -> torch.nn.Module:
+        """The published network, untrained."""
+        raise NotImplementedError
+
+    def build(self, weights: str | None) -> OneShotModel:
+        """See :class:`CIRIInpainter`."""
+        parts = torch.nn.ModuleDict({"main": self.network()})
+        if weights == RANDOM:
+            randomise(parts, seed=0, gain=1.0)
+        else:
+            load_networks(parts, {"main": self.entry}, weights)
+        self._meter = Meter()
+        return OneShotPublished(parts["main"], Geometry(fixed=(240, 432)))
+
+    @torch.no_grad()
+    def refine(self, state: State, repaired: Tensor, masks: Tensor, controls: NDArray) -> Refinement:
+        """See :class:`videoinpaint.protocols.Inpainter`: clip by clip, as each runs with its own number of heads."""
+        values = torch.from_numpy(clip_controls(controls)).to(self.device)
+        frames, gflops = [], []
+        for item in range(len(repaired)):
+            one = slice(item, item + 1)
+            scene = Scene.from_state({name: tensor[one] for name, tensor in state.items()})
+            paint = partial(self.model.paint, scene, repaired[one], masks[one], values[one])
+            painted, spent = self._meter.run((round(float(values[item, HEADS])), repaired.shape[1:]), 1, paint)
+            frames.append(painted[0])
+            gflops.append(spent)
+        return Refinement(torch.cat(frames).clamp(0, 1), torch.tensor(gflops, dtype=torch.float64))
+
+
+class CIRIDSTTInpainter(_AroundPublished):
+    """CIRI around DSTT."""
+
+    name, entry, network = "ciri_dstt", "dstt", staticmethod(DSTT)
+
+
+class CIRIFuseFormerInpainter(_AroundPublished):
+    """CIRI around FuseFormer."""
+
+    name, entry, network = "ciri_fuseformer", "fuseformer", staticmethod(FuseFormer)
+
+
+class CIRIE2FGVIInpainter(_AroundPublished):
+    """CIRI around E2FGVI, which also honours ``fusion``."""
+
+    name, entry, network = "ciri_e2fgvi", "e2fgvi", staticmethod(E2FGVI)
+    controls = frozenset({"heads", "fusion"})
