@@ -8,34 +8,42 @@ from torch.nn import functional as F
 
 
 class CellClassifier(nn.Module):
-    """Logistic regression on the cells' features.
+    """Tells the target's cells from the background's by their features alone, wherever they are.
 
     Args:
         features: ``(T, C, h, w)``, of all frames.
         label: ``(cells,)`` in [0, 1], the target's share of the first frame's cells.
+        hidden: units of a hidden layer; 0: logistic regression.
         seed: of the start.
     """
 
-    def __init__(self, features: Tensor, label: Tensor, seed: int = 0) -> None:
+    def __init__(self, features: Tensor, label: Tensor, hidden: int, seed: int = 0) -> None:
         super().__init__()
         self._cells = features.flatten(2).transpose(1, 2)
         self._label = label
-        self.weight = nn.Parameter(features.new_zeros(features.shape[1]))
-        self.bias = nn.Parameter(features.new_zeros(()))
+        channels = features.shape[1]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            if hidden:
+                layers: list[nn.Module] = [nn.Linear(channels, hidden), nn.GELU(), nn.Linear(hidden, 1)]
+            else:
+                layers = [nn.Linear(channels, 1)]
+        self.layers = nn.Sequential(*layers).to(features.device)
 
     def logits(self) -> Tensor:
         """How likely each cell shows the target, ``(T, cells)``."""
-        return self._cells @ self.weight + self.bias
+        return self.layers(self._cells)[..., 0]
 
     @torch.enable_grad()
     def fit(self, steps: int) -> None:
-        """Learn the first frame: target and background count alike."""
+        """Learn the first frame; target and background count alike."""
         share = self._label.mean().clamp(1e-3, 1 - 1e-3)
         importance = self._label / share + (1 - self._label) / (1 - share)
-        optimiser = torch.optim.Adam(self.parameters(), lr=0.5, weight_decay=1e-4)
+        rate = 0.05 if len(self.layers) > 1 else 0.5
+        optimiser = torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=0.02)
         for _ in range(steps):
-            made = self._cells[0] @ self.weight + self.bias
-            loss = F.binary_cross_entropy_with_logits(made, self._label, importance)
+            loss = F.binary_cross_entropy_with_logits(self.layers(self._cells[0])[:, 0], self._label, importance)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
+        self.zero_grad(set_to_none=True)

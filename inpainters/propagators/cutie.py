@@ -131,7 +131,7 @@ def _configuration() -> Any:
         from omegaconf import OmegaConf
     except ImportError as error:
         raise InputError('the propagator "cutie" needs its package: pip install "videoinpaint[cutie]"') from error
-    folder = Path(list(cutie.__path__)[0]) / "config"
+    folder = Path(next(iter(cutie.__path__))) / "config"
     config: Any = OmegaConf.load(folder / "eval_config.yaml")
     config.pop("defaults", None)
     config.pop("hydra", None)

@@ -24,15 +24,19 @@ class FlowSettings:
         carried: weight of the mask that flow carries, where forward and backward flow agree.
         matched: weight of what similar places say.
         classified: weight of the classifier.
+        revealed: how much speaks against a pixel that was hidden in the frame before: mostly it is background.
+        hidden: units of the classifier's hidden layer; 0: it is linear.
         steps: of fitting the classifier.
         backbone: of the features: "alex", "vgg16", or "colour" to do without pretrained weights.
         matching: see :class:`~videoinpaint.inpainters.propagators.matching.Matching`.
         seed: of the classifier's start.
     """
 
-    carried: float = 0.3
+    carried: float = 0.1
     matched: float = 1.0
-    classified: float = 0.1
+    classified: float = 0.5
+    revealed: float = 0.0
+    hidden: int = 0
     steps: int = 60
     backbone: str = "alex"
     matching: Matching = field(default_factory=Matching)
@@ -62,12 +66,14 @@ class FlowTracker(nn.Module):
         super().__init__()
         self._target, self._settings = target, settings
         self._length, self._size = len(frames), (frames.shape[-2], frames.shape[-1])
-        weights = torch.tensor([settings.carried, settings.matched, settings.classified], device=frames.device)
+        opinions = [settings.carried, settings.matched, settings.classified, -settings.revealed]
+        weights = torch.tensor(opinions, device=frames.device)
         self.weights = nn.Parameter(weights)
         self.bias = nn.Parameter(weights.new_zeros(()))
         self._matches: list[Matches] = []
         self._matcher = Matcher(frames, settings.matching, settings.backbone)
-        self.classifier = CellClassifier(self._matcher.features, self._coarse(target[None]), settings.seed)
+        label = self._coarse(target[None])
+        self.classifier = CellClassifier(self._matcher.features, label, settings.hidden, settings.seed)
         self.classifier.fit(settings.steps)
         self._flow, self._trust = _backward_flow(frames)
         with torch.no_grad():
@@ -100,14 +106,15 @@ class FlowTracker(nn.Module):
     def _joined(self, now: int, before: Tensor, labels: Tensor, opinion: Tensor) -> Tensor:
         """The mask of frame ``now``, ``(1, H, W)``, from that before it and the earlier coarse ``labels``."""
         carried = warp(before[None], self._flow[now - 1 : now], padding="zeros")
-        matches = self._matches[now - 1]
+        matches, trust = self._matches[now - 1], self._trust[now - 1 : now]
         matched = self._fine(matches.vote(labels))
         near = torch.zeros_like(labels[0])
         near[matches.asking] = 1.0
         joined = (
-            self.weights[0] * self._trust[now - 1 : now] * _logit(carried)
+            self.weights[0] * trust * _logit(carried)
             + self.weights[1] * _logit(matched)
             + self.weights[2] * self._fine(opinion)
+            + self.weights[3] * (1 - trust)
             + self.bias
         )
         return (torch.sigmoid(joined) * self._fine(near))[0]

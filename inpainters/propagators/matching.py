@@ -38,7 +38,7 @@ class Matching:
     colour: float = 1.0
     channels: int = 96
     voters: int = 10
-    temperature: float = 0.05
+    temperature: float = 0.1
     reach: float = 0.15
     context: int = 4
 

@@ -1,4 +1,4 @@
-"""The mask propagation benchmark on a clip whose object moves."""
+"""The benchmark of mask propagators on a clip whose object moves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from videoinpaint.benchmarks import internal_masks
+from videoinpaint.benchmarks import propagators
 from videoinpaint.errors import InputError
 
 
@@ -23,16 +23,17 @@ def test_every_method_is_scored_at_another_size(tmp_path: Path, capsys: pytest.C
         mask[30:60, 20 + 12 * t : 50 + 12 * t] = 255
         for folder, picture in (("clips/a", frame), ("truth/a", mask), ("clips/without-truth", frame)):
             Image.fromarray(picture).save(tmp_path / folder / f"{t:05d}.png")
-    flags = internal_masks.InternalMasks(
+    flags = propagators.Propagators(
         tmp_path / "clips", tmp_path / "truth", steps=3, width=0.1, num_frames=3, height=48, width_pixels=64
     )
-    results = internal_masks.run(flags)
+    results = propagators.run(flags)
     assert list(results["clips"]) == ["a"]
     scores = results["clips"]["a"]
-    assert all(0 <= scores[method]["j_and_f"] <= 1 for method in internal_masks.METHODS)
+    assert all(0 <= scores[method]["j_and_f"] <= 1 for method in propagators.METHODS)
     # Moved by 6 of its 15 pixels a frame: 9 of 21 overlap, then 3 of 27.
-    assert scores["first mask held"]["j"] == pytest.approx((9 / 21 + 3 / 27) / 2, abs=0.03)
-    internal_masks.report(results)
+    assert scores["held"]["j"] == pytest.approx((9 / 21 + 3 / 27) / 2, abs=0.03)
+    assert scores["flow"]["cpu_seconds"] > 0
+    propagators.report(results)
     assert "mean J&F" in capsys.readouterr().out
 
 
@@ -41,4 +42,4 @@ def test_clips_without_truth_are_named(tmp_path: Path) -> None:
     for t in range(2):
         Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(tmp_path / "clips" / "a" / f"{t}.png")
     with pytest.raises(InputError, match="no clip"):
-        internal_masks.run(internal_masks.InternalMasks(tmp_path / "clips", tmp_path))
+        propagators.run(propagators.Propagators(tmp_path / "clips", tmp_path))
