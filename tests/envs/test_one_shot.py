@@ -157,9 +157,10 @@ def test_pixels_outside_the_predicted_hole_stay_bit_for_bit(env: gymnasium.Env) 
                 break
 
 
-@pytest.mark.parametrize("inpainter", ["toy", "seeing", "compact"])
+@pytest.mark.parametrize("inpainter", ["toy", "seeing", "compact", "ciri"])
 def test_the_reference_never_leaks(settings: dict[str, Any], inpainter: str) -> None:
-    part = {"toy": settings["inpainter"], "seeing": Seeing(), "compact": "compact"}[inpainter]
+    part = {"toy": settings["inpainter"], "seeing": Seeing()}.get(inpainter, inpainter)
+    settings |= {"weights": "random"} if inpainter == "ciri" else {}
     runs: list[list[Any]] = []
     for hidden in (0, 200):
         env = gymnasium.make(ID, **{**settings, "clips": Source(pasted(hidden=hidden)), "inpainter": part})
@@ -296,10 +297,15 @@ def test_options_choose_the_clip(env: gymnasium.Env) -> None:
     assert env.reset(seed=0, options={"clip": pasted()})[1]["clip"] == "pasted"
 
 
-@pytest.mark.parametrize("inpainter", ["toy", "seeing"])
+@pytest.mark.parametrize("inpainter", ["toy", "seeing", "ciri"])
 @pytest.mark.parametrize("reward", ["absolute", "improvement"])
 def test_many_at_once_equal_one_by_one(settings: dict[str, Any], inpainter: str, reward: str) -> None:
-    settings |= {"reward": reward} | ({"inpainter": Seeing()} if inpainter == "seeing" else {})
+    parts: dict[str, dict[str, Any]] = {
+        "toy": {},
+        "seeing": {"inpainter": Seeing()},
+        "ciri": {"inpainter": "ciri", "weights": "random"},
+    }
+    settings |= {"reward": reward} | parts[inpainter]
     many = gymnasium.make_vec(ID, num_envs=3, vectorization_mode="vector_entry_point", **settings)
     observations, infos = many.reset(seed=10)
     singles = [gymnasium.make(ID, **settings) for _ in range(3)]
