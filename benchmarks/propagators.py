@@ -93,7 +93,7 @@ def _predictor(name: str, flags: Propagators) -> Callable[[Tensor, Tensor], Tens
     if name == "published":
         plain = MaskTraining(flags.width, flags.steps, vary=False, both=False, seed=flags.seed)
         return lambda frames, first: _learnt(plain, frames, first)
-    options = {"training": training} if name == "internal" else {}
+    options: dict[str, Any] = {"training": training} if name == "internal" else {}
     propagator = make_propagator(name, **options)
     return lambda frames, first: propagator.start(frames, first).masks()
 
