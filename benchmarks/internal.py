@@ -150,7 +150,7 @@ def _trained(
     if pictures is not None:
         write_frames(pictures, repaired)
     spent = {"cpu_seconds": time.process_time() - began, "steps": trainer.steps, "held_out": trainer.held_out(clip)}
-    found = {f"internal from {config.start}": metrics(repaired[None], reference, holes) | spent}
+    found: dict[str, Any] = {f"internal from {config.start}": metrics(repaired[None], reference, holes) | spent}
     if config.start != "none":
         if pictures is not None:
             write_frames(pictures.with_name(pictures.name + "-alone"), clip.started(None)[0])
