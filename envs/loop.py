@@ -41,6 +41,7 @@ class ClosedLoop:
         device: where states live; the parts must compute there.
         measure_full: also learn what each pass would have cost with 12 heads, from the inpainter if it reports that
             (``Refinement.full_gflops``), else by running the pass again; only the compute price needs it.
+        widen: by how much of the frame's width predicted masks are widened for inpainters that take them as they are.
 
     A state holds ``corrupted`` X, ``holes`` M0, ``repaired`` Yhat_n, ``masks`` M_n, ``gflops`` and ``full_gflops`` of
     the last pass, and ``inpainter/...``, the inpainter's own. In a one-shot state X still shows the target; the parts
@@ -54,10 +55,12 @@ class ClosedLoop:
         device: str | torch.device = "cpu",
         *,
         measure_full: bool = False,
+        widen: float = WIDEN,
     ) -> None:
         self.inpainter, self.detector = inpainter, detector
         self.device = torch.device(device)
         self.measure_full = measure_full
+        self.widen = widen
 
     @torch.no_grad()
     def begin(self, frames: Tensor, holes: Tensor) -> State:
@@ -85,7 +88,7 @@ class ClosedLoop:
         """Start episodes of which only the first frame's mask is known (CIRI).
 
         A `OneShotInpainter` sees the target and decides itself which pixels may change; any other inpainter gets
-        grey in the predicted masks, widened by `WIDEN`.
+        grey in the predicted masks, widened by ``widen``.
 
         Args:
             frames: X ``(B, T, 3, H, W)``, uint8 or float in [0, 1], the target included.
@@ -108,7 +111,7 @@ class ClosedLoop:
         else:
             predicted = torch.stack([tracker.masks() for tracker in trackers]).to(observed)
             self._check(frames, predicted)
-            holes = widened(predicted)
+            holes = widened(predicted, self.widen)
             known = torch.where(holes > 0, torch.full_like(observed, GREY), observed)
             previous, begun = {"previous": known}, self.inpainter.begin(known, holes)
         if holes.flatten(1).amin(1).any():
@@ -172,12 +175,12 @@ class ClosedLoop:
         check_size(self.inpainter, *frames.shape[3:])
 
 
-def widened(predicted: Tensor) -> Tensor:
-    """Holes ``(B, T, 1, H, W)`` in {0, 1} for predicted masks in [0, 1]: above one half, widened by `WIDEN`.
+def widened(predicted: Tensor, share: float = WIDEN) -> Tensor:
+    """Holes ``(B, T, 1, H, W)`` in {0, 1} for predicted masks in [0, 1]: above one half, widened on all sides.
 
     Masks seldom reach the very border of their object, and what is left of it there would be seen as background.
     """
-    radius = max(1, round(WIDEN * predicted.shape[-1]))
+    radius = round(share * predicted.shape[-1])
     hard = predicted.gt(0.5).float().flatten(0, 1)
     return F.max_pool2d(hard, 2 * radius + 1, stride=1, padding=radius).view_as(predicted)
 

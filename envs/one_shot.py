@@ -11,7 +11,7 @@ from videoinpaint.envs.env import VideoInpaintEnv
 from videoinpaint.envs.vector import VideoInpaintVectorEnv
 from videoinpaint.protocols import Detector, Inpainter, MaskPropagator
 
-CLIPS, INPAINTER, PROPAGATOR = "one_shot", "compact", "flow"
+CLIPS, INPAINTER, PROPAGATOR = "one_shot", "ciri", "flow"
 """The defaults in which the one-shot environments differ from `VideoInpaintEnv`."""
 
 
@@ -86,7 +86,7 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
     | --- | --- | --- |
     | `clips` | `"one_shot"` | clips with a target: `"one_shot[:CLIPS][#MASKS]"`, `"module:attribute"` or a source |
     | `propagator` | `"flow"` | what carries the mask: a name, `"module:attribute"`, or a `MaskPropagator` |
-    | `inpainter` | `"compact"` | a name, `"module:attribute"`, or an instance |
+    | `inpainter` | `"ciri"` | a name, `"module:attribute"`, or an instance |
     | `num_frames`, `height`, `width` | `8`, `120`, `216` | as in `VideoInpaint-v0`, like all that follow |
     | `max_iterations` | `3` | iterations in an episode, N |
     | `detector`, `backbone` | `"compact"`, `"alex"` | |

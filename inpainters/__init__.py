@@ -15,6 +15,7 @@ INPAINTERS = Registry(
         "compact": "videoinpaint.inpainters.compact:CompactInpainter",
         "propagation": "videoinpaint.inpainters.propagation:PropagationInpainter",
         "internal": "videoinpaint.inpainters.internal:InternalInpainter",
+        "ciri": "videoinpaint.inpainters.ciri.inpainter:CIRIInpainter",
         "telea": "videoinpaint.inpainters.telea:TeleaInpainter",
         "sttn": "videoinpaint.inpainters.sttn.inpainter:STTNInpainter",
         "dstt": "videoinpaint.inpainters.dstt.inpainter:DSTTInpainter",
@@ -22,13 +23,19 @@ INPAINTERS = Registry(
         "e2fgvi": "videoinpaint.inpainters.e2fgvi.inpainter:E2FGVIInpainter",
         "e2fgvi_hq": "videoinpaint.inpainters.e2fgvi.inpainter:E2FGVIHQInpainter",
         "propainter": "videoinpaint.inpainters.propainter.inpainter:ProPainterInpainter",
+        "ciri_dstt": "videoinpaint.inpainters.ciri.inpainter:CIRIDSTTInpainter",
+        "ciri_fuseformer": "videoinpaint.inpainters.ciri.inpainter:CIRIFuseFormerInpainter",
+        "ciri_e2fgvi": "videoinpaint.inpainters.ciri.inpainter:CIRIE2FGVIInpainter",
     },
 )
 
 PUBLISHED = ("sttn", "dstt", "fuseformer", "e2fgvi", "e2fgvi_hq", "propainter")
 """Networks whose official weights are not part of this package: fetch them, or ask for ``weights="random"``."""
 
-__all__ = ["INPAINTERS", "PUBLISHED", "make_inpainter"]
+AROUND_PUBLISHED = ("ciri_dstt", "ciri_fuseformer", "ciri_e2fgvi")
+"""CIRI around networks of `PUBLISHED`, whose weights they need likewise."""
+
+__all__ = ["AROUND_PUBLISHED", "INPAINTERS", "PUBLISHED", "make_inpainter"]
 
 
 def make_inpainter(

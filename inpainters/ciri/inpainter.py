@@ -97,8 +97,7 @@ class CIRIInpainter:
 
         def repair(masks: Tensor) -> Tensor:
             scene = self.look(frames[None], masks[None])
-            painted, _ = self.model.paint(scene, frames[None], scene.holes, neutral)
-            return scene.composed(painted)[0]
+            return self.model.paint(scene, frames[None], scene.holes, neutral, soft=True)[0][0]
 
         return repair
 

@@ -135,13 +135,21 @@ class OneShotModel(nn.Module, ABC):
             holes = F.max_pool2d(near, 2 * MARGIN + 1, stride=1, padding=MARGIN).view_as(guidance.joint)
             return Scene(observed, holes, guidance, self.prepare(observed, holes))
 
-    def paint(self, scene: Scene, previous: Tensor, masks: Tensor, controls: Tensor) -> tuple[Tensor, Tensor | None]:
+    def paint(
+        self, scene: Scene, previous: Tensor, masks: Tensor, controls: Tensor, *, soft: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
         """One pass over ``masks``: frames, not clipped, and the backbone's coarse image, if it has one.
 
-        The joint map decides how far a pixel is repainted: background that is flagged by mistake stays.
+        Args:
+            scene: see :meth:`scene`.
+            previous: the repair so far.
+            masks: what is to be repaired now.
+            controls: ``(B, 5)`` in natural units.
+            soft: the joint map itself decides how far a pixel is repainted, so that gradients reach it everywhere.
+                Otherwise pixels above `NEAR` are repainted wholly, which measures better.
         """
         painted, coarse = self.propose(scene, previous, masks, controls)
-        joint = scene.guidance.joint
+        joint = scene.guidance.joint if soft else (scene.guidance.joint / NEAR).clamp(max=1)
         return joint * painted + (1 - joint) * scene.observed, coarse
 
     def active_maps(self, scene: Scene, masks: Tensor) -> list[Tensor]:

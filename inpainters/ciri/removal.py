@@ -67,8 +67,9 @@ class RemovalConfig:
             raise InputError("the weights of the losses must not be negative")
 
 
-RATES = {"cutie": 1e-6}
-"""Learning rates by propagator; others take the published one."""
+RATES = {"cutie": 1e-6, "flow": 0.1, "internal": 1e-4}
+"""Learning rates by propagator; others take the published one. Those of `flow` and `internal` were chosen on
+training clips: docs/models/ciri-residue.md."""
 
 
 def removal_config(propagator: str, **changes: float) -> RemovalConfig:

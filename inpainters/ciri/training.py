@@ -31,6 +31,7 @@ MAP = 0.2
 there the maps learn from the reconstruction alone."""
 
 WARM_BATCH = 3  # windows a step of the warm-up, for each window of the rest
+NEARLY_RIGHT = 0.4  # share of windows whose masks are good
 SECOND = 0.33  # share of the iterations that train a second pass
 
 
@@ -50,10 +51,16 @@ class Shot:
 
 
 def draw_shot(windows: OneShotWindows, rng: np.random.Generator) -> Shot:
-    """A batch of windows, and for each masks as a propagator might get them wrong."""
+    """A batch of windows, and for each masks as a propagator might get them wrong, or nearly right: a model that saw
+    nothing but large errors would distrust good masks.
+    """
     observed, background, truth = windows.draw(rng)
-    wrong = [inaccurate(clip.squeeze(1).byte().numpy(), rng) for clip in truth]
+    wrong = [inaccurate(clip.squeeze(1).byte().numpy(), rng, severity=float(_severity(rng))) for clip in truth]
     return Shot(observed, background, truth, torch.from_numpy(np.stack(wrong)).unsqueeze(2).float())
+
+
+def _severity(rng: np.random.Generator) -> float:
+    return rng.uniform(0.02, 0.25) if rng.random() < NEARLY_RIGHT else rng.uniform(0.2, 1.0)
 
 
 class Trained(nn.Module):
@@ -156,7 +163,7 @@ def one_shot_loss(
             previous = scene.composed(model.paint(scene, previous, masks, draw_controls(rng, len(masks)))[0])
         masks = _rough_error(previous, shot.background, scene.holes, rng)
     controls = draw_controls(rng, len(masks))
-    painted, coarse = model.paint(scene, previous, masks, controls)
+    painted, coarse = model.paint(scene, previous, masks, controls, soft=True)
     repaired = scene.composed(painted)
     judged = torch.maximum(scene.holes, shot.truth)
     batch = Batch(shot.background, shot.observed, judged, {})

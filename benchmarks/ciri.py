@@ -1,0 +1,254 @@
+"""One-shot inpainting with masks that are wrong: CIRI around the compact network against the compact network alone.
+
+    python -m videoinpaint.benchmarks.ciri --clips FOLDER --outlines FOLDER --predicted FOLDER
+
+Targets are pasted before the clips, so that the background is known. Their masks come with errors (eroded, shifted),
+with --predicted as real methods predicted them, or with --propagator from a mask propagator; the first frame's mask is
+always exact. LOCAL metrics are taken inside the true masks of the frames after it. The compact network gets the same
+masks, widened as the environment does, and once as they are; what it makes of the true masks stands last.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from videoinpaint.benchmarks import tables
+from videoinpaint.benchmarks.measure import Reference
+from videoinpaint.benchmarks.protocol import envelope
+from videoinpaint.benchmarks.statistics import paired_difference
+from videoinpaint.clips import make_clips
+from videoinpaint.clips.images import resize_masks
+from videoinpaint.clips.mask_errors import MASK_ERRORS, inaccurate
+from videoinpaint.clips.mask_files import open_masks
+from videoinpaint.clips.one_shot import OneShotClips
+from videoinpaint.clips.types import Clip
+from videoinpaint.controls import Controls
+from videoinpaint.detectors import make_detector
+from videoinpaint.envs.loop import WIDEN, ClosedLoop
+from videoinpaint.errors import InputError
+from videoinpaint.inpainters import make_inpainter
+from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter
+from videoinpaint.inpainters.ciri.removal import removal_config
+from videoinpaint.inpainters.propagators import GivenTracker, make_propagator
+from videoinpaint.metrics import contour_accuracy, region_similarity
+from videoinpaint.protocols import Inpainter, Tracker
+
+EXACT, PREDICTED = "exact", "predicted"
+CEILING = "compact, true masks"
+PLAIN = "compact, not widened"
+SHOWN = ("psnr_hole", "ssim_hole", "lpips_hole", "psnr", "ssim", "lpips", "j_and_f", "seconds")
+REAL = ("osvos", "rvos")  # the outline that counts as true, and the prediction
+
+
+@dataclass(frozen=True)
+class CIRIFlags:
+    """Which clips, which errors, and which repairs."""
+
+    clips: str
+    """Backgrounds: a folder of clips, or any other clip source."""
+    outlines: Path | None = None
+    """A folder of mask sequences: outlines of real objects that targets take, besides random ones."""
+    predicted: Path | None = None
+    """A folder of SEQUENCE/osvos and SEQUENCE/rvos: targets with the first as their shape, the second as prediction."""
+    kinds: tuple[str, ...] = (EXACT, *MASK_ERRORS)
+    """Errors of the masks."""
+    propagator: str | None = None
+    """Predict masks with this propagator instead; kinds and predicted have no effect then."""
+    severity: float = 0.6
+    """Of the errors, in (0, 1]."""
+    ablation: Path | None = None
+    """Weights of `videoinpaint pretrain one-shot --ablate`: target inactivation alone."""
+    weights: Path | None = None
+    """Weights of CIRI; by default the shipped ones."""
+    removal: bool = False
+    """Also remove residues online, by the contextual loss alone and with the residue loss; needs --propagator."""
+    iterations: int = 1
+    """Rounds of repair and detection."""
+    limit: int | None = None
+    """Only the first so many clips."""
+    num_frames: int = 12
+    """Frames of a clip."""
+    height: int = 120
+    """Pixels."""
+    width: int = 216
+    """Pixels."""
+    seed: int = 0
+    """Of the errors."""
+    threads: int = 1
+    """CPU threads."""
+    output: Path | None = None
+    """Write everything measured here, as JSON."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A clip with a target, and its predicted masks."""
+
+    kind: str
+    clip: Clip
+    predicted: NDArray[np.uint8] | None
+
+
+def run(flags: CIRIFlags) -> dict[str, Any]:
+    """Repair every clip with every method; see the module's description.
+
+    Raises:
+        InputError: flags that do not go together, or a folder that cannot be read.
+    """
+    if flags.removal and flags.propagator is None:
+        raise InputError("--removal fine-tunes a propagator: name one with --propagator")
+    methods = _methods(flags)
+    cases = list(_propagated(flags) if flags.propagator else _given(flags))
+    rows: list[dict[str, Any]] = []
+    bar, advance = tables.progress("repairing", len(cases) * len(methods))
+    with bar:
+        for case in cases:
+            row: dict[str, Any] = {"kind": case.kind, "clip": case.clip.name}
+            for name, inpainter in methods.items():
+                known = replace(case, predicted=case.clip.objects)
+                widen = 0.0 if name == PLAIN else WIDEN
+                row[name] = _measured(flags, known if name == CEILING else case, inpainter, widen)
+                advance()
+            rows.append(row)
+    chosen = {name: value for name, value in asdict(flags).items() if name != "output"}
+    return envelope("ciri", chosen, methods=list(methods), rows=rows, summary=_summary(rows, list(methods)))
+
+
+def _methods(flags: CIRIFlags) -> dict[str, Inpainter]:
+    """In the order of CIRI's Table 2."""
+    weights = str(flags.weights) if flags.weights else None
+    compact = make_inpainter("compact")
+    methods: dict[str, Inpainter] = {"compact": compact, PLAIN: compact}
+    if flags.ablation:
+        methods["T.I."] = CIRIInpainter(weights=str(flags.ablation))
+    methods["T.I. + D.C."] = CIRIInpainter(weights=weights)
+    if flags.removal:
+        both = removal_config(str(flags.propagator))
+        methods["+ C.L."] = CIRIInpainter(weights=weights, removal=replace(both, residue_weight=0.0))
+        methods["+ C.L. + R.L."] = CIRIInpainter(weights=weights, removal=both)
+    return methods | {CEILING: compact}
+
+
+def _source(flags: CIRIFlags) -> OneShotClips:
+    return OneShotClips(make_clips(flags.clips), flags.outlines)
+
+
+def _clips(flags: CIRIFlags) -> Iterator[tuple[int, Clip]]:
+    source = _source(flags)
+    for index, name in enumerate(source.names()[: flags.limit]):
+        yield index, source.load(name, flags.num_frames, flags.height, flags.width)
+
+
+def _given(flags: CIRIFlags) -> Iterator[Case]:
+    for index, clip in _clips(flags):
+        assert clip.objects is not None
+        for place, kind in enumerate(flags.kinds):
+            rng = np.random.default_rng([flags.seed, index, place])
+            wrong = clip.objects if kind == EXACT else inaccurate(clip.objects, rng, kind, flags.severity)
+            yield Case(kind, clip, wrong)
+    if flags.predicted is not None:
+        yield from _really_predicted(flags, flags.predicted)
+
+
+def _propagated(flags: CIRIFlags) -> Iterator[Case]:
+    for _, clip in _clips(flags):
+        yield Case(str(flags.propagator), clip, None)
+
+
+def _really_predicted(flags: CIRIFlags, folder: Path) -> Iterator[Case]:
+    """Every pair of masks over some background: the outline filled with a frame of another clip that moves along."""
+    pairs = sorted(path for path in folder.iterdir() if all((path / name).is_dir() for name in REAL))
+    if not pairs:
+        raise InputError(f"{folder} holds no SEQUENCE/{REAL[0]} with SEQUENCE/{REAL[1]} beside it")
+    source = make_clips(flags.clips)
+    names = source.names()
+    for index, pair in enumerate(pairs):
+        true, wrong = (resize_masks(open_masks(pair / name).read(0, flags.num_frames), flags.height, flags.width)
+                       for name in REAL)  # fmt: skip
+        for turn in range(2):  # two backgrounds each
+            place = 2 * index + turn
+            clips = [source.load(names[(place + step) % len(names)], flags.num_frames, flags.height, flags.width)
+                     for step in (0, 5)]  # fmt: skip
+            clip = _pasted(clips[0], clips[1].frames[0], true, f"{names[place % len(names)]}+{pair.name}")
+            predicted = wrong.copy()
+            predicted[0] = true[0]
+            yield Case(PREDICTED, clip, predicted)
+
+
+def _pasted(background: Clip, picture: NDArray[np.uint8], masks: NDArray[np.uint8], name: str) -> Clip:
+    """The picture seen through the masks, moving along with their middle."""
+    observed = background.frames.copy()
+    middles = [np.argwhere(mask).mean(0) for mask in masks]
+    for frame, mask, middle in zip(observed, masks, middles):
+        down, right = middle - middles[0]
+        moved = cv2.warpAffine(picture, np.array([[1, 0, right], [0, 1, down]]), picture.shape[1::-1],
+                               borderMode=cv2.BORDER_REFLECT_101)  # fmt: skip
+        frame[mask > 0] = moved[mask > 0]
+    return Clip(background.frames, name, masks, background.start, observed)
+
+
+def _measured(flags: CIRIFlags, case: Case, inpainter: Inpainter, widen: float = WIDEN) -> dict[str, float]:
+    observed, background = (_tensor(frames) for frames in (case.clip.observed, case.clip.frames))
+    truth = torch.from_numpy(np.ascontiguousarray(case.clip.objects)).float()[None, :, None]
+    began = time.perf_counter()
+    tracker: Tracker
+    if case.predicted is None:
+        tracker = make_propagator(flags.propagator or "flow").start(observed[0], truth[0, 0])
+    else:
+        tracker = GivenTracker(torch.from_numpy(np.ascontiguousarray(case.predicted)).float()[:, None])
+    loop = ClosedLoop(inpainter, make_detector("compact"), widen=widen)
+    state, predicted = loop.begin_one_shot(observed, [tracker])
+    for _ in range(flags.iterations):
+        state, _, _ = loop.refine(state, Controls().to_array()[None])
+    seconds = time.perf_counter() - began
+    after = slice(1, None)
+    reference = Reference(background[:, after], truth[:, after])
+    found = (predicted[:, after] > 0.5).float()
+    score = (region_similarity(found, truth[:, after]) + contour_accuracy(found, truth[:, after])).mean() / 2
+    return reference.measure(state["repaired"][:, after]) | {"j_and_f": float(score), "seconds": seconds}
+
+
+def _tensor(frames: NDArray[np.uint8] | None) -> Tensor:
+    assert frames is not None
+    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)[None].float() / 255
+
+
+def _summary(rows: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> dict[str, Any]:
+    """Means by kind of error and method, and the differences to compact, paired over clips."""
+    result: dict[str, Any] = {}
+    for kind in (*dict.fromkeys(row["kind"] for row in rows), "all"):
+        chosen = [row for row in rows if kind in (row["kind"], "all")]
+        result[kind] = {
+            name: {key: float(np.nanmean([row[name][key] for row in chosen])) for key in SHOWN}
+            | {"gain": paired_difference(*([row[m]["psnr_hole"] for row in chosen] for m in (name, methods[0])))}
+            for name in methods
+        }
+    return result
+
+
+def report(results: Mapping[str, Any]) -> None:
+    """Print a table of all kinds, and the means over all of them."""
+    methods = results["methods"]
+    columns = ["masks", *methods, *(f"{name} - {methods[0]}" for name in methods[1:])]
+    rows = []
+    for kind, means in results["summary"].items():
+        gains = [tables.interval(means[name]["gain"], 2, signed=True) for name in methods[1:]]
+        rows.append([kind, *(f"{means[name]['psnr_hole']:.2f}" for name in methods), *gains])
+    tables.show("PSNR inside the target, dB", columns, rows)
+    means = results["summary"]["all"]
+    body = [[name, *(f"{means[name][key]:.{2 if 'psnr' in key else 4}f}" for key in SHOWN)] for name in methods]
+    tables.show("Means of all", ["method", *(key.replace("_hole", " local") for key in SHOWN)], body)
+
+
+if __name__ == "__main__":
+    tables.main(CIRIFlags, run, report, __doc__ or "")
