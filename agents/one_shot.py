@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,14 @@ from videoinpaint.envs.batch import nested
 from videoinpaint.envs.core import observe
 from videoinpaint.envs.loop import ClosedLoop, check_size, resolve_device, widened
 from videoinpaint.errors import InputError
+from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter
+from videoinpaint.inpainters.ciri.removal import removal_config, remove_residues
+from videoinpaint.inpainters.ciri.residue import load_residue_detector
 from videoinpaint.inpainters.propagators import GivenTracker, make_propagator
-from videoinpaint.protocols import MaskPropagator, OneShotInpainter, Tracker
+from videoinpaint.protocols import Inpainter, MaskPropagator, OneShotInpainter, Tracker
+
+LONGEST_TUNED = 32
+"""Frames of a clip whose tracker can be tuned: gradients go through a repair of all of them."""
 
 
 def propagate_mask(
@@ -65,9 +71,47 @@ def follow(frames: ArrayLike, first: ArrayLike, propagator: str | MaskPropagator
     made = make_propagator(propagator, device=place)
     shown = torch.from_numpy(clip).to(place).permute(0, 3, 1, 2).float() / 255
     tracker = made.start(shown, torch.from_numpy(target)[None].to(place).float())
+    return Followed(clip, _masks(tracker), tracker)
+
+
+def check_tunable(inpainter: Inpainter, length: int) -> CIRIInpainter:
+    """The inpainter itself.
+
+    Raises:
+        InputError: it is none of CIRI, or there are more frames than `LONGEST_TUNED`.
+    """
+    if not isinstance(inpainter, CIRIInpainter):
+        raise InputError(f"residues are removed by gradients through a repair by ciri, not {inpainter.name}: use ciri")
+    if length > LONGEST_TUNED:
+        raise InputError(
+            f"residues can be removed from at most {LONGEST_TUNED} frames at once, this video has {length}: cut it, or "
+            "leave residue removal out"
+        )
+    return inpainter
+
+
+def tuned(followed: Followed, parts: Parts, propagator: str | MaskPropagator) -> Followed:
+    """The clip followed again, its tracker tuned on it until a repair shows less of the target (CIRI, Section 3.3).
+
+    Args:
+        followed: the clip; all of it is repaired at once, several times.
+        parts: with an inpainter of CIRI, which is frozen.
+        propagator: what made the tracker; its name decides on the learning rate.
+
+    Raises:
+        InputError: see :func:`check_tunable`.
+    """
+    inpainter, place = check_tunable(parts.loop.inpainter, len(followed.clip)), parts.loop.device
+    shown = torch.from_numpy(followed.clip).to(place).permute(0, 3, 1, 2).float() / 255
+    first = torch.from_numpy(followed.masks[0] > 0.5)[None].to(shown)
+    config = removal_config(propagator if isinstance(propagator, str) else propagator.name)
+    remove_residues(followed.tracker, shown, first, inpainter.repairs(shown), load_residue_detector(place), config)
+    return replace(followed, masks=_masks(followed.tracker))
+
+
+def _masks(tracker: Tracker) -> NDArray[np.float32]:
     with torch.no_grad():
-        masks = tracker.masks()[:, 0].float().cpu().numpy()
-    return Followed(clip, masks, tracker)
+        return tracker.masks()[:, 0].float().cpu().numpy()
 
 
 def repair_followed(followed: Followed, parts: Parts) -> Iterator[Pixels]:

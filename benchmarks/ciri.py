@@ -20,9 +20,10 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
-from videoinpaint.benchmarks import tables
+from videoinpaint.benchmarks import panels, tables
 from videoinpaint.benchmarks.measure import Reference
 from videoinpaint.benchmarks.protocol import envelope
 from videoinpaint.benchmarks.statistics import paired_difference
@@ -86,6 +87,8 @@ class CIRIFlags:
     """Of the errors."""
     threads: int = 1
     """CPU threads."""
+    pictures: Path | None = None
+    """Draw every clip here: the target, its predicted masks, and what every method makes of it."""
     output: Path | None = None
     """Write everything measured here, as JSON."""
 
@@ -114,13 +117,17 @@ def run(flags: CIRIFlags) -> dict[str, Any]:
     with bar:
         for case in cases:
             row: dict[str, Any] = {"kind": case.kind, "clip": case.clip.name}
+            seen: dict[str, Tensor] = {}
             for name, inpainter in methods.items():
                 known = replace(case, predicted=case.clip.objects)
                 widen = 0.0 if name == PLAIN else WIDEN
-                row[name] = _measured(flags, known if name == CEILING else case, inpainter, widen)
+                row[name], shown = _measured(flags, known if name == CEILING else case, inpainter, widen)
+                seen |= {"predicted": shown["predicted"], name: shown["repaired"]} if name != CEILING else {}
                 advance()
+            if flags.pictures is not None:
+                draw(flags.pictures / f"{case.kind}-{case.clip.name}.png", case.clip, seen)
             rows.append(row)
-    chosen = {name: value for name, value in asdict(flags).items() if name != "output"}
+    chosen = {name: value for name, value in asdict(flags).items() if name not in ("output", "pictures")}
     return envelope("ciri", chosen, methods=list(methods), rows=rows, summary=_summary(rows, list(methods)))
 
 
@@ -197,7 +204,10 @@ def _pasted(background: Clip, picture: NDArray[np.uint8], masks: NDArray[np.uint
     return Clip(background.frames, name, masks, background.start, observed)
 
 
-def _measured(flags: CIRIFlags, case: Case, inpainter: Inpainter, widen: float = WIDEN) -> dict[str, float]:
+def _measured(
+    flags: CIRIFlags, case: Case, inpainter: Inpainter, widen: float = WIDEN
+) -> tuple[dict[str, float], dict[str, Tensor]]:
+    """Metrics of one repair, and its frames and masks ``(T, C, H, W)``."""
     observed, background = (_tensor(frames) for frames in (case.clip.observed, case.clip.frames))
     truth = torch.from_numpy(np.ascontiguousarray(case.clip.objects)).float()[None, :, None]
     began = time.perf_counter()
@@ -215,7 +225,20 @@ def _measured(flags: CIRIFlags, case: Case, inpainter: Inpainter, widen: float =
     reference = Reference(background[:, after], truth[:, after])
     found = (predicted[:, after] > 0.5).float()
     score = (region_similarity(found, truth[:, after]) + contour_accuracy(found, truth[:, after])).mean() / 2
-    return reference.measure(state["repaired"][:, after]) | {"j_and_f": float(score), "seconds": seconds}
+    metrics = reference.measure(state["repaired"][:, after]) | {"j_and_f": float(score), "seconds": seconds}
+    return metrics, {"predicted": predicted[0], "repaired": state["repaired"][0]}
+
+
+def draw(path: Path, clip: Clip, seen: Mapping[str, Tensor]) -> None:
+    """One picture: rows of what was seen, predicted and repaired, columns of four frames."""
+    times = np.linspace(1, len(clip.frames) - 1, 4).round().astype(int)
+    rows = {"seen": _tensor(clip.observed)[0]} | dict(seen) | {"true background": _tensor(clip.frames)[0]}
+    drawn = []
+    for name, frames in rows.items():
+        pixels = frames.expand(-1, 3, -1, -1).clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).numpy()
+        drawn.append(panels.labelled(panels.beside([pixels[time] for time in times]), name))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(panels.below(drawn)).save(path)
 
 
 def _tensor(frames: NDArray[np.uint8] | None) -> Tensor:

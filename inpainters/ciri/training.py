@@ -32,6 +32,7 @@ there the maps learn from the reconstruction alone."""
 
 WARM_BATCH = 3  # windows a step of the warm-up, for each window of the rest
 NEARLY_RIGHT = 0.4  # share of windows whose masks are good
+TWICE = 0.3  # share whose masks have errors of two kinds
 SECOND = 0.33  # share of the iterations that train a second pass
 
 
@@ -55,8 +56,13 @@ def draw_shot(windows: OneShotWindows, rng: np.random.Generator) -> Shot:
     nothing but large errors would distrust good masks.
     """
     observed, background, truth = windows.draw(rng)
-    wrong = [inaccurate(clip.squeeze(1).byte().numpy(), rng, severity=float(_severity(rng))) for clip in truth]
+    wrong = [_wrong(clip.squeeze(1).byte().numpy(), rng) for clip in truth]
     return Shot(observed, background, truth, torch.from_numpy(np.stack(wrong)).unsqueeze(2).float())
+
+
+def _wrong(masks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    wrong = inaccurate(masks, rng, severity=_severity(rng))
+    return inaccurate(wrong, rng, severity=_severity(rng)) if rng.random() < TWICE else wrong
 
 
 def _severity(rng: np.random.Generator) -> float:

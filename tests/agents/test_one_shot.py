@@ -147,6 +147,34 @@ def test_bad_masks_are_named() -> None:
         videoinpaint.inpaint(frames, masks[0], propagator="none", **FAST)
 
 
+def test_residues_are_removed_by_tuning_what_follows_the_target() -> None:
+    clip = make_clips("one_shot").load("studio-mixed-000004@000010", 5, 64, 112)
+    assert clip.observed is not None
+    assert clip.objects is not None
+    settings = FAST | {"propagator": "flow"}
+    del settings["inpainter"]  # ciri
+    plain, tuned, again = (
+        videoinpaint.inpaint(clip.observed, clip.objects[0], **settings, remove_residues=wanted)
+        for wanted in (False, True, True)
+    )
+    np.testing.assert_array_equal(tuned, again)
+    assert (plain != tuned).any()
+    inside = clip.objects == 1
+    before, after = (np.abs(x[inside].astype(float) - clip.frames[inside]).mean() for x in (clip.observed, tuned))
+    assert after < 0.8 * before
+
+
+def test_residue_removal_needs_ciri_a_propagator_and_a_short_video() -> None:
+    frames, masks = scene(3)
+    with pytest.raises(InputError, match="use ciri"):
+        videoinpaint.inpaint(frames, masks[0], propagator=White(), remove_residues=True, **FAST)
+    with pytest.raises(InputError, match="name a propagator"):
+        videoinpaint.inpaint(frames, masks, remove_residues=True, **FAST)
+    frames, masks = scene(33)
+    with pytest.raises(InputError, match="at most 32"):
+        videoinpaint.inpaint(frames, masks[0], propagator=White(), remove_residues=True, **FAST | {"inpainter": "ciri"})
+
+
 def test_a_propagator_that_marks_everything_is_refused() -> None:
     class All:
         name = "all"

@@ -12,8 +12,11 @@ from videoinpaint.errors import InputError
 SMALL = {"clips": "studio", "num_frames": 3, "height": 48, "width": 80, "limit": 1}
 
 
-def test_every_kind_and_method_is_scored(capsys):
-    results = ciri.run(ciri.CIRIFlags(**SMALL, kinds=("exact", "missing_parts")))
+def test_every_kind_and_method_is_scored(capsys, tmp_path):
+    results = ciri.run(ciri.CIRIFlags(**SMALL, kinds=("exact", "missing_parts"), pictures=tmp_path))
+    pictures = sorted(tmp_path.iterdir())
+    assert len(pictures) == 2
+    assert cv2.imread(str(pictures[0])).shape[1] > 4 * SMALL["width"]
     assert [row["kind"] for row in results["rows"]] == ["exact", "missing_parts"]
     assert results["methods"] == ["compact", ciri.PLAIN, "T.I. + D.C.", ciri.CEILING]
     exact, wrong = results["rows"]

@@ -71,6 +71,8 @@ def test_flags_that_do_not_go_together(
         return fails("inpaint", video, "--mask", holes, "--output", tmp_path / "out.mp4", *CHEAP, *words)
 
     assert "--save-masks needs --propagator" in line(mask, "--save-masks", tmp_path / "found")
+    assert "--remove-residues needs --propagator" in line(mask, "--remove-residues")
+    assert "use ciri" in line(mask, "--propagator", "held", "--remove-residues")
     assert "one picture" in line(masks, "--propagator", "held")
     assert "empty" in line(empty, "--propagator", "held")
     assert "exists already" in line(mask, "--propagator", "held", "--save-masks", masks)

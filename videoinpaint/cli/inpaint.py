@@ -33,10 +33,11 @@ class Inpaint:
     --propagator: one picture, of what is to go from the first frame."""
     output: Path
     """The video to write: .mp4, .mov or .mkv. An existing file is replaced when the work is done."""
-    inpainter: str = "compact"
-    """compact (the network), propagation (motion only), telea (frame by frame), a published network (propainter,
-    e2fgvi, e2fgvi_hq, fuseformer, dstt, sttn: fetch its weights first), internal (a network trained on this video
-    alone, without detector and policy; memory grows with the video), or module:attribute."""
+    inpainter: str | None = None
+    """compact (the network; the default), ciri (bears masks that are wrong; the default with --propagator), propagation
+    (motion only), telea (frame by frame), a published network (propainter, e2fgvi, e2fgvi_hq, fuseformer, dstt, sttn:
+    fetch its weights first), internal (a network trained on this video alone, without detector and policy; memory
+    grows with the video), or module:attribute."""
     weights: str | None = None
     """Weights of the inpainter: a file (a folder where it has several), or random (untrained: to measure cost alone);
     by default those installed or fetched."""
@@ -47,6 +48,9 @@ class Inpaint:
     'videoinpaint[cutie]'), internal, or module:attribute. Memory grows with the video."""
     save_masks: Path | None = None
     """With --propagator: a new folder for the masks that were found, one picture per frame."""
+    remove_residues: bool = False
+    """With --propagator and ciri: tune the propagator on the video (at most 32 frames) until less of what is to go
+    shines through. Takes many times as long."""
     policy: str = "default"
     """Who chooses the controls of each pass: default, a baseline such as heads12 or heuristic, a policy file or
     training folder, or module:attribute."""
@@ -81,12 +85,12 @@ class Inpaint:
         height, width = check_frames(video.read(0, 1)).shape[1:3]
         masks = open_masks(self.mask, len(video) if self.propagator is None else None, height, width)
         check_coverage(masks, self.mask)
-        check_propagation(self.propagator, self.mask, len(masks), self.save_masks)
+        check_propagation(self.propagator, self.mask, len(masks), self.save_masks, self.remove_residues)
         if self.propagator is not None and self.progressive:
             raise InputError("--progressive works with given masks: leave --propagator out")
         if self.output.exists() and self.output.resolve() == self.video.resolve():
             raise InputError(f"{self.output} is the video itself: name another output")
-        check_flags(self.inpainter, {"seconds": self.seconds, "steps": self.steps, "folder": self.folder,
+        check_flags(self._inpainter, {"seconds": self.seconds, "steps": self.steps, "folder": self.folder,
                                      "progressive": self.progressive})  # fmt: skip
         writer = VideoWriter(self.output, self.fps if self.fps is not None else video.fps, lossless=self.lossless)
         if self.propagator is not None:
@@ -98,7 +102,13 @@ class Inpaint:
         write_all(repaired, writer, len(video))
         print(f"wrote {self.output}: {len(video)} frames of {width}x{height}")
         if self.weights == "random":
-            print(f"the weights of {self.inpainter} are random: this repair means nothing, only its cost does")
+            print(f"the weights of {self._inpainter} are random: this repair means nothing, only its cost does")
+
+    @property
+    def _inpainter(self) -> str:
+        from videoinpaint.agents.repair import usual_inpainter
+
+        return self.inpainter or usual_inpainter(self.propagator)
 
     def _large(self, video: FrameSequence, masks: FrameSequence) -> Iterator[Any]:
         from videoinpaint.cli.internal import repair_progressively
@@ -109,26 +119,32 @@ class Inpaint:
         from videoinpaint.agents.repair import inpaint_stream
         from videoinpaint.cli.internal import repair_whole
 
-        if self.inpainter == "internal":
+        if self._inpainter == "internal":
             budget = {"seconds": self.seconds, "steps": self.steps, "folder": self.folder}
             return repair_whole(frames, masks, device=self.device, **budget)  # type: ignore[arg-type]
         return inpaint_stream(
-            frames, masks, inpainter=self.inpainter, detector=self.detector, policy=self.policy,
+            frames, masks, inpainter=self._inpainter, detector=self.detector, policy=self.policy,
             iterations=self.iterations, device=self.device, weights=self.weights,
         )  # fmt: skip
 
     def _removed(self, frames: Any, first: Any) -> Iterator[Any]:
         """The frames without what the first mask marks; the mask is carried through all of them at once."""
-        from videoinpaint.agents.one_shot import follow, holes_of, repair_followed
+        from videoinpaint.agents.one_shot import check_tunable, follow, holes_of, repair_followed, tuned
         from videoinpaint.agents.repair import Parts
 
         assert self.propagator is not None
         made = None
-        if self.inpainter != "internal":  # made first, so that a mistake shows before the mask is carried
+        if self._inpainter != "internal":  # made first, so that a mistake shows before the mask is carried
             made = Parts.made(
-                self.inpainter, self.detector, self.policy, self.iterations, self.device, weights=self.weights
+                self._inpainter, self.detector, self.policy, self.iterations, self.device, weights=self.weights
             )
+        if self.remove_residues:
+            if made is None:
+                raise InputError("--remove-residues works on repairs by ciri: use --inpainter ciri")
+            check_tunable(made.loop.inpainter, len(frames))
         followed = follow(frames, first, self.propagator, self.device)
+        if self.remove_residues and made is not None:
+            followed = tuned(followed, made, self.propagator)
         if self.save_masks is not None:
             save_pictures(followed.masks, self.save_masks)
         if made is None:
@@ -136,10 +152,14 @@ class Inpaint:
         return repair_followed(followed, made)
 
 
-def check_propagation(propagator: str | None, mask: Path, length: int, output: Path | None) -> None:
+def check_propagation(
+    propagator: str | None, mask: Path, length: int, output: Path | None, remove_residues: bool
+) -> None:
     """Raise InputError for flags that do not go together with a propagator, or without one."""
     if propagator is None and output is not None:
         raise InputError("--save-masks needs --propagator: without one the masks are those you gave")
+    if propagator is None and remove_residues:
+        raise InputError("--remove-residues needs --propagator: residues are those of a target that it follows")
     if propagator is not None and length != 1:
         raise InputError(f"mask {mask} has {length} frames: with --propagator give one picture, of the first frame")
     if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
