@@ -99,6 +99,10 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
     with the outlines in a folder of masks. `gym.make_vec` runs many environments as one batch; the propagator looks at
     one clip at a time.
 
+    With `inpainter=CIRIInpainter(removal=removal_config("flow"))` (`videoinpaint.inpainters.ciri.inpainter` and
+    `.removal` have the two) every reset also tunes the propagator on the clip until less of the target shines through,
+    which takes some seconds.
+
     ## Version History
 
     * v0: initial release
