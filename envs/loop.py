@@ -178,9 +178,11 @@ class ClosedLoop:
 def widened(predicted: Tensor, share: float = WIDEN) -> Tensor:
     """Holes ``(B, T, 1, H, W)`` in {0, 1} for predicted masks in [0, 1]: above one half, widened on all sides.
 
+    By a share of the width, one pixel at least; a share of 0 widens nothing.
+
     Masks seldom reach the very border of their object, and what is left of it there would be seen as background.
     """
-    radius = round(share * predicted.shape[-1])
+    radius = max(1, round(share * predicted.shape[-1])) if share else 0
     hard = predicted.gt(0.5).float().flatten(0, 1)
     return F.max_pool2d(hard, 2 * radius + 1, stride=1, padding=radius).view_as(predicted)
 

@@ -375,3 +375,10 @@ def test_every_argument_stands_in_the_page_with_its_default() -> None:
     for name, parameter in inspect.signature(VideoInpaintOneShotEnv).parameters.items():
         shown = f'"{parameter.default}"' if isinstance(parameter.default, str) else repr(parameter.default)
         assert told[name] == shown, name
+
+
+@pytest.mark.parametrize(("width", "share", "grown"), [(32, 1 / 72, 3), (216, 1 / 72, 7), (216, 0.0, 1)])
+def test_masks_are_widened_by_a_share_of_the_width(width: int, share: float, grown: int) -> None:
+    masks = torch.zeros(1, 1, 1, 21, width)
+    masks[..., 10, 16] = 0.6
+    assert float(widened(masks, share).sum()) == grown**2
