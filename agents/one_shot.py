@@ -19,8 +19,7 @@ from videoinpaint.envs.core import observe
 from videoinpaint.envs.loop import ClosedLoop, check_size, resolve_device, widened
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter
-from videoinpaint.inpainters.ciri.removal import removal_config, remove_residues
-from videoinpaint.inpainters.ciri.residue import load_residue_detector
+from videoinpaint.inpainters.ciri.removal import removal_config
 from videoinpaint.inpainters.propagators import GivenTracker, make_propagator
 from videoinpaint.protocols import Inpainter, MaskPropagator, OneShotInpainter, Tracker
 
@@ -69,8 +68,7 @@ def follow(frames: ArrayLike, first: ArrayLike, propagator: str | MaskPropagator
     clip, target = check_first(frames, first)
     place = resolve_device(device)
     made = make_propagator(propagator, device=place)
-    shown = torch.from_numpy(clip).to(place).permute(0, 3, 1, 2).float() / 255
-    tracker = made.start(shown, torch.from_numpy(target)[None].to(place).float())
+    tracker = made.start(_shown(clip, place), torch.from_numpy(target)[None].to(place).float())
     return Followed(clip, _masks(tracker), tracker)
 
 
@@ -101,12 +99,14 @@ def tuned(followed: Followed, parts: Parts, propagator: str | MaskPropagator) ->
     Raises:
         InputError: see :func:`check_tunable`.
     """
-    inpainter, place = check_tunable(parts.loop.inpainter, len(followed.clip)), parts.loop.device
-    shown = torch.from_numpy(followed.clip).to(place).permute(0, 3, 1, 2).float() / 255
-    first = torch.from_numpy(followed.masks[0] > 0.5)[None].to(shown)
+    inpainter = check_tunable(parts.loop.inpainter, len(followed.clip))
     config = removal_config(propagator if isinstance(propagator, str) else propagator.name)
-    remove_residues(followed.tracker, shown, first, inpainter.repairs(shown), load_residue_detector(place), config)
+    inpainter.tune(followed.tracker, _shown(followed.clip, parts.loop.device), config)
     return replace(followed, masks=_masks(followed.tracker))
+
+
+def _shown(clip: Pixels, place: torch.device) -> torch.Tensor:
+    return torch.from_numpy(clip).to(place).permute(0, 3, 1, 2).float() / 255
 
 
 def _masks(tracker: Tracker) -> NDArray[np.float32]:

@@ -86,7 +86,7 @@ def inpaint(
 
         parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights)
         if remove_residues:
-            check_tunable(parts.loop.inpainter, len(np.asarray(frames)))
+            check_tunable(parts.loop.inpainter, len(check_frames(frames)))
         followed = follow(frames, masks, propagator, device)
         followed = tuned(followed, parts, propagator) if remove_residues else followed
         clip, stream = followed.clip, repair_followed(followed, parts)

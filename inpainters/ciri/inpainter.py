@@ -15,8 +15,8 @@ from videoinpaint.errors import InputError
 from videoinpaint.inpainters.ciri.compact import OneShotCompact
 from videoinpaint.inpainters.ciri.model import OneShotModel, Scene
 from videoinpaint.inpainters.ciri.published import OneShotPublished
-from videoinpaint.inpainters.ciri.removal import RemovalConfig, remove_residues
-from videoinpaint.inpainters.ciri.residue import load_residue_detector
+from videoinpaint.inpainters.ciri.removal import RemovalConfig, RemovalReport, remove_residues
+from videoinpaint.inpainters.ciri.residue import ResidueDetector, load_residue_detector
 from videoinpaint.inpainters.ciri.training import WEIGHTS
 from videoinpaint.inpainters.compact.network import CompactConfig
 from videoinpaint.inpainters.dstt.network import DSTT
@@ -59,7 +59,7 @@ class CIRIInpainter:
     ) -> None:
         self.device = torch.device(device)
         self.removal = removal
-        self._detector = load_residue_detector(self.device) if removal else None
+        self._detector: ResidueDetector | None = load_residue_detector(self.device) if removal else None
         self.random_weights = weights == RANDOM
         self.model = self.build(weights).eval().requires_grad_(False).to(self.device)
 
@@ -82,14 +82,25 @@ class CIRIInpainter:
 
     def begin_one_shot(self, frames: Tensor, trackers: Sequence[Tracker]) -> tuple[State, Tensor]:
         """See :class:`videoinpaint.protocols.OneShotInpainter`."""
-        if self._detector is not None:
+        if self.removal is not None:
             for clip, tracker in zip(frames, trackers, strict=True):
-                first = (tracker.masks()[0].detach() > 0.5).to(clip)
-                remove_residues(tracker, clip, first, self.repairs(clip), self._detector, self.removal)
+                self.tune(tracker, clip, self.removal)
         with torch.no_grad():
             predicted = torch.stack([tracker.masks() for tracker in trackers]).to(frames)
             scene = self.look(frames, predicted)
         return scene.to_state(), scene.holes
+
+    def tune(self, tracker: Tracker, frames: Tensor, config: RemovalConfig) -> RemovalReport:
+        """Fine-tune a tracker on its clip ``(T, 3, H, W)`` until a repair shows less of the target (Section 3.3).
+
+        Raises:
+            InputError: see :func:`videoinpaint.inpainters.ciri.removal.remove_residues`.
+            MissingWeightsError, CorruptWeightsError: of the residue detector.
+        """
+        if self._detector is None:
+            self._detector = load_residue_detector(self.device)
+        first = (tracker.masks()[0].detach() > 0.5).to(frames)
+        return remove_residues(tracker, frames, first, self.repairs(frames), self._detector, config)
 
     def repairs(self, frames: Tensor) -> Callable[[Tensor], Tensor]:
         """One pass over ``frames (T, 3, H, W)`` as a function of masks ``(T, 1, H, W)``, differentiable in them."""
@@ -141,12 +152,8 @@ class _AroundPublished(CIRIInpainter):
     """
 
     entry: ClassVar[str]
+    network: ClassVar[type[torch.nn.Module]]
     controls = frozenset({"heads"})
-
-    @staticmethod
-    def network() -> torch.nn.Module:
-        """The published network, untrained."""
-        raise NotImplementedError
 
     def build(self, weights: str | None) -> OneShotModel:
         """See :class:`CIRIInpainter`."""
@@ -176,17 +183,17 @@ class _AroundPublished(CIRIInpainter):
 class CIRIDSTTInpainter(_AroundPublished):
     """CIRI around DSTT."""
 
-    name, entry, network = "ciri_dstt", "dstt", staticmethod(DSTT)
+    name, entry, network = "ciri_dstt", "dstt", DSTT
 
 
 class CIRIFuseFormerInpainter(_AroundPublished):
     """CIRI around FuseFormer."""
 
-    name, entry, network = "ciri_fuseformer", "fuseformer", staticmethod(FuseFormer)
+    name, entry, network = "ciri_fuseformer", "fuseformer", FuseFormer
 
 
 class CIRIE2FGVIInpainter(_AroundPublished):
     """CIRI around E2FGVI, which also honours ``fusion``."""
 
-    name, entry, network = "ciri_e2fgvi", "e2fgvi", staticmethod(E2FGVI)
+    name, entry, network = "ciri_e2fgvi", "e2fgvi", E2FGVI
     controls = frozenset({"heads", "fusion"})

@@ -146,7 +146,7 @@ class OneShotModel(nn.Module, ABC):
             masks: what is to be repaired now.
             controls: ``(B, 5)`` in natural units.
             soft: the joint map itself decides how far a pixel is repainted, so that gradients reach it everywhere.
-                Otherwise pixels above `NEAR` are repainted wholly, which measures better.
+                Otherwise pixels above `NEAR` are repainted wholly, and nothing of the target shines through there.
         """
         painted, coarse = self.propose(scene, previous, masks, controls)
         joint = scene.guidance.joint if soft else (scene.guidance.joint / NEAR).clamp(max=1)

@@ -170,6 +170,8 @@ def test_residue_removal_needs_ciri_a_propagator_and_a_short_video() -> None:
         videoinpaint.inpaint(frames, masks[0], propagator=White(), remove_residues=True, **FAST)
     with pytest.raises(InputError, match="name a propagator"):
         videoinpaint.inpaint(frames, masks, remove_residues=True, **FAST)
+    with pytest.raises(InputError, match="frames"):
+        videoinpaint.inpaint(3, masks[0], propagator="held", remove_residues=True, **FAST | {"inpainter": "ciri"})
     frames, masks = scene(33)
     with pytest.raises(InputError, match="at most 32"):
         videoinpaint.inpaint(frames, masks[0], propagator=White(), remove_residues=True, **FAST | {"inpainter": "ciri"})

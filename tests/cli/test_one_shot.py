@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+import videoinpaint
 from videoinpaint.cli import main
 from videoinpaint.cli.environment import EnvironmentFlags
 from videoinpaint.cli.preview import TINT
@@ -54,6 +55,17 @@ def test_a_moving_target_goes(
     far = np.ones_like(target)
     far[:, 8:40, 4:] = False
     np.testing.assert_array_equal(repaired[far], frames[far])
+
+
+def test_what_repairs_by_default_bears_wrong_masks(moving: tuple[Path, NDArray[np.bool_]], tmp_path: Path) -> None:
+    video, target = moving
+    words = ["inpaint", video, "--mask", tmp_path / "first.png", "--propagator", "held", "--lossless", *CHEAP[2:]]
+    assert main([str(word) for word in [*words, "--output", tmp_path / "out.mkv"]]) == 0
+    settings = {"detector": "none", "policy": "heads4", "iterations": 1, "device": "cpu", "propagator": "held"}
+    frames, _ = read_video(video)
+    given = {name: videoinpaint.inpaint(frames, target[0], inpainter=name, **settings) for name in ("ciri", "compact")}
+    np.testing.assert_array_equal(read_video(tmp_path / "out.mkv")[0], given["ciri"])
+    assert (given["ciri"] != given["compact"]).any()
 
 
 def test_flags_that_do_not_go_together(

@@ -73,8 +73,6 @@ class Inpaint:
 
     def run(self) -> None:
         """Check everything, then repair frame by frame under a live bar."""
-        import numpy as np
-
         from videoinpaint.cli.internal import check_flags
         from videoinpaint.clips.mask_files import open_masks
         from videoinpaint.clips.sequences import ImageFolder
@@ -94,7 +92,7 @@ class Inpaint:
                                      "progressive": self.progressive})  # fmt: skip
         writer = VideoWriter(self.output, self.fps if self.fps is not None else video.fps, lossless=self.lossless)
         if self.propagator is not None:
-            repaired = self._removed(np.stack(list(frames_of(video))), masks.read(0, 1)[0])
+            repaired = self._removed(video, masks.read(0, 1)[0])
         elif self.progressive:
             repaired = self._large(video, masks)
         else:
@@ -127,8 +125,10 @@ class Inpaint:
             iterations=self.iterations, device=self.device, weights=self.weights,
         )  # fmt: skip
 
-    def _removed(self, frames: Any, first: Any) -> Iterator[Any]:
+    def _removed(self, video: FrameSequence, first: Any) -> Iterator[Any]:
         """The frames without what the first mask marks; the mask is carried through all of them at once."""
+        import numpy as np
+
         from videoinpaint.agents.one_shot import check_tunable, follow, holes_of, repair_followed, tuned
         from videoinpaint.agents.repair import Parts
 
@@ -141,7 +141,8 @@ class Inpaint:
         if self.remove_residues:
             if made is None:
                 raise InputError("--remove-residues works on repairs by ciri: use --inpainter ciri")
-            check_tunable(made.loop.inpainter, len(frames))
+            check_tunable(made.loop.inpainter, len(video))
+        frames = np.stack(list(frames_of(video)))
         followed = follow(frames, first, self.propagator, self.device)
         if self.remove_residues and made is not None:
             followed = tuned(followed, made, self.propagator)
