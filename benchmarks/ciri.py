@@ -95,9 +95,10 @@ class CIRIFlags:
 
 @dataclass(frozen=True)
 class Case:
-    """A clip with a target, and its predicted masks."""
+    """A clip with a target before a background, and its predicted masks."""
 
     kind: str
+    background: str
     clip: Clip
     predicted: NDArray[np.uint8] | None
 
@@ -116,12 +117,11 @@ def run(flags: CIRIFlags) -> dict[str, Any]:
     bar, advance = tables.progress("repairing", len(cases) * len(methods))
     with bar:
         for case in cases:
-            row: dict[str, Any] = {"kind": case.kind, "clip": case.clip.name}
+            row: dict[str, Any] = {"kind": case.kind, "clip": case.clip.name, "background": case.background}
             seen: dict[str, Tensor] = {}
-            for name, inpainter in methods.items():
+            for name, loop in methods.items():
                 known = replace(case, predicted=case.clip.objects)
-                widen = 0.0 if name == PLAIN else WIDEN
-                row[name], shown = _measured(flags, known if name == CEILING else case, inpainter, widen)
+                row[name], shown = _measured(flags, known if name == CEILING else case, loop)
                 seen |= {"predicted": shown["predicted"], name: shown["repaired"]} if name != CEILING else {}
                 advance()
             if flags.pictures is not None:
@@ -131,10 +131,10 @@ def run(flags: CIRIFlags) -> dict[str, Any]:
     return envelope("ciri", chosen, methods=list(methods), rows=rows, summary=_summary(rows, list(methods)))
 
 
-def _methods(flags: CIRIFlags) -> dict[str, Inpainter]:
+def _methods(flags: CIRIFlags) -> dict[str, ClosedLoop]:
     """In the order of CIRI's Table 2."""
     weights = str(flags.weights) if flags.weights else None
-    compact = make_inpainter("compact")
+    compact, detector = make_inpainter("compact"), make_detector("compact")
     methods: dict[str, Inpainter] = {"compact": compact, PLAIN: compact}
     if flags.ablation:
         methods["T.I."] = CIRIInpainter(weights=str(flags.ablation))
@@ -143,7 +143,8 @@ def _methods(flags: CIRIFlags) -> dict[str, Inpainter]:
         both = removal_config(str(flags.propagator))
         methods["+ C.L."] = CIRIInpainter(weights=weights, removal=replace(both, residue_weight=0.0))
         methods["+ C.L. + R.L."] = CIRIInpainter(weights=weights, removal=both)
-    return methods | {CEILING: compact}
+    methods[CEILING] = compact
+    return {name: ClosedLoop(part, detector, widen=0 if name == PLAIN else WIDEN) for name, part in methods.items()}
 
 
 def _source(flags: CIRIFlags) -> OneShotClips:
@@ -162,14 +163,18 @@ def _given(flags: CIRIFlags) -> Iterator[Case]:
         for place, kind in enumerate(flags.kinds):
             rng = np.random.default_rng([flags.seed, index, place])
             wrong = clip.objects if kind == EXACT else inaccurate(clip.objects, rng, kind, flags.severity)
-            yield Case(kind, clip, wrong)
+            yield Case(kind, _background(clip), clip, wrong)
     if flags.predicted is not None:
         yield from _really_predicted(flags, flags.predicted)
 
 
 def _propagated(flags: CIRIFlags) -> Iterator[Case]:
     for _, clip in _clips(flags):
-        yield Case(str(flags.propagator), clip, None)
+        yield Case(str(flags.propagator), _background(clip), clip, None)
+
+
+def _background(clip: Clip) -> str:
+    return clip.name.rpartition("@")[0]  # BACKGROUND@SEED
 
 
 def _really_predicted(flags: CIRIFlags, folder: Path) -> Iterator[Case]:
@@ -186,10 +191,11 @@ def _really_predicted(flags: CIRIFlags, folder: Path) -> Iterator[Case]:
             place = 2 * index + turn
             clips = [source.load(names[(place + step) % len(names)], flags.num_frames, flags.height, flags.width)
                      for step in (0, 5)]  # fmt: skip
-            clip = _pasted(clips[0], clips[1].frames[0], true, f"{names[place % len(names)]}+{pair.name}")
+            background = names[place % len(names)]
+            clip = _pasted(clips[0], clips[1].frames[0], true, f"{background}+{pair.name}")
             predicted = wrong.copy()
             predicted[0] = true[0]
-            yield Case(PREDICTED, clip, predicted)
+            yield Case(PREDICTED, background, clip, predicted)
 
 
 def _pasted(background: Clip, picture: NDArray[np.uint8], masks: NDArray[np.uint8], name: str) -> Clip:
@@ -204,9 +210,7 @@ def _pasted(background: Clip, picture: NDArray[np.uint8], masks: NDArray[np.uint
     return Clip(background.frames, name, masks, background.start, observed)
 
 
-def _measured(
-    flags: CIRIFlags, case: Case, inpainter: Inpainter, widen: float = WIDEN
-) -> tuple[dict[str, float], dict[str, Tensor]]:
+def _measured(flags: CIRIFlags, case: Case, loop: ClosedLoop) -> tuple[dict[str, float], dict[str, Tensor]]:
     """Metrics of one repair, and its frames and masks ``(T, C, H, W)``."""
     observed, background = (_tensor(frames) for frames in (case.clip.observed, case.clip.frames))
     truth = torch.from_numpy(np.ascontiguousarray(case.clip.objects)).float()[None, :, None]
@@ -216,7 +220,6 @@ def _measured(
         tracker = make_propagator(flags.propagator or "flow").start(observed[0], truth[0, 0])
     else:
         tracker = GivenTracker(torch.from_numpy(np.ascontiguousarray(case.predicted)).float()[:, None])
-    loop = ClosedLoop(inpainter, make_detector("compact"), widen=widen)
     state, predicted = loop.begin_one_shot(observed, [tracker])
     for _ in range(flags.iterations):
         state, _, _ = loop.refine(state, Controls().to_array()[None])
@@ -247,16 +250,29 @@ def _tensor(frames: NDArray[np.uint8] | None) -> Tensor:
 
 
 def _summary(rows: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> dict[str, Any]:
-    """Means by kind of error and method, and the differences to compact, paired over clips."""
-    result: dict[str, Any] = {}
-    for kind in (*dict.fromkeys(row["kind"] for row in rows), "all"):
-        chosen = [row for row in rows if kind in (row["kind"], "all")]
-        result[kind] = {
-            name: {key: float(np.nanmean([row[name][key] for row in chosen])) for key in SHOWN}
-            | {"gain": paired_difference(*([row[m]["psnr_hole"] for row in chosen] for m in (name, methods[0])))}
-            for name in methods
-        }
-    return result
+    """Means by kind of error and method, and the differences to compact, paired."""
+    kinds = list(dict.fromkeys(row["kind"] for row in rows))
+    return {kind: _means(rows, methods, kinds if kind == "all" else [kind]) for kind in (*kinds, "all")}
+
+
+def _means(rows: Sequence[Mapping[str, Any]], methods: Sequence[str], kinds: Sequence[str]) -> dict[str, Any]:
+    """Means over backgrounds, and differences of local PSNR to the first method (``gain``) and to `PLAIN`.
+
+    What shares a background is no independent sample: it is averaged before an interval is taken.
+    """
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["kind"] in kinds:
+            groups.setdefault(row["background"], []).append(row)
+    values = {name: {key: [float(np.nanmean([row[name][key] for row in group])) for group in groups.values()]
+                     for key in SHOWN} for name in methods}  # fmt: skip
+    local = {name: found["psnr_hole"] for name, found in values.items()}
+    return {
+        name: {key: float(np.nanmean(found)) for key, found in values[name].items()}
+        | {"gain": paired_difference(local[name], local[methods[0]])}
+        | {"gain_plain": paired_difference(local[name], local[PLAIN])}
+        for name in methods
+    }
 
 
 def report(results: Mapping[str, Any]) -> None:

@@ -77,7 +77,7 @@ def run(flags: ResiduePrecision) -> dict[str, Any]:
     source = make_clips(flags.clips)
     names = clip_names(source.names(), flags.limit)
     makers = {name: None if name == "truth" else make_inpainter(name) for name in flags.inpainters}
-    scores: dict[str, dict[str, dict[str, float]]] = {name: {} for name in makers}
+    scores: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in makers}
     bar, advance = tables.progress("looking for residues", len(names))
     with bar:
         for index, name in enumerate(names):
@@ -87,7 +87,7 @@ def run(flags: ResiduePrecision) -> dict[str, Any]:
             wrong = inaccurate(scene[2][:, 0].byte().numpy(), np.random.default_rng([flags.seed, index]), kind)
             predicted = torch.from_numpy(wrong).float()[:, None]
             for inpainter, maker in makers.items():
-                scores[inpainter][name] = {"error": kind} | measured(detector, scene, predicted, maker)  # type: ignore
+                scores[inpainter][name] = {"error": kind} | measured(detector, scene, predicted, maker)
             advance()
     settings = {key: value for key, value in asdict(flags).items() if key != "output"}
     return envelope("ciri_residue", settings, inpainters={name: summary(s) for name, s in scores.items()})

@@ -43,6 +43,22 @@ def test_real_predictions_are_read_in_pairs(tmp_path):
         ciri.run(ciri.CIRIFlags(**SMALL, predicted=tmp_path / "judo"))
 
 
+def test_what_shares_a_background_counts_once():
+    def row(background, better):
+        scores = dict.fromkeys(ciri.SHOWN, 1.0)
+        return {"kind": "late", "background": background, "compact": scores, ciri.PLAIN: scores,
+                "ciri": scores | {"psnr_hole": 1.0 + better}}  # fmt: skip
+
+    methods = ["compact", ciri.PLAIN, "ciri"]
+    rows = [row(str(index), index) for index in range(6)]
+    alone, thrice = (ciri._means(given, methods, ["late"])["ciri"]["gain"] for given in (rows, 3 * rows))
+    assert alone == pytest.approx(thrice)
+    assert alone["mean"] == pytest.approx(2.5)
+    lopsided = ciri._means([*rows, rows[0], rows[0]], methods, ["late"])["ciri"]
+    assert lopsided["gain"]["mean"] == pytest.approx(2.5)
+    assert lopsided["psnr_hole"] == pytest.approx(3.5)
+
+
 def test_removal_needs_a_propagator():
     with pytest.raises(InputError, match="--propagator"):
         ciri.run(ciri.CIRIFlags(**SMALL, removal=True))
