@@ -36,7 +36,7 @@ from videoinpaint.clips.types import Clip
 from videoinpaint.controls import Controls
 from videoinpaint.detectors import make_detector
 from videoinpaint.envs.loop import WIDEN, ClosedLoop
-from videoinpaint.errors import InputError
+from videoinpaint.errors import InputError, UnknownNameError
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter
 from videoinpaint.inpainters.ciri.removal import removal_config
@@ -45,6 +45,7 @@ from videoinpaint.metrics import contour_accuracy, region_similarity
 from videoinpaint.protocols import Inpainter, Tracker
 
 EXACT, PREDICTED = "exact", "predicted"
+KINDS = (EXACT, *MASK_ERRORS)
 CEILING = "compact, true masks"
 PLAIN = "compact, not widened"
 SHOWN = ("psnr_hole", "ssim_hole", "lpips_hole", "psnr", "ssim", "lpips", "j_and_f", "seconds")
@@ -61,7 +62,7 @@ class CIRIFlags:
     """A folder of mask sequences: outlines of real objects that targets take, besides random ones."""
     predicted: Path | None = None
     """A folder of SEQUENCE/osvos and SEQUENCE/rvos: targets with the first as their shape, the second as prediction."""
-    kinds: tuple[str, ...] = (EXACT, *MASK_ERRORS)
+    kinds: tuple[str, ...] = KINDS
     """Errors of the masks."""
     propagator: str | None = None
     """Predict masks with this propagator instead; kinds and predicted have no effect then."""
@@ -108,7 +109,10 @@ def run(flags: CIRIFlags) -> dict[str, Any]:
 
     Raises:
         InputError: flags that do not go together, or a folder that cannot be read.
+        UnknownNameError: no such kind of error.
     """
+    if unknown := set(flags.kinds) - set(KINDS):
+        raise UnknownNameError(f"unknown kind of mask {min(unknown)!r}: use {', '.join(KINDS)}")
     if flags.removal and flags.propagator is None:
         raise InputError("--removal fine-tunes a propagator: name one with --propagator")
     methods = _methods(flags)
@@ -160,8 +164,8 @@ def _clips(flags: CIRIFlags) -> Iterator[tuple[int, Clip]]:
 def _given(flags: CIRIFlags) -> Iterator[Case]:
     for index, clip in _clips(flags):
         assert clip.objects is not None
-        for place, kind in enumerate(flags.kinds):
-            rng = np.random.default_rng([flags.seed, index, place])
+        for kind in flags.kinds:  # the errors of a kind do not depend on which others are asked for
+            rng = np.random.default_rng([flags.seed, index, KINDS.index(kind)])
             wrong = clip.objects if kind == EXACT else inaccurate(clip.objects, rng, kind, flags.severity)
             yield Case(kind, _background(clip), clip, wrong)
     if flags.predicted is not None:
@@ -277,13 +281,14 @@ def _means(rows: Sequence[Mapping[str, Any]], methods: Sequence[str], kinds: Seq
 
 def report(results: Mapping[str, Any]) -> None:
     """Print a table of all kinds, and the means over all of them."""
-    methods = results["methods"]
-    columns = ["masks", *methods, *(f"{name} - {methods[0]}" for name in methods[1:])]
-    rows = []
-    for kind, means in results["summary"].items():
-        gains = [tables.interval(means[name]["gain"], 2, signed=True) for name in methods[1:]]
-        rows.append([kind, *(f"{means[name]['psnr_hole']:.2f}" for name in methods), *gains])
-    tables.show("PSNR inside the target, dB", columns, rows)
+    methods, summary = results["methods"], results["summary"]
+    rows = [[kind, *(f"{means[name]['psnr_hole']:.2f}" for name in methods)] for kind, means in summary.items()]
+    tables.show("PSNR inside the target, dB", ["masks", *methods], rows)
+    for key, other in (("gain", methods[0]), ("gain_plain", PLAIN)):
+        compared = [name for name in methods if name != other]
+        rows = [[kind, *(tables.interval(means[name][key], 2, signed=True) for name in compared)]
+                for kind, means in summary.items()]  # fmt: skip
+        tables.show(f"minus {other}", ["masks", *compared], rows)
     means = results["summary"]["all"]
     body = [[name, *(f"{means[name][key]:.{2 if 'psnr' in key else 4}f}" for key in SHOWN)] for name in methods]
     tables.show("Means of all", ["method", *(key.replace("_hole", " local") for key in SHOWN)], body)

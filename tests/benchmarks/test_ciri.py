@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from videoinpaint.benchmarks import ciri
-from videoinpaint.errors import InputError
+from videoinpaint.errors import InputError, UnknownNameError
 
 SMALL = {"clips": "studio", "num_frames": 3, "height": 48, "width": 80, "limit": 1}
 
@@ -57,6 +57,14 @@ def test_what_shares_a_background_counts_once():
     lopsided = ciri._means([*rows, rows[0], rows[0]], methods, ["late"])["ciri"]
     assert lopsided["gain"]["mean"] == pytest.approx(2.5)
     assert lopsided["psnr_hole"] == pytest.approx(3.5)
+
+
+def test_a_kind_is_the_same_whatever_else_is_asked_for():
+    flags = [ciri.CIRIFlags(**SMALL, kinds=kinds) for kinds in (("shifted",), ("late", "exact", "shifted"))]
+    alone, last = (list(ciri._given(each))[-1] for each in flags)
+    np.testing.assert_array_equal(alone.predicted, last.predicted)
+    with pytest.raises(UnknownNameError, match="use exact, eroded"):
+        ciri.run(ciri.CIRIFlags(**SMALL, kinds=("smeared",)))
 
 
 def test_removal_needs_a_propagator():
