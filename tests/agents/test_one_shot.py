@@ -147,11 +147,12 @@ def test_bad_masks_are_named() -> None:
         videoinpaint.inpaint(frames, masks[0], propagator="none", **FAST)
 
 
-def test_residues_are_removed_by_tuning_what_follows_the_target() -> None:
+@pytest.mark.parametrize("window", [5, 3])
+def test_residues_are_removed_by_tuning_what_follows_the_target(window: int) -> None:
     clip = make_clips("one_shot").load("studio-mixed-000004@000010", 5, 64, 112)
     assert clip.observed is not None
     assert clip.objects is not None
-    settings = FAST | {"propagator": "flow"}
+    settings = FAST | {"propagator": "flow", "window": window, "overlap": 1}
     del settings["inpainter"]  # ciri
     plain, tuned, again = (
         videoinpaint.inpaint(clip.observed, clip.objects[0], **settings, remove_residues=wanted)

@@ -16,13 +16,14 @@ from videoinpaint.inpainters.ciri.curriculum import Curriculum
 from videoinpaint.inpainters.ciri.discriminator import TemporalPatchDiscriminator, adversarial_losses
 from videoinpaint.inpainters.ciri.inactivation import Blend, Inactivation, Stage, inactivated, recorded
 from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter
-from videoinpaint.inpainters.ciri.model import Scene
+from videoinpaint.inpainters.ciri.model import NEAR, Scene
 from videoinpaint.inpainters.ciri.published import OneShotPublished
+from videoinpaint.inpainters.ciri.removal import RemovalConfig
 from videoinpaint.inpainters.compact.network import CompactConfig
 from videoinpaint.inpainters.dstt.network import DSTT
 from videoinpaint.inpainters.e2fgvi.network import E2FGVI
 from videoinpaint.inpainters.fuseformer.network import FuseFormer
-from videoinpaint.inpainters.propagators import GivenTracker
+from videoinpaint.inpainters.propagators import GivenTracker, make_propagator
 from videoinpaint.inpainters.published.geometry import Geometry
 from videoinpaint.protocols import Inpainter, OneShotInpainter
 
@@ -179,6 +180,31 @@ def test_a_missing_part_is_found_and_repaired(ciri):
         gains.append(float(10 * torch.log10(errors[0] / errors[1])))
     assert np.mean(recovered) > 0.4
     assert np.mean(gains) > 1
+
+
+def test_what_surely_shows_the_target_is_repainted_wholly(ciri):
+    observed, _, masks = scene_of()
+    scene = ciri.look(observed, masks)
+    controls = torch.from_numpy(NEUTRAL)
+    with torch.no_grad():
+        painted, soft = (ciri.model.paint(scene, observed, scene.holes, controls, soft=s)[0] for s in (False, True))
+        proposed, _ = ciri.model.propose(scene, observed, scene.holes, controls)
+    joint = scene.guidance.joint
+    sure = (joint > NEAR).expand_as(observed)
+    torch.testing.assert_close(painted[sure], proposed[sure])
+    torch.testing.assert_close(soft, joint * proposed + (1 - joint) * observed)
+    assert not torch.allclose(soft[sure], proposed[sure], atol=1e-3)
+
+
+def test_removal_tunes_the_tracker_before_the_repair(ciri):
+    observed, _, masks = scene_of(length=3, height=64, width=112)
+    tuning = CIRIInpainter(removal=RemovalConfig(epochs=1, learning_rate=0.1))
+    follow = make_propagator("flow")
+    trackers = [follow.start(observed[0], masks[0, 0]) for _ in range(2)]
+    before = [p.detach().clone() for p in trackers[0].parameters()]
+    for inpainter, tracker, changes in zip((ciri, tuning), trackers, (False, True)):
+        inpainter.begin_one_shot(observed, [tracker])
+        assert any(not torch.equal(a, b) for a, b in zip(before, tracker.parameters(), strict=True)) == changes
 
 
 def test_scene_survives_a_state():
