@@ -14,8 +14,8 @@ from videoinpaint.controls import Controls
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.errors import InputError
 
-WINDOW = 8
-"""Frames repaired together, as in the environment's default."""
+WINDOW = 24
+"""Frames repaired together: a whole clip of the protocol."""
 
 
 @dataclass(frozen=True)

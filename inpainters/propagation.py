@@ -1,9 +1,11 @@
 """Flow-guided pixel propagation: what a hole hides is carried in from frames where it is seen.
 
-The only motion-based step of the package; the compact network starts from its result.
+The baseline `propagation` does it with plain optical flow; the compact network starts from the same, but stabilised.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from numpy.typing import NDArray
@@ -11,6 +13,9 @@ from torch import Tensor
 
 from videoinpaint.flow import complete_flows, consistency, smooth_fill
 from videoinpaint.protocols import Refinement, State
+
+Motion = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Smoothly filled frames and their holes to forward and backward flows between neighbours, ``(B, T-1, 2, H, W)``."""
 
 
 def propagate(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -25,33 +30,68 @@ def propagate(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         confidence: ``(B, T, 1, H, W)`` in [0, 1]: 1 where known, 0 where nothing arrives.
         filled: ``(B, T, 3, H, W)``: the smooth fill alone, from each frame's own known pixels.
     """
+    found = trace(frames, holes)
+    return *carry(found, holes), found["filled"]
+
+
+def trace(frames: Tensor, holes: Tensor, motion: Motion = complete_flows) -> State:
+    """What lies along the motion of every hole pixel; arguments as of :func:`propagate`.
+
+    Args:
+        motion: estimates the flows between neighbouring frames: :func:`videoinpaint.flow.complete_flows`, or
+            :func:`videoinpaint.camera.stabilised_flows`.
+
+    Returns:
+        ``filled`` as of :func:`propagate`, and ``ahead`` and ``behind`` ``(B, T, 5, H, W)``, all zero where nothing
+        arrives: the colour of the first frame that shows the pixel in that direction of time, the trust in it, in
+        [0, 1], and how many frames away it was found.
+    """
     frames = torch.where(holes > 0, torch.zeros_like(frames), frames)
     filled = smooth_fill(frames.flatten(0, 1), 1 - holes.flatten(0, 1)).view_as(frames)
     if frames.shape[1] == 1 or not holes.any():
-        return filled, 1 - holes, filled
-    forward, backward = complete_flows(filled, holes)
+        nothing = torch.zeros_like(frames[:, :, :1]).repeat(1, 1, 5, 1, 1)
+        return {"filled": filled, "ahead": nothing, "behind": nothing}
+    forward, backward = motion(filled, holes)
     errors = [consistency(a.flatten(0, 1), b.flatten(0, 1)) for a, b in ((forward, backward), (backward, forward))]
     errors = [e.view(*forward.shape[:2], 1, *forward.shape[3:]) for e in errors]
     ahead = _trace(frames, holes, forward, errors[0], step=1)
     behind = _trace(frames, holes, backward, errors[1], step=-1)
-    weight = ahead[1] + behind[1]
-    carried = (ahead[0] * ahead[1] + behind[0] * behind[1]) / weight.clamp_min(1e-6)
-    confidence = torch.maximum(ahead[1], behind[1])
-    inside = carried * confidence + filled * (1 - confidence)
-    known = torch.ones_like(holes)
-    return torch.where(holes > 0, inside, frames), torch.where(holes > 0, confidence, known), filled
+    return {"filled": filled, "ahead": ahead, "behind": behind}
 
 
-def _trace(frames: Tensor, holes: Tensor, flow: Tensor, error: Tensor, step: int) -> tuple[Tensor, Tensor]:
-    """Follow all hole pixels of a batch at once in one direction of time; colours and confidences where they arrive."""
+def carry(found: State, holes: Tensor, reach: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Blend what :func:`trace` found, over the smooth fill.
+
+    Args:
+        found: from :func:`trace`.
+        holes: ``(B, T, 1, H, W)`` in {0, 1}.
+        reach: ``(B, 2)``, how many frames ahead and behind each clip may look; None: any number.
+
+    Returns:
+        propagated and confidence, as of :func:`propagate`.
+    """
+    colours, weights = [], []
+    for direction, name in enumerate(("ahead", "behind")):
+        colour, weight, away = found[name].split((3, 1, 1), dim=2)
+        if reach is not None:
+            weight = weight * (away <= reach[:, direction].view(-1, 1, 1, 1, 1).to(away))
+        colours.append(colour * weight)
+        weights.append(weight)
+    total = weights[0] + weights[1]
+    carried = (colours[0] + colours[1]) / total.clamp_min(1e-6)
+    confidence = torch.maximum(*weights)
+    inside = carried * confidence + found["filled"] * (1 - confidence)
+    return torch.where(holes > 0, inside, found["filled"]), torch.where(holes > 0, confidence, 1.0)
+
+
+def _trace(frames: Tensor, holes: Tensor, flow: Tensor, error: Tensor, step: int) -> Tensor:
+    """Follow all hole pixels of a batch at once in one direction of time; see :func:`trace`."""
     length, height, width = frames.shape[1], *frames.shape[3:]
     clip, time, _, ys, xs = holes.nonzero(as_tuple=True)
-    home = (clip, time, ys, xs)
     x, y = xs.to(frames.dtype), ys.to(frames.dtype)
     trouble = torch.zeros_like(x)
     alive = torch.arange(len(x), device=x.device)
-    colours = torch.zeros_like(frames)
-    arrived = torch.zeros_like(holes)
+    found = frames.new_zeros(len(x), 5)
     # One table per quantity, pixels as rows: bilinear look-ups at scattered points are then four row gathers.
     pixels = torch.cat([frames, 1 - holes], 2).permute(0, 1, 3, 4, 2).reshape(-1, 4)
     motion = torch.cat([flow, error], 2).permute(0, 1, 3, 4, 2).reshape(-1, 3)
@@ -71,12 +111,13 @@ def _trace(frames: Tensor, holes: Tensor, flow: Tensor, error: Tensor, step: int
         seen = _bilinear(pixels, clip[alive] * length + now, x[alive], y[alive], height, width)
         landed = seen[:, 3] > 0.999
         points = alive[landed]
-        at = tuple(index[points] for index in home)
-        colours[at[0], at[1], :, at[2], at[3]] = seen[landed, :3]
         # Each hop through estimated motion loses some trust, each inconsistency more.
-        arrived[at[0], at[1], 0, at[2], at[3]] = torch.exp(-0.5 * trouble[points]) * 0.97 ** (hop - 1)
+        trust = torch.exp(-0.5 * trouble[points]) * 0.97 ** (hop - 1)
+        found[points] = torch.cat([seen[landed, :3], trust[:, None], torch.full_like(trust, hop)[:, None]], dim=1)
         alive = alive[~landed]
-    return colours, arrived
+    dense = frames.new_zeros(*frames.shape[:2], height, width, 5)
+    dense[clip, time, ys, xs] = found
+    return dense.permute(0, 1, 4, 2, 3).contiguous()
 
 
 def _bilinear(table: Tensor, image: Tensor, x: Tensor, y: Tensor, height: int, width: int) -> Tensor:

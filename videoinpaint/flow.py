@@ -29,11 +29,12 @@ def dis_flow(a: Tensor, b: Tensor) -> Tensor:
         return torch.zeros(len(a), 2, height, width, device=a.device)
     estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     still = np.zeros((height, width, 2), np.float32)
-    flows = [estimator.calc(one, other, still.copy()) for one, other in zip(_luma(a), _luma(b))]
+    flows = [estimator.calc(one, other, still.copy()) for one, other in zip(luma(a), luma(b))]
     return torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).contiguous().to(a.device)
 
 
-def _luma(frames: Tensor) -> np.ndarray:
+def luma(frames: Tensor) -> np.ndarray:
+    """The brightness of frames ``(N, 3, H, W)`` in [0, 1], as OpenCV wants it: uint8 ``(N, H, W)``."""
     weights = frames.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
     return (frames * weights).sum(1).mul(255).round().clamp(0, 255).byte().cpu().numpy()
 

@@ -70,7 +70,7 @@ class CIRIInpainter:
                 torch.manual_seed(0)
                 return OneShotCompact()
         metadata = load_safetensors(WEIGHTS, weights)[1]
-        config = CompactConfig(**{k: int(metadata[k]) for k in CompactConfig().as_dict()})
+        config = CompactConfig.from_metadata(metadata)
         model = OneShotCompact(config, attention=metadata.get("attention", "1") == "1")
         load_into(model, WEIGHTS, weights)
         return model

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from videoinpaint.controls import HEADS, HIGH
+from videoinpaint.inpainters.compact.memory import recall, remember
 from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs
-from videoinpaint.inpainters.propagation import propagate
 from videoinpaint.protocols import Refinement, State
 from videoinpaint.weights import load_into, load_safetensors
 
@@ -41,24 +41,26 @@ class CompactInpainter:
                 self.network = CompactNetwork()
         else:
             metadata = load_safetensors(WEIGHTS, weights)[1]
-            self.network = CompactNetwork(CompactConfig(**{k: int(metadata[k]) for k in CompactConfig().as_dict()}))
+            self.network = CompactNetwork(CompactConfig.from_metadata(metadata))
             load_into(self.network, WEIGHTS, weights)
         self.network.eval().requires_grad_(False).to(self.device)
 
     @torch.no_grad()
     def begin(self, frames: Tensor, masks: Tensor) -> State:
         """See :class:`videoinpaint.protocols.Inpainter`."""
-        propagated, confidence, _ = propagate(frames, masks)
-        return {"propagated": propagated, "confidence": confidence, "holes": masks}
+        nothing = torch.zeros(len(frames), dtype=torch.float32, device=self.device)
+        return remember(frames, masks) | {"holes": masks, "looked": nothing}
 
     @torch.no_grad()
     def refine(self, state: State, repaired: Tensor, masks: Tensor, controls: NDArray) -> Refinement:
         """See :class:`videoinpaint.protocols.Inpainter`."""
         values = torch.as_tensor(controls, dtype=torch.float32, device=self.device)
-        frames, _ = self.network(Inputs(previous=repaired, masks=masks, **state), values)
+        looked = state["looked"] + values[:, HEADS].round()
+        carried = recall(state, state["holes"], looked)
+        frames, _ = self.network(Inputs(repaired, masks, state["holes"], *carried), values)
         heads = values[:, HEADS].tolist()
         spent, full = (
             self.network.flops(masks, heads) / 1e9,
             self.network.flops(masks, [HIGH[HEADS]] * len(heads)) / 1e9,
         )
-        return Refinement(frames.clamp(0, 1), spent, full)
+        return Refinement(frames.clamp(0, 1), spent, full, {"looked": looked})

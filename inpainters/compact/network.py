@@ -6,7 +6,7 @@ cannot be bypassed: an earlier prototype with skips learned to ignore every one 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -32,6 +32,12 @@ class CompactConfig:
     depth: int = 4
     window_height: int = 5
     window_width: int = 9
+    sparing: int = 2  # how strongly trusted carried content is spared from fusion, see `_fuse`
+
+    @staticmethod
+    def from_metadata(metadata: Mapping[str, str]) -> CompactConfig:
+        """The sizes that a weight file names; files from before there was ``sparing`` were trained without it."""
+        return CompactConfig(**{k: int(metadata.get(k, 0)) for k in CompactConfig().as_dict()})
 
     def as_dict(self) -> dict[str, int]:
         """The sizes by name."""
@@ -201,12 +207,15 @@ class CompactNetwork(nn.Module):
         """``f = w * f_hallucinated + (1 - w) * f_propagated``, in features and in the image.
 
         The carried image holds real detail where the motion revealed it and a mere smooth fill elsewhere, so neither
-        end of the weight suits every hole.
+        end of the weight suits every hole. With ``sparing`` p the weight becomes ``w ** (1 + p * trust)``: detail that
+        surely arrived survives all but the highest weights.
         """
         carried, trust = x.propagated.flatten(0, 1), x.confidence.flatten(0, 1)
         features = self.carry(torch.cat([carried, trust], dim=1) * 2 - 1)
+        p = self.config.sparing
+        deep, shallow = (weight ** (1 + p * t) for t in (F.avg_pool2d(trust, 4), trust))
         # Not torch.lerp, which refuses tensors of two types under autocast.
-        return features + weight * (hallucinated - features), carried + weight * (coarse - carried)
+        return features + deep * (hallucinated - features), carried + shallow * (coarse - carried)
 
     def _decode(self, context: Tensor, fused: Tensor, image: Tensor, masks: Tensor, objective: Tensor) -> Tensor:
         inside = F.max_pool2d(masks, 4)

@@ -1,5 +1,7 @@
 """The compact network: exact cost, nested heads, gradients, controls that reach the output, sparse windows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from videoinpaint.clips import make_clips, make_masks
 from videoinpaint.clips.windows import Windows
 from videoinpaint.controls import NAMES, Controls
 from videoinpaint.inpainters.compact import CompactInpainter
+from videoinpaint.inpainters.compact.memory import recall, remember
 from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs
 from videoinpaint.inpainters.compact.training import (
     draw_batch,
@@ -141,7 +144,8 @@ def test_drawn_controls_lie_in_their_ranges():
 def test_the_stand_in_detector_stays_inside_the_hole():
     rng = np.random.default_rng(0)
     batch = draw_batch(windows(), rng)
-    mask = imperfect_error_mask(batch.state["propagated"], batch, rng)
+    start = batch.inputs(batch.corrupted, batch.holes, torch.tensor([12.0])).propagated
+    mask = imperfect_error_mask(start, batch, rng)
     assert mask[batch.holes == 0].max() == 0
     assert 0 <= mask.min() <= mask.max() <= 1
 
@@ -160,3 +164,65 @@ def test_the_shipped_weights_obey_every_control():
     neutral = repair()
     for change in ({"heads": 2}, {"fusion": 0.5}, {"fusion": 0.8}, {"alpha": 0.8}, {"beta": 0.6}, {"gamma": 0.3}):
         assert (repair(**change) - neutral).abs().mean() > 5e-4, change
+
+
+def panning_batch():
+    """Eight frames of a pan of four pixels a frame, a still hole wider than that."""
+    generator = torch.Generator().manual_seed(0)
+    wall = torch.rand(1, 3, 64, 140, generator=generator)
+    wall = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(wall, (4, 4, 4, 4), mode="reflect"), 9, stride=1)
+    wall = (wall - wall.min()) / (wall.max() - wall.min())
+    frames = torch.stack([wall[..., 4 * t : 4 * t + 96] for t in range(8)], dim=1)
+    holes = torch.zeros(1, 8, 1, 64, 96)
+    holes[..., 20:44, 40:60] = 1
+    return frames, holes
+
+
+def test_more_heads_see_more_of_the_clip():
+    frames, holes = panning_batch()
+    memory = remember(frames, holes)
+    found = [recall(memory, holes, torch.tensor([float(heads)])) for heads in (0, 2, 4, 6, 8, 12, 24)]
+    arrived = [float((trust[holes > 0] > 0).float().mean()) for _, trust in found]
+    assert arrived[0] == 0
+    assert arrived == sorted(arrived)
+    assert arrived[1] < arrived[2] < arrived[3] < arrived[4]
+    assert arrived[4] > 0.9
+    assert torch.equal(found[-1][0], found[-2][0])
+    errors = [(carried - frames)[holes.expand_as(frames) > 0].abs().mean().item() for carried, _ in found]
+    assert errors[4] < 0.5 * errors[1]
+    assert all(
+        torch.equal(carried[holes.expand_as(frames) == 0], frames[holes.expand_as(frames) == 0]) for carried, _ in found
+    )
+
+
+def test_a_later_pass_looks_on_where_the_one_before_stopped():
+    frames, holes = panning_batch()
+    part = CompactInpainter()
+    shown = torch.where(holes > 0, torch.full_like(frames, 0.5), frames)
+    state = part.begin(shown, holes)
+    first = part.refine(state, shown, holes, row(heads=4).numpy())
+    assert first.state["looked"].tolist() == [4]
+    second = part.refine(state | first.state, shown, holes, row(heads=4).numpy())
+    assert second.state["looked"].tolist() == [8]
+    inside = holes.expand_as(frames) > 0
+    errors = [(result.frames - frames)[inside].abs().mean().item() for result in (first, second)]
+    assert errors[1] < 0.8 * errors[0]
+
+
+def test_weights_from_before_fusion_spared_anything_load_as_they_were_trained():
+    sizes = {k: str(v) for k, v in CompactConfig().as_dict().items() if k != "sparing"}
+    assert CompactConfig.from_metadata(sizes).sparing == 0
+    assert CompactConfig.from_metadata(sizes | {"sparing": "2"}) == CompactConfig()
+
+
+def test_sparing_keeps_trusted_content_and_fuses_the_rest_as_before():
+    plain, sparing = (live_network(replace(SMALL, sparing=p)) for p in (0, 2))
+    x = inputs()
+    carried, coarse = x.propagated.flatten(0, 1), 1 - x.propagated.flatten(0, 1)
+    features = torch.zeros(3, 16, 12, 20)
+    weight = torch.full((3, 1, 1, 1), 0.5)
+    for trust, closer in ((1.0, True), (0.0, False)):
+        seen = replace(x, confidence=torch.full_like(x.confidence, trust))
+        images = [network._fuse(seen, features, coarse, weight)[1] for network in (plain, sparing)]
+        gaps = [(image - carried).abs().mean().item() for image in images]
+        assert gaps[1] < 0.3 * gaps[0] if closer else gaps[1] == pytest.approx(gaps[0])
