@@ -60,10 +60,11 @@ def thumbnail_space(num_frames: int) -> spaces.Dict:
 
 
 class ClosedLoopExtractor(BaseFeaturesExtractor):
-    """One small CNN for every frame of the batch, pooled over space, then over time.
+    """One small CNN for every frame of the batch and its change to the next, pooled over space, then over time.
 
-    It works for any number of frames and any size: pooling over space gives mean and maximum, pooling over time gives
-    mean, maximum and the mean absolute change between neighbouring frames (0 for a single frame).
+    The change is what shows a moving camera: pooling over space forgets where things are. It works for any number of
+    frames and any size: pooling over space gives mean and maximum, pooling over time gives mean, maximum and the mean
+    absolute change between neighbouring frames (0 for a single frame).
 
     Args:
         observation_space: ``frames (3T, H, W)`` and ``masks (T, H, W)``, or ``thumbnails`` of them.
@@ -80,7 +81,7 @@ class ClosedLoopExtractor(BaseFeaturesExtractor):
         super().__init__(observation_space, features_dim)
         self.white = white
         layers: list[nn.Module] = []
-        for inner, outer in zip((4, *WIDTHS), WIDTHS):
+        for inner, outer in zip((2 * 4, *WIDTHS), WIDTHS):
             layers += [nn.Conv2d(inner, outer, 3, stride=2, padding=1), nn.ReLU()]
         self.cnn = nn.Sequential(*layers)
         self.head = nn.Sequential(nn.Linear(6 * WIDTHS[-1], features_dim), nn.ReLU())
@@ -92,10 +93,14 @@ class ClosedLoopExtractor(BaseFeaturesExtractor):
             scale = 255 / self.white
             seen = thumbnails(observations["frames"] * scale, observations["masks"] * scale)
         batch, time = seen.shape[:2]
-        images = self.cnn(seen.flatten(0, 1).float() / 127.5 - 1)
+        shown = seen.float() / 127.5 - 1
+        # The last frame's change is that to the frame before; a single frame has none.
+        change = shown.diff(dim=1).abs() if time > 1 else torch.zeros_like(shown)
+        changes = torch.cat([change, change[:, -1:]], dim=1)[:, :time]
+        images = self.cnn(torch.cat([shown, changes], dim=2).flatten(0, 1))
         per_frame = torch.cat([images.mean((2, 3)), images.amax((2, 3))], dim=1).view(batch, time, -1)
-        change = per_frame.diff(dim=1).abs().sum(1) / max(time - 1, 1)
-        return self.head(torch.cat([per_frame.mean(1), per_frame.amax(1), change], dim=1))
+        drift = per_frame.diff(dim=1).abs().sum(1) / max(time - 1, 1)
+        return self.head(torch.cat([per_frame.mean(1), per_frame.amax(1), drift], dim=1))
 
 
 class GaussianHead(nn.Module):

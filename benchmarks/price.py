@@ -30,9 +30,9 @@ class Price:
     """Clip sources. A graded studio suite brings its own holes; others take --masks."""
     masks: str = "stationary"
     """Holes for clips that bring none."""
-    heads: tuple[int, ...] = (2, 4, 8, 12)
+    heads: tuple[int, ...] = (2, 4, 6, 8, 12)
     """Numbers of heads to try."""
-    prices: tuple[float, ...] = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02)
+    prices: tuple[float, ...] = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
     """Prices of a pass with all heads."""
     episodes: int = 14
     """Clips of each suite: seeds 0, 1, ..."""

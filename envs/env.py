@@ -71,7 +71,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
 
     | Num | Control | Meaning | Range |
     | --- | --- | --- | --- |
-    | 0 | `heads` | attention heads that run | 2 .. 12 (integer) |
+    | 0 | `heads` | attention heads that run; in `compact`, each pair looks further in time | 2 .. 12 (integer) |
     | 1 | `fusion` | weight of hallucinated against propagated content | 0.5 .. 0.8 |
     | 2 | `alpha` | weight of SSIM and PSNR | 0.8 .. 1.0 |
     | 3 | `beta` | weight of the perceptual and LPIPS distances | 0.3 .. 0.6 |
@@ -163,8 +163,9 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     `autoreset_mode` and `max_episode_steps`.
 
     `VideoInpaintBudget-v0` is the same environment with a price on compute and fixed weights, so that the number of
-    heads becomes a decision. Heads change little with the first weights; at this price the best number differs from
-    clip to clip (docs/benchmarks.md has the table), yet more pay on easy clips than on hard ones.
+    heads becomes a decision: with `compact`, 2 heads look at the neighbouring frames and 12 at the whole clip, a later
+    pass looks on where the one before stopped, and in a still scene there is nothing to find (docs/benchmarks.md has
+    the best numbers by price).
 
     `env.unwrapped.get_state()` and `set_state(state)` save and restore an episode exactly, random generator included;
     the state is a dict of tensors and plain values that `torch.save` writes and `torch.load(weights_only=True)`

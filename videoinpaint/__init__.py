@@ -15,7 +15,7 @@ __all__ = ["Controls", "__version__", "inpaint"]
 _ENVS: dict[str, dict[str, Any]] = {
     "VideoInpaint-v0": {},
     # A price at which the best number of heads differs between clips: `python -m videoinpaint.benchmarks.price`.
-    "VideoInpaintBudget-v0": {"compute_price": 0.002, "reward_weights": "fixed"},
+    "VideoInpaintBudget-v0": {"compute_price": 0.05, "reward_weights": "fixed"},
     # Only the first frame's mask is known.
     "VideoInpaintOneShot-v0": {},
 }

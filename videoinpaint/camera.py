@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from videoinpaint.flow import MIN_FLOW_SIZE, dis_flow, luma, smooth_fill, warp
+from videoinpaint.flow import LUMA, MIN_FLOW_SIZE, dis_flow, luma, smooth_fill, warp
 
 CORNERS = 600
 FEWEST = 12  # corners that must agree before a motion is believed
@@ -99,18 +99,22 @@ def stabilised_flows(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         forward and backward flows, ``(B, T-1, 2, H, W)`` each.
     """
-    shape = (frames.shape[0], frames.shape[1] - 1, 2, *frames.shape[3:])
+    height, width = frames.shape[3:]
+    shape = (frames.shape[0], frames.shape[1] - 1, 2, height, width)
     first, second = frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1)
     a, b = torch.cat([first, second]), torch.cat([second, first])
+    wide = 2 * MARGIN + 1
+    known = (1 - F.max_pool2d(holes.flatten(0, 1), wide, stride=1, padding=MARGIN)).view_as(holes)
+    there = camera_motion(first, second, known[:, :-1].flatten(0, 1), known[:, 1:].flatten(0, 1))
+    camera = homography_flow(np.concatenate([there, np.linalg.inv(there)]), height, width).to(a)
     early, late = holes[:, :-1].flatten(0, 1), holes[:, 1:].flatten(0, 1)
     hole_a, hole_b = torch.cat([early, late]), torch.cat([late, early])
-    wide = 2 * MARGIN + 1
-    known = 1 - F.max_pool2d(torch.cat([hole_a, hole_b]), wide, stride=1, padding=MARGIN)
-    camera = homography_flow(camera_motion(a, b, *known.chunk(2)), *frames.shape[3:]).to(a)
-    # What either frame hides is filled alike in both, so that it attracts no match.
+    # What either frame hides is filled alike in both, so that it attracts no match; flow looks at brightness alone.
+    grey = a.new_tensor(LUMA).view(1, 3, 1, 1)
+    bright_a, bright_b = (a * grey).sum(1, keepdim=True), (b * grey).sum(1, keepdim=True)
     unknown = torch.maximum(hole_a, warp(hole_b, camera).gt(0.01).to(hole_a))
-    still = smooth_fill(torch.cat([a, warp(b, camera)]), 1 - unknown.repeat(2, 1, 1, 1))
-    residual = dis_flow(*still.chunk(2))
+    still = smooth_fill(torch.cat([bright_a, warp(bright_b, camera)]), 1 - unknown.repeat(2, 1, 1, 1))
+    residual = dis_flow(*still.expand(-1, 3, -1, -1).chunk(2))
     distrust = F.max_pool2d(unknown, MARGIN, stride=1, padding=MARGIN // 2)
     residual = smooth_fill(residual, 1 - distrust)
     forward, backward = (residual + warp(camera, residual)).chunk(2)

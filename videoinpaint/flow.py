@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+LUMA = (0.299, 0.587, 0.114)  # brightness of red, green and blue (ITU-R BT.601)
 MIN_FLOW_SIZE = 16  # DIS needs at least two patches of eight pixels in each direction
 
 
@@ -35,7 +36,7 @@ def dis_flow(a: Tensor, b: Tensor) -> Tensor:
 
 def luma(frames: Tensor) -> np.ndarray:
     """The brightness of frames ``(N, 3, H, W)`` in [0, 1], as OpenCV wants it: uint8 ``(N, H, W)``."""
-    weights = frames.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    weights = frames.new_tensor(LUMA).view(1, 3, 1, 1)
     return (frames * weights).sum(1).mul(255).round().clamp(0, 255).byte().cpu().numpy()
 
 

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from videoinpaint.camera import stabilised_flows
 from videoinpaint.inpainters.ciri.inactivation import Inactivation, Stage, inactivated
 from videoinpaint.inpainters.ciri.model import OneShotModel, Scene
 from videoinpaint.inpainters.compact.network import TOKEN, CompactConfig, CompactNetwork, Inputs
-from videoinpaint.inpainters.propagation import propagate
+from videoinpaint.inpainters.propagation import carry, trace
 from videoinpaint.protocols import State
 
 
@@ -38,8 +39,8 @@ class OneShotCompact(OneShotModel):
         self.network.encode(Inputs(observed, nothing, nothing, observed, 1 - nothing, nothing).pad(TOKEN))
 
     def prepare(self, observed: Tensor, holes: Tensor) -> State:
-        """Content carried in along the motion."""
-        propagated, confidence, _ = propagate(observed, holes)
+        """Content carried in along the motion, of the whole clip whatever the number of heads."""
+        propagated, confidence = carry(trace(observed, holes, stabilised_flows), holes)
         return {"propagated": propagated, "confidence": confidence}
 
     def propose(self, scene: Scene, previous: Tensor, masks: Tensor, controls: Tensor) -> tuple[Tensor, Tensor]:

@@ -148,3 +148,14 @@ def test_files_that_are_no_policies(tmp_path: Path) -> None:
             load_policy(path)
     with pytest.raises(MissingWeightsError):
         load_policy(tmp_path / "absent.safetensors")
+
+
+def test_a_moving_camera_is_seen_although_every_frame_looks_alike() -> None:
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.randint(0, 256, (1, 1, 4, *THUMBNAIL), dtype=torch.uint8, generator=generator)
+    still = picture.repeat(1, 4, 1, 1, 1)
+    moving = torch.cat([picture.roll(8 * t, -1) for t in range(4)], dim=1)
+    torch.manual_seed(0)
+    extractor = blank_network().features_extractor
+    one, other = (extractor({"thumbnails": seen}) for seen in (still, moving))
+    assert (one - other).norm() > 0.2 * one.norm()

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from videoinpaint.benchmarks import controls, detector, quality, speed
-from videoinpaint.benchmarks.protocol import write_json
+from videoinpaint.benchmarks.protocol import PROTOCOL, write_json
 from videoinpaint.controls import Controls
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.errors import UnknownNameError
@@ -84,7 +84,7 @@ def test_quality_prints_and_writes(repairs, capsys, tmp_path):
     quality.report(repairs)
     assert "compact x2 (compact)" in capsys.readouterr().out
     read = json.loads(write_json(tmp_path / "q.json", repairs).read_text())
-    assert read["protocol"]["version"] == 1
+    assert read["protocol"] == PROTOCOL
     quality.report(read)
 
 
