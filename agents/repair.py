@@ -27,6 +27,9 @@ WINDOW, OVERLAP = 10, 3
 """Frames repaired together, and how many of them the next window repairs again to cross-fade; an inpainter that has an
 attribute ``stream`` asks for other numbers."""
 
+POLICY = "heads12"
+"""Every head: the shipped policy was trained where compute has a price, and repairs are worth more here."""
+
 Pixels = NDArray[np.uint8]
 
 
@@ -36,7 +39,7 @@ def inpaint(
     *,
     inpainter: str | Inpainter | None = None,
     detector: str | Detector = "compact",
-    policy: str | Path | Policy = "default",
+    policy: str | Path | Policy = POLICY,
     iterations: int = 3,
     device: str = "auto",
     window: int | None = None,
@@ -57,7 +60,7 @@ def inpaint(
         inpainter: a name, ``"module:attribute"``, or an inpainter; by default ``"compact"``, and ``"ciri"`` with a
             propagator.
         detector: likewise; by default ``"compact"``.
-        policy: anything that `make_policy` takes.
+        policy: anything that `make_policy` takes; by default all heads, the other controls at the middle.
         iterations: rounds of inpainting and detection for each window, fewer where nothing is flagged any more.
         device: "auto" (the GPU where there is one), "cpu", "cuda", ...
         window: frames repaired together; by default 10, or what the inpainter asks for.
@@ -113,7 +116,7 @@ def inpaint_stream(
     *,
     inpainter: str | Inpainter = "compact",
     detector: str | Detector = "compact",
-    policy: str | Path | Policy = "default",
+    policy: str | Path | Policy = POLICY,
     iterations: int = 3,
     device: str = "auto",
     window: int | None = None,
@@ -156,7 +159,7 @@ class Parts:
     def made(
         inpainter: str | Inpainter = "compact",
         detector: str | Detector = "compact",
-        policy: str | Path | Policy = "default",
+        policy: str | Path | Policy = POLICY,
         iterations: int = 3,
         device: str = "auto",
         window: int | None = None,

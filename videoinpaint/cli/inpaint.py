@@ -51,9 +51,9 @@ class Inpaint:
     remove_residues: bool = False
     """With --propagator and ciri: tune the propagator on the video (at most 32 frames) until less of what is to go
     shines through. Takes many times as long."""
-    policy: str = "default"
-    """Who chooses the controls of each pass: default, a baseline such as heads12 or heuristic, a policy file or
-    training folder, or module:attribute."""
+    policy: str = "heads12"
+    """Who chooses the controls of each pass: a baseline such as heads12 (all heads) or heuristic, default (the shipped
+    policy, which saves compute), a policy file or training folder, or module:attribute."""
     iterations: int = 3
     """Passes over each window at most."""
     device: str = "auto"
