@@ -226,3 +226,16 @@ def test_sparing_keeps_trusted_content_and_fuses_the_rest_as_before():
         images = [network._fuse(seen, features, coarse, weight)[1] for network in (plain, sparing)]
         gaps = [(image - carried).abs().mean().item() for image in images]
         assert gaps[1] < 0.3 * gaps[0] if closer else gaps[1] == pytest.approx(gaps[0])
+
+
+def test_an_odd_head_looks_further_ahead_than_behind():
+    holes = torch.zeros(1, 4, 1, 8, 8)
+    holes[..., 2:6, 2:6] = 1
+    shape = (1, 4, 3, 8, 8)
+    two_away = {name: torch.cat([torch.full(shape, colour), holes, 2 * holes], dim=2) for name, colour in
+                (("ahead", 0.9), ("behind", 0.3))}  # fmt: skip
+    memory = {"filled": torch.full(shape, 0.5), **two_away}
+    inside = holes.expand(shape) > 0
+    for heads, colour in ((2.0, 0.5), (3.0, 0.9), (4.0, 0.6)):
+        propagated, _ = recall(memory, holes, torch.tensor([heads]))
+        assert torch.allclose(propagated[inside], torch.tensor(colour))
