@@ -81,7 +81,7 @@ class ClosedLoopExtractor(BaseFeaturesExtractor):
         super().__init__(observation_space, features_dim)
         self.white = white
         layers: list[nn.Module] = []
-        for inner, outer in zip((2 * 4, *WIDTHS), WIDTHS):
+        for inner, outer in zip((8, *WIDTHS), WIDTHS):
             layers += [nn.Conv2d(inner, outer, 3, stride=2, padding=1), nn.ReLU()]
         self.cnn = nn.Sequential(*layers)
         self.head = nn.Sequential(nn.Linear(6 * WIDTHS[-1], features_dim), nn.ReLU())

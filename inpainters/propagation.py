@@ -49,7 +49,7 @@ def trace(frames: Tensor, holes: Tensor, motion: Motion = complete_flows) -> Sta
     frames = torch.where(holes > 0, torch.zeros_like(frames), frames)
     filled = smooth_fill(frames.flatten(0, 1), 1 - holes.flatten(0, 1)).view_as(frames)
     if frames.shape[1] == 1 or not holes.any():
-        nothing = torch.zeros_like(frames[:, :, :1]).repeat(1, 1, 5, 1, 1)
+        nothing = frames.new_zeros(*frames.shape[:2], 5, *frames.shape[3:])
         return {"filled": filled, "ahead": nothing, "behind": nothing}
     forward, backward = motion(filled, holes)
     errors = [consistency(a.flatten(0, 1), b.flatten(0, 1)) for a, b in ((forward, backward), (backward, forward))]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from videoinpaint.camera import camera_motion, homography_flow, stabilised_flows
+from videoinpaint.camera import _sane, camera_motion, homography_flow, stabilised_flows
 from videoinpaint.flow import complete_flows, smooth_fill
 
 H, W = 120, 160
@@ -95,3 +95,11 @@ def test_what_the_other_frame_hides_is_not_matched():
     filled = smooth_fill(frames[0], 1 - holes[0])[None]
     hidden = stabilised_flows(filled, holes)[0][0, 0, 0, 42:78, 102:111]  # known here, in the hole of the next frame
     assert (hidden + 12).abs().max() < 0.5
+
+
+@pytest.mark.parametrize(
+    "motion", [np.zeros((3, 3)), np.diag([0.5, 0.5, 1.0]), np.full((3, 3), np.nan), np.diag([1e-4, 1, 1])]
+)
+def test_a_motion_that_cannot_be_undone_within_the_frame_is_not_believed(motion):
+    assert not _sane(motion, H, W)
+    assert _sane(np.eye(3), H, W)

@@ -20,7 +20,8 @@ CORNERS = 600
 FEWEST = 12  # corners that must agree before a motion is believed
 AGREEING = 0.25  # and the share of all tracked corners
 SLACK = 1 / 216  # of the frame's width, by which a corner may miss the motion and still agree
-MARGIN = 5  # DIS compares patches: matches within two pixels of a hole are not believed
+CLEAR = 5  # pixels around holes where no corner is tracked
+DISTRUST = 2  # and where no match is believed, as DIS compares patches
 
 
 def camera_motion(a: Tensor, b: Tensor, known_a: Tensor, known_b: Tensor) -> NDArray[np.float64]:
@@ -73,12 +74,19 @@ def _homography(
 
 
 def _sane(motion: NDArray[np.float64], height: int, width: int) -> bool:
-    """Whether the frame's corners stay in front of the camera and within half a frame of where they were."""
-    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]], float).T
-    there = motion @ corners
-    if not np.isfinite(there).all() or (there[2] < 0.1).any():
+    """Whether the frame's corners stay, there and back, in front and within half a frame of where they were."""
+    if not np.isfinite(motion).all() or abs(np.linalg.det(motion)) < 1e-3:
         return False
-    return bool(np.abs(there[:2] / there[2] - corners[:2]).max() < max(height, width) / 2)
+    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]], float).T
+    for way in (motion, np.linalg.inv(motion)):
+        there = way @ corners
+        if (there[2] < 0.1).any() or np.abs(there[:2] / there[2] - corners[:2]).max() >= max(height, width) / 2:
+            return False
+    return True
+
+
+def _grown(masks: Tensor, pixels: int) -> Tensor:
+    return F.max_pool2d(masks, 2 * pixels + 1, stride=1, padding=pixels)
 
 
 def homography_flow(motions: NDArray[np.float64], height: int, width: int) -> Tensor:
@@ -103,8 +111,7 @@ def stabilised_flows(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
     shape = (frames.shape[0], frames.shape[1] - 1, 2, height, width)
     first, second = frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1)
     a, b = torch.cat([first, second]), torch.cat([second, first])
-    wide = 2 * MARGIN + 1
-    known = (1 - F.max_pool2d(holes.flatten(0, 1), wide, stride=1, padding=MARGIN)).view_as(holes)
+    known = (1 - _grown(holes.flatten(0, 1), CLEAR)).view_as(holes)
     there = camera_motion(first, second, known[:, :-1].flatten(0, 1), known[:, 1:].flatten(0, 1))
     camera = homography_flow(np.concatenate([there, np.linalg.inv(there)]), height, width).to(a)
     early, late = holes[:, :-1].flatten(0, 1), holes[:, 1:].flatten(0, 1)
@@ -113,9 +120,8 @@ def stabilised_flows(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
     grey = a.new_tensor(LUMA).view(1, 3, 1, 1)
     bright_a, bright_b = (a * grey).sum(1, keepdim=True), (b * grey).sum(1, keepdim=True)
     unknown = torch.maximum(hole_a, warp(hole_b, camera).gt(0.01).to(hole_a))
-    still = smooth_fill(torch.cat([bright_a, warp(bright_b, camera)]), 1 - unknown.repeat(2, 1, 1, 1))
-    residual = dis_flow(*still.expand(-1, 3, -1, -1).chunk(2))
-    distrust = F.max_pool2d(unknown, MARGIN, stride=1, padding=MARGIN // 2)
-    residual = smooth_fill(residual, 1 - distrust)
+    aligned = smooth_fill(torch.cat([bright_a, warp(bright_b, camera)]), 1 - unknown.repeat(2, 1, 1, 1))
+    residual = dis_flow(*aligned.expand(-1, 3, -1, -1).chunk(2))
+    residual = smooth_fill(residual, 1 - _grown(unknown, DISTRUST))
     forward, backward = (residual + warp(camera, residual)).chunk(2)
     return forward.reshape(shape), backward.reshape(shape)

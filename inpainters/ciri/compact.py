@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from videoinpaint.camera import stabilised_flows
 from videoinpaint.inpainters.ciri.inactivation import Inactivation, Stage, inactivated
 from videoinpaint.inpainters.ciri.model import OneShotModel, Scene
+from videoinpaint.inpainters.compact.memory import remember
 from videoinpaint.inpainters.compact.network import TOKEN, CompactConfig, CompactNetwork, Inputs
-from videoinpaint.inpainters.propagation import carry, trace
+from videoinpaint.inpainters.propagation import carry
 from videoinpaint.protocols import State
 
 
@@ -40,7 +40,7 @@ class OneShotCompact(OneShotModel):
 
     def prepare(self, observed: Tensor, holes: Tensor) -> State:
         """Content carried in along the motion, of the whole clip whatever the number of heads."""
-        propagated, confidence = carry(trace(observed, holes, stabilised_flows), holes)
+        propagated, confidence = carry(remember(observed, holes), holes)
         return {"propagated": propagated, "confidence": confidence}
 
     def propose(self, scene: Scene, previous: Tensor, masks: Tensor, controls: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,10 +16,10 @@ WEIGHTS = "inpainter-compact"
 
 
 class CompactInpainter:
-    """Flow, completion and propagation once per episode; then as many passes of the network as asked for.
+    """Motion and what lies along it once per episode; then as many passes of the network as asked for.
 
-    Honours all controls: ``heads`` (nested heads, unused ones cost nothing), ``fusion`` (transformer content against
-    carried content) and ``objective`` (alpha, beta, gamma condition the network).
+    Honours all controls: ``heads`` (nested, unused ones cost nothing; each pair looks further along the motion),
+    ``fusion`` (transformer content against carried content) and ``objective`` (alpha, beta, gamma condition it).
 
     Args:
         device: where it computes.

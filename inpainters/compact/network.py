@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videoinpaint.controls import ALPHA, FUSION, GAMMA, HIGH, LOW
+from videoinpaint.errors import CorruptWeightsError
 from videoinpaint.inpainters.compact.transformer import POOLED, WindowTransformer
 
 SLOPE = 0.1  # of every leaky rectifier: plain ones died by the dozen in the decoder, and the network froze
@@ -37,7 +38,11 @@ class CompactConfig:
     @staticmethod
     def from_metadata(metadata: Mapping[str, str]) -> CompactConfig:
         """The sizes that a weight file names; files from before there was ``sparing`` were trained without it."""
-        return CompactConfig(**{k: int(metadata.get(k, 0)) for k in CompactConfig().as_dict()})
+        known = {"sparing": "0", **metadata}
+        missing = [k for k in CompactConfig().as_dict() if not known.get(k, "").isdigit()]
+        if missing:
+            raise CorruptWeightsError(f"the weight file does not say the network's {', '.join(missing)}: get it again")
+        return CompactConfig(**{k: int(known[k]) for k in CompactConfig().as_dict()})
 
     def as_dict(self) -> dict[str, int]:
         """The sizes by name."""

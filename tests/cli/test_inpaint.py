@@ -10,7 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from videoinpaint.agents.repair import POLICY
 from videoinpaint.cli import main
+from videoinpaint.cli.inpaint import Inpaint
 from videoinpaint.clips.video import read_video, write_video
 
 Fails = Callable[..., str]
@@ -162,3 +164,7 @@ def test_internal_trains_on_the_video_and_goes_on_from_its_checkpoint(
     assert "only with --inpainter internal" in line
     assert "budget" in fails("inpaint", video, "--output", tmp_path / "c.mkv", *words, "--seconds", "0")
     assert not (tmp_path / "c.mkv").exists()
+
+
+def test_the_command_and_the_function_follow_the_same_policy():
+    assert Inpaint.__dataclass_fields__["policy"].default == POLICY

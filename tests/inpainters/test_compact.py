@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from videoinpaint.clips import make_clips, make_masks
 from videoinpaint.clips.windows import Windows
 from videoinpaint.controls import NAMES, Controls
+from videoinpaint.errors import CorruptWeightsError
 from videoinpaint.inpainters.compact import CompactInpainter
 from videoinpaint.inpainters.compact.memory import recall, remember
 from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs
@@ -213,6 +214,8 @@ def test_weights_from_before_fusion_spared_anything_load_as_they_were_trained():
     sizes = {k: str(v) for k, v in CompactConfig().as_dict().items() if k != "sparing"}
     assert CompactConfig.from_metadata(sizes).sparing == 0
     assert CompactConfig.from_metadata(sizes | {"sparing": "2"}) == CompactConfig()
+    with pytest.raises(CorruptWeightsError, match="base, dim"):
+        CompactConfig.from_metadata({k: v for k, v in sizes.items() if k not in ("base", "dim")})
 
 
 def test_sparing_keeps_trusted_content_and_fuses_the_rest_as_before():
