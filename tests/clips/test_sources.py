@@ -255,3 +255,28 @@ def test_real_clips(real_clips: Path) -> None:
     whole = cv2.cvtColor(cv2.imread(str(real_clips / "eval" / "tennis" / "00000.jpg")), cv2.COLOR_BGR2RGB)
     native = source.load("tennis", 1, *whole.shape[:2]).frames[0]
     assert np.abs(native.astype(int) - whole).mean() < 1
+
+
+def test_several_sources_are_drawn_alike_and_found_by_name(tmp_path: Path, frames: Frames, save_frames: Save) -> None:
+    save_frames(tmp_path / "walk", frames)
+    source = make_clips(f"studio:easy, studio:fast,{tmp_path / 'walk'}")
+    assert isinstance(source, ClipSource)
+    rng = np.random.default_rng(0)
+    drawn = [source.sample(rng, 3, 32, 48).name for _ in range(60)]
+    counts = [sum(name.startswith(start) for name in drawn) for start in ("studio-easy", "studio-fast", "walk")]
+    assert sum(counts) == 60
+    assert min(counts) >= 10
+    assert source.names() == [*Studio("easy").names(), *Studio("fast").names(), "walk"]
+    for name in ("studio-fast-000003", "walk"):
+        clip = source.load(name, 4, 32, 48, start=2)
+        assert (clip.name, clip.start, clip.frames.shape) == (name, 2, (4, 32, 48, 3))
+    fast = Studio("fast").load("studio-fast-000003", 4, 32, 48, start=2)
+    np.testing.assert_array_equal(source.load("studio-fast-000003", 4, 32, 48, start=2).frames, fast.frames)
+    with pytest.raises(UnknownNameError, match="run"):
+        source.load("run", 4, 32, 48)
+
+
+@pytest.mark.parametrize("text", ["studio,", "studio,nowhere", "studio,studio:slow"])
+def test_one_bad_source_among_several_is_an_error_at_once(text: str) -> None:
+    with pytest.raises((InputError, UnknownNameError)):
+        make_clips(text)

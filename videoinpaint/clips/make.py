@@ -12,6 +12,7 @@ from videoinpaint.clips.layouts import davis, youtube_vos
 from videoinpaint.clips.mask_files import FileMasks, FirstFrameMasks
 from videoinpaint.clips.masks import MixedMasks, ObjectMasks, SquareMasks, StationaryMasks, StudioMasks
 from videoinpaint.clips.one_shot import OneShotClips
+from videoinpaint.clips.several import SeveralClips
 from videoinpaint.clips.sources import file_source
 from videoinpaint.clips.studio import Studio
 from videoinpaint.clips.studio_config import StudioConfig
@@ -29,6 +30,7 @@ CLIP_KINDS = (
     "youtube-vos:PATH[#SPLIT]",
     "one_shot[:CLIPS][#MASKS]",
     "module:attribute",
+    "several of these, with commas between",
 )
 MASK_KINDS = (
     "stationary",
@@ -58,6 +60,8 @@ def make_clips(spec: str | Path | StudioConfig | ClipSource) -> ClipSource:
         return Studio(spec)
     if not isinstance(spec, (str, Path)):
         return spec
+    if isinstance(spec, str) and "," in spec and not Path(spec).expanduser().exists():
+        return SeveralClips([make_clips(part.strip()) for part in spec.split(",")])
     kind, _, rest = str(spec).partition(":")
     if kind in _CLIPS and isinstance(spec, str):
         return _CLIPS[kind](rest)
