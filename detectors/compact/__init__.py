@@ -1,4 +1,4 @@
-"""The default detector: contrastive pixel features, clustered on the fly (docs/models/detector-compact.md)."""
+"""The default detector: a judge of repairs that knows where the hole was (docs/models/detector-compact.md)."""
 
 from videoinpaint.detectors.compact.detector import CompactDetector
 

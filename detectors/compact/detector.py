@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from videoinpaint.detectors.compact.network import DetectorNetwork, shrink
+from videoinpaint.detectors.compact.network import DetectorNetwork
 from videoinpaint.protocols import Detection
 from videoinpaint.weights import load_into
 
@@ -14,7 +14,7 @@ WEIGHTS = "detector-compact"
 
 
 class CompactDetector:
-    """Flags pixels inside M0 whose features cluster away from the authentic ones.
+    """Flags pixels inside M0 that look poorly repaired.
 
     Args:
         device: where it computes.
@@ -38,9 +38,7 @@ class CompactDetector:
     @torch.no_grad()
     def detect(self, repaired: Tensor, masks: Tensor) -> Detection:
         """See :class:`videoinpaint.protocols.Detector`. Channel weights average to the mask over the channels."""
-        features, errors = self.network(repaired, masks)
-        holes = shrink(masks, features.shape[-2:])
-        logits = self.network.score(features, self.network.cluster(features, holes))
+        logits, errors = self.network(repaired, masks)
         shares = 3 * errors / errors.sum(2, keepdim=True).clamp_min(1e-6)
         size = repaired.shape[-2:]
         poor = torch.sigmoid(_enlarge(logits, size)) * masks

@@ -1,7 +1,8 @@
-"""Pixel features of a repair, and the clustering that splits each clip into authentic and poor pixels.
+"""A small network that looks at a repair and says where it is poor, and by how much in each channel.
 
-FOCAL (Wu, Chen and Zhou, 2023) at small size: a feature extractor trained by pixel-level contrast, then unsupervised
-clustering image by image. M0 guides both (CLIP-RL, Section 3.1.1).
+It is told M0 (CLIP-RL, Section 3.1.1), so it need not find the repaired region, only judge it. FOCAL's clustering of
+contrastive features, which this network once did at small size, ranked pixels less well than the estimate of the error
+beside it (docs/models/detector-compact.md).
 """
 
 from __future__ import annotations
@@ -10,31 +11,35 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-STRIDE = 4
-FEATURES = 32
-PLANES = 9
-TEMPERATURE = 0.15
+PLANES = 11
+REACH = 49  # pixels of the window in which the scene around a hole is summed up
 
 
 class DetectorNetwork(nn.Module):
-    """Unit-length features of every 4 x 4 block, per-channel error estimates, and two prototypes.
+    """How poor every 4 x 4 block is, and per-channel error estimates.
+
+    A wide branch at an eighth of the resolution sees far and, one frame each way, through time.
 
     Args:
         width: channels at a quarter of the resolution.
+        wide: channels at an eighth.
     """
 
-    def __init__(self, width: int = 48) -> None:
+    def __init__(self, width: int = 48, wide: int = 64) -> None:
         super().__init__()
         self.stem = nn.Conv2d(PLANES, 24, 3, stride=2, padding=1)
         self.down = nn.Conv2d(24, width, 3, stride=2, padding=1)
-        self.body = nn.ModuleList(nn.Conv2d(width, width, 3, padding=d, dilation=d) for d in (1, 2, 4, 1))
-        self.project = nn.Conv2d(width, FEATURES, 1)
+        self.body = nn.ModuleList(nn.Conv2d(width, width, 3, padding=d, dilation=d) for d in (1, 2))
+        self.further = nn.Conv2d(width, wide, 3, stride=2, padding=1)
+        self.context = nn.ModuleList(nn.Conv2d(wide, wide, 3, padding=d, dilation=d) for d in (1, 2, 4))
+        self.time = nn.ModuleList(nn.Conv1d(wide, wide, 3, padding=1, padding_mode="replicate") for _ in (1, 2))
+        self.back = nn.Conv2d(wide, width, 1)
+        self.last = nn.Conv2d(width, width, 3, padding=1)
+        self.poor = nn.Conv2d(width, 1, 1)
         self.channels = nn.Conv2d(width, 3, 1)
-        self.prototypes = nn.Parameter(F.normalize(torch.randn(2, FEATURES), dim=1))  # authentic, poor
-        self.bias = nn.Parameter(torch.zeros(()))
 
     def forward(self, repaired: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-        """Features ``(B, T, 32, h, w)`` and per-channel error estimates ``(B, T, 3, h, w)`` >= 0, h = ceil(H / 4).
+        """Logits of being poor ``(B, T, 1, h, w)`` and error estimates ``(B, T, 3, h, w)`` >= 0, h = ceil(H / 4).
 
         Args:
             repaired: Yhat_n ``(B, T, 3, H, W)``.
@@ -43,59 +48,55 @@ class DetectorNetwork(nn.Module):
         x = F.relu(self.down(F.relu(self.stem(planes(repaired, masks)))))
         for layer in self.body:
             x = x + F.relu(layer(x))
-        features = F.normalize(self.project(x), dim=1)
+        x = x + self.back(self._surroundings(x, masks.shape[0]))
+        x = x + F.relu(self.last(x))
         errors = F.softplus(self.channels(x))
-        return features.unflatten(0, masks.shape[:2]), errors.unflatten(0, masks.shape[:2])
+        return self.poor(x).unflatten(0, masks.shape[:2]), errors.unflatten(0, masks.shape[:2])
 
-    def score(self, features: Tensor, centres: Tensor) -> Tensor:
-        """How much nearer a feature is to the poor centre, as a logit.
+    def _surroundings(self, x: Tensor, batch: int) -> Tensor:
+        """``(B * T, C, h, w)`` as the wide branch sees it, at the same size."""
+        y = F.relu(self.further(x))
+        for index, layer in enumerate(self.context):
+            y = y + F.relu(layer(y))
+            if index < len(self.time):
+                y = y + F.relu(along_time(self.time[index], y, batch))
+        return F.interpolate(y, size=x.shape[-2:], mode="bilinear", align_corners=False)
 
-        Args:
-            features: ``(B, T, 32, h, w)``.
-            centres: ``(B, 2, 32)``, authentic and poor.
-        """
-        near = torch.einsum("btchw,bkc->btkhw", features, F.normalize(centres, dim=-1))
-        return (near[:, :, 1:] - near[:, :, :1]) / TEMPERATURE + self.bias
 
-    def cluster(self, features: Tensor, holes: Tensor, rounds: int = 3) -> Tensor:
-        """Two centres of this very clip, by soft 2-means started at the prototypes; known pixels are authentic.
-
-        Args:
-            features: ``(B, T, 32, h, w)``.
-            holes: M0 at the features' size ``(B, T, 1, h, w)`` in [0, 1].
-
-        Returns:
-            ``(B, 2, 32)``. The prototypes weigh in as a twentieth of the clip's pixels, so that a clip without a poor
-            pixel keeps the general idea of one.
-        """
-        start = F.normalize(self.prototypes, dim=1).expand(len(features), -1, -1)
-        centres = start
-        prior = 0.05 * features.shape[1] * features.shape[-2] * features.shape[-1]
-        for _ in range(rounds):
-            poor = torch.sigmoid(self.score(features, centres)) * holes
-            shares = torch.cat([1 - poor, poor], dim=2)
-            sums = torch.einsum("btkhw,btchw->bkc", shares, features)
-            centres = F.normalize(sums + prior * start, dim=-1)
-        return centres
+def along_time(layer: nn.Module, x: Tensor, batch: int) -> Tensor:
+    """A 1D layer over the frames of every position of ``x (B * T, C, h, w)``."""
+    _, channels, height, width = x.shape
+    rows = x.view(batch, -1, channels, height, width).permute(0, 3, 4, 2, 1)
+    mixed = layer(rows.reshape(batch * height * width, channels, -1))
+    return mixed.view(batch, height, width, channels, -1).permute(0, 4, 3, 1, 2).reshape(x.shape)
 
 
 def planes(repaired: Tensor, masks: Tensor) -> Tensor:
-    """What the network sees of each frame, ``(B * T, 9, H, W)``: colours, M0, how deep in the hole, change in time."""
+    """What the network sees of each frame, ``(B * T, 11, H, W)``: colours, M0, how deep in the hole, the change to both
+    neighbouring frames, local detail, and how detailed and how changing the known scene around is.
+
+    The last two say what a good repair would look like here: a smooth fill is poor in a textured place only.
+    """
     before = torch.cat([repaired[:, :1], repaired[:, :-1]], dim=1)
     after = torch.cat([repaired[:, 1:], repaired[:, -1:]], dim=1)
-    changes = [(repaired - other).abs().mean(2, keepdim=True) * 4 for other in (before, after)]
-    texture = repaired.mean(2, keepdim=True)
-    flat = texture.flatten(0, 1)
-    detail = (flat - F.avg_pool2d(flat, 5, stride=1, padding=2, count_include_pad=False)).abs() * 8
+    changes = [(repaired - other).abs().mean(2).flatten(0, 1).unsqueeze(1) * 4 for other in (before, after)]
+    grey = repaired.mean(2, keepdim=True).flatten(0, 1)
+    detail = (grey - F.avg_pool2d(grey, 5, stride=1, padding=2, count_include_pad=False)).abs() * 8
     hole = masks.flatten(0, 1)
     near = F.avg_pool2d(hole, 9, stride=1, padding=4)
-    coarse = F.avg_pool2d(
-        F.avg_pool2d(hole, 4, ceil_mode=True), 9, stride=1, padding=4
-    )  # 36 pixels, at a 16th the cost
-    far = F.interpolate(coarse, size=hole.shape[-2:], mode="bilinear", align_corners=False)
-    return torch.cat(
-        [(repaired * 2 - 1).flatten(0, 1), hole, near, far, *[c.flatten(0, 1) for c in changes], detail], 1
-    )
+    known = near.eq(0).float()  # what lies right beside a hole shows it in its detail
+    seen = torch.cat([hole, known, known * detail, known * (changes[0] + changes[1]) / 2], dim=1)
+    far, certain, *around = _widely(seen).split(1, dim=1)
+    around = [plane / certain.clamp_min(1e-3) for plane in around]
+    return torch.cat([(repaired * 2 - 1).flatten(0, 1), hole, near, far, *changes, detail, *around], 1)
+
+
+def _widely(x: Tensor) -> Tensor:
+    """Means over ``REACH`` pixels around every pixel, at a 16th of the cost."""
+    coarse = F.avg_pool2d(x, 4, ceil_mode=True, count_include_pad=False)
+    size = REACH // 4 | 1
+    coarse = F.avg_pool2d(coarse, size, stride=1, padding=size // 2, count_include_pad=False)
+    return F.interpolate(coarse, size=x.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def shrink(masks: Tensor, size: tuple[int, int]) -> Tensor:

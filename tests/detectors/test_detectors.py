@@ -1,4 +1,4 @@
-"""Every detector by name; the compact one learns, clusters and stays inside M0."""
+"""Every detector by name; the compact one learns, looks through time and stays inside M0."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from videoinpaint.clips import make_clips, make_masks
 from videoinpaint.clips.windows import Windows
 from videoinpaint.detectors import DETECTORS, make_detector
 from videoinpaint.detectors.compact import CompactDetector
-from videoinpaint.detectors.compact.network import DetectorNetwork, shrink
-from videoinpaint.detectors.compact.training import contrastive_loss, draw_repair, precision, train_detector
+from videoinpaint.detectors.compact.network import DetectorNetwork, planes, shrink
+from videoinpaint.detectors.compact.training import detection_loss, draw_repair, precision, train_detector
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.training import FitConfig
 
@@ -41,16 +41,34 @@ def test_shapes_ranges_guidance_and_determinism(name, size):
     assert torch.allclose(alone.masks, found.masks[1:], atol=1e-5)
 
 
-def test_known_pixels_are_never_in_the_poor_cluster():
-    network = DetectorNetwork()
-    features = torch.nn.functional.normalize(torch.randn(1, 2, 32, 6, 8), dim=2)
-    holes = torch.zeros(1, 2, 1, 6, 8)
-    holes[..., :3] = 1
-    marked = features.clone()
-    marked[..., 3:] = torch.nn.functional.normalize(torch.randn(1, 2, 32, 6, 5), dim=2)
-    centres, other = network.cluster(features, holes, rounds=1), network.cluster(marked, holes, rounds=1)
-    assert torch.allclose(centres[:, 1], other[:, 1], atol=1e-5)
-    assert not torch.allclose(centres[:, 0], other[:, 0], atol=1e-3)
+def test_a_clip_is_judged_in_time_and_by_what_surrounds_the_hole():
+    torch.manual_seed(0)
+    network = DetectorNetwork().eval()
+    frames, holes = torch.rand(1, 5, 3, 48, 64), torch.zeros(1, 5, 1, 48, 64)
+    holes[..., 16:28, 20:36] = 1
+    logits, errors = network(frames, holes)
+    assert logits.shape == (1, 5, 1, 12, 16)
+    assert errors.shape == (1, 5, 3, 12, 16)
+    assert errors.min() >= 0
+    place = (..., slice(5, 6), slice(6, 8))  # inside the hole
+    for change in ((0, 4, slice(None), slice(16, 28), slice(20, 36)), (0, 2, slice(None), slice(0, 8), slice(0, 8))):
+        other = frames.clone()
+        other[change] = 0
+        assert not torch.equal(network(other, holes)[0][:, 2][place], logits[:, 2][place])
+    one = network(frames[:, :1], holes[:, :1])[0]
+    assert torch.isfinite(one).all()
+
+
+def test_what_is_in_a_hole_does_not_count_as_its_surroundings():
+    frames, holes = torch.rand(1, 2, 3, 64, 64), torch.zeros(1, 2, 1, 64, 64)
+    holes[..., 24:40, 24:40] = 1
+    other = torch.where(holes > 0, torch.rand(1, 2, 3, 64, 64), frames)
+    expected, found = (planes(x, holes)[:, 9:] for x in (frames, other))
+    torch.testing.assert_close(found, expected)
+    flat = torch.where(holes > 0, frames, torch.full_like(frames, 0.5))
+    # far enough from the border, where padding makes no edges
+    assert planes(flat, holes)[:, 9:, 28:36, 28:36].abs().max() < 1e-4
+    assert expected[:, :, 28:36, 28:36].min() > 0.1
 
 
 def test_loss_is_finite_with_gradients_for_every_parameter():
@@ -59,7 +77,7 @@ def test_loss_is_finite_with_gradients_for_every_parameter():
     total = 0
     for seed in range(3):
         rng = np.random.default_rng(seed)
-        total = total + contrastive_loss(network, *draw_repair(windows(), telea, rng), rng)[0]
+        total = total + detection_loss(network, *draw_repair(windows(), telea, rng))[0]
     total.backward()
     assert torch.isfinite(total)
     assert [name for name, p in network.named_parameters() if p.grad is None] == []

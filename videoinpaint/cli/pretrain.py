@@ -109,7 +109,7 @@ class Inpainter(Common):
 
 @dataclass(frozen=True)
 class Detector(Common):
-    """A detector: pixel-level contrast on repairs by telea, propagation and the compact inpainter."""
+    """A detector, trained on repairs by telea, propagation and the compact inpainter."""
 
     arch: Literal["compact", "focal"] = "compact"
     """The compact detector, or FOCAL's HRNet (28.5 M parameters)."""

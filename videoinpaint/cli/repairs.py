@@ -48,8 +48,9 @@ def passes_of(inpainter: Inpainter, corrupted: Tensor, holes: Tensor, rng: np.ra
     for _ in range(passes):
         controls = rng.uniform(LOW, HIGH, size=(len(corrupted), 5))
         controls[:, HEADS] = rng.integers(LOW[HEADS], HIGH[HEADS] + 1, size=len(corrupted))
-        proposal = inpainter.refine(state, repaired, masks, controls.astype(np.float32)).frames
-        repaired = compose(proposal, repaired, corrupted, masks, holes)
+        result = inpainter.refine(state, repaired, masks, controls.astype(np.float32))
+        state = state | (result.state or {})
+        repaired = compose(result.frames, repaired, corrupted, masks, holes)
         masks = holes * random_field(holes, rng).gt(float(rng.uniform(0.3, 0.7)))
     return repaired
 
