@@ -16,6 +16,7 @@ from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from videoinpaint.agents.cues import CUES, cues
 from videoinpaint.errors import InputError
 
 THUMBNAIL = (30, 54)
@@ -64,7 +65,8 @@ class ClosedLoopExtractor(BaseFeaturesExtractor):
 
     The change is what shows a moving camera: pooling over space forgets where things are. It works for any number of
     frames and any size: pooling over space gives mean and maximum, pooling over time gives mean, maximum and the mean
-    absolute change between neighbouring frames (0 for a single frame).
+    absolute change between neighbouring frames (0 for a single frame). Beside the CNN stand the cues of
+    :mod:`videoinpaint.agents.cues`, which it need not learn.
 
     Args:
         observation_space: ``frames (3T, H, W)`` and ``masks (T, H, W)``, or ``thumbnails`` of them.
@@ -84,7 +86,7 @@ class ClosedLoopExtractor(BaseFeaturesExtractor):
         for inner, outer in zip((8, *WIDTHS), WIDTHS):
             layers += [nn.Conv2d(inner, outer, 3, stride=2, padding=1), nn.ReLU()]
         self.cnn = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Linear(6 * WIDTHS[-1], features_dim), nn.ReLU())
+        self.head = nn.Sequential(nn.Linear(6 * WIDTHS[-1] + len(CUES), features_dim), nn.ReLU())
 
     def forward(self, observations: Mapping[str, Tensor]) -> Tensor:
         """Features ``(B, features_dim)``."""
@@ -100,7 +102,7 @@ class ClosedLoopExtractor(BaseFeaturesExtractor):
         images = self.cnn(torch.cat([shown, changes], dim=2).flatten(0, 1))
         per_frame = torch.cat([images.mean((2, 3)), images.amax((2, 3))], dim=1).view(batch, time, -1)
         drift = per_frame.diff(dim=1).abs().sum(1) / max(time - 1, 1)
-        return self.head(torch.cat([per_frame.mean(1), per_frame.amax(1), drift], dim=1))
+        return self.head(torch.cat([per_frame.mean(1), per_frame.amax(1), drift, cues(seen)], dim=1))
 
 
 class GaussianHead(nn.Module):
