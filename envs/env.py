@@ -162,10 +162,10 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     `gym.make_vec("VideoInpaint-v0", num_envs=4)` runs all environments as one batch; it takes the same arguments, and
     `autoreset_mode` and `max_episode_steps`.
 
-    `VideoInpaintBudget-v0` is the same environment with a price on compute and fixed weights, so that the number of
-    heads becomes a decision: with `compact`, 2 heads look at the neighbouring frames and 12 at the whole clip, a later
-    pass looks on where the one before stopped, and in a still scene there is nothing to find (docs/benchmarks.md has
-    the best numbers by price).
+    `VideoInpaintBudget-v0` is the same environment with a price on compute, fixed weights and the improvement as
+    reward, so that the number of heads becomes a decision and a long episode is worth nothing by itself. With
+    `compact`, 2 heads look at the neighbouring frames and 12 at the whole clip, a later pass looks on where the one
+    before stopped, and in a still scene there is nothing to find (docs/benchmarks.md has the best numbers by price).
 
     `env.unwrapped.get_state()` and `set_state(state)` save and restore an episode exactly, random generator included;
     the state is a dict of tensors and plain values that `torch.save` writes and `torch.load(weights_only=True)`

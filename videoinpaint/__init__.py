@@ -15,7 +15,8 @@ __all__ = ["Controls", "__version__", "inpaint"]
 _ENVS: dict[str, dict[str, Any]] = {
     "VideoInpaint-v0": {},
     # A price at which the best number of heads differs between clips: `python -m videoinpaint.benchmarks.price`.
-    "VideoInpaintBudget-v0": {"compute_price": 0.05, "reward_weights": "fixed"},
+    # Improvement, not the absolute reward: under a price an episode must not pay for being long.
+    "VideoInpaintBudget-v0": {"compute_price": 0.05, "reward_weights": "fixed", "reward": "improvement"},
     # Only the first frame's mask is known.
     "VideoInpaintOneShot-v0": {},
 }

@@ -16,8 +16,8 @@ class EnvironmentFlags:
     """VideoInpaint-v0; VideoInpaintBudget-v0 with a price on compute; VideoInpaintOneShot-v0, where only the first
     frame's mask is known."""
     clips: str | None = None
-    """Where clips come from: studio (the default), studio:easy|hard|fast|large, a video, a folder, module:attribute;
-    one-shot: one_shot (the default) or one_shot:FOLDER."""
+    """Where clips come from: studio (the default), studio:easy|hard|fast|large, a video, a folder, module:attribute, or
+    several of these with commas between; one-shot: one_shot (the default) or one_shot:FOLDER."""
     masks: str = "stationary"
     """Holes: stationary, square, object, mixed, a mask file or folder, module:attribute; not read one-shot."""
     propagator: str | None = None
@@ -36,8 +36,9 @@ class EnvironmentFlags:
     """compact, none (flags the whole hole), or module:attribute."""
     backbone: Literal["alex", "vgg16"] = "alex"
     """Network behind LPIPS and the feature terms of the reward."""
-    reward: Literal["absolute", "improvement"] = "absolute"
-    """The reward of a step: R_n as in the paper, or R_n - R_(n-1)."""
+    reward: Literal["absolute", "improvement"] | None = None
+    """The reward of a step: R_n as in the paper, or R_n - R_(n-1); by default as the environment's id says (v0:
+    absolute; Budget-v0: improvement)."""
     reward_weights: Literal["action", "fixed"] | None = None
     """Whether the action weighs the reward; by default as the environment's id says (v0: action)."""
     compute_price: float | None = None
