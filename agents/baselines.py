@@ -53,10 +53,10 @@ class FixedPolicy:
 heads4 = partial(FixedPolicy, Controls(heads=4))
 heads8 = partial(FixedPolicy, Controls(heads=8))
 heads12 = partial(FixedPolicy, Controls(heads=12))
-fusion65 = partial(FixedPolicy, Controls(fusion=0.65))
-fusion80 = partial(FixedPolicy, Controls(fusion=0.8))
-fixed_bias = partial(FixedPolicy, Controls(alpha=1.0, beta=0.3, gamma=0.1))
-fixed_average = partial(FixedPolicy, Controls(alpha=0.9, beta=0.45, gamma=0.2))
+fusion65 = partial(FixedPolicy, Controls(heads=12, fusion=0.65))
+fusion80 = partial(FixedPolicy, Controls(heads=12, fusion=0.8))
+fixed_bias = partial(FixedPolicy, Controls(heads=12, alpha=1.0, beta=0.3, gamma=0.1))
+fixed_average = partial(FixedPolicy, Controls(heads=12, alpha=0.9, beta=0.45, gamma=0.2))
 
 
 class HeuristicPolicy:

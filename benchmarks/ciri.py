@@ -226,7 +226,7 @@ def _measured(flags: CIRIFlags, case: Case, loop: ClosedLoop) -> tuple[dict[str,
         tracker = GivenTracker(torch.from_numpy(np.ascontiguousarray(case.predicted)).float()[:, None])
     state, predicted = loop.begin_one_shot(observed, [tracker])
     for _ in range(flags.iterations):
-        state, _, _ = loop.refine(state, Controls().to_array()[None])
+        state, _, _ = loop.refine(state, Controls(heads=12).to_array()[None])
     seconds = time.perf_counter() - began
     after = slice(1, None)
     reference = Reference(background[:, after], truth[:, after])

@@ -31,7 +31,7 @@ from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.protocols import Inpainter, State
 
-BASE = Controls()
+BASE = Controls(heads=12)
 SWEEPS: dict[str, dict[str, Controls]] = {
     "heads": {str(n): replace(BASE, heads=n) for n in (2, 4, 7, 10, 12)},
     "fusion": {str(w): replace(BASE, fusion=w) for w in (0.5, 0.575, 0.65, 0.725, 0.8)},

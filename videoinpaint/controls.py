@@ -21,6 +21,9 @@ HIGH = np.array([12.0, 0.8, 1.0, 0.6, 0.3])
 class Controls:
     """One refinement's controls in natural units (DESIGN.md, section 1).
 
+    By default 4 heads: with the compact inpainter, three such passes look as far as one of 12, and each adds to the one
+    before (docs/models/inpainter-compact.md).
+
     Attributes:
         heads: attention heads that run, an integer in 2..12.
         fusion: weight of hallucinated against propagated content, 0.5..0.8.
@@ -29,7 +32,7 @@ class Controls:
         gamma: weight of the temporal-alignment loss, 0.1..0.3.
     """
 
-    heads: int = 12
+    heads: int = 4
     fusion: float = 0.65
     alpha: float = 0.9
     beta: float = 0.45

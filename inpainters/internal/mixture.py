@@ -85,7 +85,7 @@ def compact_repair(frames: Tensor, holes: Tensor) -> Tensor:
     from videoinpaint.inpainters.compact import CompactInpainter
 
     inpainter = CompactInpainter(frames.device)
-    controls = Controls().to_array()[None]
+    controls = Controls(heads=12).to_array()[None]
     parts = []
     for cut, hole in zip(frames.split(WINDOW), holes.split(WINDOW)):
         shown = torch.where(hole > 0, torch.full_like(cut, 128 / 255), cut)[None]

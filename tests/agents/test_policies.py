@@ -18,10 +18,10 @@ FIXED = {
     "heads4": Controls(heads=4),
     "heads8": Controls(heads=8),
     "heads12": Controls(heads=12),
-    "fusion65": Controls(fusion=0.65),
-    "fusion80": Controls(fusion=0.8),
-    "fixed-bias": Controls(alpha=1.0, beta=0.3, gamma=0.1),
-    "fixed-average": Controls(alpha=0.9, beta=0.45, gamma=0.2),
+    "fusion65": Controls(heads=12, fusion=0.65),
+    "fusion80": Controls(heads=12, fusion=0.8),
+    "fixed-bias": Controls(heads=12, alpha=1.0, beta=0.3, gamma=0.1),
+    "fixed-average": Controls(heads=12, alpha=0.9, beta=0.45, gamma=0.2),
 }
 
 
