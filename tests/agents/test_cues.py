@@ -62,6 +62,22 @@ def test_motion_of_scene_hole_and_filling_are_told_apart() -> None:
     assert value("flicker", clip(shift=1, fill=None)) > 0.03
 
 
+def test_a_passing_hole_is_not_taken_for_motion_of_the_scene() -> None:
+    passing = clip(hole_shift=2, fill=128)
+    assert value("motion", passing) == pytest.approx(0, abs=1e-6)
+    assert value("drift", passing) == pytest.approx(0, abs=1e-6)
+
+
+def test_drift_compares_the_ends_and_light_and_contrast_are_those_of_all_pixels() -> None:
+    back_and_forth, panning = clip(time=3), clip(time=3, shift=1)
+    back_and_forth[0, 1] = panning[0, 1]
+    assert value("drift", back_and_forth) == pytest.approx(0, abs=1e-6)
+    assert value("drift", panning) > 0.04
+    grey = clip(fill=None)[0, :, :3].float().mean(1) / 255
+    assert value("brightness", clip(fill=None)) == pytest.approx(float(grey.mean()), abs=1e-4)
+    assert value("contrast", clip(fill=None)) == pytest.approx(float(grey.std(correction=0)), abs=1e-4)
+
+
 def test_texture_inside_and_outside_are_told_apart() -> None:
     smooth = clip(fill=128)
     assert value("inner_texture", smooth) == pytest.approx(0, abs=1e-5)

@@ -8,7 +8,7 @@ from videoinpaint.clips import make_clips, make_masks
 from videoinpaint.clips.windows import Windows
 from videoinpaint.detectors import DETECTORS, make_detector
 from videoinpaint.detectors.compact import CompactDetector
-from videoinpaint.detectors.compact.network import DetectorNetwork, planes, shrink
+from videoinpaint.detectors.compact.network import DetectorNetwork, along_time, planes, shrink
 from videoinpaint.detectors.compact.training import detection_loss, draw_repair, precision, train_detector
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.training import FitConfig
@@ -69,6 +69,25 @@ def test_what_is_in_a_hole_does_not_count_as_its_surroundings():
     # far enough from the border, where padding makes no edges
     assert planes(flat, holes)[:, 9:, 28:36, 28:36].abs().max() < 1e-4
     assert expected[:, :, 28:36, 28:36].min() > 0.1
+
+
+def test_surroundings_are_means_over_known_pixels_alone():
+    # Stripes of two grey values: away from holes and borders their detail is the same everywhere.
+    frames = torch.full((1, 2, 3, 64, 96), 0.4)
+    frames[..., ::2] = 0.6
+    few, many = torch.zeros(1, 2, 1, 64, 96), torch.zeros(1, 2, 1, 64, 96)
+    few[..., 30:34, 46:50] = 1
+    many[..., 24:40, 36:60] = 1
+    centre = (slice(None), slice(9, 10), slice(31, 33), slice(47, 49))
+    torch.testing.assert_close(planes(frames, many)[centre], planes(frames, few)[centre], rtol=0.05, atol=0)
+
+
+def test_time_is_mixed_at_each_position_apart():
+    layer = torch.nn.Conv1d(5, 5, 3, padding=1)
+    x = torch.rand(2 * 4, 5, 3, 6)
+    mixed = along_time(layer, x, batch=2)
+    row = x[4:, :, 1, 2].T[None]  # the second clip's frames at one position
+    torch.testing.assert_close(mixed[4:, :, 1, 2].T[None], layer(row))
 
 
 def test_loss_is_finite_with_gradients_for_every_parameter():
