@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from videoinpaint.agents.policy import Observation
-from videoinpaint.controls import ALPHA, BETA, FUSION, GAMMA, HEADS, HIGH, LOW, Controls, controls_to_action
+from videoinpaint.controls import ALPHA, BETA, FUSION, GAMMA, HEADS, HIGH, LOW, MIDDLE, Controls, controls_to_action
 
 
 class RandomPolicy:
@@ -50,13 +51,13 @@ class FixedPolicy:
 # CLIP-RL compares with these in Tables 4, 5 and 6. Each fixes some controls; the others stand at the middle of their
 # ranges, with all 12 heads, so that heads12, fusion65 and fixed-average are one and the same setting under the names of
 # three tables.
-heads4 = partial(FixedPolicy, Controls(heads=4))
-heads8 = partial(FixedPolicy, Controls(heads=8))
-heads12 = partial(FixedPolicy, Controls(heads=12))
-fusion65 = partial(FixedPolicy, Controls(heads=12, fusion=0.65))
-fusion80 = partial(FixedPolicy, Controls(heads=12, fusion=0.8))
-fixed_bias = partial(FixedPolicy, Controls(heads=12, alpha=1.0, beta=0.3, gamma=0.1))
-fixed_average = partial(FixedPolicy, Controls(heads=12, alpha=0.9, beta=0.45, gamma=0.2))
+heads4 = partial(FixedPolicy, replace(MIDDLE, heads=4))
+heads8 = partial(FixedPolicy, replace(MIDDLE, heads=8))
+heads12 = partial(FixedPolicy, MIDDLE)
+fusion65 = partial(FixedPolicy, replace(MIDDLE, fusion=0.65))
+fusion80 = partial(FixedPolicy, replace(MIDDLE, fusion=0.8))
+fixed_bias = partial(FixedPolicy, replace(MIDDLE, alpha=1.0, beta=0.3, gamma=0.1))
+fixed_average = partial(FixedPolicy, replace(MIDDLE, alpha=0.9, beta=0.45, gamma=0.2))
 
 
 class HeuristicPolicy:

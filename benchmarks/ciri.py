@@ -33,7 +33,7 @@ from videoinpaint.clips.mask_errors import MASK_ERRORS, inaccurate
 from videoinpaint.clips.mask_files import open_masks
 from videoinpaint.clips.one_shot import OneShotClips
 from videoinpaint.clips.types import Clip
-from videoinpaint.controls import Controls
+from videoinpaint.controls import MIDDLE
 from videoinpaint.detectors import make_detector
 from videoinpaint.envs.loop import WIDEN, ClosedLoop
 from videoinpaint.errors import InputError, UnknownNameError
@@ -226,7 +226,7 @@ def _measured(flags: CIRIFlags, case: Case, loop: ClosedLoop) -> tuple[dict[str,
         tracker = GivenTracker(torch.from_numpy(np.ascontiguousarray(case.predicted)).float()[:, None])
     state, predicted = loop.begin_one_shot(observed, [tracker])
     for _ in range(flags.iterations):
-        state, _, _ = loop.refine(state, Controls(heads=12).to_array()[None])
+        state, _, _ = loop.refine(state, MIDDLE.to_array()[None])
     seconds = time.perf_counter() - began
     after = slice(1, None)
     reference = Reference(background[:, after], truth[:, after])

@@ -13,7 +13,7 @@ import numpy as np
 from videoinpaint.agents.evaluation import EpisodeRecord, evaluate, make_evaluation_env
 from videoinpaint.agents.oracle import controls_grid
 from videoinpaint.agents.policy import Policy
-from videoinpaint.controls import Controls
+from videoinpaint.controls import MIDDLE, Controls
 from videoinpaint.errors import InputError
 
 CHOICE_SEEDS = 1_000_000
@@ -101,14 +101,13 @@ def fixed_return(record: EpisodeRecord, iterations: int = 0, psnr_scale: float =
         iterations: one that ended earlier keeps its last repair up to here.
         psnr_scale: dB that count as 1.
     """
-    default = Controls()
     measured = list(record.metrics_by_iteration)
     measured += measured[-1:] * (iterations - len(measured))
     return float(
         sum(
-            default.alpha * (m["ssim"] + m["psnr"] / psnr_scale)
-            - default.beta * (m["perceptual"] + m["lpips"])
-            - default.gamma * m["wta"]
+            MIDDLE.alpha * (m["ssim"] + m["psnr"] / psnr_scale)
+            - MIDDLE.beta * (m["perceptual"] + m["lpips"])
+            - MIDDLE.gamma * m["wta"]
             for m in measured
         )
     )

@@ -8,7 +8,7 @@ One pass from the same state with each number of heads, all else neutral, in eve
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from videoinpaint.benchmarks import tables
 from videoinpaint.benchmarks.episodes import env_kwargs
 from videoinpaint.benchmarks.protocol import envelope
-from videoinpaint.controls import Controls, controls_to_action
+from videoinpaint.controls import MIDDLE, controls_to_action
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _clip(env: Any, seed: int, heads: tuple[int, ...], advance: Any) -> NDArray[
     state, rows = env.get_state(), []
     for count in heads:
         env.set_state(state)
-        _, reward, _, _, info = env.step(controls_to_action(Controls(heads=count).to_array()))
+        _, reward, _, _, info = env.step(controls_to_action(replace(MIDDLE, heads=count).to_array()))
         rows.append((reward, info["gflops"]))
     advance()
     return np.array(rows)

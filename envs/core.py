@@ -15,7 +15,7 @@ from torch import Tensor
 
 from videoinpaint.clips import ClipSource, MaskSource, make_clips, make_masks
 from videoinpaint.clips.validate import MIN_SIZE
-from videoinpaint.controls import ALPHA, BETA, GAMMA, NAMES, Controls, action_to_controls
+from videoinpaint.controls import ALPHA, BETA, GAMMA, MIDDLE, NAMES, Controls, action_to_controls
 from videoinpaint.detectors import make_detector
 from videoinpaint.envs.batch import nested, within
 from videoinpaint.envs.episodes import Episode, EpisodeSource
@@ -193,7 +193,7 @@ class Core:
     def _terms(self, metrics: State, before: State, controls: NDArray, share: Tensor) -> dict[str, NDArray[np.float64]]:
         """The named terms whose sum is the reward, each ``(B,)``: Eq. 6 and the price of compute."""
         if self.settings.reward_weights == "fixed":
-            controls = np.broadcast_to(Controls().to_array(), controls.shape)
+            controls = np.broadcast_to(MIDDLE.to_array(), controls.shape)
         weights = [torch.from_numpy(controls[:, i].copy()).to(self.device) for i in (ALPHA, BETA, GAMMA)]
         terms = _to_numpy(self.reward.combine(metrics, *weights)[1])
         if self.settings.reward == "improvement":

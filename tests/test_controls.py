@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videoinpaint.controls import HIGH, LOW, Controls, action_to_controls, clip_controls, controls_to_action
+from videoinpaint.controls import HIGH, LOW, MIDDLE, Controls, action_to_controls, clip_controls, controls_to_action
 from videoinpaint.errors import InputError
 
 actions = st.lists(st.floats(-1, 1), min_size=5, max_size=5)
@@ -45,6 +45,11 @@ def test_nan_controls_are_refused():
 
 
 def test_dataclass_clips_and_rounds():
-    controls = Controls.from_array([7.6, 0.9, 0.9, 0.45, 0.2])
+    controls = Controls.from_array([7.6, 0.9, 0.9, 0.55, 0.2])
     assert controls == Controls(heads=8, fusion=0.8)
     assert Controls.from_array(controls.to_array()) == controls
+
+
+def test_the_neutral_setting_is_the_middle_of_every_range_with_all_heads():
+    assert np.allclose(MIDDLE.to_array()[1:], (LOW + HIGH)[1:] / 2)
+    assert MIDDLE.heads == HIGH[0]

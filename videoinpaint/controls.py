@@ -21,8 +21,9 @@ HIGH = np.array([12.0, 0.8, 1.0, 0.6, 0.3])
 class Controls:
     """One refinement's controls in natural units (DESIGN.md, section 1).
 
-    By default 4 heads: with the compact inpainter, three such passes look as far as one of 12, and each adds to the one
-    before (docs/models/inpainter-compact.md).
+    The defaults are those at which the compact inpainter repairs well in three passes
+    (docs/models/inpainter-compact.md): 4 heads, as three such passes look as far as one of 12 and each adds to the one
+    before, and a little more for texture than the middle of beta's range. :data:`MIDDLE` is the neutral setting.
 
     Attributes:
         heads: attention heads that run, an integer in 2..12.
@@ -35,7 +36,7 @@ class Controls:
     heads: int = 4
     fusion: float = 0.65
     alpha: float = 0.9
-    beta: float = 0.45
+    beta: float = 0.55
     gamma: float = 0.2
 
     def to_array(self) -> NDArray[np.float32]:
@@ -51,6 +52,10 @@ class Controls:
     def as_dict(self) -> dict[str, float]:
         """The controls by name."""
         return {name: getattr(self, name) for name in NAMES}
+
+
+MIDDLE = Controls(heads=12, fusion=0.65, alpha=0.9, beta=0.45, gamma=0.2)
+"""All heads, everything else at the middle of its range: fixed reward weights, and what controls are compared with."""
 
 
 def clip_controls(values: ArrayLike) -> NDArray[np.float32]:

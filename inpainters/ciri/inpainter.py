@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from videoinpaint.controls import HEADS, HIGH, Controls, clip_controls
+from videoinpaint.controls import HEADS, HIGH, MIDDLE, clip_controls
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.ciri.compact import OneShotCompact
 from videoinpaint.inpainters.ciri.model import OneShotModel, Scene
@@ -104,7 +104,7 @@ class CIRIInpainter:
 
     def repairs(self, frames: Tensor) -> Callable[[Tensor], Tensor]:
         """One pass over ``frames (T, 3, H, W)`` as a function of masks ``(T, 1, H, W)``, differentiable in them."""
-        neutral = torch.from_numpy(Controls(heads=12).to_array()[None]).to(self.device)
+        neutral = torch.from_numpy(MIDDLE.to_array()[None]).to(self.device)
 
         def repair(masks: Tensor) -> Tensor:
             scene = self.look(frames[None], masks[None])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +11,18 @@ import pytest
 from videoinpaint.agents import POLICIES, make_policy
 from videoinpaint.agents.baselines import FixedPolicy, HeuristicPolicy, RandomPolicy
 from videoinpaint.agents.policy import check_actions
-from videoinpaint.controls import Controls, action_to_controls
+from videoinpaint.controls import MIDDLE, action_to_controls
 from videoinpaint.errors import InputError, MissingWeightsError, UnknownNameError
 from videoinpaint.testing import check_policy
 
 FIXED = {
-    "heads4": Controls(heads=4),
-    "heads8": Controls(heads=8),
-    "heads12": Controls(heads=12),
-    "fusion65": Controls(heads=12, fusion=0.65),
-    "fusion80": Controls(heads=12, fusion=0.8),
-    "fixed-bias": Controls(heads=12, alpha=1.0, beta=0.3, gamma=0.1),
-    "fixed-average": Controls(heads=12, alpha=0.9, beta=0.45, gamma=0.2),
+    "heads4": replace(MIDDLE, heads=4),
+    "heads8": replace(MIDDLE, heads=8),
+    "heads12": MIDDLE,
+    "fusion65": replace(MIDDLE, fusion=0.65),
+    "fusion80": replace(MIDDLE, fusion=0.8),
+    "fixed-bias": replace(MIDDLE, alpha=1.0, beta=0.3, gamma=0.1),
+    "fixed-average": replace(MIDDLE, alpha=0.9, beta=0.45, gamma=0.2),
 }
 
 

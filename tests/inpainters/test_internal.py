@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from videoinpaint.controls import Controls
+from videoinpaint.controls import MIDDLE, Controls
 from videoinpaint.envs.batch import put, take
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.errors import InputError
@@ -315,7 +315,7 @@ def test_it_keeps_the_rules(inpainter):
 
 
 def test_the_middle_of_the_controls_means_the_papers_weights():
-    assert loss_weights(Controls().to_array()) == pytest.approx((1, 0.1, 0.2), rel=1e-3)
+    assert loss_weights(MIDDLE.to_array()) == pytest.approx((1, 0.1, 0.2), rel=1e-3)
     low, high = (loss_weights(np.array([2, 0.5, *row], np.float32)) for row in ((0.8, 0.3, 0.1), (1.0, 0.6, 0.3)))
     assert np.array(high) / low == pytest.approx([16] * 3, rel=1e-3)
 
