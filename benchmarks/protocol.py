@@ -21,7 +21,7 @@ import torch
 from videoinpaint.errors import InputError
 from videoinpaint.version import __version__
 
-PROTOCOL = {"name": "videoinpaint-eval", "version": 2}
+PROTOCOL = {"name": "videoinpaint-eval", "version": 3}
 """Change the version whenever the same command would give other numbers."""
 
 
