@@ -6,8 +6,10 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from videoinpaint.agents.cues import measured
 from videoinpaint.agents.policy import Observation
 from videoinpaint.controls import ALPHA, BETA, FUSION, GAMMA, HEADS, HIGH, LOW, MIDDLE, Controls, controls_to_action
 
@@ -84,17 +86,8 @@ class HeuristicPolicy:
 
     def cues(self, observation: Observation) -> tuple[NDArray, NDArray, NDArray]:
         """Area of the flagged region, motion and texture of the rest, each ``(B,)`` relative to its scale."""
-        masks = observation["masks"][:, :, ::2, ::2] > 127
-        batch, time, height, width = masks.shape
-        frames = observation["frames"][:, :, ::2, ::2].astype(np.float32) / 255
-        grey = frames.reshape(batch, time, 3, height, width).mean(2)
-        still = ~masks
-        motion = _mean(np.abs(np.diff(grey, axis=1)), still[:, 1:] & still[:, :-1])
-        texture = _mean(np.abs(np.diff(grey, axis=3)), still[..., 1:] & still[..., :-1])
-        return masks.mean((1, 2, 3)) / self.AREA, motion / self.MOTION, texture / self.TEXTURE
-
-
-def _mean(values: NDArray, where: NDArray) -> NDArray:
-    """The mean over all but the first axis of the values marked; 0 where none is (a single frame has no motion)."""
-    axes = tuple(range(1, values.ndim))
-    return (values * where).sum(axes) / np.maximum(where.sum(axes), 1)
+        masks = torch.from_numpy(observation["masks"][:, :, ::2, ::2])
+        frames = torch.from_numpy(observation["frames"][:, :, ::2, ::2])
+        found = measured(frames.unflatten(1, (-1, 3)), masks)
+        area, motion, texture = (found[name].numpy() for name in ("area", "motion", "texture"))
+        return area / self.AREA, motion / self.MOTION, texture / self.TEXTURE

@@ -1,4 +1,4 @@
-"""What a thumbnail plainly shows of a clip, in a few numbers: a policy learns from these within a few thousand steps.
+"""What a clip plainly shows, in a few numbers: a policy learns from these within a few thousand steps.
 
 A convolutional network can find all of them, given far more episodes than a training on a CPU can afford.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from videoinpaint.envs.loop import GREY
 
 CUES = {
     "area": (0.09, 0.05),
@@ -32,20 +34,31 @@ and contrast: mean and deviation of all pixels.
 BOUND = 3.0
 """Standardised cues are clipped to so many deviations."""
 
-_GREY, _NEAR = 128, 5  # the loop's grey in uint8, and how far averaging may have moved it
+_NEAR = 5  # how far from the loop's grey, of 255, averaging may have moved a hole that was not touched
 
 
 def cues(thumbnails: Tensor) -> Tensor:
     """Standardised cues ``(B, len(CUES))`` in [-3, 3] of ``thumbnails (B, T, 4, h, w)`` in 0..255: RGB and mask."""
-    shown = thumbnails.float()
-    colours, masks = shown[:, :, :3], shown[:, :, 3] / 255
+    found = measured(thumbnails[:, :, :3], thumbnails[:, :, 3])
+    scaled = [(found[name] - mean) / deviation for name, (mean, deviation) in CUES.items()]
+    return torch.stack(scaled, dim=1).clamp(-BOUND, BOUND)
+
+
+def measured(colours: Tensor, masks: Tensor) -> dict[str, Tensor]:
+    """The cues by name, each ``(B,)`` in its own unit, of pictures of any size.
+
+    Args:
+        colours: ``(B, T, 3, h, w)`` in 0..255.
+        masks: ``(B, T, h, w)`` in 0..255.
+    """
+    colours, masks = colours.float(), masks.float() / 255
     grey = colours.mean(2) / 255
     flagged = masks.gt(0.5).float()
     known = 1 - flagged
     step, side = grey.diff(dim=1).abs(), grey.diff(dim=3).abs()
-    untouched = (colours - _GREY).abs().amax(2).le(_NEAR).float()
+    untouched = (colours - 255 * GREY).abs().amax(2).le(_NEAR).float()
     ends = known[:, -1] * known[:, 0]
-    found = {
+    return {
         "area": flagged.mean((1, 2, 3)),
         "untouched": _mean(untouched, flagged),
         "hole_motion": masks.diff(dim=1).abs().sum((1, 2, 3)) / masks.sum((1, 2, 3)).clamp_min(1),
@@ -57,8 +70,6 @@ def cues(thumbnails: Tensor) -> Tensor:
         "brightness": grey.mean((1, 2, 3)),
         "contrast": grey.flatten(1).std(1, correction=0),
     }
-    scaled = [(found[name] - mean) / deviation for name, (mean, deviation) in CUES.items()]
-    return torch.stack(scaled, dim=1).clamp(-BOUND, BOUND)
 
 
 def _mean(values: Tensor, where: Tensor) -> Tensor:

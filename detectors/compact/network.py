@@ -1,7 +1,7 @@
 """A small network that looks at a repair and says where it is poor, and by how much in each channel.
 
 It is told M0 (CLIP-RL, Section 3.1.1), so it need not find the repaired region, only judge it. FOCAL's clustering of
-contrastive features, which this network once did at small size, ranked pixels less well than the estimate of the error
+contrastive features, which this network once did at small size, ranked pixels no better than the estimate of the error
 beside it (docs/models/detector-compact.md).
 """
 
