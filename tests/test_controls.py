@@ -53,3 +53,7 @@ def test_dataclass_clips_and_rounds():
 def test_the_neutral_setting_is_the_middle_of_every_range_with_all_heads():
     assert np.allclose(MIDDLE.to_array()[1:], (LOW + HIGH)[1:] / 2)
     assert MIDDLE.heads == HIGH[0]
+
+
+def test_three_default_passes_have_as_many_heads_as_one_of_all():
+    assert 3 * Controls().heads == MIDDLE.heads

@@ -50,7 +50,7 @@ def test_environment_flags_have_the_environments_defaults() -> None:
 
 
 def test_what_the_id_decides_is_left_to_it() -> None:
-    assert not {"reward_weights", "compute_price"} & set(EnvironmentFlags().env_kwargs())
+    assert not {"reward", "reward_weights", "compute_price"} & set(EnvironmentFlags().env_kwargs())
     asked = EnvironmentFlags(reward_weights="fixed", compute_price=0.5).env_kwargs()
     assert (asked["reward_weights"], asked["compute_price"]) == ("fixed", 0.5)
 

@@ -91,6 +91,20 @@ def test_fixed_weights_ignore_the_action(toy):
     assert info["controls"]["alpha"] == 1.0  # the network is still conditioned on the action
 
 
+def test_the_budget_environment_rewards_improvement_and_charges_for_compute(toy):
+    rewards = {}
+    for env_id, kwargs in (
+        ("VideoInpaintBudget-v0", {}),
+        ("VideoInpaint-v0", {"reward": "improvement", "reward_weights": "fixed"}),
+    ):
+        env = gymnasium.make(env_id, **kwargs, **toy)
+        env.reset(seed=5)
+        _, reward, _, _, info = env.step(np.ones(5, np.float32))
+        rewards[env_id] = reward - info["reward_terms"]["compute"]
+    assert info["reward_terms"]["compute"] == 0
+    assert rewards["VideoInpaintBudget-v0"] == pytest.approx(rewards["VideoInpaint-v0"], abs=1e-6)
+
+
 def test_improvements_add_up_to_the_change_in_absolute_reward(toy):
     rewards = {}
     for kind in ("absolute", "improvement"):
