@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videoinpaint.detectors.compact.network import DetectorNetwork
+from videoinpaint.precision import fast
 from videoinpaint.protocols import Detection
 from videoinpaint.weights import load_into
 
@@ -38,7 +39,8 @@ class CompactDetector:
     @torch.no_grad()
     def detect(self, repaired: Tensor, masks: Tensor) -> Detection:
         """See :class:`videoinpaint.protocols.Detector`. Channel weights average to the mask over the channels."""
-        logits, errors = self.network(repaired, masks)
+        with fast(self.device):
+            logits, errors = (out.float() for out in self.network(repaired, masks))
         shares = 3 * errors / errors.sum(2, keepdim=True).clamp_min(1e-6)
         size = repaired.shape[-2:]
         poor = torch.sigmoid(_enlarge(logits, size)) * masks

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from videoinpaint.metrics.quality import box_mean
+
 PLANES = 11
 REACH = 49  # pixels of the window in which the scene around a hole is summed up
 
@@ -83,7 +85,7 @@ def planes(repaired: Tensor, masks: Tensor) -> Tensor:
     grey = repaired.mean(2, keepdim=True).flatten(0, 1)
     detail = (grey - F.avg_pool2d(grey, 5, stride=1, padding=2, count_include_pad=False)).abs() * 8
     hole = masks.flatten(0, 1)
-    near = F.avg_pool2d(hole, 9, stride=1, padding=4)
+    near = box_mean(F.pad(hole.double(), (4, 4, 4, 4)), 9).float()
     known = near.eq(0).float()  # what lies right beside a hole shows it in its detail
     seen = torch.cat([hole, known, known * detail, known * (changes[0] + changes[1]) / 2], dim=1)
     far, certain, *around = _widely(seen).split(1, dim=1)
@@ -95,7 +97,9 @@ def _widely(x: Tensor) -> Tensor:
     """Means over ``REACH`` pixels around every pixel, at a 16th of the cost."""
     coarse = F.avg_pool2d(x, 4, ceil_mode=True, count_include_pad=False)
     size = REACH // 4 | 1
-    coarse = F.avg_pool2d(coarse, size, stride=1, padding=size // 2, count_include_pad=False)
+    for kernel in ((1, size), (size, 1)):  # one direction after the other: far fewer additions, the same means
+        padding = (kernel[0] // 2, kernel[1] // 2)
+        coarse = F.avg_pool2d(coarse, kernel, stride=1, padding=padding, count_include_pad=False)
     return F.interpolate(coarse, size=x.shape[-2:], mode="bilinear", align_corners=False)
 
 

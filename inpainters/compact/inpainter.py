@@ -9,6 +9,7 @@ from torch import Tensor
 from videoinpaint.controls import HEADS, HIGH
 from videoinpaint.inpainters.compact.memory import recall, remember
 from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs
+from videoinpaint.precision import fast
 from videoinpaint.protocols import Refinement, State
 from videoinpaint.weights import load_into, load_safetensors
 
@@ -57,10 +58,11 @@ class CompactInpainter:
         values = torch.as_tensor(controls, dtype=torch.float32, device=self.device)
         looked = state["looked"] + values[:, HEADS].round()
         carried = recall(state, state["holes"], looked)
-        frames, _ = self.network(Inputs(repaired, masks, state["holes"], *carried), values)
+        with fast(self.device):
+            frames, _ = self.network(Inputs(repaired, masks, state["holes"], *carried), values)
         heads = values[:, HEADS].tolist()
         spent, full = (
             self.network.flops(masks, heads) / 1e9,
             self.network.flops(masks, [HIGH[HEADS]] * len(heads)) / 1e9,
         )
-        return Refinement(frames.clamp(0, 1), spent, full, {"looked": looked})
+        return Refinement(frames.float().clamp(0, 1), spent, full, {"looked": looked})

@@ -186,9 +186,9 @@ class CompactNetwork(nn.Module):
         return self.embed_norm(self.embed(context).movedim(1, -1))
 
     def _encode(self, x: Inputs, objective: Tensor) -> Tensor:
-        seen = x.previous * (1 - (x.masks if x.hidden is None else x.hidden))
-        tried = x.previous * x.holes
-        planes = torch.cat([seen, x.propagated, tried, x.masks, x.holes, x.confidence], dim=2).flatten(0, 1) * 2 - 1
+        hidden = x.masks if x.hidden is None else x.hidden
+        seen, tried = x.previous * (1 - hidden), x.previous * x.holes
+        planes = signed(seen, x.propagated, tried, x.masks, x.holes, x.confidence)
         features = self.body(self.down(leaky(self.stem(planes))))
         return leaky(self.body_film(features, objective))
 
@@ -196,8 +196,8 @@ class CompactNetwork(nn.Module):
         """Tokens ``(B * T, h, w, dim)``, clips with the same number of heads together."""
         batch, length = x.previous.shape[:2]
         holes = token_holes(x.masks)
-        tokens = self._embed(context).movedim(-1, 1).unflatten(0, (batch, length))
-        tokens = tokens + holes * self.missing.view(1, 1, -1, 1, 1)
+        tokens = self._embed(context).unflatten(0, (batch, length))
+        tokens = tokens + holes.movedim(2, -1) * self.missing
         counts = heads.round().long()
         unique = torch.unique(counts).tolist()
         if len(unique) == 1:
@@ -206,7 +206,7 @@ class CompactNetwork(nn.Module):
             parts = [(counts == k).nonzero().flatten() for k in unique]
             done = [self.transformer(tokens[at], holes[at], k) for at, k in zip(parts, unique)]
             tokens = torch.cat(done)[torch.argsort(torch.cat(parts))]
-        return self.token_norm(tokens.flatten(0, 1).movedim(1, -1))
+        return self.token_norm(tokens.flatten(0, 1))
 
     def _fuse(self, x: Inputs, hallucinated: Tensor, coarse: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """``f = w * f_hallucinated + (1 - w) * f_propagated``, in features and in the image.
@@ -216,7 +216,7 @@ class CompactNetwork(nn.Module):
         surely arrived survives all but the highest weights.
         """
         carried, trust = x.propagated.flatten(0, 1), x.confidence.flatten(0, 1)
-        features = self.carry(torch.cat([carried, trust], dim=1) * 2 - 1)
+        features = self.carry(signed(x.propagated, x.confidence))
         p = self.config.sparing
         deep, shallow = (weight ** (1 + p * t) for t in (F.avg_pool2d(trust, 4), trust))
         # Not torch.lerp, which refuses tensors of two types under autocast.
@@ -225,10 +225,11 @@ class CompactNetwork(nn.Module):
     def _decode(self, context: Tensor, fused: Tensor, image: Tensor, masks: Tensor, objective: Tensor) -> Tensor:
         inside = F.max_pool2d(masks, 4)
         features = context * (1 - inside) + fused * inside
-        features = self.merge(torch.cat([features, F.pixel_unshuffle(image, 4) * 2 - 1], dim=1))
+        sketch = signed(image.unsqueeze(0))
+        features = self.merge(torch.cat([features, F.pixel_unshuffle(sketch, 4)], dim=1))
         features = leaky(self.decode(self.merge_film(features, objective)))
         fine = F.pixel_shuffle(self.grow(features), 2)
-        fine = self.fine(torch.cat([fine, F.pixel_unshuffle(image, 2) * 2 - 1], dim=1))
+        fine = self.fine(torch.cat([fine, F.pixel_unshuffle(sketch, 2)], dim=1))
         fine = leaky(self.finer(leaky(self.fine_film(fine, objective))))
         return F.pixel_shuffle(self.paint(fine), 2)
 
@@ -263,6 +264,13 @@ class CompactNetwork(nn.Module):
 
     def _film_flops(self) -> float:
         return sum(2.0 * _weights(film) for film in (self.body_film, self.merge_film, self.fine_film))
+
+
+def signed(*planes: Tensor) -> Tensor:
+    """Planes ``(B, T, c, H, W)`` in [0, 1] as ``(B * T, C, H, W)`` in [-1, 1], in the precision of convolutions."""
+    device = planes[0].device.type
+    half = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else planes[0].dtype
+    return torch.cat([plane.to(half) for plane in planes], dim=2).flatten(0, 1).mul_(2).sub_(1)
 
 
 def leaky(x: Tensor) -> Tensor:

@@ -92,27 +92,27 @@ class WindowTransformer(nn.Module):
         self.position = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
 
     def forward(self, tokens: Tensor, holes: Tensor, heads: int) -> Tensor:
-        """Tokens ``(B, T, C, h, w)`` with ``holes (B, T, 1, h, w)`` (any value above 0 marks work), same shape back."""
-        batch, length, channels, height, width = tokens.shape
-        tokens = tokens + self.position(tokens.flatten(0, 1)).view_as(tokens)
+        """Tokens ``(B, T, h, w, C)`` with ``holes (B, T, 1, h, w)`` (any value above 0 marks work), same shape back."""
+        batch, length, height, width, _ = tokens.shape
+        tokens = tokens + self.position(_images(tokens)).movedim(1, -1).view_as(tokens)
         pad = (-width % self.window[1], -height % self.window[0])
-        tokens = F.pad(tokens, (0, pad[0], 0, pad[1]))
+        tokens = F.pad(tokens, (0, 0, 0, pad[0], 0, pad[1]))
         busy = F.pad(holes, (0, pad[0], 0, pad[1])).amax(1) > 0
         step = (height / POOLED[0], width / POOLED[1])
         pooled_angles = self._angles((length, *POOLED), tokens, step)
         for index, block in enumerate(self.blocks):
             shift = tuple(size // 2 if index % 2 else 0 for size in self.window)
-            pooled = F.adaptive_avg_pool2d(tokens[..., :height, :width].flatten(0, 1), POOLED)
-            pooled = pooled.view(batch, length, channels, -1).transpose(2, 3).flatten(1, 2)
-            windows, active = self._partition(tokens, busy, shift)
-            angles = self._angles((length, tokens.shape[-2], tokens.shape[-1]), tokens)
-            angles = angles.view(1, length, *tokens.shape[-2:], -1).movedim(-1, 2)
-            angles = self._windows(torch.roll(angles, [-s for s in shift], (-2, -1))).expand(batch, -1, -1, -1)
-            item, place = active.nonzero(as_tuple=True)
-            work = block(windows[item, place], pooled, item, (angles[item, place], pooled_angles), heads)
-            windows = windows.index_put((item, place), work)
-            tokens = self._merge(windows, tokens.shape, shift)
-        return tokens[..., :height, :width]
+            pooled = F.adaptive_avg_pool2d(_images(tokens[:, :, :height, :width]), POOLED)
+            pooled = pooled.view(batch, length, pooled.shape[1], -1).transpose(2, 3).flatten(1, 2)
+            angles = self._angles((length, *tokens.shape[2:4]), tokens).view(1, length, *tokens.shape[2:4], -1)
+            at = self._active(busy, shift).nonzero(as_tuple=True)
+            item, row, column = at
+            windows = self._windows(_rolled(tokens, shift, -1))
+            turned = self._windows(_rolled(angles, shift, -1))[torch.zeros_like(item), row, column].flatten(1, 3)
+            work = block(windows[at].flatten(1, 3), pooled, item, (turned, pooled_angles), heads)
+            windows = windows.index_put(at, work.view(len(item), *windows.shape[3:]).to(windows.dtype))
+            tokens = _rolled(self._merge(windows), shift, 1)
+        return tokens[:, :, :height, :width]
 
     def flops(self, counts: list[int], tokens: int, pooled: int, heads: int) -> float:
         """Operations of the stack on one clip, whose block i computes ``counts[i]`` windows of ``tokens`` tokens."""
@@ -124,30 +124,27 @@ class WindowTransformer(nn.Module):
         pad = (-holes.shape[-1] % self.window[1], -holes.shape[-2] % self.window[0])
         busy = F.pad(holes, (0, pad[0], 0, pad[1])).amax(1) > 0
         counts = [
-            self._active(busy, tuple(size // 2 if index % 2 else 0 for size in self.window)).sum(1)
+            self._active(busy, tuple(size // 2 if index % 2 else 0 for size in self.window)).sum((1, 2))
             for index in range(len(self.blocks))
         ]
         return torch.stack(counts, dim=1)
 
     def _active(self, busy: Tensor, shift: tuple[int, ...]) -> Tensor:
+        """Which windows of ``busy (B, 1, h, w)`` hold work, ``(B, rows, columns)``."""
         moved = torch.roll(busy.float(), [-s for s in shift], (-2, -1))
-        return F.max_pool2d(moved, self.window).flatten(1) > 0
-
-    def _partition(self, tokens: Tensor, busy: Tensor, shift: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        return self._windows(torch.roll(tokens, [-s for s in shift], (-2, -1))), self._active(busy, shift)
+        return F.max_pool2d(moved, self.window).squeeze(1) > 0
 
     def _windows(self, x: Tensor) -> Tensor:
-        """``(B, T, C, h, w)`` to ``(B, windows, T * window area, C)``."""
-        batch, length, channels, height, width = x.shape
+        """``(B, T, h, w, C)`` seen as ``(B, rows, columns, T, window height, window width, C)``, without a copy."""
+        batch, length, height, width, channels = x.shape
         rows, columns = height // self.window[0], width // self.window[1]
-        x = x.view(batch, length, channels, rows, self.window[0], columns, self.window[1])
-        return x.permute(0, 3, 5, 1, 4, 6, 2).reshape(batch, rows * columns, -1, channels)
+        x = x.view(batch, length, rows, self.window[0], columns, self.window[1], channels)
+        return x.permute(0, 2, 4, 1, 3, 5, 6)
 
-    def _merge(self, windows: Tensor, shape: torch.Size, shift: tuple[int, ...]) -> Tensor:
-        batch, length, channels, height, width = shape
-        rows, columns = height // self.window[0], width // self.window[1]
-        x = windows.view(batch, rows, columns, length, *self.window, channels)
-        return torch.roll(x.permute(0, 3, 6, 1, 4, 2, 5).reshape(shape), list(shift), (-2, -1))
+    def _merge(self, windows: Tensor) -> Tensor:
+        """The inverse of `_windows`."""
+        batch, rows, columns, length, height, width, channels = windows.shape
+        return windows.permute(0, 3, 1, 4, 2, 5, 6).reshape(batch, length, rows * height, columns * width, channels)
 
     def _angles(self, size: tuple[int, int, int], like: Tensor, scale: tuple[float, float] = (1, 1)) -> Tensor:
         """Rotary angles ``(T * h * w, head_dim / 2)``: a share of the pairs turns with time, rows and columns each."""
@@ -164,6 +161,15 @@ class WindowTransformer(nn.Module):
             speeds = math.pi / 2 ** (1 + torch.arange(share, device=like.device, dtype=like.dtype) * 4 / max(share, 1))
             turned.append(grid.reshape(-1, 1) * speeds)
         return torch.cat(turned, dim=1)
+
+
+def _images(tokens: Tensor) -> Tensor:
+    """Tokens ``(B, T, h, w, C)`` as images ``(B * T, C, h, w)``."""
+    return tokens.flatten(0, 1).movedim(-1, 1)
+
+
+def _rolled(x: Tensor, shift: tuple[int, ...], sign: int) -> Tensor:
+    return torch.roll(x, [sign * s for s in shift], (2, 3)) if any(shift) else x
 
 
 def rotate(x: Tensor, angles: Tensor) -> Tensor:
