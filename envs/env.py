@@ -163,7 +163,8 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     `autoreset_mode` and `max_episode_steps`.
 
     `VideoInpaintBudget-v0` is the same environment with a price on compute, fixed weights and the improvement as
-    reward, so that the number of heads becomes a decision and a long episode is worth nothing by itself. With
+    reward, so that the number of heads becomes a decision and a long episode is worth nothing by itself. Its clips
+    are longer and smaller, for it matters more in them how far heads look. With
     `compact`, 2 heads look at the neighbouring frames and 12 at the whole clip, a later pass looks on where the one
     before stopped, and in a still scene there is nothing to find (docs/benchmarks.md has the best numbers by price).
 

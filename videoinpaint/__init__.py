@@ -14,9 +14,17 @@ __all__ = ["Controls", "__version__", "inpaint"]
 
 _ENVS: dict[str, dict[str, Any]] = {
     "VideoInpaint-v0": {},
-    # A price at which the best number of heads differs between clips: `python -m videoinpaint.benchmarks.price`.
-    # Improvement, not the absolute reward: under a price an episode must not pay for being long.
-    "VideoInpaintBudget-v0": {"compute_price": 0.05, "reward_weights": "fixed", "reward": "improvement"},
+    # A price at which the best number of heads differs between clips (`python -m videoinpaint.benchmarks.price`), and
+    # clips long enough for it to matter how far heads look. Improvement, not the absolute reward: under a price an
+    # episode must not pay for being long.
+    "VideoInpaintBudget-v0": {
+        "compute_price": 0.1,
+        "reward_weights": "fixed",
+        "reward": "improvement",
+        "num_frames": 16,
+        "height": 80,
+        "width": 144,
+    },
     # Only the first frame's mask is known.
     "VideoInpaintOneShot-v0": {},
 }
