@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from videoinpaint.agents.reveal import revealed
 from videoinpaint.envs.loop import GREY
 
 CUES = {
@@ -21,14 +22,30 @@ CUES = {
     "inner_texture": (0.03, 0.015),
     "brightness": (0.40, 0.10),
     "contrast": (0.19, 0.05),
+    "beside": (0.061, 0.017),
+    "shown_1": (0.0067, 0.011),
+    "misfit_1": (0.027, 0.017),
+    "worth_1": (0.0014, 0.0025),
+    "shown_2": (0.0094, 0.0115),
+    "misfit_2": (0.041, 0.024),
+    "worth_2": (0.0009, 0.0025),
+    "shown_4": (0.0124, 0.012),
+    "misfit_4": (0.06, 0.037),
+    "worth_4": (-0.0005, 0.0048),
+    "shown_7": (0.0112, 0.0116),
+    "misfit_7": (0.078, 0.05),
+    "worth_7": (-0.0024, 0.0078),
+    "shown_12": (0.0089, 0.009),
+    "misfit_12": (0.099, 0.06),
+    "worth_12": (-0.0033, 0.0067),
 }
-"""Name -> mean and deviation over studio and real clips of 8 frames, by which :func:`cues` standardises it.
+"""Name -> mean and deviation over studio and real clips, by which :func:`cues` standardises it.
 
 area: share of the clip that is flagged; untouched: share of that which still shows the grey of a fresh hole;
 hole_motion: how much the flagged region changes from frame to frame, relative to itself; motion and drift: change of
 known pixels to the next frame, and from the first frame to the last; flicker: change of flagged pixels to the next
 frame; texture and inner_texture: difference of horizontal neighbours among known and among flagged pixels; brightness
-and contrast: mean and deviation of all pixels.
+and contrast: mean and deviation of all pixels; the rest: see :func:`videoinpaint.agents.reveal.revealed`.
 """
 
 BOUND = 3.0
@@ -69,7 +86,7 @@ def measured(colours: Tensor, masks: Tensor) -> dict[str, Tensor]:
         "inner_texture": _mean(side, flagged[..., 1:] * flagged[..., :-1]),
         "brightness": grey.mean((1, 2, 3)),
         "contrast": grey.flatten(1).std(1, correction=0),
-    }
+    } | revealed(grey, flagged)
 
 
 def _mean(values: Tensor, where: Tensor) -> Tensor:

@@ -17,10 +17,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videoinpaint.agents.cues import CUES, cues
+from videoinpaint.agents.reveal import evenly
+from videoinpaint.controls import Controls, controls_to_action
 from videoinpaint.errors import InputError
 
 THUMBNAIL = (30, 54)
 """Height and width at which the network looks: a quarter of the environment's default size."""
+
+LOOKED_AT = 8
+"""Frames that the CNN sees, evenly spread over a longer clip; the cues are of all of them."""
 
 WIDTHS = (16, 32, 48)
 LOG_STD = (-3.0, 0.0)
@@ -65,12 +70,12 @@ class ClosedLoopExtractor(BaseFeaturesExtractor):
 
     The change is what shows a moving camera: pooling over space forgets where things are. It works for any number of
     frames and any size: pooling over space gives mean and maximum, pooling over time gives mean, maximum and the mean
-    absolute change between neighbouring frames (0 for a single frame). Beside the CNN stand the cues of
-    :mod:`videoinpaint.agents.cues`, which it need not learn.
+    absolute change between neighbouring frames (0 for a single frame). Of a long clip it sees ``LOOKED_AT`` frames.
+    Beside the CNN stand the cues of :mod:`videoinpaint.agents.cues`, which it need not learn.
 
     Args:
         observation_space: ``frames (3T, H, W)`` and ``masks (T, H, W)``, or ``thumbnails`` of them.
-        features_dim: size of the result.
+        features_dim: size of the result: the cues as they are, and as many features of the CNN as fit beside them.
         white: what stands for 255 in the frames and masks it is given: 1 under Stable-Baselines3's image
             normalisation, 255 without it. Thumbnails are always in 0..255.
 
@@ -78,7 +83,7 @@ class ClosedLoopExtractor(BaseFeaturesExtractor):
         InputError: another observation space.
     """
 
-    def __init__(self, observation_space: spaces.Dict, features_dim: int = 96, white: float = 1.0) -> None:
+    def __init__(self, observation_space: spaces.Dict, features_dim: int = 64, white: float = 1.0) -> None:
         _check_space(observation_space)
         super().__init__(observation_space, features_dim)
         self.white = white
@@ -86,7 +91,7 @@ class ClosedLoopExtractor(BaseFeaturesExtractor):
         for inner, outer in zip((8, *WIDTHS), WIDTHS):
             layers += [nn.Conv2d(inner, outer, 3, stride=2, padding=1), nn.ReLU()]
         self.cnn = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Linear(6 * WIDTHS[-1] + len(CUES), features_dim), nn.ReLU())
+        self.head = nn.Sequential(nn.Linear(6 * WIDTHS[-1], features_dim - len(CUES)), nn.ReLU())
 
     def forward(self, observations: Mapping[str, Tensor]) -> Tensor:
         """Features ``(B, features_dim)``."""
@@ -94,6 +99,8 @@ class ClosedLoopExtractor(BaseFeaturesExtractor):
         if seen is None:
             scale = 255 / self.white
             seen = thumbnails(observations["frames"] * scale, observations["masks"] * scale)
+        told = cues(seen)
+        seen = seen[:, evenly(seen.shape[1], LOOKED_AT)]
         batch, time = seen.shape[:2]
         shown = seen.float() / 127.5 - 1
         # The last frame's change is that to the frame before; a single frame has none.
@@ -102,7 +109,8 @@ class ClosedLoopExtractor(BaseFeaturesExtractor):
         images = self.cnn(torch.cat([shown, changes], dim=2).flatten(0, 1))
         per_frame = torch.cat([images.mean((2, 3)), images.amax((2, 3))], dim=1).view(batch, time, -1)
         drift = per_frame.diff(dim=1).abs().sum(1) / max(time - 1, 1)
-        return self.head(torch.cat([per_frame.mean(1), per_frame.amax(1), drift, cues(seen)], dim=1))
+        looked = self.head(torch.cat([per_frame.mean(1), per_frame.amax(1), drift], dim=1))
+        return torch.cat([looked, told], dim=1)
 
 
 class GaussianHead(nn.Module):
@@ -117,11 +125,15 @@ class GaussianHead(nn.Module):
         self.linear = nn.Linear(latent, 2 * actions)
 
     def start(self) -> None:
-        """Begin with the standard deviation ``START_STD`` everywhere."""
+        """Begin with the standard deviation ``START_STD`` everywhere, and at the default controls where these fit."""
         low, high = LOG_STD
         share = (np.log(START_STD) - low) / (high - low)
+        default = torch.from_numpy(controls_to_action(Controls().to_array()[None])[0])
         with torch.no_grad():
-            self.linear.bias.chunk(2)[1].fill_(float(np.log(share / (1 - share))))
+            mean, spread = self.linear.bias.chunk(2)
+            spread.fill_(float(np.log(share / (1 - share))))
+            if len(mean) == len(default):
+                mean.copy_(torch.atanh(default.clamp(-0.9, 0.9)))
 
     def forward(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation, each ``(B, actions)``."""
