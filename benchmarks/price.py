@@ -1,6 +1,6 @@
 """At what price of compute the best number of heads differs from clip to clip: how VideoInpaintBudget-v0 got its own.
 
-    python -m videoinpaint.benchmarks.price --num-frames 8 --height 64 --width 112 --episodes 12
+    python -m videoinpaint.benchmarks.price --num-frames 16 --height 48 --width 88 --episodes 12
 
 One pass from the same state with each number of heads, all else neutral, in every suite.
 """
