@@ -56,13 +56,14 @@ _NEAR = 5  # how far from the loop's grey, of 255, averaging may have moved a ho
 
 def cues(thumbnails: Tensor) -> Tensor:
     """Standardised cues ``(B, len(CUES))`` in [-3, 3] of ``thumbnails (B, T, 4, h, w)`` in 0..255: RGB and mask."""
-    found = measured(thumbnails[:, :, :3], thumbnails[:, :, 3])
+    colours, masks = thumbnails[:, :, :3], thumbnails[:, :, 3]
+    found = measured(colours, masks) | revealed(colours.float().mean(2) / 255, masks.float().gt(127.5).float())
     scaled = [(found[name] - mean) / deviation for name, (mean, deviation) in CUES.items()]
     return torch.stack(scaled, dim=1).clamp(-BOUND, BOUND)
 
 
 def measured(colours: Tensor, masks: Tensor) -> dict[str, Tensor]:
-    """The cues by name, each ``(B,)`` in its own unit, of pictures of any size.
+    """The plain cues, from area to contrast, by name, each ``(B,)`` in its own unit, of pictures of any size.
 
     Args:
         colours: ``(B, T, 3, h, w)`` in 0..255.
@@ -86,7 +87,7 @@ def measured(colours: Tensor, masks: Tensor) -> dict[str, Tensor]:
         "inner_texture": _mean(side, flagged[..., 1:] * flagged[..., :-1]),
         "brightness": grey.mean((1, 2, 3)),
         "contrast": grey.flatten(1).std(1, correction=0),
-    } | revealed(grey, flagged)
+    }
 
 
 def _mean(values: Tensor, where: Tensor) -> Tensor:

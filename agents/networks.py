@@ -80,11 +80,13 @@ class ClosedLoopExtractor(BaseFeaturesExtractor):
             normalisation, 255 without it. Thumbnails are always in 0..255.
 
     Raises:
-        InputError: another observation space.
+        InputError: another observation space, or too few features for the cues.
     """
 
     def __init__(self, observation_space: spaces.Dict, features_dim: int = 64, white: float = 1.0) -> None:
         _check_space(observation_space)
+        if features_dim <= len(CUES):
+            raise InputError(f"features_dim must be above the {len(CUES)} cues that are part of it, got {features_dim}")
         super().__init__(observation_space, features_dim)
         self.white = white
         layers: list[nn.Module] = []

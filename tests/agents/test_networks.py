@@ -14,8 +14,11 @@ from stable_baselines3.common.vec_env import VecEnv
 
 import videoinpaint
 from videoinpaint.agents import ClosedLoopExtractor, ClosedLoopPolicy, load_policy, make_policy, save_policy
+from videoinpaint.agents.cues import CUES, cues
 from videoinpaint.agents.export import NetworkPolicy, blank_network
-from videoinpaint.agents.networks import LOG_STD, THUMBNAIL, StandardisedValue, thumbnails
+from videoinpaint.agents.networks import LOG_STD, LOOKED_AT, THUMBNAIL, StandardisedValue, thumbnails
+from videoinpaint.agents.reveal import evenly
+from videoinpaint.controls import Controls, action_to_controls
 from videoinpaint.errors import CorruptWeightsError, InputError, MissingWeightsError
 from videoinpaint.testing import check_policy
 
@@ -159,3 +162,26 @@ def test_a_moving_camera_is_seen_although_every_frame_looks_alike() -> None:
     extractor = blank_network().features_extractor
     one, other = (extractor({"thumbnails": seen}) for seen in (still, moving))
     assert (one - other).norm() > 0.2 * one.norm()
+
+
+def test_an_untrained_policy_begins_at_the_default_controls(observation: dict) -> None:
+    mean = blank_network().get_distribution(seen(observation)).distribution.mean
+    controls = action_to_controls(mean.detach().numpy())
+    np.testing.assert_array_equal(controls[:, 0], Controls().heads)
+    np.testing.assert_allclose(controls, np.tile(Controls().to_array(), (len(controls), 1)), atol=0.02)
+
+
+def test_features_leave_room_for_the_cues(observation: dict) -> None:
+    space = spaces.Dict({k: spaces.Box(0, 255, v.shape[1:], np.uint8) for k, v in observation.items()})
+    with pytest.raises(InputError, match="features_dim"):
+        ClosedLoopExtractor(space, features_dim=len(CUES))
+    one = ClosedLoopExtractor(space, features_dim=len(CUES) + 1, white=255.0)
+    features = one({key: torch.from_numpy(value).float() for key, value in observation.items()})
+    torch.testing.assert_close(features[:, 1:], cues(seen(observation)["thumbnails"]))
+
+
+def test_the_cnn_looks_at_frames_of_the_whole_clip_and_no_more_than_it_says() -> None:
+    assert evenly(5, LOOKED_AT) == [0, 1, 2, 3, 4]
+    chosen = evenly(24, LOOKED_AT)
+    assert (len(chosen), chosen[0], chosen[-1]) == (LOOKED_AT, 0, 23)
+    assert max(np.diff(chosen)) - min(np.diff(chosen)) <= 1
