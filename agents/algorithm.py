@@ -203,7 +203,7 @@ class ClosedLoopPPO(PPO):
         buffer = self.rollout_buffer
         gains = buffer.advantages
         if self.siblings:
-            pictures = next(iter(buffer.observations.values()))
+            pictures = buffer.observations.get("thumbnails", next(iter(buffer.observations.values())))
             gains = sibling_advantages(gains, buffer.episode_starts, pictures)
         seen = {key: buffer.swap_and_flatten(values) for key, values in buffer.observations.items()}
         actions, acted, advantages, returns = (

@@ -16,7 +16,7 @@ from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videoinpaint.agents.cues import CUES, cues
+from videoinpaint.agents.cues import BOUND, CUES, cues
 from videoinpaint.agents.reveal import evenly
 from videoinpaint.controls import Controls, controls_to_action
 from videoinpaint.errors import InputError
@@ -61,8 +61,9 @@ def _shrink(images: Tensor) -> Tensor:
 
 
 def thumbnail_space(num_frames: int) -> spaces.Dict:
-    """The space of thumbnails of a clip; four axes, so that Stable-Baselines3 does not take it for an image."""
-    return spaces.Dict({"thumbnails": spaces.Box(0, 255, (num_frames, 4, *THUMBNAIL), np.uint8)})
+    """The space of thumbnails of a clip and their cues; Stable-Baselines3 takes nothing of four axes for an image."""
+    pictures = spaces.Box(0, 255, (num_frames, 4, *THUMBNAIL), np.uint8)
+    return spaces.Dict({"thumbnails": pictures, "cues": spaces.Box(-BOUND, BOUND, (len(CUES),), np.float32)})
 
 
 class ClosedLoopExtractor(BaseFeaturesExtractor):
@@ -74,7 +75,8 @@ class ClosedLoopExtractor(BaseFeaturesExtractor):
     Beside the CNN stand the cues of :mod:`videoinpaint.agents.cues`, which it need not learn.
 
     Args:
-        observation_space: ``frames (3T, H, W)`` and ``masks (T, H, W)``, or ``thumbnails`` of them.
+        observation_space: ``frames (3T, H, W)`` and ``masks (T, H, W)``, or ``thumbnails`` of them; where an
+            observation has ``cues`` of its thumbnails too, these are not measured again.
         features_dim: size of the result: the cues as they are, and as many features of the CNN as fit beside them.
         white: what stands for 255 in the frames and masks it is given: 1 under Stable-Baselines3's image
             normalisation, 255 without it. Thumbnails are always in 0..255.
@@ -101,7 +103,7 @@ class ClosedLoopExtractor(BaseFeaturesExtractor):
         if seen is None:
             scale = 255 / self.white
             seen = thumbnails(observations["frames"] * scale, observations["masks"] * scale)
-        told = cues(seen)
+        told = observations["cues"] if "cues" in observations else cues(seen)
         seen = seen[:, evenly(seen.shape[1], LOOKED_AT)]
         batch, time = seen.shape[:2]
         shown = seen.float() / 127.5 - 1

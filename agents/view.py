@@ -11,15 +11,18 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
+from videoinpaint.agents.cues import cues
 from videoinpaint.agents.networks import thumbnail_space, thumbnails
 from videoinpaint.agents.policy import Observation
 from videoinpaint.errors import InputError
 
-Seen = dict[str, NDArray[np.uint8]]
+Seen = dict[str, NDArray[Any]]
 
 
 class TrainingView(VecEnvWrapper):
     """Turns observations into thumbnails, so that rollouts, replay and checkpoints are a sixteenth of the size.
+
+    Their cues are measured here, once, and not again in each of the many passes over a rollout.
 
     At the end of an episode ``info["episode"]`` holds its return ``r`` and length ``l``. What the first environment's
     latest complete episode looked like at first and at last is kept as :attr:`pictures`.
@@ -80,9 +83,10 @@ class TrainingView(VecEnvWrapper):
 
 
 def shrink(observation: Observation) -> Seen:
-    """Thumbnails of a batch of observations, ``{"thumbnails": uint8 (B, T, 4, h, w)}``."""
+    """Of a batch of observations ``thumbnails``, uint8 ``(B, T, 4, h, w)``, and ``cues``, float32 ``(B, C)``."""
     frames, masks = (torch.from_numpy(np.asarray(observation[key])) for key in ("frames", "masks"))
-    return {"thumbnails": thumbnails(frames, masks).numpy()}
+    small = thumbnails(frames, masks)
+    return {"thumbnails": small.numpy(), "cues": cues(small).numpy()}
 
 
 def _batch_of_one(observation: Observation) -> Observation:

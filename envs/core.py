@@ -17,7 +17,7 @@ from videoinpaint.clips import ClipSource, MaskSource, make_clips, make_masks
 from videoinpaint.clips.validate import MIN_SIZE
 from videoinpaint.controls import ALPHA, BETA, GAMMA, MIDDLE, NAMES, Controls, action_to_controls
 from videoinpaint.detectors import make_detector
-from videoinpaint.envs.batch import nested, within
+from videoinpaint.envs.batch import nested, take, within
 from videoinpaint.envs.episodes import Episode, EpisodeSource
 from videoinpaint.envs.loop import ClosedLoop, check_size, resolve_device
 from videoinpaint.envs.reward import Reward
@@ -140,7 +140,14 @@ class Core:
         return observation, spaces.Box(-1.0, 1.0, (5,), np.float32)
 
     def begin(self, episodes: Sequence[Episode]) -> State:
-        """Start a batch of episodes."""
+        """Start a batch of episodes; one that is there several times is started once."""
+        order = {id(episode): episode for episode in episodes}
+        if len(order) == len(episodes):
+            return self._begin(episodes)
+        at = {key: position for position, key in enumerate(order)}
+        return take(self._begin(list(order.values())), [at[id(episode)] for episode in episodes])
+
+    def _begin(self, episodes: Sequence[Episode]) -> State:
         reference = torch.from_numpy(np.stack([e.frames for e in episodes])).to(self.device)
         reference = reference.permute(0, 1, 4, 2, 3).contiguous()
         holes = torch.from_numpy(np.stack([e.holes for e in episodes])).to(self.device).unsqueeze(2).float()

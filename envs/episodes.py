@@ -58,6 +58,11 @@ class EpisodeSource:
     shape: tuple[int, int, int]
     propagator: str | None = None
 
+    @staticmethod
+    def seed(rng: np.random.Generator, seed: int | None) -> int:
+        """The seed of the next episode: the one asked for, or one that `rng` gives."""
+        return int(rng.integers(_SEEDS)) if seed is None else int(seed)
+
     def draw(self, rng: np.random.Generator, seed: int | None, options: dict[str, Any] | None) -> Episode:
         """The next episode.
 
@@ -73,7 +78,7 @@ class EpisodeSource:
         options = options or {}
         if unknown := set(options) - set(OPTIONS):
             raise InputError(f"unknown reset options {sorted(unknown)}: use {' and '.join(map(repr, OPTIONS))}")
-        seed = int(rng.integers(_SEEDS)) if seed is None else int(seed)
+        seed = self.seed(rng, seed)
         own, _ = seeding.np_random(seed)
         clip = self._clip(own, options.get("clip"))
         if self.propagator is not None:

@@ -144,11 +144,15 @@ class VideoInpaintVectorEnv(ControlMap, VectorEnv[Observation, NDArray[np.float3
         if self._state is None and len(which) < self.num_envs:
             raise ResetNeeded("the first reset must be of all environments: leave 'reset_mask' out")
         generators, episodes = list(self._generators), []
+        drawn: dict[tuple[int, int], Episode] = {}  # by seed and options: equal episodes are drawn, and begun, once
         for i in which:
             seed = None if seeds is None or seeds[i] is None else int(seeds[i])  # type: ignore[arg-type]
             if seed is not None:
                 generators[i] = seeding.np_random(seed)
-            episodes.append(self._core.episodes.draw(generators[i][0], seed, options[i] if options else None))
+            own, asked = self._core.episodes.seed(generators[i][0], seed), options[i] if options else None
+            if (own, id(asked)) not in drawn:
+                drawn[own, id(asked)] = self._core.episodes.draw(generators[i][0], own, asked)
+            episodes.append(drawn[own, id(asked)])
         started = self._core.begin(episodes)
         self._state = started if len(which) == self.num_envs else put(self._running(), which, started)
         self._generators = generators

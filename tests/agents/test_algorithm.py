@@ -81,8 +81,8 @@ def test_behaviour_lags_and_is_synchronised(toy_vec: VecEnv) -> None:
 def test_the_behaviour_policy_is_the_one_that_acts(toy_vec: VecEnv) -> None:
     model = make(toy_vec, sync_every=10, n_epochs=4)
     model.learn(36)
-    seen = {k: torch.from_numpy(model.rollout_buffer.swap_and_flatten(v)) if v.ndim > 4 else v
-            for k, v in model.rollout_buffer.observations.items()}  # fmt: skip
+    buffer = model.rollout_buffer
+    seen = {k: torch.from_numpy(buffer.swap_and_flatten(v)) for k, v in buffer.observations.items()}
     actions = torch.from_numpy(model.rollout_buffer.swap_and_flatten(model.rollout_buffer.actions))
     acted = torch.from_numpy(model.rollout_buffer.swap_and_flatten(model.rollout_buffer.log_probs)).flatten()
     assert model.behaviour is not None
