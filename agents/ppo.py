@@ -46,7 +46,8 @@ class TrainConfig:
         n_steps: steps of each in a rollout; with a multiple of the episode length few episodes are cut.
         batch_size: steps of a minibatch.
         n_epochs: passes over a rollout.
-        learning_rate: Adam's, constant.
+        learning_rate: Adam's.
+        anneal: let it fall linearly to 0 over `steps`, which a continuation then cannot change.
         gamma: discount.
         gae_lambda: of generalised advantage estimation.
         clip_range: of the surrogate.
@@ -73,6 +74,7 @@ class TrainConfig:
     batch_size: int = 96
     n_epochs: int = 4
     learning_rate: float = 7e-4
+    anneal: bool = False
     gamma: float = 0.95
     gae_lambda: float = 0.95
     clip_range: float = 0.2
@@ -194,6 +196,9 @@ def _build(config: TrainConfig, make_env: Callable[[TrainConfig], VecEnv]) -> Cl
     names = ("n_epochs", "learning_rate", "gamma", "gae_lambda", "clip_range", "ent_coef", "vf_coef", "max_grad_norm",
              "target_kl", "n_steps", "seed", "replay", "sync_every")  # fmt: skip
     kwargs = {name: getattr(config, name) for name in names}
+    if config.anneal:
+        # The last rollout may end beyond `steps`.
+        kwargs["learning_rate"] = lambda remaining: config.learning_rate * max(remaining, 0.0)
     kwargs["batch_size"] = next(size for size in range(min(config.batch_size, rollout), 0, -1) if rollout % size == 0)
     env = TrainingView(make_env(config))
     model = ClosedLoopPPO(env, device=device, siblings=config.siblings > 1, **kwargs)
@@ -217,8 +222,9 @@ def _check_folder(folder: Path, config: TrainConfig, saved: list[Path]) -> None:
     except (OSError, ValueError) as error:
         raise InputError(f"{saved[-1]} has no readable config.json ({error}): start again in another folder") from error
     now = config.as_dict()
+    free = _FREE - {"steps"} if config.anneal else _FREE
     if changed := [
-        f"{k}={now[k]!r} (was {before.get(k)!r})" for k in now if k not in _FREE and now[k] != before.get(k)
+        f"{k}={now[k]!r} (was {before.get(k)!r})" for k in now if k not in free and now[k] != before.get(k)
     ]:
         raise InputError(f"{folder} was trained with other settings: {', '.join(changed)}; name another folder")
 

@@ -48,8 +48,13 @@ def stop_after(steps: int) -> Any:
 
 @pytest.mark.parametrize(
     "extra",
-    [{}, {"replay": ReplayConfig(trajectories=9, max_steps=4), "sync_every": 2}, {"env": {"length": 5}}],
-    ids=["plain", "replay and sync", "episodes across rollouts"],
+    [
+        {},
+        {"replay": ReplayConfig(trajectories=9, max_steps=4), "sync_every": 2},
+        {"env": {"length": 5}},
+        {"anneal": True},
+    ],
+    ids=["plain", "replay and sync", "episodes across rollouts", "annealed"],
 )
 def test_a_stopped_run_ends_in_the_same_bits(tmp_path: Path, extra: dict, make_toys: MakeEnvs) -> None:
     whole = train(config(tmp_path / "whole", **extra), make_env=make_toys)
@@ -65,6 +70,15 @@ def test_a_stopped_run_ends_in_the_same_bits(tmp_path: Path, extra: dict, make_t
     assert all(torch.equal(one[name], two[name]) for name in one)
     states = [torch.load(run.checkpoint / "state.pt", weights_only=True) for run in (whole, again)]
     assert all(torch.equal(a, b) for a, b in zip(*map(_tensors, states)))
+
+
+def test_an_annealed_rate_falls_to_nothing_and_its_run_keeps_its_length(tmp_path: Path, make_toys: MakeEnvs) -> None:
+    annealed = config(tmp_path / "run", anneal=True, steps=42)
+    events = EventAccumulator(str(train(annealed, make_env=make_toys).folder / "tensorboard")).Reload()
+    rates = [event.value for event in events.Scalars("train/learning_rate")]
+    np.testing.assert_allclose(rates, [1e-2 * left / 42 for left in (30, 18, 6)], rtol=1e-5)  # the last comes after
+    with pytest.raises(InputError, match="steps=84"):
+        train(replace(annealed, steps=84, resume=True), make_env=make_toys)
 
 
 def _tensors(value: Any) -> list[torch.Tensor]:

@@ -32,6 +32,8 @@ class Train(EnvironmentFlags):
     """Passes over the collected steps at each update."""
     learning_rate: float = 7e-4
     """Adam's."""
+    anneal: bool = False
+    """Let it fall linearly to 0 over all steps."""
     gamma: float = 0.95
     """Discount (not the control of that name)."""
     gae_lambda: float = 0.95
