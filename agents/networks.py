@@ -31,6 +31,7 @@ WIDTHS = (16, 32, 48)
 LOG_STD = (-3.0, 0.0)
 """Bounds of the log standard deviation of an action in [-1, 1]: 0.05 (nearly fixed) to 1 (nearly uniform)."""
 START_STD = 0.5
+"""Of a new policy, everywhere."""
 
 
 def thumbnails(frames: Tensor, masks: Tensor) -> Tensor:
@@ -128,10 +129,10 @@ class GaussianHead(nn.Module):
         super().__init__()
         self.linear = nn.Linear(latent, 2 * actions)
 
-    def start(self) -> None:
-        """Begin with the standard deviation ``START_STD`` everywhere, and at the default controls where these fit."""
+    def start(self, std: float) -> None:
+        """Begin with one standard deviation everywhere, and at the default controls where these fit."""
         low, high = LOG_STD
-        share = (np.log(START_STD) - low) / (high - low)
+        share = (np.log(std) - low) / (high - low)
         default = torch.from_numpy(controls_to_action(Controls().to_array()[None])[0])
         with torch.no_grad():
             mean, spread = self.linear.bias.chunk(2)
@@ -188,13 +189,26 @@ class ClosedLoopPolicy(ActorCriticPolicy):
     Actions are sampled from a Gaussian whose mean and standard deviation both depend on the state in training, are its
     mean in evaluation, and are clipped to [-1, 1] by whoever steps the environment.
 
+    Args:
+        start_std: standard deviation of the actions of a new policy, within the bounds of ``LOG_STD``.
+
     Raises:
-        InputError: an observation or action space that is not the environment's, or ``use_sde``.
+        InputError: an observation or action space that is not the environment's, ``use_sde``, or ``start_std`` out of
+            bounds.
     """
 
     def __init__(
-        self, observation_space: spaces.Space, action_space: spaces.Space, lr_schedule: Schedule, **kwargs: Any
+        self,
+        observation_space: spaces.Space,
+        action_space: spaces.Space,
+        lr_schedule: Schedule,
+        start_std: float = START_STD,
+        **kwargs: Any,
     ) -> None:
+        low, high = np.exp(LOG_STD)
+        if not low < start_std < high:
+            raise InputError(f"start_std must lie between {low:.2f} and {high:.2f}, got {start_std}")
+        self.start_std = start_std
         if kwargs.pop("use_sde", False):
             raise InputError("ClosedLoopPolicy has a state-dependent Gaussian of its own: leave use_sde out")
         if not isinstance(action_space, spaces.Box) or len(action_space.shape) != 1:
@@ -221,7 +235,7 @@ class ClosedLoopPolicy(ActorCriticPolicy):
         }
         for module, gain in gains.items():
             module.apply(partial(self.init_weights, gain=gain))
-        self.action_net.start()
+        self.action_net.start(self.start_std)
         kwargs: dict[str, Any] = {"lr": lr_schedule(1)} | self.optimizer_kwargs
         self.optimizer = self.optimizer_class(self.parameters(), **kwargs)
 

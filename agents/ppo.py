@@ -20,6 +20,7 @@ from videoinpaint.agents.algorithm import ClosedLoopPPO
 from videoinpaint.agents.callbacks import Checkpointer, ProgressReport, Recorder, progress_bar
 from videoinpaint.agents.checkpoint import checkpoints, load_checkpoint, save_checkpoint, write_json
 from videoinpaint.agents.export import save_policy
+from videoinpaint.agents.networks import START_STD
 from videoinpaint.agents.replay import ReplayConfig
 from videoinpaint.agents.view import TrainingView
 from videoinpaint.envs.loop import resolve_device
@@ -62,6 +63,8 @@ class TrainConfig:
         replay: keep old trajectories and learn from them too (CLIP-RL, Section 4.1); None not to.
         sync_every: rounds of updates after which the behaviour policy is copied from the learner; 1 keeps them one.
         siblings: so many neighbouring environments play the same clips, and are compared with each other; 1 for none.
+        start_std: standard deviation of the actions at first. Noise in later iterations hides what an earlier one is
+            worth: where iterations share the work, begin with little.
         progress: show a live bar.
     """
 
@@ -89,6 +92,7 @@ class TrainConfig:
     replay: ReplayConfig | None = None
     sync_every: int = 1
     siblings: int = 1
+    start_std: float = START_STD
     progress: bool = True
 
     def __post_init__(self) -> None:
@@ -201,6 +205,7 @@ def _build(config: TrainConfig, make_env: Callable[[TrainConfig], VecEnv]) -> Cl
         kwargs["learning_rate"] = lambda remaining: config.learning_rate * max(remaining, 0.0)
     kwargs["batch_size"] = next(size for size in range(min(config.batch_size, rollout), 0, -1) if rollout % size == 0)
     env = TrainingView(make_env(config))
+    kwargs["policy_kwargs"] = {"start_std": config.start_std}
     model = ClosedLoopPPO(env, device=device, siblings=config.siblings > 1, **kwargs)
     env.seed(TRAINING_SEEDS + config.seed * config.num_envs)  # after the model, which seeds it by small numbers
     if config.siblings > 1:  # the same seed gives siblings the same clips, episode by episode
@@ -223,9 +228,7 @@ def _check_folder(folder: Path, config: TrainConfig, saved: list[Path]) -> None:
         raise InputError(f"{saved[-1]} has no readable config.json ({error}): start again in another folder") from error
     now = config.as_dict()
     free = _FREE - {"steps"} if config.anneal else _FREE
-    if changed := [
-        f"{k}={now[k]!r} (was {before.get(k)!r})" for k in now if k not in free and now[k] != before.get(k)
-    ]:
+    if changed := [f"{k}={now[k]!r} (was {before.get(k)!r})" for k in now if k not in free and now[k] != before.get(k)]:
         raise InputError(f"{folder} was trained with other settings: {', '.join(changed)}; name another folder")
 
 

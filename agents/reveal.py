@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from videoinpaint.windows import window_max
+
 REACHES = (1, 2, 4, 7, 12)
 """Frames apart."""
 
@@ -31,7 +33,7 @@ def revealed(grey: Tensor, holes: Tensor) -> dict[str, Tensor]:
     """
     at = evenly(grey.shape[1], LOOKED_AT)
     frames, hole = grey[:, at].flatten(0, 1), holes[:, at].flatten(0, 1)
-    ring = F.max_pool2d(hole, 2 * RING + 1, stride=1, padding=RING) - hole
+    ring = window_max(hole, RING) - hole
     smooth = F.avg_pool2d(frames, 2 * RING + 1, stride=1, padding=RING, count_include_pad=False)
     found = {"beside": _by_clip(_mean(ring, (frames - smooth).abs()), grey)}
     seen = torch.zeros_like(hole)

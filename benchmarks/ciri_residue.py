@@ -32,8 +32,9 @@ from videoinpaint.controls import HIGH, LOW
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.inpainters.ciri.crops import TEMPLATE, crop, laid_back, scaled, search_boxes, target_box
 from videoinpaint.inpainters.ciri.residue import GREY, ResidueDetector, load_residue_detector, residue_maps, template_of
-from videoinpaint.inpainters.ciri.residue_training import grown, tensors
+from videoinpaint.inpainters.ciri.residue_training import tensors
 from videoinpaint.protocols import Inpainter
+from videoinpaint.windows import window_max
 
 LEAST = 50
 """Pixels of residue below which a clip counts as clean."""
@@ -105,9 +106,9 @@ def measured(
 ) -> dict[str, float]:
     """Average precision of all methods on one repair, and the responses to it and to a clean one."""
     observed, background, truth = scene
-    holes = grown(predicted, 2)
+    holes = window_max(predicted, 2)
     repaired = filled(observed, background, holes, inpainter)
-    clean = filled(observed, background, grown(truth, 2), inpainter)
+    clean = filled(observed, background, window_max(truth, 2), inpainter)
     template = template_of(observed[0], truth[0])
     began = time.perf_counter()
     boxes = search_boxes(predicted, truth[0])

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import ArrayLike
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from videoinpaint.controls import HEADS, HIGH, clip_controls
 from videoinpaint.envs.batch import batch_size, nested, put, take, within
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import Detection, Detector, Inpainter, OneShotInpainter, Refinement, State, Tracker
+from videoinpaint.windows import window_max
 
 __all__ = ["EMPTY_BELOW", "GREY", "ClosedLoop", "check_size", "put", "resolve_device", "take", "widened"]
 
@@ -183,8 +183,7 @@ def widened(predicted: Tensor, share: float = WIDEN) -> Tensor:
     Masks seldom reach the very border of their object, and what is left of it there would be seen as background.
     """
     radius = max(1, round(share * predicted.shape[-1])) if share else 0
-    hard = predicted.gt(0.5).float().flatten(0, 1)
-    return F.max_pool2d(hard, 2 * radius + 1, stride=1, padding=radius).view_as(predicted)
+    return window_max(predicted.gt(0.5).float(), radius)
 
 
 def _remembered(inner: State) -> State:

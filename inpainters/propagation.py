@@ -88,36 +88,39 @@ def _trace(frames: Tensor, holes: Tensor, flow: Tensor, error: Tensor, step: int
     """Follow all hole pixels of a batch at once in one direction of time; see :func:`trace`."""
     length, height, width = frames.shape[1], *frames.shape[3:]
     clip, time, _, ys, xs = holes.nonzero(as_tuple=True)
+    found = frames.new_zeros(len(xs), 5)
+    # The points still under way: which they are, their clip and frame, where they have got to.
+    which = torch.arange(len(xs), device=xs.device)
+    image, now = clip * length, time
     x, y = xs.to(frames.dtype), ys.to(frames.dtype)
     trouble = torch.zeros_like(x)
-    alive = torch.arange(len(x), device=x.device)
-    found = frames.new_zeros(len(x), 5)
     # One table per quantity, pixels as rows: bilinear look-ups at scattered points are then four row gathers.
     pixels = torch.cat([frames, 1 - holes], 2).permute(0, 1, 3, 4, 2).reshape(-1, 4)
     motion = torch.cat([flow, error], 2).permute(0, 1, 3, 4, 2).reshape(-1, 3)
+    keep = _frame_ahead(now, step, length)
     for hop in range(1, length):
-        now = time[alive] + step * hop
-        keep = (now >= 0) & (now < length)
-        alive, now = alive[keep], now[keep]
-        if not len(alive):
+        which, image, now, x, y, trouble = (row[keep] for row in (which, image, now, x, y, trouble))
+        if not len(which):
             break
-        pair = clip[alive] * (length - 1) + torch.minimum(now, now - step)
-        moved = _bilinear(motion, pair, x[alive], y[alive], height, width)
-        x[alive] += moved[:, 0]
-        y[alive] += moved[:, 1]
-        trouble[alive] += moved[:, 2]
-        inside = (x[alive] >= 0) & (x[alive] <= width - 1) & (y[alive] >= 0) & (y[alive] <= height - 1)
-        alive, now = alive[inside & (trouble[alive] < 4)], now[inside & (trouble[alive] < 4)]
-        seen = _bilinear(pixels, clip[alive] * length + now, x[alive], y[alive], height, width)
+        pair = image - image // length + torch.minimum(now, now + step)
+        moved, now = _bilinear(motion, pair, x, y, height, width), now + step
+        x, y, trouble = x + moved[:, 0], y + moved[:, 1], trouble + moved[:, 2]
+        inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1) & (trouble < 4)
+        which, image, now, x, y, trouble = (row[inside] for row in (which, image, now, x, y, trouble))
+        seen = _bilinear(pixels, image + now, x, y, height, width)
         landed = seen[:, 3] > 0.999
-        points = alive[landed]
         # Each hop through estimated motion loses some trust, each inconsistency more.
-        trust = torch.exp(-0.5 * trouble[points]) * 0.97 ** (hop - 1)
-        found[points] = torch.cat([seen[landed, :3], trust[:, None], torch.full_like(trust, hop)[:, None]], dim=1)
-        alive = alive[~landed]
+        trust = torch.exp(-0.5 * trouble[landed]) * 0.97 ** (hop - 1)
+        away = torch.full_like(trust, hop)
+        found[which[landed]] = torch.cat([seen[landed, :3], trust[:, None], away[:, None]], dim=1)
+        keep = ~landed & _frame_ahead(now, step, length)
     dense = frames.new_zeros(*frames.shape[:2], height, width, 5)
     dense[clip, time, ys, xs] = found
     return dense.permute(0, 1, 4, 2, 3).contiguous()
+
+
+def _frame_ahead(now: Tensor, step: int, length: int) -> Tensor:
+    return (now + step >= 0) & (now + step < length)
 
 
 def _bilinear(table: Tensor, image: Tensor, x: Tensor, y: Tensor, height: int, width: int) -> Tensor:
@@ -125,9 +128,8 @@ def _bilinear(table: Tensor, image: Tensor, x: Tensor, y: Tensor, height: int, w
     x0, y0 = x.floor().clamp(0, width - 2), y.floor().clamp(0, height - 2)
     fx, fy = (x - x0).unsqueeze(1), (y - y0).unsqueeze(1)
     corner = image * (height * width) + y0.long() * width + x0.long()
-    top = table[corner] * (1 - fx) + table[corner + 1] * fx
-    bottom = table[corner + width] * (1 - fx) + table[corner + width + 1] * fx
-    return top * (1 - fy) + bottom * fy
+    a, b, c, d = (table.index_select(0, corner + further) for further in (0, 1, width, width + 1))
+    return (a * (1 - fx) + b * fx) * (1 - fy) + (c * (1 - fx) + d * fx) * fy
 
 
 class PropagationInpainter:

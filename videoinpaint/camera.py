@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from videoinpaint.flow import LUMA, MIN_FLOW_SIZE, dis_flow, luma, smooth_fill, warp
+from videoinpaint.windows import window_max
 
 CORNERS = 600
 FEWEST = 12  # corners that must agree before a motion is believed
@@ -85,10 +85,6 @@ def _sane(motion: NDArray[np.float64], height: int, width: int) -> bool:
     return True
 
 
-def _grown(masks: Tensor, pixels: int) -> Tensor:
-    return F.max_pool2d(masks, 2 * pixels + 1, stride=1, padding=pixels)
-
-
 def homography_flow(motions: NDArray[np.float64], height: int, width: int) -> Tensor:
     """The flow ``(N, 2, H, W)``, float32 on the CPU, of homographies ``(N, 3, 3)``."""
     ys, xs = np.mgrid[0:height, 0:width].astype(np.float64)
@@ -111,7 +107,7 @@ def stabilised_flows(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
     shape = (frames.shape[0], frames.shape[1] - 1, 2, height, width)
     first, second = frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1)
     a, b = torch.cat([first, second]), torch.cat([second, first])
-    known = (1 - _grown(holes.flatten(0, 1), CLEAR)).view_as(holes)
+    known = 1 - window_max(holes, CLEAR)
     there = camera_motion(first, second, known[:, :-1].flatten(0, 1), known[:, 1:].flatten(0, 1))
     camera = homography_flow(np.concatenate([there, np.linalg.inv(there)]), height, width).to(a)
     early, late = holes[:, :-1].flatten(0, 1), holes[:, 1:].flatten(0, 1)
@@ -122,6 +118,6 @@ def stabilised_flows(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
     unknown = torch.maximum(hole_a, warp(hole_b, camera).gt(0.01).to(hole_a))
     aligned = smooth_fill(torch.cat([bright_a, warp(bright_b, camera)]), 1 - unknown.repeat(2, 1, 1, 1))
     residual = dis_flow(*aligned.expand(-1, 3, -1, -1).chunk(2))
-    residual = smooth_fill(residual, 1 - _grown(unknown, DISTRUST))
+    residual = smooth_fill(residual, 1 - window_max(unknown, DISTRUST))
     forward, backward = (residual + warp(camera, residual)).chunk(2)
     return forward.reshape(shape), backward.reshape(shape)

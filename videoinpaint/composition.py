@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from videoinpaint.windows import window_max, window_mean
 
 EDGE = 2  # pixels over which the repaired region fades into the kept one
 
@@ -16,9 +17,7 @@ def repair_region(masks: Tensor, holes: Tensor) -> Tensor:
         masks: ``(B, T, 1, H, W)`` in [0, 1].
         holes: ``(B, T, 1, H, W)`` in {0, 1}.
     """
-    size = 2 * EDGE + 1
-    wide = F.max_pool2d(masks.flatten(0, 1), size, stride=1, padding=EDGE)
-    soft = F.avg_pool2d(wide, size, stride=1, padding=EDGE, count_include_pad=False)
+    soft = window_mean(window_max(masks, EDGE).flatten(0, 1), EDGE)
     return torch.where(masks >= 1, 1.0, soft.view_as(masks)) * holes
 
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from videoinpaint.windows import window_max, window_mean
+
 LUMA = (0.299, 0.587, 0.114)  # brightness of red, green and blue (ITU-R BT.601)
 MIN_FLOW_SIZE = 16  # DIS needs at least two patches of eight pixels in each direction
 
@@ -112,8 +114,7 @@ def smooth_fill(x: Tensor, known: Tensor, sweeps: int = 2) -> Tensor:
         anchor = value / weight.clamp_min(1e-8)
         filled = torch.where(anchored, anchor, coarse)
         for _ in range(sweeps):
-            relaxed = F.avg_pool2d(F.pad(filled, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-            filled = torch.where(anchored, anchor, relaxed)
+            filled = torch.where(anchored, anchor, window_mean(filled, 1, repeat_border=True))
     return torch.where(known > 0, x, filled)
 
 
@@ -129,7 +130,7 @@ def complete_flows(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
     """
     forward, backward = neighbour_flows(frames)
     # Matches next to the hole are contaminated by its filling: distrust a margin of half a DIS patch.
-    distrust = F.max_pool2d(holes.flatten(0, 1), 9, stride=1, padding=4).view_as(holes)
+    distrust = window_max(holes, 4)
 
     def complete(flow: Tensor, hole: Tensor) -> Tensor:
         known = 1 - hole.flatten(0, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import torch
+from torch import Tensor
 
 
 @cache
@@ -20,3 +21,9 @@ def fast(device: torch.device) -> torch.autocast:
     """A context for inference on ``device``: bfloat16 products on a CPU that has them, else single precision."""
     native = device.type == "cpu" and cpu_has_bfloat16()
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=native)
+
+
+def multiplied(x: Tensor) -> Tensor:
+    """``x`` in the type in which products are made here, so that it is converted once and not for each of several."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x

@@ -34,7 +34,7 @@ class CompactDetector:
             self.network = DetectorNetwork()
         if weights != "random":
             load_into(self.network, WEIGHTS, weights)
-        self.network.eval().requires_grad_(False).to(self.device)
+        self.network.eval().requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def detect(self, repaired: Tensor, masks: Tensor) -> Detection:

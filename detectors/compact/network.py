@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videoinpaint.metrics.quality import box_mean
+from videoinpaint.windows import window_mean
 
 PLANES = 11
 REACH = 49  # pixels of the window in which the scene around a hole is summed up
@@ -79,11 +80,11 @@ def planes(repaired: Tensor, masks: Tensor) -> Tensor:
 
     The last two say what a good repair would look like here: a smooth fill is poor in a textured place only.
     """
-    before = torch.cat([repaired[:, :1], repaired[:, :-1]], dim=1)
-    after = torch.cat([repaired[:, 1:], repaired[:, -1:]], dim=1)
-    changes = [(repaired - other).abs().mean(2).flatten(0, 1).unsqueeze(1) * 4 for other in (before, after)]
+    change = repaired.diff(dim=1).abs().mean(2, keepdim=True) * 4
+    still = torch.zeros_like(repaired[:, :1, :1])
+    changes = [torch.cat(pair, dim=1).flatten(0, 1) for pair in ((still, change), (change, still))]
     grey = repaired.mean(2, keepdim=True).flatten(0, 1)
-    detail = (grey - F.avg_pool2d(grey, 5, stride=1, padding=2, count_include_pad=False)).abs() * 8
+    detail = (grey - window_mean(grey, 2)).abs() * 8
     hole = masks.flatten(0, 1)
     near = box_mean(F.pad(hole.double(), (4, 4, 4, 4)), 9).float()
     known = near.eq(0).float()  # what lies right beside a hole shows it in its detail

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.ciri.joint import JointMap, looked_up
+from videoinpaint.windows import window_max
 
 REACH = 0.08
 """How far beyond the prediction the target is looked for, as a share of the frame's width."""
@@ -132,7 +133,7 @@ class Inactivation(nn.Module):
             maps.append(_with_first(mask, first, length))
         logits = self.joint(maps, compared if self.joint.keys else [], found, leading, frames.flatten(0, 1))
         logits = logits + torch.where(near > 0, 0.0, 2 * FAR)
-        joint = _with_first(logits.sigmoid(), F.max_pool2d(first, 2 * EDGE + 1, stride=1, padding=EDGE), length)
+        joint = _with_first(logits.sigmoid(), window_max(first, EDGE), length)
         shape = (batch, length)
         return Guidance(tuple(m.unflatten(0, shape) for m in maps), *(x.unflatten(0, shape) for x in (joint, logits)))
 
@@ -157,7 +158,7 @@ def pooled(features: Tensor, mask: Tensor) -> Tensor:
 def surroundings(masks: Tensor, reach: float = REACH) -> Tensor:
     """Masks ``(N, 1, H, W)`` above one half, dilated by ``reach`` of the width; {0, 1}."""
     radius = max(1, round(reach * masks.shape[-1]))
-    return F.max_pool2d((masks > 0.5).to(masks.dtype), 2 * radius + 1, stride=1, padding=radius)
+    return window_max((masks > 0.5).to(masks.dtype), radius)
 
 
 def resized(masks: Tensor, like: Tensor) -> Tensor:

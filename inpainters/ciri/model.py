@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from videoinpaint.inpainters.ciri.inactivation import Blend, Guidance, Inactivation, Stage, recorded, resized
 from videoinpaint.protocols import State
+from videoinpaint.windows import window_max
 
 NEAR = 0.5  # a joint map of this much makes a pixel part of the hole
 MARGIN = 1  # pixels by which the hole grows beyond that, for the target's soft edge
@@ -132,7 +132,7 @@ class OneShotModel(nn.Module, ABC):
         """Hole and preparations that follow from the maps; without gradients, as a threshold has none."""
         with torch.no_grad():
             near = (guidance.joint > NEAR).to(observed.dtype).flatten(0, 1)
-            holes = F.max_pool2d(near, 2 * MARGIN + 1, stride=1, padding=MARGIN).view_as(guidance.joint)
+            holes = window_max(near, MARGIN).view_as(guidance.joint)
             return Scene(observed, holes, guidance, self.prepare(observed, holes))
 
     def paint(

@@ -25,6 +25,7 @@ from videoinpaint.inpainters.ciri.crops import SEARCH, crop, search_boxes
 from videoinpaint.inpainters.ciri.residue import ResidueDetector, template_of
 from videoinpaint.training import FitConfig, fit
 from videoinpaint.weights import save_safetensors
+from videoinpaint.windows import window_max
 
 MAP = 64
 """Side of the map that the detector makes of a search crop."""
@@ -108,7 +109,7 @@ class ResidueData:
         self, observed: Tensor, background: Tensor, truth: Tensor, predicted: Tensor, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor]:
         """A repair of the predicted region, and the share of the target that it leaves, ``(T, 1, H, W)`` in [0, 1]."""
-        holes = grown(predicted, int(rng.integers(1, 5)))
+        holes = window_max(predicted, int(rng.integers(1, 5)))
         kind = rng.choice(list(REPAIRS), p=list(REPAIRS.values()))
         if kind == "inpainter" and (self.repair is None or truth[0].numel() > SLOW):
             kind = "smooth"
@@ -147,13 +148,6 @@ def tensors(clip: Clip, rng: np.random.Generator | None = None) -> tuple[Tensor,
         if rng.random() < 0.5:
             both, masks = both.flip(-1), masks.flip(-1)
     return both[0], both[1], masks
-
-
-def grown(masks: Tensor, radius: int) -> Tensor:
-    """Masks ``(T, 1, H, W)`` dilated by a square of ``2 radius + 1`` pixels, as an inpainter's holes are."""
-    side = 2 * radius + 1
-    wide = F.max_pool2d(masks, (1, side), stride=1, padding=(0, radius))
-    return F.max_pool2d(wide, (side, 1), stride=1, padding=(radius, 0))
 
 
 def blurred(pictures: Tensor, sigma: float) -> Tensor:

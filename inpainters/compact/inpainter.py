@@ -44,7 +44,7 @@ class CompactInpainter:
             metadata = load_safetensors(WEIGHTS, weights)[1]
             self.network = CompactNetwork(CompactConfig.from_metadata(metadata))
             load_into(self.network, WEIGHTS, weights)
-        self.network.eval().requires_grad_(False).to(self.device)
+        self.network.eval().requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def begin(self, frames: Tensor, masks: Tensor) -> State:

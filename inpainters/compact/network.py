@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from videoinpaint.controls import ALPHA, FUSION, GAMMA, HIGH, LOW
 from videoinpaint.errors import CorruptWeightsError
 from videoinpaint.inpainters.compact.transformer import POOLED, WindowTransformer
+from videoinpaint.precision import multiplied
 
 SLOPE = 0.1  # of every leaky rectifier: plain ones died by the dozen in the decoder, and the network froze
 TOKEN = 8  # pixels a token spans in each direction
@@ -219,12 +220,11 @@ class CompactNetwork(nn.Module):
         features = self.carry(signed(x.propagated, x.confidence))
         p = self.config.sparing
         deep, shallow = (weight ** (1 + p * t) for t in (F.avg_pool2d(trust, 4), trust))
-        # Not torch.lerp, which refuses tensors of two types under autocast.
-        return features + deep * (hallucinated - features), carried + shallow * (coarse - carried)
+        return torch.lerp(features, hallucinated, deep.to(features.dtype)), torch.lerp(carried, coarse, shallow)
 
     def _decode(self, context: Tensor, fused: Tensor, image: Tensor, masks: Tensor, objective: Tensor) -> Tensor:
-        inside = F.max_pool2d(masks, 4)
-        features = context * (1 - inside) + fused * inside
+        inside = F.max_pool2d(masks, 4).to(context.dtype)
+        features = torch.lerp(context, fused, inside)
         sketch = signed(image.unsqueeze(0))
         features = self.merge(torch.cat([features, F.pixel_unshuffle(sketch, 4)], dim=1))
         features = leaky(self.decode(self.merge_film(features, objective)))
@@ -267,10 +267,9 @@ class CompactNetwork(nn.Module):
 
 
 def signed(*planes: Tensor) -> Tensor:
-    """Planes ``(B, T, c, H, W)`` in [0, 1] as ``(B * T, C, H, W)`` in [-1, 1], in the precision of convolutions."""
-    device = planes[0].device.type
-    half = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else planes[0].dtype
-    return torch.cat([plane.to(half) for plane in planes], dim=2).flatten(0, 1).mul_(2).sub_(1)
+    """Planes ``(B, T, c, H, W)`` in [0, 1] as ``(B * T, C, H, W)`` in [-1, 1], as convolutions want them."""
+    joined = torch.cat([multiplied(plane) for plane in planes], dim=2).flatten(0, 1)
+    return joined.mul_(2).sub_(1).contiguous(memory_format=torch.channels_last)
 
 
 def leaky(x: Tensor) -> Tensor:

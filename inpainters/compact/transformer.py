@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from videoinpaint.precision import multiplied
+
 HEADS = 12
 POOLED = (4, 6)  # every frame is summed up in 4 x 6 tokens that all windows attend to
 
@@ -47,10 +49,10 @@ class NestedBlock(nn.Module):
             heads: how many heads run.
         """
         width = heads * self.head_dim
-        normed = self.norm1(x)
+        normed = multiplied(self.norm1(x))
         query = rotate(self._split(F.linear(normed, self.query.weight[:width], self.query.bias[:width])), angles[0])
         key, value = self._keys_values(normed, width)
-        pooled_key, pooled_value = self._keys_values(self.norm1(pooled), width)
+        pooled_key, pooled_value = self._keys_values(multiplied(self.norm1(pooled)), width)
         key = torch.cat([rotate(key, angles[0]), rotate(pooled_key, angles[1])[item]], dim=2)
         value = torch.cat([value, pooled_value[item]], dim=2)
         attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
@@ -176,6 +178,6 @@ def rotate(x: Tensor, angles: Tensor) -> Tensor:
     """Turn channel pairs of ``x (n, heads, N, d)`` by angles ``(N, d / 2)`` or ``(n, N, d / 2)`` (Su et al., 2021)."""
     if angles.dim() == 3:
         angles = angles.unsqueeze(1)
-    cos, sin = angles.cos(), angles.sin()
+    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)

@@ -8,7 +8,6 @@ from typing import Literal, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from videoinpaint.errors import InputError
 from videoinpaint.flow import smooth_fill
@@ -260,8 +259,3 @@ def _cropped(batch: Examples, rng: np.random.Generator, crop: tuple[int, int]) -
         return torch.stack([v[..., t : t + tall, c : c + wide] for v, (t, c) in zip(values, corners)])
 
     return Examples(**{name: cut(values) for name, values in vars(batch).items()})
-
-
-def dilated(masks: Tensor, radius: int) -> Tensor:
-    """Masks ``(N, 1, H, W)`` grown by a square of ``radius`` pixels."""
-    return F.max_pool2d(masks, 2 * radius + 1, stride=1, padding=radius) if radius else masks

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from videoinpaint.inpainters.internal.clip import dilated
 from videoinpaint.metrics.backbone import Backbone, unit_length
+from videoinpaint.windows import window_max
 
 LAYER = 3
 """VGG16's third block ends at relu3_3, of the depth of the paper's relu3_4 in VGG19."""
@@ -76,7 +76,7 @@ class Change:
 
     def masks(self, x: Tensor) -> Tensor:
         """Masks ``(N, 1, H, W)`` in {0, 1} moved; whatever a moved or blurred pixel of the hole touches is hole."""
-        return dilated((self._warped(x) > 0).to(x.dtype), self.blur // 2)
+        return window_max((self._warped(x) > 0).to(x.dtype), self.blur // 2)
 
     def soft_masks(self, x: Tensor) -> Tensor:
         """Masks ``(N, 1, H, W)`` moved, with the shares of pixels at their rims, in [0, 1]."""

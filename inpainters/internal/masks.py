@@ -18,10 +18,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videoinpaint.errors import InputError
-from videoinpaint.inpainters.internal.clip import dilated, draw_shift, moved
+from videoinpaint.inpainters.internal.clip import draw_shift, moved
 from videoinpaint.inpainters.internal.losses import draw_change
 from videoinpaint.inpainters.internal.networks import MULTIPLE, BaseNetwork
 from videoinpaint.inpainters.internal.trainer import signed
+from videoinpaint.windows import window_max
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ def followed(masks: Tensor, given: int = 0, reach: float = 0.04) -> Tensor:
     for order in (range(given + 1, len(masks)), range(given - 1, -1, -1)):
         before = masks[given]
         for index in order:
-            near = dilated(before[None], radius)[0]
+            near = window_max(before[None], radius)[0]
             result[index] = _touching(masks[index], near)
             before = result[index] if result[index].any() else before
     return result

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videoinpaint.metrics.backbone import get_backbone, unit_length
+from videoinpaint.windows import window_max
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,7 @@ class Matcher:
         """Cells within so many reaches of the label, as indices."""
         radius = math.ceil(self.radius * reaches)
         marked = (label > 0.1).float().view(1, 1, *self.grid)
-        # A square is the product of a row and a column: two thin maxima are cheaper than one large one.
-        grown = F.max_pool2d(marked, (2 * radius + 1, 1), 1, (radius, 0))
-        grown = F.max_pool2d(grown, (1, 2 * radius + 1), 1, (0, radius))
-        return grown.flatten().nonzero()[:, 0]
+        return window_max(marked, radius).flatten().nonzero()[:, 0]
 
     def match(self, last: Tensor) -> Matches:
         """Matches of the first frame that is not remembered yet.

@@ -16,7 +16,7 @@ import videoinpaint
 from videoinpaint.agents import ClosedLoopExtractor, ClosedLoopPolicy, load_policy, make_policy, save_policy
 from videoinpaint.agents.cues import CUES, cues
 from videoinpaint.agents.export import NetworkPolicy, blank_network
-from videoinpaint.agents.networks import LOG_STD, LOOKED_AT, THUMBNAIL, StandardisedValue, thumbnails
+from videoinpaint.agents.networks import LOG_STD, LOOKED_AT, THUMBNAIL, StandardisedValue, thumbnail_space, thumbnails
 from videoinpaint.agents.reveal import evenly
 from videoinpaint.controls import Controls, action_to_controls
 from videoinpaint.errors import CorruptWeightsError, InputError, MissingWeightsError
@@ -64,6 +64,16 @@ def test_gradient_reaches_every_parameter_and_both_halves_of_the_head(observatio
     mean, spread = network.action_net.linear.weight.grad.chunk(2)
     assert mean.abs().sum() > 0
     assert spread.abs().sum() > 0
+
+
+def test_a_policy_begins_with_the_deviation_it_is_told(observation: dict) -> None:
+    space, actions = thumbnail_space(3), spaces.Box(-1.0, 1.0, (5,), np.float32)
+    for std in (0.1, 0.5):
+        network = ClosedLoopPolicy(space, actions, lambda _: 0.0, start_std=std)
+        found = network.get_distribution(seen(observation)).distribution.stddev
+        torch.testing.assert_close(found, torch.full_like(found, std), rtol=0.1, atol=0)
+    with pytest.raises(InputError, match="start_std"):
+        ClosedLoopPolicy(space, actions, lambda _: 0.0, start_std=2.0)
 
 
 def test_training_samples_and_evaluation_takes_the_mean(observation: dict) -> None:

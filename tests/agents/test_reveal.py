@@ -50,6 +50,18 @@ def test_the_nearest_frame_that_shows_a_pixel_is_given_the_credit(speed: int, ho
     assert float(found["worth_1"]) == pytest.approx(shown(found)[0] * float(found["beside"]), abs=1e-4)
 
 
+def test_an_object_that_moves_before_a_still_scene_is_not_taken_for_the_camera() -> None:
+    generator = torch.Generator().manual_seed(4)
+    grey = torch.linspace(0.2, 0.8, WIDTH).expand(1, 16, HEIGHT, WIDTH).clone()
+    thing, holes = 0.3 + 0.3 * torch.rand(10, 10, generator=generator), torch.zeros(1, 16, HEIGHT, WIDTH)
+    for t in range(16):
+        grey[0, t, 18:28, 2 * t : 2 * t + 10] = thing
+    holes[..., 4:12, 20:28] = 1
+    known = 1 - holes[:, 0]
+    assert translation(grey[:, 4], grey[:, 6], known, known).tolist() == [[0, 4]]
+    assert shown(revealed(grey, holes)) == [0] * len(REACHES)
+
+
 def test_what_moves_with_the_hole_stays_hidden() -> None:
     assert shown(revealed(*scene(speed=1, hole_speed=1))) == [0] * len(REACHES)
 

@@ -10,6 +10,7 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from videoinpaint.clips import make_clips
 from videoinpaint.errors import InputError
 
 NUM = 3
@@ -105,6 +106,36 @@ def test_vector_equals_single_with_the_default_parts(size):
         assert stepped[1][i] == pytest.approx(reward, abs=1e-4)
         for key in after:  # convolutions over a batch may differ in the last bit: at most one grey level
             assert np.abs(stepped[0][key][i].astype(int) - after[key]).max() <= 1
+
+
+def test_environments_of_the_same_seed_play_the_same_episode_apart(toy):
+    class Counted:
+        name, drawn = "counted", 0
+
+        def __init__(self, inner):
+            self.inner = inner
+
+        def sample(self, *args):
+            Counted.drawn += 1
+            return self.inner.sample(*args)
+
+        def load(self, *args):
+            return self.inner.load(*args)
+
+    toy["clips"] = Counted(make_clips("studio"))
+    vector, single = make(**toy), gymnasium.make("VideoInpaint-v0", **toy)
+    drawn = Counted.drawn
+    obs, _ = vector.reset(seed=[7, 8, 7])
+    assert Counted.drawn == drawn + 2
+    first, _ = single.reset(seed=7)
+    for key in first:
+        assert np.array_equal(obs[key][0], first[key])
+        assert np.array_equal(obs[key][2], first[key])
+        assert not np.array_equal(obs[key][1], first[key])
+    after, rewards, *_ = vector.step(batch(0))
+    assert rewards[0] != rewards[2]  # they chose differently, and neither disturbs the other
+    assert rewards[0] == pytest.approx(single.step(batch(0)[0])[1], abs=1e-5)
+    assert not np.array_equal(after["frames"][0], after["frames"][2])
 
 
 def test_disabled_autoreset_waits_for_a_reset_mask(toy):

@@ -106,6 +106,23 @@ def test_only_windows_with_work_are_computed():
     assert 0 < some.max() < 9
 
 
+@torch.no_grad()
+def test_shifted_windows_are_put_back_where_they_were_and_idle_ones_keep_their_tokens():
+    transformer = live_network(replace(SMALL, depth=4)).transformer
+    tokens = torch.randn(1, 3, 15, 27, 48, generator=torch.Generator().manual_seed(1))
+    idle, busy = torch.zeros(1, 3, 1, 15, 27), torch.zeros(1, 3, 1, 15, 27)
+    busy[..., :2, :2] = 1  # one window of the unshifted blocks, and one of the shifted ones that wraps around
+    before, after = transformer(tokens, idle, 12), transformer(tokens, busy, 12)
+    changed = (after - before).abs().amax((0, 1, 4)) > 0
+    assert changed[:2, :2].all()
+    reached = torch.zeros(15, 27, dtype=torch.bool)
+    reached[:5, :9] = True
+    for rows in (slice(0, 2), slice(-3, None)):
+        for columns in (slice(0, 4), slice(-5, None)):
+            reached[rows, columns] = True
+    assert not changed[~reached].any()
+
+
 def test_gradients_reach_every_parameter():
     network, x = live_network(), inputs()
     painted, coarse = network(x, row())

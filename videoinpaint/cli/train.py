@@ -40,8 +40,12 @@ class Train(EnvironmentFlags):
     """Of generalised advantage estimation."""
     clip_range: float = 0.2
     """Of PPO's clipped surrogate."""
+    target_kl: float | None = 0.05
+    """Stop a round of updates where the policy has moved 1.5 times as far (None: never)."""
     ent_coef: float = 0.001
     """Weight of the entropy bonus."""
+    start_std: float = 0.5
+    """Standard deviation of the actions at first."""
     sync_every: int = 1
     """Updates after which the behaviour policy is copied from the learner (1: they are one)."""
     siblings: int = 1

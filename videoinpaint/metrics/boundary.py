@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from videoinpaint.metrics.checks import check_holes, check_pair
+from videoinpaint.windows import window_max
 
 BAND = 3
 """Half-width of the boundary band in pixels: as far inside the hole as outside it."""
@@ -60,10 +61,7 @@ def boundary_band(holes: Tensor, band: int = BAND) -> Tensor:
     The frame's own border is not a boundary.
     """
     inside = (holes > 0).float().flatten(0, 1)
-    size = 2 * band + 1
-    wide = F.max_pool2d(inside, size, stride=1, padding=band)
-    narrow = 1 - F.max_pool2d(1 - inside, size, stride=1, padding=band)
-    return (wide - narrow).view_as(holes)
+    return (window_max(inside, band) - 1 + window_max(1 - inside, band)).view_as(holes)
 
 
 def gradient_magnitude(frames: Tensor) -> Tensor:

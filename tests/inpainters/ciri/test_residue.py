@@ -29,12 +29,12 @@ from videoinpaint.inpainters.ciri.residue import (
 from videoinpaint.inpainters.ciri.residue_training import (
     CLEAN,
     ResidueData,
-    grown,
     residue_loss,
     tensors,
     train_residue_detector,
 )
 from videoinpaint.training import FitConfig
+from videoinpaint.windows import window_max
 
 
 def rectangle(left: int, top: int, right: int, bottom: int, height: int = 60, width: int = 80) -> Tensor:
@@ -201,7 +201,7 @@ class TestShippedWeights:
             bad = observed * left + background * (1 - left)
             with torch.no_grad():
                 maps = [detect_residues(detector, observed, truth[0], r, truth) for r in (background, bad)]
-            inside, outside = grown(left, 1)[1:] > 0, grown(left, 3)[1:] == 0
+            inside, outside = window_max(left, 1)[1:] > 0, window_max(left, 3)[1:] == 0
             if left[1:].sum() > 50:
                 responses.append((maps[0][1:].mean(), maps[1][1:].mean(),
                                   maps[1][1:][inside].mean() - maps[1][1:][outside].mean()))  # fmt: skip
