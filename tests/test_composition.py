@@ -1,5 +1,6 @@
 """Known pixels never change; where the mask is 1 the proposal is taken whole."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,6 +36,14 @@ def test_region_is_one_where_the_mask_is_one_and_zero_outside_the_hole(seed):
     result = compose(proposal, previous, corrupted, masks, holes)
     sure = (masks == 1).expand_as(result)
     assert torch.equal(result[sure], proposal[sure])
+
+
+def test_the_region_fades_over_two_pixels_on_either_side():
+    masks, holes = torch.zeros(1, 1, 1, 11, 15), torch.ones(1, 1, 1, 11, 15)
+    masks[..., 6:9] = 0.5
+    row = repair_region(masks, holes)[0, 0, 0, 5]
+    assert row[2:7].tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
+    assert row[[0, 1]].tolist() == [0, 0]
 
 
 def test_an_empty_mask_keeps_the_repair():

@@ -94,3 +94,15 @@ def test_the_behaviour_policy_is_the_one_that_acts(toy_vec: VecEnv) -> None:
 def test_bad_settings(toy_vec: VecEnv) -> None:
     with pytest.raises(InputError, match="sync_every"):
         make(toy_vec, sync_every=0)
+
+
+def test_the_view_measures_the_cues_that_the_network_would(toy_vec: VecEnv) -> None:
+    model = make(toy_vec)
+    view = model.get_env()
+    assert view is not None
+    seen = view.reset()
+    assert isinstance(seen, dict)
+    assert view.observation_space.contains({key: value[0] for key, value in seen.items()})
+    told = {key: torch.from_numpy(value) for key, value in seen.items()}
+    extract = model.policy.features_extractor
+    torch.testing.assert_close(extract(told), extract({"thumbnails": told["thumbnails"]}))

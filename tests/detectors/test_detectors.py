@@ -59,6 +59,13 @@ def test_a_clip_is_judged_in_time_and_by_what_surrounds_the_hole():
     assert torch.isfinite(one).all()
 
 
+def test_changes_are_to_the_frame_before_and_to_the_frame_after():
+    frames = torch.zeros(1, 3, 3, 32, 32)
+    frames[:, 1:] = 0.25
+    found = planes(frames, torch.zeros(1, 3, 1, 32, 32))[:, 6:8, 10, 10]
+    assert found.tolist() == [[0, 1], [1, 0], [0, 0]]  # in quarters; nothing comes before the first or after the last
+
+
 def test_what_is_in_a_hole_does_not_count_as_its_surroundings():
     frames, holes = torch.rand(1, 2, 3, 64, 64), torch.zeros(1, 2, 1, 64, 64)
     holes[..., 24:40, 24:40] = 1

@@ -13,7 +13,7 @@ from videoinpaint.controls import NAMES, Controls
 from videoinpaint.errors import CorruptWeightsError
 from videoinpaint.inpainters.compact import CompactInpainter
 from videoinpaint.inpainters.compact.memory import recall, remember
-from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs
+from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs, signed
 from videoinpaint.inpainters.compact.training import (
     draw_batch,
     draw_controls,
@@ -104,6 +104,13 @@ def test_only_windows_with_work_are_computed():
     assert network.transformer.active_windows(torch.zeros(1, 3, 1, 15, 27)).sum() == 0
     some = network.transformer.active_windows(torch.nn.functional.avg_pool2d(x.masks[0], 8)[None])
     assert 0 < some.max() < 9
+
+
+def test_planes_are_joined_frame_by_frame_and_centred():
+    planes = (torch.full((2, 3, 2, 4, 4), 0.25), torch.ones(2, 3, 1, 4, 4), torch.zeros(2, 3, 1, 4, 4))
+    joined = signed(*planes)
+    assert joined.shape == (6, 4, 4, 4)
+    assert joined[4, :, 1, 2].tolist() == [-0.5, -0.5, 1, -1]
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ import torch
 
 from videoinpaint.controls import Controls
 from videoinpaint.inpainters import AROUND_PUBLISHED, INPAINTERS, PUBLISHED, make_inpainter
-from videoinpaint.inpainters.propagation import propagate
+from videoinpaint.inpainters.propagation import propagate, trace
 
 NEUTRAL = Controls().to_array()[None]
 NAMES = [name for name in INPAINTERS.names() if name not in PUBLISHED + AROUND_PUBLISHED]  # too large
@@ -66,6 +66,37 @@ def test_propagation_without_motion_falls_back_to_the_smooth_fill():
     propagated, confidence, filled = propagate(corrupted, holes)
     assert confidence[holes > 0].max() == 0
     assert torch.equal(propagated[holes.expand_as(still) > 0], filled[holes.expand_as(still) > 0])
+
+
+def still_clip_with_one_hole():
+    """Four frames of one colour each, a hole in the first alone."""
+    clip = torch.linspace(0.2, 0.8, 4).view(1, 4, 1, 1, 1).expand(1, 4, 3, 32, 40).clone()
+    holes = torch.zeros(1, 4, 1, 32, 40)
+    holes[:, 0, :, 10:16, 10:20] = 1
+    return clip, holes
+
+
+def flows(first, second):
+    """A motion estimator that finds the same two flows everywhere."""
+    return lambda frames, holes: tuple(
+        torch.tensor(pair, dtype=torch.float32).view(1, 1, 2, 1, 1).expand(1, 3, 2, 32, 40) for pair in (first, second)
+    )
+
+
+def test_a_trace_ends_at_the_first_frame_that_shows_the_pixel():
+    clip, holes = still_clip_with_one_hole()
+    found = trace(clip, holes, flows((0, 0), (0, 0)))
+    inside = found["ahead"][0, 0][:, holes[0, 0, 0] > 0]
+    torch.testing.assert_close(inside[:3], torch.full_like(inside[:3], 0.4))
+    assert inside[3:].unique(dim=1).tolist() == [[1.0], [1.0]]  # full trust, one frame away
+    assert not found["behind"].any()
+    assert not found["ahead"][0, 1:].any()
+
+
+def test_a_trace_along_motion_that_contradicts_itself_is_given_up():
+    clip, holes = still_clip_with_one_hole()
+    assert trace(clip, holes, flows((3, 0), (-3, 0)))["ahead"].any()
+    assert not trace(clip, holes, flows((3, 0), (3, 0)))["ahead"].any()
 
 
 def test_propagation_of_a_batch_is_that_of_its_items():
