@@ -203,6 +203,7 @@ class ClosedLoopPPO(PPO):
         buffer = self.rollout_buffer
         gains = buffer.advantages
         if self.siblings:
+            # Not the cues, whose last bits may depend on the place in the batch.
             pictures = buffer.observations.get("thumbnails", next(iter(buffer.observations.values())))
             gains = sibling_advantages(gains, buffer.episode_starts, pictures)
         seen = {key: buffer.swap_and_flatten(values) for key, values in buffer.observations.items()}

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from videoinpaint.windows import window_max
+from videoinpaint.windows import window_max, window_mean
 
 REACHES = (1, 2, 4, 7, 12)
 """Frames apart."""
@@ -34,8 +33,8 @@ def revealed(grey: Tensor, holes: Tensor) -> dict[str, Tensor]:
     at = evenly(grey.shape[1], LOOKED_AT)
     frames, hole = grey[:, at].flatten(0, 1), holes[:, at].flatten(0, 1)
     ring = window_max(hole, RING) - hole
-    smooth = F.avg_pool2d(frames, 2 * RING + 1, stride=1, padding=RING, count_include_pad=False)
-    found = {"beside": _by_clip(_mean(ring, (frames - smooth).abs()), grey)}
+    detail = (frames - window_mean(frames.unsqueeze(1), RING).squeeze(1)).abs()
+    found = {"beside": _by_clip(_mean(ring, detail), grey)}
     seen = torch.zeros_like(hole)
     for reach in REACHES:
         new, misfit = seen, []

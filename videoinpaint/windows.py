@@ -1,4 +1,4 @@
-"""Maxima and means over square windows, one direction after the other: many times faster than pooling on a CPU."""
+"""Maxima and means over square windows, one direction after the other, which is cheaper than pooling on a CPU."""
 
 from __future__ import annotations
 

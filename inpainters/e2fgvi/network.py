@@ -22,6 +22,7 @@ from videoinpaint.inpainters.e2fgvi.transformer import FocalBlock, Memory, rerun
 from videoinpaint.inpainters.layers.encoder import HierarchicalEncoder, decoder
 from videoinpaint.inpainters.layers.soft_split import KERNEL, PADDING, STRIDE, SoftComposition, SoftSplit, token_grid
 from videoinpaint.inpainters.layers.windows import touched_windows
+from videoinpaint.windows import window_max
 
 CHANNELS, TOKEN_DIM, BLOCKS = 128, 512, 8
 FIXED_SIZE = (240, 432)
@@ -141,7 +142,7 @@ class E2FGVI(nn.Module):
             masks: ``(B, T, 1, H, W)``, positive where pixels matter, at the network's size.
         """
         seen = F.max_pool2d(masks.flatten(0, 1), 4)
-        seen = F.max_pool2d(seen, 2 * DECODER_REACH + 1, stride=1, padding=DECODER_REACH)
+        seen = window_max(seen, DECODER_REACH)
         tokens = F.max_pool2d(seen, KERNEL, stride=STRIDE, padding=PADDING)
         return touched_windows(tokens.unflatten(0, masks.shape[:2]), WINDOW)
 

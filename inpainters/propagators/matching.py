@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videoinpaint.metrics.backbone import get_backbone, unit_length
-from videoinpaint.windows import window_max
+from videoinpaint.windows import window_max, window_mean
 
 
 @dataclass(frozen=True)
@@ -162,5 +162,5 @@ def _local_statistics(frames: Tensor, grid: tuple[int, int]) -> Tensor:
     """Where there is no backbone: contrast and mean colour in growing surroundings, ``(T, 9, h, w)``."""
     mean = F.interpolate(frames, grid, mode="area")
     spread = (F.interpolate(frames.square(), grid, mode="area") - mean.square()).clamp_min(0).sqrt()
-    wide = F.avg_pool2d(F.pad(mean, (2, 2, 2, 2), mode="replicate"), 5, 1)
+    wide = window_mean(mean, 2, repeat_border=True)
     return unit_length(torch.cat([mean - wide, spread, 2 * wide - 1], 1))
