@@ -23,7 +23,6 @@ from videoinpaint.inpainters.ciri.crops import SEARCH, bounding_boxes, crop, sea
 from videoinpaint.inpainters.ciri.residue import ResidueDetector, template_of
 from videoinpaint.metrics.backbone import get_backbone
 from videoinpaint.protocols import Inpainter, Tracker
-from videoinpaint.windows import window_max
 
 RepairMasks = Callable[[Tensor], Tensor]
 """The frozen inpainter: masks ``(T, 1, H, W)`` in [0, 1] to a repair ``(T, 3, H, W)``, differentiable in the masks."""
@@ -187,7 +186,8 @@ def repair_by(inpainter: Inpainter, frames: Tensor, grow: int = 2) -> RepairMask
     neutral = ((np.asarray(LOW) + np.asarray(HIGH)) / 2).astype(np.float32)[None]
 
     def repair(masks: Tensor) -> Tensor:
-        soft = window_max(masks, grow)
+        # Pooling, whose gradient goes to one pixel: `window_max` would share it among equals, and masks are full of those.
+        soft = F.max_pool2d(masks, 2 * grow + 1, stride=1, padding=grow)
         with torch.no_grad():
             holes = (soft > 0.5).to(frames)
             blank = torch.where(holes > 0, 0.5, frames)[None]
