@@ -186,7 +186,7 @@ def repair_by(inpainter: Inpainter, frames: Tensor, grow: int = 2) -> RepairMask
     neutral = ((np.asarray(LOW) + np.asarray(HIGH)) / 2).astype(np.float32)[None]
 
     def repair(masks: Tensor) -> Tensor:
-        # Pooling, whose gradient goes to one pixel: `window_max` would share it among equals, and masks are full of those.
+        # Pooling, whose gradient goes to one pixel: `window_max` would share it among equals, of which masks are full.
         soft = F.max_pool2d(masks, 2 * grow + 1, stride=1, padding=grow)
         with torch.no_grad():
             holes = (soft > 0.5).to(frames)
