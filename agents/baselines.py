@@ -50,6 +50,28 @@ class FixedPolicy:
         return np.tile(self.action, (len(observation["masks"]), 1))
 
 
+class PlanPolicy:
+    """One setting for the first iteration, another for those after it, whatever the clip.
+
+    It knows a first iteration by its holes, most of which still show the loop's grey.
+
+    Args:
+        first: controls in natural units where the hole is fresh.
+        later: where it was repaired before.
+    """
+
+    def __init__(self, first: Controls, later: Controls) -> None:
+        self.first, self.later = FixedPolicy(first), FixedPolicy(later)
+
+    def act(self, observation: Observation) -> NDArray[np.float32]:
+        """See :class:`videoinpaint.agents.policy.Policy`."""
+        fresh = _measured(observation)["untouched"] > 0.5
+        return np.where(fresh[:, None], self.first.act(observation), self.later.act(observation))
+
+
+# The better plan for VideoInpaintBudget-v0 (docs/models/policy-default.md): look far once, then repair what is left.
+heads6then2 = partial(PlanPolicy, Controls(6, 0.6, 0.8, 0.6, 0.1), Controls(2, 0.6, 0.8, 0.6, 0.1))
+
 # CLIP-RL compares with these in Tables 4, 5 and 6. Each fixes some controls; the others stand at the middle of their
 # ranges, with all 12 heads, so that heads12, fusion65 and fixed-average are one and the same setting under the names of
 # three tables.
@@ -86,8 +108,13 @@ class HeuristicPolicy:
 
     def cues(self, observation: Observation) -> tuple[NDArray, NDArray, NDArray]:
         """Area of the flagged region, motion and texture of the rest, each ``(B,)`` relative to its scale."""
-        masks = torch.from_numpy(observation["masks"][:, :, ::2, ::2])
-        frames = torch.from_numpy(observation["frames"][:, :, ::2, ::2])
-        found = measured(frames.unflatten(1, (-1, 3)), masks)
-        area, motion, texture = (found[name].numpy() for name in ("area", "motion", "texture"))
+        found = _measured(observation)
+        area, motion, texture = (found[name] for name in ("area", "motion", "texture"))
         return area / self.AREA, motion / self.MOTION, texture / self.TEXTURE
+
+
+def _measured(observation: Observation) -> dict[str, NDArray]:
+    """The plain cues of every other pixel."""
+    masks = torch.from_numpy(observation["masks"][:, :, ::2, ::2])
+    frames = torch.from_numpy(observation["frames"][:, :, ::2, ::2])
+    return {name: cue.numpy() for name, cue in measured(frames.unflatten(1, (-1, 3)), masks).items()}

@@ -32,6 +32,8 @@ LOG_STD = (-3.0, 0.0)
 """Bounds of the log standard deviation of an action in [-1, 1]: 0.05 (nearly fixed) to 1 (nearly uniform)."""
 START_STD = 0.5
 """Of a new policy, everywhere."""
+REACHED = 0.95
+"""The largest mean, in size, at which a policy may begin: nearer to the bound its tanh has no gradient to speak of."""
 
 
 def thumbnails(frames: Tensor, masks: Tensor) -> Tensor:
@@ -138,7 +140,7 @@ class GaussianHead(nn.Module):
             mean, spread = self.linear.bias.chunk(2)
             spread.fill_(float(np.log(share / (1 - share))))
             if len(mean) == len(default):
-                mean.copy_(torch.atanh(default.clamp(-0.9, 0.9)))
+                mean.copy_(torch.atanh(default.clamp(-REACHED, REACHED)))
 
     def forward(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation, each ``(B, actions)``."""

@@ -20,7 +20,9 @@ from videoinpaint.agents.algorithm import ClosedLoopPPO
 from videoinpaint.agents.callbacks import Checkpointer, ProgressReport, Recorder, progress_bar
 from videoinpaint.agents.checkpoint import checkpoints, load_checkpoint, save_checkpoint, write_json
 from videoinpaint.agents.export import save_policy
+from videoinpaint.agents.imitation import imitate
 from videoinpaint.agents.networks import START_STD
+from videoinpaint.agents.policy import make_policy
 from videoinpaint.agents.replay import ReplayConfig
 from videoinpaint.agents.view import TrainingView
 from videoinpaint.envs.loop import resolve_device
@@ -65,6 +67,7 @@ class TrainConfig:
         siblings: so many neighbouring environments play the same clips, and are compared with each other; 1 for none.
         start_std: standard deviation of the actions at first. Noise in later iterations hides what an earlier one is
             worth: where iterations share the work, begin with little.
+        teacher: a policy to imitate before training begins, see :mod:`videoinpaint.agents.imitation`; None for none.
         progress: show a live bar.
     """
 
@@ -93,6 +96,7 @@ class TrainConfig:
     sync_every: int = 1
     siblings: int = 1
     start_std: float = START_STD
+    teacher: str | None = None
     progress: bool = True
 
     def __post_init__(self) -> None:
@@ -163,6 +167,8 @@ def train(
     curve = load_checkpoint(saved[-1], model)["curve"] if saved else []
     folder.mkdir(parents=True, exist_ok=True)
     _describe(folder, config)
+    if config.teacher is not None and not saved:
+        _learn_from(config.teacher, model, config)
     recorder = Recorder(curve)
 
     def save() -> Path:
@@ -207,11 +213,27 @@ def _build(config: TrainConfig, make_env: Callable[[TrainConfig], VecEnv]) -> Cl
     env = TrainingView(make_env(config))
     kwargs["policy_kwargs"] = {"start_std": config.start_std}
     model = ClosedLoopPPO(env, device=device, siblings=config.siblings > 1, **kwargs)
-    env.seed(TRAINING_SEEDS + config.seed * config.num_envs)  # after the model, which seeds it by small numbers
+    if config.teacher is not None:
+        make_policy(config.teacher)  # fails before anything is written
+    _seed_envs(env, config)  # after the model, which seeds it by small numbers
+    return model
+
+
+def _seed_envs(env: VecEnv, config: TrainConfig) -> None:
+    """What the next reset begins with."""
+    env.seed(TRAINING_SEEDS + config.seed * config.num_envs)
     if config.siblings > 1:  # the same seed gives siblings the same clips, episode by episode
         base = env.unwrapped
         base._seeds = [base._seeds[i - i % config.siblings] for i in range(config.num_envs)]
-    return model
+
+
+def _learn_from(teacher: str, model: ClosedLoopPPO, config: TrainConfig) -> None:
+    """Imitate on one rollout without siblings; training then begins on its own episodes as it would have."""
+    assert isinstance(model.env, TrainingView)
+    env = model.env.venv
+    env.seed(TRAINING_SEEDS + config.seed * config.num_envs)
+    imitate(model.policy, make_policy(teacher, seed=config.seed), env, config.n_steps)
+    _seed_envs(env, config)
 
 
 def _check_folder(folder: Path, config: TrainConfig, saved: list[Path]) -> None:

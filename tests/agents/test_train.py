@@ -53,8 +53,9 @@ def stop_after(steps: int) -> Any:
         {"replay": ReplayConfig(trajectories=9, max_steps=4), "sync_every": 2},
         {"env": {"length": 5}},
         {"anneal": True},
+        {"teacher": "heads4"},
     ],
-    ids=["plain", "replay and sync", "episodes across rollouts", "annealed"],
+    ids=["plain", "replay and sync", "episodes across rollouts", "annealed", "taught"],
 )
 def test_a_stopped_run_ends_in_the_same_bits(tmp_path: Path, extra: dict, make_toys: MakeEnvs) -> None:
     whole = train(config(tmp_path / "whole", **extra), make_env=make_toys)

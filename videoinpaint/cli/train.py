@@ -46,6 +46,8 @@ class Train(EnvironmentFlags):
     """Weight of the entropy bonus."""
     start_std: float = 0.5
     """Standard deviation of the actions at first."""
+    teacher: str | None = None
+    """A policy to imitate before training begins."""
     sync_every: int = 1
     """Updates after which the behaviour policy is copied from the learner (1: they are one)."""
     siblings: int = 1

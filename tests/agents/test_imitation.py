@@ -1,0 +1,117 @@
+"""A head start: what the network takes over from its teacher, and what stays its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from stable_baselines3.common.vec_env import VecEnv
+
+from videoinpaint.agents import make_policy
+from videoinpaint.agents.baselines import FixedPolicy
+from videoinpaint.agents.export import NetworkPolicy, blank_network
+from videoinpaint.agents.imitation import imitate
+from videoinpaint.agents.networks import REACHED
+from videoinpaint.agents.policy import Policy
+from videoinpaint.agents.ppo import TrainConfig, train
+from videoinpaint.agents.view import shrink
+from videoinpaint.controls import Controls, action_to_controls
+from videoinpaint.envs.sb3 import make_sb3_vec
+from videoinpaint.errors import InputError, UnknownNameError
+
+SETTINGS = {"num_envs": 2, "n_steps": 6, "device": "cpu", "progress": False, "learning_rate": 1e-9}
+
+
+class Brightness:
+    """Heads by the picture, and an action beyond what a tanh reaches."""
+
+    def act(self, observation):
+        actions = np.zeros((len(observation["masks"]), 5), np.float32)
+        actions[:, 0] = np.where(observation["frames"].mean((1, 2, 3)) > 127, 0.6, -0.4)
+        actions[:, 1] = -1
+        return actions
+
+
+class Silent:
+    def act(self, observation):
+        return None
+
+
+def test_the_mean_becomes_the_teachers_and_nothing_else_changes(toy_vec: VecEnv) -> None:
+    network = blank_network()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    toy_vec.seed(0)
+    difference = imitate(network, Brightness(), toy_vec, 24)
+    assert difference < 0.1
+    changed = {name.rsplit(".", 2)[0] for name, value in network.state_dict().items() if not value.equal(before[name])}
+    assert changed == {"mlp_extractor.policy_net", "action_net"}
+    observation = toy_vec.reset()
+    assert isinstance(observation, dict)
+    student, teacher = NetworkPolicy(network), Brightness()
+    acted = student.act(observation)
+    np.testing.assert_allclose(acted, teacher.act(observation).clip(-REACHED, REACHED), atol=0.25)
+    shown = {key: torch.from_numpy(value) for key, value in shrink(observation).items()}
+    deviation = network.get_distribution(shown).distribution.stddev.detach()
+    np.testing.assert_allclose(deviation, 0.5, atol=0.05)
+
+
+@pytest.mark.parametrize("name", ["the plan", "its student"])
+def test_a_plan_tells_iterations_apart_and_so_does_its_student(name: str, small: dict) -> None:
+    policy: Policy = make_policy("heads6then2")
+    env = make_sb3_vec(2, **small | {"num_frames": 4})
+    if name == "its student":
+        network = blank_network()
+        env.seed(100)
+        imitate(network, policy, env, 12)
+        policy = NetworkPolicy(network)
+    env.seed(3)
+    observation = env.reset()
+    for heads in (6, 2, 2, 6, 2, 2):
+        assert isinstance(observation, dict)
+        actions = policy.act(observation)
+        chosen = action_to_controls(actions)[:, 0]
+        np.testing.assert_allclose(chosen, heads, atol=0 if name == "the plan" else 1)
+        observation, *_ = env.step(actions)
+    env.close()
+
+
+def test_training_begins_as_its_teacher(tmp_path: Path, make_toys) -> None:
+    config = TrainConfig(output=tmp_path / "run", steps=12, teacher="heads12", **SETTINGS)
+    result = train(config, make_env=make_toys)
+    toys = make_toys(config)
+    toys.seed(0)
+    observation = toys.reset()
+    expected = make_policy("heads12").act(observation).clip(-REACHED, REACHED)
+    np.testing.assert_allclose(make_policy(result.policy).act(observation), expected, atol=0.1)
+    with pytest.raises(InputError, match="teacher"):
+        train(replace(config, teacher=None, resume=True), make_env=make_toys)
+
+
+def test_the_episodes_of_training_are_those_without_a_teacher(tmp_path: Path, make_toys) -> None:
+    # The teacher's setting is the default, and the rate is nothing: both runs are one, but for the sampled actions.
+    runs = [
+        train(TrainConfig(output=tmp_path / str(name), steps=12, teacher=name, **SETTINGS), make_env=make_toys)
+        for name in (None, "heads4")
+    ]
+    light = [run.curve[0]["metrics/psnr"] for run in runs]  # the toy's psnr is its light, whatever one does
+    assert light[0] == light[1]
+
+
+def test_unknown_and_useless_teachers_are_named_before_work(tmp_path: Path, make_toys, toy_vec: VecEnv) -> None:
+    with pytest.raises(UnknownNameError, match="nobody"):
+        train(TrainConfig(output=tmp_path / "run", teacher="nobody", **SETTINGS), make_env=make_toys)
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(InputError, match="the teacher"):
+        imitate(blank_network(), Silent(), toy_vec, 1)
+
+
+def test_it_is_the_same_twice(toy_vec: VecEnv) -> None:
+    networks = [blank_network() for _ in range(2)]
+    for network in networks:
+        toy_vec.seed(5)
+        imitate(network, FixedPolicy(Controls(heads=9)), toy_vec, 6)
+    one, two = (network.state_dict() for network in networks)
+    assert all(torch.equal(one[name], two[name]) for name in one)
