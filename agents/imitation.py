@@ -11,7 +11,7 @@ import torch
 from stable_baselines3.common.vec_env import VecEnv
 from torch.nn import functional as F
 
-from videoinpaint.agents.networks import REACHED, ClosedLoopPolicy
+from videoinpaint.agents.networks import REACHED, ClosedLoopPolicy, GaussianHead
 from videoinpaint.agents.policy import Policy, check_actions, reset_policy
 from videoinpaint.agents.view import shrink
 
@@ -47,15 +47,17 @@ def imitate(network: ClosedLoopPolicy, teacher: Policy, env: VecEnv, steps: int)
     device = network.device
     shown = {key: torch.from_numpy(np.concatenate([one[key] for one in seen])).to(device) for key in seen[0]}
     wanted = torch.from_numpy(np.concatenate(actions)).to(device).clamp(-REACHED, REACHED)
+    head, layers = network.action_net, network.mlp_extractor.policy_net
+    assert isinstance(head, GaussianHead)
     with torch.no_grad():
         features = network.extract_features(shown)  # type: ignore[arg-type]
-        spread = network.action_net(network.mlp_extractor.forward_actor(features))[1]
-    parts = [*network.mlp_extractor.policy_net.parameters(), *network.action_net.parameters()]
-    optimizer = torch.optim.Adam(parts, lr=RATE)
+        assert isinstance(features, torch.Tensor)
+        before = head.linear(layers(features)).chunk(2, dim=1)[1]
+    optimizer = torch.optim.Adam([*layers.parameters(), *head.parameters()], lr=RATE)
     for _ in range(UPDATES):
-        mean, log_std = network.action_net(network.mlp_extractor.forward_actor(features))
-        error = F.mse_loss(mean, wanted)
+        mean, spread = head.linear(layers(features)).chunk(2, dim=1)
+        error = F.mse_loss(torch.tanh(mean), wanted)
         optimizer.zero_grad()
-        (error + F.mse_loss(log_std, spread)).backward()
+        (error + F.mse_loss(spread, before)).backward()
         optimizer.step()
     return float(error.detach().sqrt())

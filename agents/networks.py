@@ -29,9 +29,12 @@ LOOKED_AT = 8
 
 WIDTHS = (16, 32, 48)
 LOG_STD = (-3.0, 0.0)
-"""Bounds of the log standard deviation of an action in [-1, 1]: 0.05 (nearly fixed) to 1 (nearly uniform)."""
+"""Bounds of the log standard deviation of an action in the middle of [-1, 1]: 0.05 (nearly fixed) to 1 (nearly
+uniform)."""
+LEAST_ROOM = 0.1
+"""What is left of the deviation at the bounds themselves."""
 START_STD = 0.5
-"""Of a new policy, everywhere."""
+"""Of a new policy, in the middle."""
 REACHED = 0.95
 """The largest mean, in size, at which a policy may begin: nearer to the bound its tanh has no gradient to speak of."""
 
@@ -125,6 +128,8 @@ class GaussianHead(nn.Module):
 
     The mean is bounded by tanh, so that it stays where the clipping to [-1, 1] leaves a gradient; the log standard
     deviation is bounded smoothly to ``LOG_STD``, so that the entropy bonus can neither run away nor lose its gradient.
+    Towards the bounds the deviation shrinks as the slope of the tanh does, down to ``LEAST_ROOM``: clipping would let
+    only one half of the noise through there, and a control that settled at its lowest would in truth be above it.
     """
 
     def __init__(self, latent: int, actions: int) -> None:
@@ -144,9 +149,11 @@ class GaussianHead(nn.Module):
 
     def forward(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation, each ``(B, actions)``."""
-        mean, spread = self.linear(latent).chunk(2, dim=1)
+        unbounded, spread = self.linear(latent).chunk(2, dim=1)
         low, high = LOG_STD
-        return torch.tanh(mean), low + (high - low) * torch.sigmoid(spread)
+        mean = torch.tanh(unbounded)
+        room = (1 - mean.square()).clamp_min(LEAST_ROOM)
+        return mean, low + (high - low) * torch.sigmoid(spread) + room.log()
 
 
 class StandardisedValue(nn.Module):

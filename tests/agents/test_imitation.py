@@ -14,7 +14,7 @@ from videoinpaint.agents import make_policy
 from videoinpaint.agents.baselines import FixedPolicy
 from videoinpaint.agents.export import NetworkPolicy, blank_network
 from videoinpaint.agents.imitation import imitate
-from videoinpaint.agents.networks import REACHED
+from videoinpaint.agents.networks import LEAST_ROOM, REACHED
 from videoinpaint.agents.policy import Policy
 from videoinpaint.agents.ppo import TrainConfig, train
 from videoinpaint.agents.view import shrink
@@ -54,8 +54,9 @@ def test_the_mean_becomes_the_teachers_and_nothing_else_changes(toy_vec: VecEnv)
     acted = student.act(observation)
     np.testing.assert_allclose(acted, teacher.act(observation).clip(-REACHED, REACHED), atol=0.25)
     shown = {key: torch.from_numpy(value) for key, value in shrink(observation).items()}
-    deviation = network.get_distribution(shown).distribution.stddev.detach()
-    np.testing.assert_allclose(deviation, 0.5, atol=0.05)
+    distribution = network.get_distribution(shown).distribution
+    room = (1 - distribution.mean**2).clamp_min(LEAST_ROOM)
+    np.testing.assert_allclose((distribution.stddev / room).detach(), 0.5, atol=0.05)
 
 
 @pytest.mark.parametrize("name", ["the plan", "its student"])

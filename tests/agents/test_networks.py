@@ -16,7 +16,16 @@ import videoinpaint
 from videoinpaint.agents import ClosedLoopExtractor, ClosedLoopPolicy, load_policy, make_policy, save_policy
 from videoinpaint.agents.cues import CUES, cues
 from videoinpaint.agents.export import NetworkPolicy, blank_network
-from videoinpaint.agents.networks import LOG_STD, LOOKED_AT, THUMBNAIL, StandardisedValue, thumbnail_space, thumbnails
+from videoinpaint.agents.networks import (
+    LEAST_ROOM,
+    LOG_STD,
+    LOOKED_AT,
+    THUMBNAIL,
+    GaussianHead,
+    StandardisedValue,
+    thumbnail_space,
+    thumbnails,
+)
 from videoinpaint.agents.reveal import evenly
 from videoinpaint.controls import Controls, action_to_controls
 from videoinpaint.errors import CorruptWeightsError, InputError, MissingWeightsError
@@ -52,8 +61,26 @@ def test_both_mean_and_deviation_depend_on_the_state(observation: dict) -> None:
     assert not torch.allclose(one.mean, two.mean, atol=1e-4)
     assert not torch.allclose(one.stddev, two.stddev, atol=1e-4)
     assert one.mean.abs().max() <= 1
-    assert one.stddev.log().min() >= LOG_STD[0]
+    assert one.stddev.log().min() >= LOG_STD[0] + np.log(LEAST_ROOM)
     assert one.stddev.log().max() <= LOG_STD[1] + 1e-6
+
+
+def test_noise_shrinks_towards_the_bounds_and_clipping_hardly_lifts_the_lowest() -> None:
+    head = GaussianHead(1, 1)
+    head.start(0.25)
+    with torch.no_grad():
+        head.linear.weight.copy_(torch.tensor([[1.0], [0.0]])), head.linear.bias[0].fill_(0.0)
+    latent = torch.tensor([[0.0], [-1.0], [-2.0], [-50.0]])
+    mean, log_std = (part.detach() for part in head(latent))
+    std = log_std.exp()
+    torch.testing.assert_close(std[:2], 0.25 * (1 - mean[:2] ** 2))
+    torch.testing.assert_close(std[2:], torch.full((2, 1), 0.25 * LEAST_ROOM))
+    noise = torch.randn(1, 10_000, generator=torch.Generator().manual_seed(0))
+    heads = action_to_controls(torch.cat([(mean + std * noise).reshape(-1, 1), torch.zeros(40_000, 4)], 1).numpy())
+    assert heads[30_000:, 0].mean() < 2.001  # at the bound itself
+    assert heads[20_000:30_000, 0].mean() < 2.05  # where plain noise gave 2.3
+    slope = torch.autograd.grad(head(latent.requires_grad_())[1].sum(), latent)[0]
+    assert torch.isfinite(slope).all()
 
 
 def test_gradient_reaches_every_parameter_and_both_halves_of_the_head(observation: dict) -> None:
@@ -71,7 +98,8 @@ def test_a_policy_begins_with_the_deviation_it_is_told(observation: dict) -> Non
     for std in (0.1, 0.5):
         network = ClosedLoopPolicy(space, actions, lambda _: 0.0, start_std=std)
         found = network.get_distribution(seen(observation)).distribution.stddev
-        torch.testing.assert_close(found, torch.full_like(found, std), rtol=0.1, atol=0)
+        room = 1 - network.get_distribution(seen(observation)).distribution.mean ** 2
+        torch.testing.assert_close(found, std * room, rtol=0.1, atol=0)
     with pytest.raises(InputError, match="start_std"):
         ClosedLoopPolicy(space, actions, lambda _: 0.0, start_std=2.0)
 

@@ -42,6 +42,11 @@ def test_train_flags_have_the_configurations_defaults() -> None:
     assert len(shared) > 14
 
 
+def test_no_target_kl_is_none() -> None:
+    assert Train(target_kl=0).config().target_kl is None
+    assert Train(target_kl=0.2).config().target_kl == 0.2
+
+
 def test_environment_flags_have_the_environments_defaults() -> None:
     from videoinpaint.envs.core import Settings
 

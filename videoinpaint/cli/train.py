@@ -40,8 +40,8 @@ class Train(EnvironmentFlags):
     """Of generalised advantage estimation."""
     clip_range: float = 0.2
     """Of PPO's clipped surrogate."""
-    target_kl: float | None = 0.05
-    """Stop a round of updates where the policy has moved 1.5 times as far (None: never)."""
+    target_kl: float = 0.05
+    """Stop a round of updates where the policy has moved 1.5 times as far (0: never)."""
     ent_coef: float = 0.001
     """Weight of the entropy bonus."""
     start_std: float = 0.5
@@ -82,6 +82,7 @@ class Train(EnvironmentFlags):
         env = self.env_kwargs()
         device = env.pop("device")
         replay = ReplayConfig() if self.replay else None
+        flags["target_kl"] = self.target_kl or None
         return TrainConfig(**flags, env=env, env_id=self.env_id, device=device, replay=replay)
 
 
