@@ -69,8 +69,10 @@ class PlanPolicy:
         return np.where(fresh[:, None], self.first.act(observation), self.later.act(observation))
 
 
-# The better plan for VideoInpaintBudget-v0 (docs/models/policy-default.md): look far once, then repair what is left.
-heads6then2 = partial(PlanPolicy, Controls(6, 0.6, 0.8, 0.6, 0.1), Controls(2, 0.6, 0.8, 0.6, 0.1))
+_FRUGAL = Controls(heads=2, fusion=0.6, alpha=0.8, beta=0.6, gamma=0.1)
+# Plans for VideoInpaintBudget-v0 (docs/models/policy-default.md): look far once, then repair what is left.
+heads4then2 = partial(PlanPolicy, replace(_FRUGAL, heads=4), _FRUGAL)
+heads6then2 = partial(PlanPolicy, replace(_FRUGAL, heads=6), _FRUGAL)
 
 # CLIP-RL compares with these in Tables 4, 5 and 6. Each fixes some controls; the others stand at the middle of their
 # ranges, with all 12 heads, so that heads12, fusion65 and fixed-average are one and the same setting under the names of

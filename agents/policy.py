@@ -29,6 +29,7 @@ POLICIES = Registry(
         "fusion80": "videoinpaint.agents.baselines:fusion80",
         "fixed-bias": "videoinpaint.agents.baselines:fixed_bias",
         "fixed-average": "videoinpaint.agents.baselines:fixed_average",
+        "heads4then2": "videoinpaint.agents.baselines:heads4then2",
         "heads6then2": "videoinpaint.agents.baselines:heads6then2",
         "heuristic": "videoinpaint.agents.baselines:HeuristicPolicy",
     },
