@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,17 @@ def test_the_behaviour_policy_is_the_one_that_acts(toy_vec: VecEnv) -> None:
     by_behaviour, by_learner = (p.evaluate_actions(seen, actions)[1] for p in (model.behaviour, model.policy))
     torch.testing.assert_close(by_behaviour, acted, atol=1e-4, rtol=1e-4)
     assert not torch.allclose(by_learner, acted, atol=1e-2)
+
+
+def test_a_policy_far_from_the_one_that_acted_still_has_a_gradient(toy_vec: VecEnv) -> None:
+    model = make(toy_vec)
+    model.learn(18)
+    fresh = model._fresh_samples()
+    far = replace(fresh, log_probs=fresh.log_probs - 500)  # a ratio of e^500, which no float32 holds
+    loss, _ = model._loss(far, -np.ones(len(far), np.float32), np.arange(len(far)), 0.2)
+    loss.backward()
+    gradients = [p.grad for p in model.policy.parameters() if p.grad is not None]
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
 
 
 def test_bad_settings(toy_vec: VecEnv) -> None:

@@ -11,14 +11,14 @@ import torch
 from stable_baselines3.common.vec_env import VecEnv
 
 from videoinpaint.agents import make_policy
-from videoinpaint.agents.baselines import FixedPolicy
+from videoinpaint.agents.baselines import RandomPolicy
 from videoinpaint.agents.export import NetworkPolicy, blank_network
 from videoinpaint.agents.imitation import imitate
-from videoinpaint.agents.networks import LEAST_ROOM, REACHED
+from videoinpaint.agents.networks import LEAST_ROOM, REACHED, ClosedLoopPolicy
 from videoinpaint.agents.policy import Policy
 from videoinpaint.agents.ppo import TrainConfig, train
 from videoinpaint.agents.view import shrink
-from videoinpaint.controls import Controls, action_to_controls
+from videoinpaint.controls import action_to_controls
 from videoinpaint.envs.sb3 import make_sb3_vec
 from videoinpaint.errors import InputError, UnknownNameError
 
@@ -42,21 +42,29 @@ class Silent:
 
 def test_the_mean_becomes_the_teachers_and_nothing_else_changes(toy_vec: VecEnv) -> None:
     network = blank_network()
+    with torch.no_grad():
+        network.action_net.linear.weight[5:].mul_(100)  # a deviation that differs from state to state
     before = {name: value.clone() for name, value in network.state_dict().items()}
+    toy_vec.seed(0)
+    observation = toy_vec.reset()
+    assert isinstance(observation, dict)
+    shown = {key: torch.from_numpy(value) for key, value in shrink(observation).items()}
+    deviation = _in_the_middle(network, shown)
     toy_vec.seed(0)
     difference = imitate(network, Brightness(), toy_vec, 24)
     assert difference < 0.1
     changed = {name.rsplit(".", 2)[0] for name, value in network.state_dict().items() if not value.equal(before[name])}
     assert changed == {"mlp_extractor.policy_net", "action_net"}
-    observation = toy_vec.reset()
-    assert isinstance(observation, dict)
-    student, teacher = NetworkPolicy(network), Brightness()
-    acted = student.act(observation)
-    np.testing.assert_allclose(acted, teacher.act(observation).clip(-REACHED, REACHED), atol=0.25)
-    shown = {key: torch.from_numpy(value) for key, value in shrink(observation).items()}
+    acted = NetworkPolicy(network).act(observation)
+    np.testing.assert_allclose(acted, Brightness().act(observation).clip(-REACHED, REACHED), atol=0.25)
+    assert np.abs(acted[:, 1]).mean() == pytest.approx(REACHED, abs=0.025)
+    torch.testing.assert_close(_in_the_middle(network, shown), deviation, atol=0.03, rtol=0)
+
+
+def _in_the_middle(network: ClosedLoopPolicy, shown: dict) -> torch.Tensor:
+    """The deviation that the policy would have, were its mean 0."""
     distribution = network.get_distribution(shown).distribution
-    room = (1 - distribution.mean**2).clamp_min(LEAST_ROOM)
-    np.testing.assert_allclose((distribution.stddev / room).detach(), 0.5, atol=0.05)
+    return (distribution.stddev / (1 - distribution.mean**2).clamp_min(LEAST_ROOM)).detach()
 
 
 @pytest.mark.parametrize("name", ["the plan", "its student"])
@@ -109,10 +117,10 @@ def test_unknown_and_useless_teachers_are_named_before_work(tmp_path: Path, make
         imitate(blank_network(), Silent(), toy_vec, 1)
 
 
-def test_it_is_the_same_twice(toy_vec: VecEnv) -> None:
-    networks = [blank_network() for _ in range(2)]
+def test_it_is_the_same_twice_with_a_teacher_that_remembers(toy_vec: VecEnv) -> None:
+    networks, teacher = [blank_network() for _ in range(2)], RandomPolicy(seed=1)
     for network in networks:
         toy_vec.seed(5)
-        imitate(network, FixedPolicy(Controls(heads=9)), toy_vec, 6)
+        imitate(network, teacher, toy_vec, 6)
     one, two = (network.state_dict() for network in networks)
     assert all(torch.equal(one[name], two[name]) for name in one)

@@ -12,6 +12,7 @@ from videoinpaint.agents import POLICIES, make_policy
 from videoinpaint.agents.baselines import FixedPolicy, HeuristicPolicy, RandomPolicy
 from videoinpaint.agents.policy import check_actions
 from videoinpaint.controls import MIDDLE, action_to_controls
+from videoinpaint.envs.loop import GREY
 from videoinpaint.errors import InputError, MissingWeightsError, UnknownNameError
 from videoinpaint.testing import check_policy
 
@@ -72,6 +73,16 @@ def test_heuristic_spends_more_on_large_holes_and_motion() -> None:
     assert moving[0] > calm[0] + 1
     assert large[0] > calm[0] + 1
     assert moving[4] > calm[4]
+
+
+@pytest.mark.parametrize(("untouched", "heads"), [(0.0, 2), (0.3, 2), (0.7, 6), (1.0, 6)])
+def test_a_plan_knows_a_fresh_hole_by_its_grey(untouched: float, heads: int) -> None:
+    seen = scene(0, 20)
+    grey = round(20 * untouched)
+    seen["frames"][..., :20, :20] = 200
+    seen["frames"][..., :grey, :20] = round(255 * GREY)
+    chosen = action_to_controls(make_policy("heads6then2").act(seen))[0]
+    np.testing.assert_allclose(chosen, [heads, 0.6, 0.8, 0.6, 0.1], atol=1e-5)
 
 
 class NoArguments:
