@@ -1,6 +1,7 @@
 """Episodes as pictures and videos: what was missing, what the agent saw and chose, and what came out.
 
-``python -m videoinpaint.benchmarks.pictures docs/images/loop.png`` draws the picture of the README.
+``python -m videoinpaint.benchmarks.pictures docs/images/loop.png`` draws the picture of the README; after the file a
+policy, a clip source, a clip of it and a kind of holes may follow.
 """
 
 from __future__ import annotations
@@ -133,17 +134,23 @@ def save_png(path: Path, picture: Pixels) -> None:
     os.replace(draft, path)
 
 
-def draw_readme_picture(path: Path, policy: str = "default") -> None:
-    """One studio clip with a moving hole, repaired by a policy."""
+def draw_loop(
+    path: Path,
+    policy: str = "default",
+    source: str = "studio:fast",
+    name: str = "studio-fast-000001",
+    masks: str = "object",
+) -> None:
+    """One clip of a source with holes of a kind, repaired by a policy; by default a studio clip with a moving hole."""
     from videoinpaint.agents import make_policy
     from videoinpaint.clips import make_clips, make_masks
 
     size = (8, 120, 216)
-    clip = make_clips("studio:fast").load("studio-fast-000001", *size)
-    holes = make_masks("object").sample(np.random.default_rng([0, 0]), clip)
+    clip = make_clips(source).load(name, *size)
+    holes = make_masks(masks).sample(np.random.default_rng([0, 0]), clip)
     env = gymnasium.make("videoinpaint:VideoInpaint-v0", device="cpu")
     save_png(path, loop_picture(record(env, make_policy(policy), clip, holes)))
 
 
 if __name__ == "__main__":
-    draw_readme_picture(Path(sys.argv[1]), *sys.argv[2:3])
+    draw_loop(Path(sys.argv[1]), *sys.argv[2:6])
