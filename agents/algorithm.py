@@ -181,7 +181,7 @@ class ClosedLoopPPO(PPO):
         actions = torch.as_tensor(samples.actions[rows], device=self.device)
         values, log_probs, entropy = self.policy.evaluate_actions(seen, actions)
         assert entropy is not None
-        # Beyond e^20 it is clipped anyway, but an infinite one would leave no number in the gradient.
+        # A ratio of e^20 says all there is to say; an infinite one would leave no number in the gradient.
         log_ratio = (log_probs - old).clamp(-20, 20)
         ratio = log_ratio.exp()
         surrogate = torch.min(gain * ratio, gain * ratio.clamp(1 - clip, 1 + clip))

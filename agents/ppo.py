@@ -233,6 +233,8 @@ def _learn_from(teacher: str, model: ClosedLoopPPO, config: TrainConfig) -> None
     env = model.env.venv
     env.seed(TRAINING_SEEDS + config.seed * config.num_envs)
     imitate(model.policy, make_policy(teacher, seed=config.seed), env, config.n_steps)
+    if model.behaviour is not None:  # the first rollouts are its own
+        model.behaviour.load_state_dict(model.policy.state_dict())
     _seed_envs(env, config)
 
 

@@ -109,6 +109,11 @@ def test_the_episodes_of_training_are_those_without_a_teacher(tmp_path: Path, ma
     assert light[0] == light[1]
 
 
+def test_a_behaviour_policy_of_its_own_is_taught_too(tmp_path: Path, make_toys) -> None:
+    config = TrainConfig(output=tmp_path / "run", steps=12, teacher="heads12", sync_every=2, **SETTINGS)
+    assert train(config, make_env=make_toys).curve[0]["controls/heads"] > 10
+
+
 def test_unknown_and_useless_teachers_are_named_before_work(tmp_path: Path, make_toys, toy_vec: VecEnv) -> None:
     with pytest.raises(UnknownNameError, match="nobody"):
         train(TrainConfig(output=tmp_path / "run", teacher="nobody", **SETTINGS), make_env=make_toys)
