@@ -78,7 +78,7 @@ def test_noise_shrinks_towards_the_bounds_and_clipping_hardly_lifts_the_lowest()
     noise = torch.randn(1, 10_000, generator=torch.Generator().manual_seed(0))
     heads = action_to_controls(torch.cat([(mean + std * noise).reshape(-1, 1), torch.zeros(40_000, 4)], 1).numpy())
     assert heads[30_000:, 0].mean() < 2.001  # at the bound itself
-    assert heads[20_000:30_000, 0].mean() < 2.05  # where plain noise gave 2.3
+    assert heads[20_000:30_000, 0].mean() < 2.05  # plain noise of that size: 2.6
     slope = torch.autograd.grad(head(latent.requires_grad_())[1].sum(), latent)[0]
     assert torch.isfinite(slope).all()
 
