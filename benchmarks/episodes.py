@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,10 @@ OBJECTIVES = {
     "fidelity": (1.0, 0.3, 0.1),
     "texture": (0.8, 0.6, 0.1),
     "motion": (0.8, 0.3, 0.3),
+    "largest": (1.0, 0.6, 0.3),
 }
-"""alpha, beta, gamma."""
+"""alpha, beta, gamma. Where an agent weighs its own reward, `fidelity` makes most of a score (what it adds weighs most,
+what it costs least), and `largest` makes most of an improvement in every term."""
 
 Score = Callable[[EpisodeRecord], float]
 Scores = dict[str, float]
@@ -59,6 +61,76 @@ def grid(
     if not combined:
         raise InputError("the grid is empty: give at least one value for each of heads, fusion and objectives")
     return combined
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeFlags:
+    """Flags of every benchmark that compares policies with the best fixed setting."""
+
+    episodes: int = 24
+    """Held-out episodes of each suite: seeds 0, 1, ..."""
+    choice_episodes: int = 12
+    """Episodes on which the best fixed setting is chosen: seeds 1000000, ..."""
+    heads: tuple[int, ...] = (2, 6, 12)
+    """The grid of fixed settings."""
+    fusion: tuple[float, ...] = (0.5, 0.65, 0.8)
+    """The grid of fixed settings."""
+    objectives: tuple[str, ...] = ("average",)
+    """The grid of fixed settings: average, fidelity, texture, motion, largest."""
+    num_envs: int = 4
+    """Episodes at a time."""
+    device: str = "cpu"
+    """cpu or cuda."""
+    threads: int = 1
+    """CPU threads."""
+    output: Path | None = None
+    """Write everything measured here, as JSON."""
+
+    @property
+    def seeds(self) -> range:
+        """Held-out seeds.
+
+        Raises:
+            InputError: there are none, or none to choose the fixed setting on.
+        """
+        if self.episodes < 1 or self.choice_episodes < 1:
+            raise InputError("episodes and choice_episodes must be 1 or more")
+        return range(self.episodes)
+
+    @property
+    def choice_seeds(self) -> range:
+        """Those on which the fixed setting is chosen."""
+        return range(CHOICE_SEEDS, CHOICE_SEEDS + self.choice_episodes)
+
+    @property
+    def candidates(self) -> list[Controls]:
+        """The grid of fixed settings; see :func:`grid`."""
+        return grid(self.heads, self.fusion, self.objectives)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteFlags(EpisodeFlags):
+    """Flags of those that make the environments themselves."""
+
+    trained: tuple[str, ...] = ()
+    """Policy files or training runs' folders: one method, a training seed each."""
+    masks: str = "stationary"
+    """Holes for clips that bring none."""
+    inpainter: str = "compact"
+    """A name, or module:attribute of your own."""
+    detector: str = "compact"
+    """A name, or module:attribute of your own."""
+    num_frames: int = 8
+    """Frames of each clip."""
+    height: int = 120
+    """Pixels."""
+    width: int = 216
+    """Pixels."""
+
+    def arguments(self, clips: str) -> dict[str, Any]:
+        """The environment's keyword arguments for a suite."""
+        names = ("num_frames", "height", "width", "inpainter", "detector", "device")
+        return env_kwargs(clips, self.masks, **{name: getattr(self, name) for name in names})
 
 
 class Arena:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -25,8 +24,8 @@ from videoinpaint.agents.evaluation import EpisodeRecord
 from videoinpaint.agents.oracle import oracle_return
 from videoinpaint.agents.policy import make_policy
 from videoinpaint.benchmarks import tables
-from videoinpaint.benchmarks.episodes import CHOICE_SEEDS, Arena, by_clip, grid, summary
-from videoinpaint.benchmarks.policies import arguments, choose_fixed, scores
+from videoinpaint.benchmarks.episodes import Arena, SuiteFlags, by_clip, summary
+from videoinpaint.benchmarks.policies import choose_fixed, scores
 from videoinpaint.benchmarks.protocol import envelope
 from videoinpaint.benchmarks.statistics import mean_interval, paired_difference, significant
 from videoinpaint.controls import Controls
@@ -39,48 +38,18 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
 """Name -> a registered id and further arguments."""
 
 
-@dataclass(frozen=True)
-class Headroom:
+@dataclass(frozen=True, kw_only=True)
+class Headroom(SuiteFlags):
     """Where to search, and how finely."""
 
     suites: tuple[str, ...] = ("studio:easy", "studio:hard", "studio:fast", "studio:large")
     """Clip sources. A graded studio suite brings its own holes; others take --masks."""
     environments: tuple[str, ...] = ("fixed", "budget")
     """fixed, budget or both."""
-    trained: tuple[str, ...] = ()
-    """Policy files or training runs' folders: how much of the headroom they capture."""
-    masks: str = "stationary"
-    """Holes for clips that bring none."""
-    inpainter: str = "compact"
-    """A name, or module:attribute of your own."""
-    detector: str = "compact"
-    """A name, or module:attribute of your own."""
     episodes: int = 16
     """Episodes to search: seeds 0, 1, ..."""
-    choice_episodes: int = 12
-    """Episodes on which the fixed setting is chosen beforehand: seeds 1000000, ..."""
     beam: int = 1
     """Partial episodes the oracle keeps after each iteration; 1 is greedy."""
-    heads: tuple[int, ...] = (2, 6, 12)
-    """The grid."""
-    fusion: tuple[float, ...] = (0.5, 0.65, 0.8)
-    """The grid."""
-    objectives: tuple[str, ...] = ("average",)
-    """The grid: average, fidelity, texture, motion."""
-    num_frames: int = 8
-    """Frames of each clip."""
-    height: int = 120
-    """Pixels."""
-    width: int = 216
-    """Pixels."""
-    num_envs: int = 4
-    """Episodes of fixed settings at a time."""
-    device: str = "cpu"
-    """cpu or cuda."""
-    threads: int = 1
-    """CPU threads."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
 
 def run(flags: Headroom) -> dict[str, Any]:
@@ -97,28 +66,29 @@ def run(flags: Headroom) -> dict[str, Any]:
     unknown = [name for name in flags.environments if name not in ENVIRONMENTS]
     if unknown:
         raise InputError(f"unknown environments {unknown}: use {' and '.join(ENVIRONMENTS)}")
-    if flags.episodes < 1 or flags.choice_episodes < 1 or flags.beam < 1:
-        raise InputError("episodes, choice_episodes and beam must be 1 or more")
+    if flags.beam < 1:
+        raise InputError("beam must be 1 or more")
     for spec in flags.trained:
         make_policy(spec)
-    candidates = grid(flags.heads, flags.fusion, flags.objectives)
+    candidates, seeds = flags.candidates, flags.seeds
     steps = len(flags.environments) * len(flags.suites) * (2 * len(candidates) + flags.episodes + len(flags.trained))
     bar, advance = tables.progress("searching", steps)
     with bar:
         results = {
-            name: {spec: _search(flags, name, spec, candidates, advance) for spec in flags.suites}
+            name: {spec: _search(flags, name, spec, candidates, seeds, advance) for spec in flags.suites}
             for name in flags.environments
         }
     settings = {name: value for name, value in asdict(flags).items() if name != "output"}
     return envelope("headroom", settings, environments=results)
 
 
-def _search(flags: Headroom, environment: str, clips: str, candidates: list[Controls], advance: Any) -> dict[str, Any]:
+def _search(
+    flags: Headroom, environment: str, clips: str, candidates: list[Controls], seeds: Sequence[int], advance: Any
+) -> dict[str, Any]:
     env_id, extra = ENVIRONMENTS[environment]
-    kwargs, seeds = arguments(flags, clips) | extra, range(flags.episodes)
+    kwargs = flags.arguments(clips) | extra
     with Arena(env_id, kwargs, flags.num_envs) as arena:
-        beforehand = range(CHOICE_SEEDS, CHOICE_SEEDS + flags.choice_episodes)
-        best, _ = choose_fixed(arena, candidates, beforehand, advance)
+        best, _ = choose_fixed(arena, candidates, flags.choice_seeds, advance)
         hindsight, constant = choose_fixed(arena, candidates, seeds, advance)
         trained = []
         for spec in flags.trained:

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 
 from videoinpaint.agents.baselines import FixedPolicy
 from videoinpaint.benchmarks import tables
-from videoinpaint.benchmarks.episodes import CHOICE_SEEDS, Arena, fixed_return, grid
+from videoinpaint.benchmarks.episodes import Arena, EpisodeFlags, fixed_return
 from videoinpaint.benchmarks.policies import choose_fixed, scores
 from videoinpaint.benchmarks.protocol import envelope
 from videoinpaint.benchmarks.statistics import mean_interval, paired_difference
@@ -34,8 +34,8 @@ from videoinpaint.errors import InputError
 _STEP = re.compile(r"step-(\d+)")
 
 
-@dataclass(frozen=True)
-class LearningCurve:
+@dataclass(frozen=True, kw_only=True)
+class LearningCurve(EpisodeFlags):
     """Which runs to look at, and on what."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
@@ -44,26 +44,8 @@ class LearningCurve:
     """Another clip source than the training's."""
     masks: str | None = None
     """Other holes than the training's."""
-    episodes: int = 24
-    """Held-out episodes: seeds 0, 1, ..."""
-    choice_episodes: int = 12
-    """Episodes on which the best fixed setting is chosen: seeds 1000000, ..."""
-    heads: tuple[int, ...] = (2, 6, 12)
-    """The grid of fixed settings."""
-    fusion: tuple[float, ...] = (0.5, 0.65, 0.8)
-    """The grid of fixed settings."""
-    objectives: tuple[str, ...] = ("average",)
-    """The grid of fixed settings: average, fidelity, texture, motion."""
-    num_envs: int = 4
-    """Episodes at a time."""
-    device: str = "cpu"
-    """cpu or cuda."""
-    threads: int = 1
-    """CPU threads."""
     plot: Path | None = None
     """Draw the curve here (PNG)."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -125,11 +107,10 @@ def run(flags: LearningCurve) -> dict[str, Any]:
     steps = sorted(set.intersection(*(set(entry.policies) for entry in runs)))
     env_id, kwargs = _env(runs[0])
     kwargs |= {"device": flags.device} | {k: v for k in ("clips", "masks") if (v := getattr(flags, k)) is not None}
-    candidates, seeds = grid(flags.heads, flags.fusion, flags.objectives), range(flags.episodes)
+    candidates, seeds = flags.candidates, flags.seeds
     bar, advance = tables.progress("evaluating", len(candidates) + 2 + len(steps) * len(runs))
     with bar, Arena(env_id, kwargs, flags.num_envs) as arena:
-        choice = range(CHOICE_SEEDS, CHOICE_SEEDS + flags.choice_episodes)
-        best, _ = choose_fixed(arena, candidates, choice, advance)
+        best, _ = choose_fixed(arena, candidates, flags.choice_seeds, advance)
         baselines = {}
         for name, policy in (("best fixed", FixedPolicy(best)), ("random", "random")):
             baselines[name] = arena.play(policy, seeds, name)  # type: ignore[arg-type]

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,13 +21,11 @@ from videoinpaint.agents.evaluation import EpisodeRecord
 from videoinpaint.agents.policy import make_policy
 from videoinpaint.benchmarks import tables
 from videoinpaint.benchmarks.episodes import (
-    CHOICE_SEEDS,
     Arena,
+    SuiteFlags,
     by_clip,
-    env_kwargs,
     episode_return,
     fixed_return,
-    grid,
     summary,
 )
 from videoinpaint.benchmarks.protocol import envelope, published
@@ -40,7 +37,6 @@ from videoinpaint.benchmarks.statistics import (
     stratified_bootstrap,
 )
 from videoinpaint.controls import Controls
-from videoinpaint.errors import InputError
 
 BEST_FIXED = "best fixed"
 TRAINED = "trained"
@@ -48,50 +44,23 @@ Runs = dict[str, list[list[EpisodeRecord]]]
 """Method -> a list of records per training seed; one list for a method that was not trained."""
 
 
-@dataclass(frozen=True)
-class Policies:
+@dataclass(frozen=True, kw_only=True)
+class Policies(SuiteFlags):
     """Who plays what."""
 
     suites: tuple[str, ...] = ("studio",)
     """Clip sources, a table each. A graded studio suite brings its own holes; others take --masks."""
     policies: tuple[str, ...] = ("random", "heads4", "heads8", "heads12", "fixed-bias", "heuristic")
     """Names, or module:attribute of your own."""
-    trained: tuple[str, ...] = ()
-    """Policy files or training runs' folders: one method, a training seed each."""
-    masks: str = "stationary"
-    """Holes for clips that bring none."""
     env_id: str = "VideoInpaint-v0"
     """A registered environment."""
     reward_weights: str | None = None
     """action or fixed; left out, the environment's own default."""
-    inpainter: str = "compact"
-    """A name, or module:attribute of your own."""
-    detector: str = "compact"
-    """A name, or module:attribute of your own."""
-    episodes: int = 24
-    """Held-out episodes of each suite: seeds 0, 1, ..."""
-    choice_episodes: int = 12
-    """Episodes on which the best fixed setting is chosen: seeds 1000000, ..."""
-    heads: tuple[int, ...] = (2, 6, 12)
-    """The grid of fixed settings."""
-    fusion: tuple[float, ...] = (0.5, 0.65, 0.8)
-    """The grid of fixed settings."""
-    objectives: tuple[str, ...] = ("average",)
-    """The grid of fixed settings: average, fidelity, texture, motion."""
-    num_frames: int = 8
-    """Frames of each clip."""
-    height: int = 120
-    """Pixels."""
-    width: int = 216
-    """Pixels."""
-    num_envs: int = 4
-    """Episodes at a time."""
-    device: str = "cpu"
-    """cpu or cuda."""
-    threads: int = 1
-    """CPU threads."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
+
+    def arguments(self, clips: str) -> dict[str, Any]:
+        """See :meth:`SuiteFlags.arguments`."""
+        chosen = {} if self.reward_weights is None else {"reward_weights": self.reward_weights}
+        return super().arguments(clips) | chosen
 
 
 def run(flags: Policies) -> dict[str, Any]:
@@ -105,43 +74,21 @@ def run(flags: Policies) -> dict[str, Any]:
     Raises:
         InputError, UnknownNameError, MissingWeightsError, CorruptWeightsError: before any episode.
     """
-    if flags.episodes < 1 or flags.choice_episodes < 1:
-        raise InputError("episodes and choice_episodes must be 1 or more")
     for spec in (*flags.policies, *flags.trained):
         make_policy(spec)
-    candidates = grid(flags.heads, flags.fusion, flags.objectives)
+    candidates, seeds = flags.candidates, flags.seeds
     plays = len(flags.policies) + len(flags.trained) + 1 + len(candidates)
     bar, advance = tables.progress("playing", len(flags.suites) * plays)
     suites, played = {}, {}
     with bar:
         for spec in flags.suites:
-            with Arena(flags.env_id, arguments(flags, spec), flags.num_envs) as arena:
-                best, _ = choose_fixed(arena, candidates, _choice(flags), advance)
-                played[spec] = _play(arena, flags, best, advance)
+            with Arena(flags.env_id, flags.arguments(spec), flags.num_envs) as arena:
+                best, _ = choose_fixed(arena, candidates, flags.choice_seeds, advance)
+                played[spec] = _play(arena, flags, best, seeds, advance)
             suites[spec] = {"best_fixed": best.as_dict(), "policies": table(played[spec])}
     settings = {name: value for name, value in asdict(flags).items() if name != "output"}
     rows = {name: published(name) for name in ("clip_rl.table4", "clip_rl.table6")}
     return envelope("policies", settings, suites=suites, overall=overall(list(played.values())), published=rows)
-
-
-def arguments(flags: Any, clips: str) -> dict[str, Any]:
-    """The environment's keyword arguments for a suite."""
-    kwargs = env_kwargs(
-        clips,
-        flags.masks,
-        num_frames=flags.num_frames,
-        height=flags.height,
-        width=flags.width,
-        inpainter=flags.inpainter,
-        detector=flags.detector,
-        device=flags.device,
-    )
-    weights = getattr(flags, "reward_weights", None)
-    return kwargs if weights is None else kwargs | {"reward_weights": weights}
-
-
-def _choice(flags: Policies) -> range:
-    return range(CHOICE_SEEDS, CHOICE_SEEDS + flags.choice_episodes)
 
 
 def choose_fixed(
@@ -155,8 +102,7 @@ def choose_fixed(
     return max(candidates, key=lambda c: float(np.mean(list(by_clip(records[c]).values())))), records
 
 
-def _play(arena: Arena, flags: Policies, best: Controls, advance: Any) -> Runs:
-    seeds = range(flags.episodes)
+def _play(arena: Arena, flags: Policies, best: Controls, seeds: Sequence[int], advance: Any) -> Runs:
     runs: Runs = {BEST_FIXED: [arena.play(FixedPolicy(best), seeds, BEST_FIXED)]}
     advance()
     for spec in flags.policies:

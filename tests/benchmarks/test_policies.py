@@ -128,8 +128,8 @@ def test_learning_curves_play_every_step_that_all_runs_saved(tmp_path, capsys):
     env = {"num_frames": 2, "height": 48, "width": 64, "inpainter": "telea", "detector": "none", "device": "cpu"}
     first = make_run(tmp_path / "a", [10, 20, 30], env)
     second = make_run(tmp_path / "b", [20, 30], env)
-    flags = learning_curve.LearningCurve((first, second), episodes=5, choice_episodes=1, heads=(12,), fusion=(0.5,),
-                                         plot=tmp_path / "plots" / "curve.png")  # fmt: skip
+    flags = learning_curve.LearningCurve(runs=(first, second), episodes=5, choice_episodes=1, heads=(12,),
+                                         fusion=(0.5,), plot=tmp_path / "plots" / "curve.png")  # fmt: skip
     results = learning_curve.run(flags)
     assert [point["steps"] for point in results["points"]] == [20, 30]
     assert all(len(point["by_run"]) == 2 for point in results["points"])
@@ -141,4 +141,4 @@ def test_learning_curves_play_every_step_that_all_runs_saved(tmp_path, capsys):
 
 def test_folders_without_a_training_run_are_refused(tmp_path):
     with pytest.raises(InputError, match="no training run"):
-        learning_curve.run(learning_curve.LearningCurve((tmp_path,)))
+        learning_curve.run(learning_curve.LearningCurve(runs=(tmp_path,)))
