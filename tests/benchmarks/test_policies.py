@@ -142,3 +142,24 @@ def test_learning_curves_play_every_step_that_all_runs_saved(tmp_path, capsys):
 def test_folders_without_a_training_run_are_refused(tmp_path):
     with pytest.raises(InputError, match="no training run"):
         learning_curve.run(learning_curve.LearningCurve(runs=(tmp_path,)))
+
+
+def test_shared_flags_say_what_to_play(tmp_path):
+    flags = policies.Policies(
+        reward_weights="action", objectives=("largest",), heads=(3,), fusion=(0.6,), masks="object"
+    )
+    assert flags.arguments("studio") == policies.Policies(masks="object").arguments("studio") | {
+        "reward_weights": "action"
+    }
+    assert flags.arguments("studio")["masks"] == "object"
+    assert flags.candidates == [Controls(3, 0.6, 1.0, 0.6, 0.3)]  # the upper ends of the weights' ranges
+    assert not set(flags.seeds) & set(flags.choice_seeds)
+    run = make_run(tmp_path / "run", [10], {"num_frames": 2, "height": 48, "width": 64})
+    for none in ({"episodes": 0}, {"choice_episodes": 0}):
+        for refuse in (
+            lambda: policies.run(policies.Policies(**none)),  # noqa: B023 - called at once
+            lambda: headroom.run(headroom.Headroom(**none)),  # noqa: B023
+            lambda: learning_curve.run(learning_curve.LearningCurve(runs=(run,), **none)),  # noqa: B023
+        ):
+            with pytest.raises(InputError, match="1 or more"):
+                refuse()
