@@ -21,16 +21,17 @@ from rich.console import Console
 from rich.progress import Progress
 
 from videoinpaint.agents import Policy, make_policy
-from videoinpaint.agents.evaluation import make_evaluation_env
-from videoinpaint.agents.ppo import TrainConfig, TrainResult, train
-from videoinpaint.benchmarks import pictures
-from videoinpaint.benchmarks.compare import Contestant, measured_how, play, summaries
-from videoinpaint.benchmarks.panels import Pixels
-from videoinpaint.benchmarks.protocol import envelope, write_json
-from videoinpaint.benchmarks.report import Picture, write_report
+from videoinpaint.agents.evaluation.episodes import make_evaluation_env
+from videoinpaint.agents.ppo.training import TrainConfig, TrainResult, train
+from videoinpaint.benchmarks.policies.compare import Contestant, measured_how, play, summaries
+from videoinpaint.benchmarks.protocol.envelope import envelope, write_json
+from videoinpaint.benchmarks.report import pictures
+from videoinpaint.benchmarks.report.page import Picture, write_report
+from videoinpaint.benchmarks.report.panels import Pixels
 from videoinpaint.clips import make_clips, make_masks
-from videoinpaint.clips.video import write_video
+from videoinpaint.clips.files.video import write_video
 from videoinpaint.errors import InputError
+from videoinpaint.registration import DEFAULT_ID
 from videoinpaint.weights import list_weights
 
 MARKER = ".videoinpaint-demo"
@@ -96,7 +97,7 @@ def run_demo(config: DemoConfig, console: Console | None = None) -> dict[str, An
         raise InputError(f"episodes must be 2 or more, got {config.episodes}")
     prepare_folder(config.output)
     size = f"{config.num_frames} frames of {config.width}x{config.height}"
-    console.rule(f"[bold]1/4[/] PPO learns on VideoInpaint-v0, {size}")
+    console.rule(f"[bold]1/4[/] PPO learns on {DEFAULT_ID}, {size}")
     result = _train(config, console)
     trained_at = time.monotonic()
     console.rule(f"[bold]2/4[/] the same {config.episodes} held-out episodes for every policy")
@@ -191,7 +192,7 @@ def _contestants(policy: Path, console: Console) -> list[Contestant]:
 def _compare(config: DemoConfig, contestants: Sequence[Contestant], console: Console) -> list[dict[str, Any]]:
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("evaluating", total=len(contestants))
-        records = play(contestants, range(config.episodes), "VideoInpaint-v0", config.env_kwargs(), NUM_ENVS,
+        records = play(contestants, range(config.episodes), DEFAULT_ID, config.env_kwargs(), NUM_ENVS,
                        lambda name: bar.update(task, advance=1, description=f"evaluated {name}"))  # fmt: skip
     policies = summaries(records, contestants, "random")
     for entry in sorted(policies, key=lambda p: -p["return"]["mean"]):
@@ -209,7 +210,7 @@ def _draw(config: DemoConfig, policy: Policy) -> list[Picture]:
         SHOWN_SIZE[0],
         "Left to right: damaged, repaired by the trained policy, flagged pixels, reference",
     )
-    env = gymnasium.make("VideoInpaint-v0", num_frames=frames, height=SHOWN_SIZE[1], width=SHOWN_SIZE[2],
+    env = gymnasium.make(DEFAULT_ID, num_frames=frames, height=SHOWN_SIZE[1], width=SHOWN_SIZE[2],
                          inpainter=config.inpainter, detector=config.detector, device=config.device)  # fmt: skip
     parts: list[Pixels] = []
     shown: list[Picture] = []
@@ -234,7 +235,7 @@ def _results(
 ) -> dict[str, Any]:
     size = f"{config.num_frames} frames of {config.width}x{config.height}"
     curve = [{"step": row["steps"], "return": row["return"]} for row in result.curve if "return" in row]
-    settings = {"env_id": "VideoInpaint-v0", **config.env_kwargs(), "steps": result.steps, "episodes": config.episodes}
+    settings = {"env_id": DEFAULT_ID, **config.env_kwargs(), "steps": result.steps, "episodes": config.episodes}
     whole = envelope("demo", settings)
     return whole | {
         "title": "videoinpaint demo",

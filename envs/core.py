@@ -15,12 +15,13 @@ from torch import Tensor
 
 from videoinpaint.clips import ClipSource, MaskSource, make_clips, make_masks
 from videoinpaint.clips.validate import MIN_SIZE
-from videoinpaint.controls import ALPHA, BETA, GAMMA, MIDDLE, NAMES, Controls, action_to_controls
+from videoinpaint.controls import ALPHA, BETA, GAMMA, MIDDLE, NAMES, action_to_controls
 from videoinpaint.detectors import make_detector
 from videoinpaint.envs.batch import nested, take, within
 from videoinpaint.envs.episodes import Episode, EpisodeSource
+from videoinpaint.envs.infos import MAX_ITERATIONS, REPAIRED, RUNNING, Info, episode_infos, flattened
 from videoinpaint.envs.loop import ClosedLoop, check_size, resolve_device
-from videoinpaint.envs.reward import Reward
+from videoinpaint.envs.reward import TERMS, Reward
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.inpainters.propagators import make_propagator, predict_masks
@@ -53,6 +54,7 @@ class Settings:
     device: str = "auto"
     weights: str | None = None
     detector_weights: str | None = None
+    flat_info: bool = False
     propagator: str | MaskPropagator | None = None
     """One-shot: what carries the first frame's mask through the clip; None: masks are given."""
 
@@ -77,21 +79,21 @@ class Outcome:
     Attributes:
         rewards: float64 ``(B,)``.
         terminated: bool ``(B,)``.
-        infos: scalars and short strings, nested one level.
+        infos: one dict an episode, see :func:`videoinpaint.envs.infos.episode_infos`.
     """
 
     rewards: NDArray[np.float64]
     terminated: NDArray[np.bool_]
-    infos: list[dict[str, Any]]
+    infos: list[Info]
 
 
 class Core:
     """Builds the parts and runs batches of episodes; it keeps nothing between calls.
 
     A state is a flat dict of tensors that lead with B: ``loop/...`` (see :class:`ClosedLoop`), ``reward/...`` (the
-    reference's features), ``last/...`` (raw metrics of the last repair, for "improvement"), ``reference`` uint8
-    ``(B, T, 3, H, W)`` and ``iteration`` int64 ``(B,)``; one-shot also ``predicted/...`` float64 ``(B,)``, how well the
-    target was followed.
+    reference's features), ``last/...`` (raw metrics of the last repair; of the damaged clip at first), ``reference``
+    uint8 ``(B, T, 3, H, W)`` and ``iteration`` int64 ``(B,)``; one-shot also ``predicted/...`` float64 ``(B,)``, how
+    well the target was followed.
 
     Raises:
         InputError, UnknownNameError, MissingWeightsError, CorruptWeightsError: before any work starts.
@@ -118,17 +120,21 @@ class Core:
         return self.loop.inpainter.controls
 
     @property
-    def notes(self) -> dict[str, str]:
-        """What every info repeats: ``random_weights`` names the parts whose networks are untrained, if any."""
+    def random_weights(self) -> str:
+        """The parts whose networks are untrained, with commas between; then only cost means anything."""
         parts = (self.loop.inpainter, self.loop.detector, self.propagator)
-        untrained = [part.name for part in parts if part is not None and getattr(part, "random_weights", False)]
-        return {"random_weights": ", ".join(untrained)} if untrained else {}
+        return ", ".join(p.name for p in parts if p is not None and getattr(p, "random_weights", False))
 
-    def remarks(self, state: State) -> list[dict[str, Any]]:
-        """What the infos of these episodes repeat: the notes, and one-shot how well the target was followed."""
-        measured = {name: tensor.tolist() for name, tensor in within("predicted", state).items()}
+    def info(self, info: Info, episode: Episode) -> Info:
+        """What the environment hands out: an info with the episode's labels, flat if that was asked for."""
+        whole = episode.labels() | info | {"random_weights": self.random_weights}
+        return flattened(whole) if self.settings.flat_info else whole
+
+    def begun_infos(self, state: State) -> list[Info]:
+        """The infos of episodes that have just begun: the damaged clip's metrics, and no reward."""
         count = len(state["iteration"])
-        return [self.notes | {name: values[i] for name, values in measured.items()} for i in range(count)]
+        nothing = {name: np.zeros(count) for name in (*TERMS, "compute")}
+        return self._infos(state, nothing, np.zeros((count, 5), np.float32), [RUNNING] * count)
 
     def spaces(self) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
         """The observation and the action space of one episode, new objects."""
@@ -154,12 +160,9 @@ class Core:
         state = self._begin_loop(episodes, reference, holes)
         state |= nested("reward", self.reward.begin(reference.float() / 255, holes))
         state |= {"reference": reference, "iteration": torch.zeros(len(episodes), dtype=torch.int64)}
-        if self.settings.reward == "improvement":
-            # R_0 scores the corrupted clip, with the whole hole as supervision weight: nothing was detected yet.
-            weights = state["loop/holes"].expand(-1, -1, 3, -1, -1)
-            metrics = self.reward.measure(within("reward", state), state["loop/corrupted"], weights)
-            state |= nested("last", metrics)
-        return state
+        # R_0 scores the damaged clip, with the whole hole as supervision weight: nothing was detected yet.
+        weights = state["loop/holes"].expand(-1, -1, 3, -1, -1)
+        return state | nested("last", self.reward.measure(within("reward", state), state["loop/corrupted"], weights))
 
     def _begin_loop(self, episodes: Sequence[Episode], reference: Tensor, holes: Tensor) -> State:
         """The loop's part of the state; one-shot, `holes` are the true masks, of which only the first is shown."""
@@ -189,13 +192,26 @@ class Core:
         metrics = self.reward.measure(within("reward", state), loop["repaired"], detection.weights)
         terms = self._terms(metrics, within("last", state), controls, gflops / loop["full_gflops"].clamp_min(1e-12))
         iteration = state["iteration"] + 1
-        following = state | nested("loop", loop) | {"iteration": iteration}
-        if self.settings.reward == "improvement":
-            following |= nested("last", metrics)
-        done = (iteration >= self.settings.max_iterations) | self.loop.is_repaired(loop)
-        infos = _infos(metrics, terms, controls, gflops, iteration)
+        following = state | nested("loop", loop) | nested("last", metrics) | {"iteration": iteration}
+        repaired, left = self.loop.is_repaired(loop).numpy(), self.settings.max_iterations - iteration.numpy()
+        if self.settings.reward == "absolute":
+            # The last repair is paid for to the end: an episode that is repaired early must not earn less for it.
+            terms = {k: v if k == "compute" else v * np.where(repaired, left + 1, 1) for k, v in terms.items()}
+        ends = [REPAIRED if early else RUNNING if more > 0 else MAX_ITERATIONS for early, more in zip(repaired, left)]
+        infos = self._infos(following, terms, controls, ends)
         rewards = sum(terms.values(), start=np.zeros(expected[0]))
-        return following, Outcome(rewards, done.numpy(), infos)
+        return following, Outcome(rewards, repaired | (left <= 0), infos)
+
+    def _infos(
+        self, state: State, terms: dict[str, NDArray[np.float64]], controls: NDArray[np.float32], ends: list[str]
+    ) -> list[Info]:
+        metrics = within("last", state)
+        exact = {name: tensor.double() for name, tensor in metrics.items()}
+        value, _ = self.reward.combine(exact, MIDDLE.alpha, MIDDLE.beta, MIDDLE.gamma)
+        others = {"quality": value, "gflops": state["loop/gflops"], "iteration": state["iteration"]}
+        others |= within("predicted", state)
+        measured = {name: tensor.cpu().numpy() for name, tensor in others.items()}
+        return episode_infos(_to_numpy(metrics), terms, controls, measured, ends)
 
     def _terms(self, metrics: State, before: State, controls: NDArray, share: Tensor) -> dict[str, NDArray[np.float64]]:
         """The named terms whose sum is the reward, each ``(B,)``: Eq. 6 and the price of compute."""
@@ -222,19 +238,3 @@ def _to_uint8(values: Tensor) -> NDArray[np.uint8]:
 
 def _to_numpy(values: State) -> dict[str, NDArray[np.float64]]:
     return {name: tensor.double().cpu().numpy() for name, tensor in values.items()}
-
-
-def _infos(metrics: State, terms: dict[str, Any], controls: NDArray, gflops: Tensor, iteration: Tensor) -> list[Any]:
-    """One fresh dict an episode, of Python scalars only."""
-    measured = {name: values.tolist() for name, values in _to_numpy(metrics).items()}
-    parts = {name: values.tolist() for name, values in terms.items()}
-    return [
-        {
-            "metrics": {name: values[i] for name, values in measured.items()},
-            "reward_terms": {name: values[i] for name, values in parts.items()},
-            "controls": Controls.from_array(controls[i]).as_dict(),
-            "gflops": float(gflops[i]),
-            "iteration": int(iteration[i]),
-        }
-        for i in range(len(controls))
-    ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 from numpy.typing import ArrayLike, NDArray
 
@@ -23,9 +25,23 @@ RENDER_MODES = ("rgb_array", "human")
 
 
 class ControlMap:
-    """What single and vector environments both say about actions. `_core` is set by the environment."""
+    """What single and vector environments both say about actions and length. `_core` is set by the environment."""
 
     _core: Core
+    _spec: EnvSpec | None = None
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """What was registered, with the length that these episodes have at most."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        # Told, not enforced: episodes end by themselves, and a registered limit would cut those of a larger number of
+        # iterations.
+        self._spec = copy.copy(spec)
+        if self._spec is not None and self._spec.max_episode_steps is None:
+            self._spec.max_episode_steps = int(self._core.settings.max_iterations)
 
     @property
     def honoured_controls(self) -> frozenset[str]:
@@ -113,11 +129,23 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
 
     ## Info
 
-    Scalars and short strings only. After `reset`: `clip`, `mask`, `seed`, `iteration` (0). After `step` also
-    `metrics` (raw: `psnr` in dB, `ssim`, `lpips`, `perceptual`, `wta`, `psnr_hole` in dB inside the hole),
-    `reward_terms` (weighted; their sum is the reward), `controls` (in natural units, after clipping and rounding) and
-    `gflops` (of this iteration's inpainting pass). Where a part's network is untrained (`weights="random"`),
-    `random_weights` names it: then only cost means anything. `reset(seed=info["seed"])` begins the same episode again.
+    The same keys after `reset` as after `step`, NumPy scalars and short strings:
+
+    | Key | Content |
+    | --- | --- |
+    | `quality` | the reward of the present repair under fixed weights (0.9, 0.45, 0.2), absolute: rank by this |
+    | `metrics` | raw: `psnr` in dB, `ssim`, `lpips`, `perceptual`, `wta`, `psnr_hole` in dB inside the hole |
+    | `reward_terms` | weighted; their sum is the reward; 0 after a reset |
+    | `controls` | in natural units, after clipping and rounding; 0 after a reset |
+    | `gflops` | of this iteration's inpainting pass; 0 after a reset |
+    | `iteration` | 0 after a reset |
+    | `end` | why the episode is over: `"repaired"`, `"max_iterations"`, `"truncated"`; `""` while it is not |
+    | `is_success` | whether the detector flags nothing more |
+    | `clip`, `mask`, `seed` | what the episode is about; `reset(seed=info["seed"])` begins the same one again |
+    | `random_weights` | the parts whose networks are untrained (`weights="random"`): then only cost means anything |
+
+    After a reset `metrics` and `quality` are those of the damaged clip, so that an episode's record needs no baseline
+    of its own. `flat_info=True` leaves strings and nesting out (`"metrics/psnr"`), for libraries that record arrays.
 
     ## Starting State
 
@@ -128,8 +156,9 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     ## Episode End
 
     The episode terminates after `max_iterations` steps, or as soon as the detector flags nothing inside the hole (no
-    pixel of `M_n` reaches 0.5). It never truncates by itself. A `step` after the end raises
-    `gymnasium.error.ResetNeeded`.
+    pixel of `M_n` reaches 0.5). It never truncates by itself. With `reward="absolute"` the last repair of an episode
+    that ends early is paid for to the end (its reward counts once for every iteration that is left), so that nobody
+    earns less for being done. A `step` after the end raises `gymnasium.error.ResetNeeded`.
 
     ## Arguments
 
@@ -157,6 +186,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     | `device` | `"auto"` | `"auto"` (the GPU where there is one), `"cpu"`, `"cuda"`, ... |
     | `weights` | `None` | the inpainter's: a file (a folder for several), or `"random"` for an untrained network |
     | `detector_weights` | `None` | the detector's, likewise |
+    | `flat_info` | `False` | infos without strings and nesting |
     | `render_mode` | `None` | `"rgb_array"` (corrupted, repaired, predicted mask, reference: one row) or `"human"` |
 
     `gym.make_vec("VideoInpaint-v0", num_envs=4)` runs all environments as one batch; it takes the same arguments, and
@@ -198,10 +228,11 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         render_mode: str | None = None,
         weights: str | None = None,
         detector_weights: str | None = None,
+        flat_info: bool = False,
     ) -> None:
         settings = Settings(
-            clips, masks, num_frames, height, width, max_iterations, inpainter, detector,
-            backbone, reward, reward_weights, psnr_scale, compute_price, device, weights, detector_weights,
+            clips, masks, num_frames, height, width, max_iterations, inpainter, detector, backbone, reward,
+            reward_weights, psnr_scale, compute_price, device, weights, detector_weights, flat_info,
         )  # fmt: skip
         self._build(settings, render_mode)
 
@@ -233,7 +264,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         self._state = self._core.begin([self._episode])
         self._done = False
         self._show()
-        return self._observation(), self._episode.labels() | self._core.remarks(self._state)[0] | {"iteration": 0}
+        return self._observation(), self._core.info(self._core.begun_infos(self._state)[0], self._episode)
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One iteration: inpaint, detect, score.
@@ -252,7 +283,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         self._state, outcome = self._core.step(self._state, np.asarray(action)[None])
         self._done = bool(outcome.terminated[0])
         self._show()
-        info = outcome.infos[0] | self._episode.labels() | self._core.remarks(self._state)[0]
+        info = self._core.info(outcome.infos[0], self._episode)
         return self._observation(), float(outcome.rewards[0]), self._done, False, info
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]

@@ -17,8 +17,8 @@ from videoinpaint.composition import compose
 from videoinpaint.controls import HEADS, HIGH, clip_controls
 from videoinpaint.envs.batch import batch_size, nested, put, take, within
 from videoinpaint.errors import InputError
+from videoinpaint.motion.neighbourhoods import window_max
 from videoinpaint.protocols import Detection, Detector, Inpainter, OneShotInpainter, Refinement, State, Tracker
-from videoinpaint.windows import window_max
 
 __all__ = ["EMPTY_BELOW", "GREY", "ClosedLoop", "check_size", "put", "resolve_device", "take", "widened"]
 

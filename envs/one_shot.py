@@ -93,6 +93,7 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
     | `reward`, `reward_weights` | `"absolute"`, `"action"` | |
     | `psnr_scale`, `compute_price` | `50.0`, `0.0` | |
     | `device`, `weights`, `detector_weights`, `render_mode` | `"auto"`, `None`, `None`, `None` | |
+    | `flat_info` | `False` | |
 
     `"one_shot"` puts targets cut from photographs before studio scenes, and needs nothing but the installation;
     `"one_shot:CLIPS"` puts them before the clips of a folder (or of any other clip source), and `#MASKS` adds targets
@@ -127,10 +128,11 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
         render_mode: str | None = None,
         weights: str | None = None,
         detector_weights: str | None = None,
+        flat_info: bool = False,
     ) -> None:
         settings = Settings(
-            clips, Settings.masks, num_frames, height, width, max_iterations, inpainter, detector,
-            backbone, reward, reward_weights, psnr_scale, compute_price, device, weights, detector_weights, propagator,
+            clips, Settings.masks, num_frames, height, width, max_iterations, inpainter, detector, backbone, reward,
+            reward_weights, psnr_scale, compute_price, device, weights, detector_weights, flat_info, propagator,
         )  # fmt: skip
         self._build(settings, render_mode)
 

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from videoinpaint.errors import InputError
-from videoinpaint.flow import dis_flow
 from videoinpaint.metrics.alignment import grid_flow, load_aligner
 from videoinpaint.metrics.backbone import Backbone, get_backbone, layer_distance
 from videoinpaint.metrics.checks import check_frames, check_holes, check_pair
 from videoinpaint.metrics.quality import PSNR_CAP, decibel, frame_mse, hole_mse, ssim_map
+from videoinpaint.motion.flow import dis_flow
 from videoinpaint.protocols import State
 
 METRICS = ("psnr", "ssim", "lpips", "perceptual", "wta", "psnr_hole")

@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvO
 
 from videoinpaint.envs.vector import VideoInpaintVectorEnv
 from videoinpaint.errors import InputError
+from videoinpaint.registration import DEFAULT_ID
 
 
 class SB3VecEnv(VecEnv):
@@ -24,7 +25,7 @@ class SB3VecEnv(VecEnv):
     from stable_baselines3 import PPO
     from videoinpaint.envs import make_sb3_vec
 
-    model = PPO("MultiInputPolicy", make_sb3_vec(8, "VideoInpaint-v0"))
+    model = PPO("MultiInputPolicy", make_sb3_vec(8, "VideoInpaint-v1"))
     ```
 
     Where an episode ends, ``infos[i]["terminal_observation"]`` is its last observation and
@@ -126,7 +127,7 @@ class SB3VecEnv(VecEnv):
         return [False for _ in self._get_indices(indices)]
 
 
-def make_sb3_vec(num_envs: int, env_id: str = "VideoInpaint-v0", seed: int | None = None, **kwargs: Any) -> SB3VecEnv:
+def make_sb3_vec(num_envs: int, env_id: str = DEFAULT_ID, seed: int | None = None, **kwargs: Any) -> SB3VecEnv:
     """`gymnasium.make_vec` of a registered environment, adapted to Stable-Baselines3.
 
     Args:

@@ -18,6 +18,7 @@ from videoinpaint.envs.batch import join, put, take
 from videoinpaint.envs.core import Core, Observation, Settings, observe
 from videoinpaint.envs.env import ControlMap
 from videoinpaint.envs.episodes import Episode
+from videoinpaint.envs.infos import TRUNCATED
 from videoinpaint.envs.rendering import draw
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import State
@@ -159,8 +160,8 @@ class VideoInpaintVectorEnv(ControlMap, VectorEnv[Observation, NDArray[np.float3
         table = dict(enumerate(self._episodes)) | dict(zip(which, episodes))
         self._episodes = [table[i] for i in range(self.num_envs)]
         self._done[list(which)] = False
-        remarks = self._core.remarks(started)
-        return observe(self._state), [e.labels() | r | {"iteration": 0} for e, r in zip(episodes, remarks)]
+        begun = self._core.begun_infos(started)
+        return observe(self._state), [self._core.info(info, e) for info, e in zip(begun, episodes)]
 
     def step(
         self, actions: NDArray[np.float32]
@@ -246,15 +247,18 @@ class VideoInpaintVectorEnv(ControlMap, VectorEnv[Observation, NDArray[np.float3
             rewards[active], terminated[active] = outcome.rewards, outcome.terminated
             if self.max_episode_steps is not None:
                 truncated[active] = part["iteration"].numpy() >= self.max_episode_steps
-            for i, info, remark in zip(active, outcome.infos, self._core.remarks(part)):
-                infos[i] = info | self._episodes[i].labels() | remark
+            for i, info in zip(active, outcome.infos):
+                cut = truncated[i] and not terminated[i]
+                infos[i] = self._core.info(info | ({"end": TRUNCATED} if cut else {}), self._episodes[i])
         return BatchStep(observe(state), rewards, terminated, truncated, infos)
 
     def _merge(self, infos: dict[int, dict[str, Any]], merged: dict[str, Any] | None = None) -> dict[str, Any]:
         """Gymnasium's form of vector infos: arrays over environments and a mask of who has them."""
         merged = merged or {}
         for i, info in infos.items():
-            merged = self._add_info(merged, info, i)
+            # Gymnasium makes arrays of Python's bool, and of objects for NumPy's.
+            plain = {k: bool(v) if isinstance(v, np.bool_) else v for k, v in info.items()}
+            merged = self._add_info(merged, plain, i)
         return merged
 
     def _reset_mask(self, mask: Any) -> list[int]:

@@ -26,7 +26,7 @@ class TimeAxis(gymnasium.ObservationWrapper, RecordConstructorArgs):
     Example:
         >>> import gymnasium as gym, videoinpaint
         >>> from videoinpaint.envs.wrappers import TimeAxis
-        >>> env = TimeAxis(gym.make("VideoInpaint-v0", inpainter="telea", detector="none"))
+        >>> env = TimeAxis(gym.make("VideoInpaint-v1", inpainter="telea", detector="none"))
         >>> env.observation_space["frames"].shape
         (8, 120, 216, 3)
     """

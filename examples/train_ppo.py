@@ -13,7 +13,7 @@ from videoinpaint.envs import make_sb3_vec
 
 def main(steps=1_000, n_steps=48, output="ppo_videoinpaint", **env_kwargs):
     """Train, save, and return the model."""
-    env = make_sb3_vec(4, "VideoInpaint-v0", seed=0, **env_kwargs)
+    env = make_sb3_vec(4, "VideoInpaint-v1", seed=0, **env_kwargs)
     model = PPO("MultiInputPolicy", env, n_steps=n_steps, batch_size=n_steps, gamma=0.95, seed=0, verbose=1)
     model.learn(steps)
     model.save(output)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from videoinpaint.clips.studio import Studio
+from videoinpaint.clips.studio.scenes import Studio
 from videoinpaint.controls import Controls
 from videoinpaint.detectors.compact import CompactDetector
 from videoinpaint.envs.loop import ClosedLoop

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from videoinpaint.windows import window_max, window_mean
+from videoinpaint.motion.neighbourhoods import window_max, window_mean
 
 EDGE = 2  # pixels over which the repaired region fades into the kept one
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videoinpaint.metrics.quality import box_mean
-from videoinpaint.windows import window_mean
+from videoinpaint.motion.neighbourhoods import window_mean
 
 PLANES = 11
 REACH = 49  # pixels of the window in which the scene around a hole is summed up

@@ -10,7 +10,7 @@ from videoinpaint.inpainters.ciri.inactivation import Inactivation, Stage, inact
 from videoinpaint.inpainters.ciri.model import OneShotModel, Scene
 from videoinpaint.inpainters.compact.memory import remember
 from videoinpaint.inpainters.compact.network import TOKEN, CompactConfig, CompactNetwork, Inputs
-from videoinpaint.inpainters.propagation import carry
+from videoinpaint.inpainters.flow_propagation import carry
 from videoinpaint.protocols import State
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.ciri.joint import JointMap, looked_up
-from videoinpaint.windows import window_max
+from videoinpaint.motion.neighbourhoods import window_max
 
 REACH = 0.08
 """How far beyond the prediction the target is looked for, as a share of the frame's width."""

@@ -14,15 +14,15 @@ from videoinpaint.controls import HEADS, HIGH, MIDDLE, clip_controls
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.ciri.compact import OneShotCompact
 from videoinpaint.inpainters.ciri.model import OneShotModel, Scene
+from videoinpaint.inpainters.ciri.pretraining import WEIGHTS
 from videoinpaint.inpainters.ciri.published import OneShotPublished
 from videoinpaint.inpainters.ciri.removal import RemovalConfig, RemovalReport, remove_residues
 from videoinpaint.inpainters.ciri.residue import ResidueDetector, load_residue_detector
-from videoinpaint.inpainters.ciri.training import WEIGHTS
 from videoinpaint.inpainters.compact.network import CompactConfig
-from videoinpaint.inpainters.dstt.network import DSTT
-from videoinpaint.inpainters.e2fgvi.network import E2FGVI
-from videoinpaint.inpainters.fuseformer.network import FuseFormer
 from videoinpaint.inpainters.published.cost import Meter
+from videoinpaint.inpainters.published.dstt.network import DSTT
+from videoinpaint.inpainters.published.e2fgvi.network import E2FGVI
+from videoinpaint.inpainters.published.fuseformer.network import FuseFormer
 from videoinpaint.inpainters.published.geometry import Geometry
 from videoinpaint.inpainters.published.loading import load_networks, randomise
 from videoinpaint.protocols import Refinement, State, Tracker

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from videoinpaint.inpainters.ciri.inactivation import Blend, Guidance, Inactivation, Stage, recorded, resized
+from videoinpaint.motion.neighbourhoods import window_max
 from videoinpaint.protocols import State
-from videoinpaint.windows import window_max
 
 NEAR = 0.5  # a joint map of this much makes a pixel part of the hole
 MARGIN = 1  # pixels by which the hole grows beyond that, for the target's soft edge

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from videoinpaint.controls import FUSION, HEADS
 from videoinpaint.inpainters.ciri.inactivation import Inactivation, Stage, inactivated
 from videoinpaint.inpainters.ciri.model import OneShotModel, Scene
-from videoinpaint.inpainters.e2fgvi.network import E2FGVI
-from videoinpaint.inpainters.layers.encoder import HierarchicalEncoder
-from videoinpaint.inpainters.layers.heads import active_heads, count_heads, heads_of
 from videoinpaint.inpainters.published import plan
+from videoinpaint.inpainters.published.e2fgvi.network import E2FGVI
 from videoinpaint.inpainters.published.geometry import Geometry
+from videoinpaint.inpainters.published.layers.encoder import HierarchicalEncoder
+from videoinpaint.inpainters.published.layers.heads import active_heads, count_heads, heads_of
 from videoinpaint.protocols import State
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from videoinpaint.camera import stabilised_flows
 from videoinpaint.inpainters.compact.transformer import HEADS
-from videoinpaint.inpainters.propagation import carry, trace
+from videoinpaint.inpainters.flow_propagation import carry, trace
+from videoinpaint.motion.camera import stabilised_flows
 from videoinpaint.protocols import State
 
 REACH = (0, 1, 2, 4, 7, 12, 10_000)
@@ -21,7 +21,7 @@ REACH = (0, 1, 2, 4, 7, 12, 10_000)
 
 
 def remember(frames: Tensor, holes: Tensor) -> State:
-    """Trace all hole pixels through the clip once; see :func:`videoinpaint.inpainters.propagation.trace`."""
+    """Trace all hole pixels through the clip once; see :func:`videoinpaint.inpainters.flow_propagation.trace`."""
     return trace(frames, holes, stabilised_flows)
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from videoinpaint.errors import InputError
-from videoinpaint.flow import smooth_fill
+from videoinpaint.inpainters.flow_propagation import propagate
 from videoinpaint.inpainters.internal.mixture import Fit, candidates
-from videoinpaint.inpainters.propagation import propagate
+from videoinpaint.motion.flow import smooth_fill
 
 Start = Literal["none", "smooth", "propagation", "compact"]
 STARTS: tuple[Start, ...] = ("none", "smooth", "propagation", "compact")

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from videoinpaint.clips.images import read_image, resize_frames, resize_masks
-from videoinpaint.clips.sequences import FrameSequence
+from videoinpaint.clips.files.images import read_image, resize_frames, resize_masks
+from videoinpaint.clips.files.sequences import FrameSequence
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.internal.clip import Clip, Examples, moved
 from videoinpaint.inpainters.internal.schedule import Budget, train

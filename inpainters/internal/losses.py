@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videoinpaint.metrics.backbone import Backbone, unit_length
-from videoinpaint.windows import window_max
+from videoinpaint.motion.neighbourhoods import window_max
 
 LAYER = 3
 """VGG16's third block ends at relu3_3, of the depth of the paper's relu3_4 in VGG19."""

@@ -22,7 +22,7 @@ from videoinpaint.inpainters.internal.clip import draw_shift, moved
 from videoinpaint.inpainters.internal.losses import draw_change
 from videoinpaint.inpainters.internal.networks import MULTIPLE, BaseNetwork
 from videoinpaint.inpainters.internal.trainer import signed
-from videoinpaint.windows import window_max
+from videoinpaint.motion.neighbourhoods import window_max
 
 
 @dataclass(frozen=True)

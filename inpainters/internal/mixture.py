@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from videoinpaint.inpainters.propagation import propagate
+from videoinpaint.inpainters.flow_propagation import propagate
 
 WINDOW = 12  # frames the compact network repairs together
 RIDGE = 0.1

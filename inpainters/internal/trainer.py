@@ -1,6 +1,6 @@
 """Training on one clip, step by step: settings, network, optimiser, one step, painting.
 
-`videoinpaint.training.fit` trains networks that ship; here the weights belong to an episode, travel in its state, and
+`videoinpaint.fitting.fit` trains networks that ship; here the weights belong to an episode, travel in its state, and
 the budget may be a time. The idea is the same: step i draws all its randomness from ``default_rng([seed, i])``.
 """
 

@@ -14,7 +14,7 @@ PROPAGATORS = Registry(
     "propagator",
     {
         "flow": "videoinpaint.inpainters.propagators.flow:FlowPropagator",
-        "internal": "videoinpaint.inpainters.propagators.internal:InternalPropagator",
+        "internal": "videoinpaint.inpainters.propagators.internal_learning:InternalPropagator",
         "cutie": "videoinpaint.inpainters.propagators.cutie:CutiePropagator",
         "held": "videoinpaint.inpainters.propagators.common:HeldPropagator",
     },

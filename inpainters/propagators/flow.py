@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videoinpaint.flow import consistency, dis_flow, warp
 from videoinpaint.inpainters.propagators.classifier import CellClassifier
 from videoinpaint.inpainters.propagators.common import check_target
 from videoinpaint.inpainters.propagators.matching import Matcher, Matches, Matching
+from videoinpaint.motion.flow import consistency, dis_flow, warp
 
 _EPS = 1e-3
 

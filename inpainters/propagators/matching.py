@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videoinpaint.metrics.backbone import get_backbone, unit_length
-from videoinpaint.windows import window_max, window_mean
+from videoinpaint.motion.neighbourhoods import window_max, window_mean
 
 
 @dataclass(frozen=True)

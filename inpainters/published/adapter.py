@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from videoinpaint.controls import FUSION, HEADS, clip_controls
-from videoinpaint.inpainters.layers.heads import HeadOrder, active_heads, count_heads, heads_of, measure_order
-from videoinpaint.inpainters.layers.regions import Box, box_of, decode_box
 from videoinpaint.inpainters.published import plan
 from videoinpaint.inpainters.published.calibration import calibration_clip
 from videoinpaint.inpainters.published.cost import Meter
 from videoinpaint.inpainters.published.geometry import FLAGGED, Geometry
+from videoinpaint.inpainters.published.layers.heads import HeadOrder, active_heads, count_heads, heads_of, measure_order
+from videoinpaint.inpainters.published.layers.regions import Box, box_of, decode_box
 from videoinpaint.inpainters.published.loading import load_networks, randomise
 from videoinpaint.inpainters.published.remember import Features, alike
 from videoinpaint.protocols import Refinement, State

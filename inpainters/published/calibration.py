@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from videoinpaint.clips.studio import Studio
+from videoinpaint.clips.studio.scenes import Studio
 
 SEED, FRAMES = 7, 2
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from videoinpaint.inpainters.layers.regions import Box, box_of, encode_again
+from videoinpaint.inpainters.published.layers.regions import Box, box_of, encode_again
 
 Key = TypeVar("Key", bound=Hashable)
 Count = Callable[[int, tuple[Hashable, ...], Callable[[], Tensor]], tuple[Tensor, float]]

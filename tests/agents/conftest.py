@@ -11,7 +11,7 @@ import pytest
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from videoinpaint.agents.ppo import TrainConfig
+from videoinpaint.agents.ppo.training import TrainConfig
 from videoinpaint.controls import Controls, action_to_controls
 
 TIME, HEIGHT, WIDTH = 2, 40, 48

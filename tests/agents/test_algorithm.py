@@ -10,9 +10,9 @@ import pytest
 import torch
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from videoinpaint.agents.algorithm import ClosedLoopPPO
-from videoinpaint.agents.replay import ReplayConfig
-from videoinpaint.agents.view import TrainingView
+from videoinpaint.agents.ppo.algorithm import ClosedLoopPPO
+from videoinpaint.agents.ppo.replay import ReplayConfig
+from videoinpaint.agents.ppo.view import TrainingView
 from videoinpaint.errors import InputError
 
 REPLAY = ReplayConfig(trajectories=50, max_steps=3)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from videoinpaint.agents.cues import BOUND, CUES, cues
-from videoinpaint.agents.networks import THUMBNAIL
+from videoinpaint.agents.policies.cues import BOUND, CUES, cues
+from videoinpaint.agents.policies.networks import THUMBNAIL
 
 NAMES = list(CUES)
 

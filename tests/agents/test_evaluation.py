@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from videoinpaint.agents import evaluate
-from videoinpaint.agents.baselines import FixedPolicy, HeuristicPolicy
-from videoinpaint.agents.evaluation import make_evaluation_env
-from videoinpaint.agents.oracle import best_fixed, controls_grid, oracle_return
+from videoinpaint.agents.evaluation.episodes import make_evaluation_env
+from videoinpaint.agents.evaluation.oracle import best_fixed, controls_grid, oracle_return
+from videoinpaint.agents.policies.baselines import FixedPolicy, HeuristicPolicy
 from videoinpaint.controls import MIDDLE, Controls, controls_to_action
 from videoinpaint.errors import InputError
 

@@ -11,13 +11,13 @@ import torch
 from stable_baselines3.common.vec_env import VecEnv
 
 from videoinpaint.agents import make_policy
-from videoinpaint.agents.baselines import RandomPolicy
-from videoinpaint.agents.export import NetworkPolicy, blank_network
-from videoinpaint.agents.imitation import imitate
-from videoinpaint.agents.networks import LEAST_ROOM, REACHED, ClosedLoopPolicy
-from videoinpaint.agents.policy import Policy
-from videoinpaint.agents.ppo import TrainConfig, train
-from videoinpaint.agents.view import shrink
+from videoinpaint.agents.policies.baselines import RandomPolicy
+from videoinpaint.agents.policies.export import NetworkPolicy, blank_network
+from videoinpaint.agents.policies.networks import LEAST_ROOM, REACHED, ClosedLoopPolicy
+from videoinpaint.agents.policies.policy import Policy
+from videoinpaint.agents.ppo.imitation import imitate
+from videoinpaint.agents.ppo.training import TrainConfig, train
+from videoinpaint.agents.ppo.view import shrink
 from videoinpaint.controls import action_to_controls
 from videoinpaint.envs.sb3 import make_sb3_vec
 from videoinpaint.errors import InputError, UnknownNameError

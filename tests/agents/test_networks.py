@@ -14,9 +14,9 @@ from stable_baselines3.common.vec_env import VecEnv
 
 import videoinpaint
 from videoinpaint.agents import ClosedLoopExtractor, ClosedLoopPolicy, load_policy, make_policy, save_policy
-from videoinpaint.agents.cues import CUES, cues
-from videoinpaint.agents.export import NetworkPolicy, blank_network
-from videoinpaint.agents.networks import (
+from videoinpaint.agents.policies.cues import CUES, cues
+from videoinpaint.agents.policies.export import NetworkPolicy, blank_network
+from videoinpaint.agents.policies.networks import (
     LEAST_ROOM,
     LOG_STD,
     LOOKED_AT,
@@ -26,7 +26,7 @@ from videoinpaint.agents.networks import (
     thumbnail_space,
     thumbnails,
 )
-from videoinpaint.agents.reveal import evenly
+from videoinpaint.agents.policies.reveal import evenly
 from videoinpaint.controls import Controls, action_to_controls
 from videoinpaint.errors import CorruptWeightsError, InputError, MissingWeightsError
 from videoinpaint.testing import check_policy

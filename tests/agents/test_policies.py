@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from videoinpaint.agents import POLICIES, make_policy
-from videoinpaint.agents.baselines import FixedPolicy, HeuristicPolicy, RandomPolicy
-from videoinpaint.agents.policy import check_actions
+from videoinpaint.agents.policies.baselines import FixedPolicy, HeuristicPolicy, RandomPolicy
+from videoinpaint.agents.policies.policy import check_actions
 from videoinpaint.controls import MIDDLE, action_to_controls
 from videoinpaint.envs.loop import GREY
 from videoinpaint.errors import InputError, MissingWeightsError, UnknownNameError
@@ -112,7 +112,7 @@ def test_seed_reaches_factories_that_take_it() -> None:
 
 
 def test_plug_in_by_string() -> None:
-    policy = make_policy("videoinpaint.agents.baselines:FixedPolicy")
+    policy = make_policy("videoinpaint.agents.policies.baselines:FixedPolicy")
     assert isinstance(policy, FixedPolicy)
 
 

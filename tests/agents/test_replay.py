@@ -8,7 +8,7 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.buffers import DictRolloutBuffer
 
-from videoinpaint.agents.replay import ReplayConfig, TrajectoryReplay, corrected_advantages, importance_weights
+from videoinpaint.agents.ppo.replay import ReplayConfig, TrajectoryReplay, corrected_advantages, importance_weights
 from videoinpaint.errors import InputError
 
 SPACE = spaces.Dict({"thumbnails": spaces.Box(0, 255, (2, 4, 3, 5), np.uint8)})

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from videoinpaint.agents.reveal import REACHES, revealed, shifted, translation
+from videoinpaint.agents.policies.reveal import REACHES, revealed, shifted, translation
 
 HEIGHT, WIDTH, SIZE = 30, 54, 8
 

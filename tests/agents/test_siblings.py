@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from videoinpaint.agents.ppo import TrainConfig
-from videoinpaint.agents.siblings import sibling_advantages
+from videoinpaint.agents.ppo.siblings import sibling_advantages
+from videoinpaint.agents.ppo.training import TrainConfig
 from videoinpaint.errors import InputError
 
 

@@ -16,9 +16,9 @@ from stable_baselines3.common.vec_env import VecEnv
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from videoinpaint.agents import make_policy
-from videoinpaint.agents.checkpoint import checkpoints, pack, unpack
-from videoinpaint.agents.ppo import TrainConfig, train
-from videoinpaint.agents.replay import ReplayConfig
+from videoinpaint.agents.ppo.checkpoint import checkpoints, pack, unpack
+from videoinpaint.agents.ppo.replay import ReplayConfig
+from videoinpaint.agents.ppo.training import TrainConfig, train
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.weights import read_file
 

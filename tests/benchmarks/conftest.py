@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from videoinpaint.benchmarks.suite import make_suite
+from videoinpaint.benchmarks.protocol.suite import make_suite
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from videoinpaint.benchmarks import ciri
+from videoinpaint.benchmarks.repair import ciri
 from videoinpaint.errors import InputError, UnknownNameError
 
 SMALL = {"clips": "studio", "num_frames": 3, "height": 48, "width": 80, "limit": 1}

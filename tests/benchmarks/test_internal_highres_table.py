@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from videoinpaint.benchmarks import internal_highres
+from videoinpaint.benchmarks.repair import internal_highres
 from videoinpaint.inpainters.internal import Internal
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from videoinpaint.benchmarks import internal
+from videoinpaint.benchmarks.repair import internal_learning as internal
 from videoinpaint.errors import InputError
 
 

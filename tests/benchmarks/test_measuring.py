@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from videoinpaint.benchmarks.detector import inside_hole, precision
-from videoinpaint.benchmarks.measure import E_WARP_SCALE, METRICS, Reference
-from videoinpaint.benchmarks.protocol import PROTOCOL, envelope, plain, published, write_json
-from videoinpaint.benchmarks.random_feedback import RandomDetector
-from videoinpaint.benchmarks.repairs import repair, windows
-from videoinpaint.benchmarks.suite import make_suite, pairing
+from videoinpaint.benchmarks.networks.detector import inside_hole, precision
+from videoinpaint.benchmarks.protocol.envelope import PROTOCOL, envelope, plain, published, write_json
+from videoinpaint.benchmarks.protocol.measure import E_WARP_SCALE, METRICS, Reference
+from videoinpaint.benchmarks.protocol.suite import make_suite, pairing
+from videoinpaint.benchmarks.repair.random_feedback import RandomDetector
+from videoinpaint.benchmarks.repair.timed import repair, windows
 from videoinpaint.detectors import make_detector
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.errors import InputError
@@ -113,7 +113,7 @@ def test_random_feedback_flags_the_same_values_elsewhere_inside_the_hole(pair):
 
 
 def test_random_feedback_loads_by_name():
-    detector = make_detector("videoinpaint.benchmarks.random_feedback:RandomDetector")
+    detector = make_detector("videoinpaint.benchmarks.repair.random_feedback:RandomDetector")
     assert detector.name == "random"
 
 

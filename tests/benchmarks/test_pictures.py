@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from videoinpaint.benchmarks.pictures import draw_loop
+from videoinpaint.benchmarks.report.pictures import draw_loop
 
 
 def test_a_picture_shows_the_clip_that_was_asked_for(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from videoinpaint.agents.evaluation import EpisodeRecord
-from videoinpaint.benchmarks import headroom, learning_curve, policies
-from videoinpaint.benchmarks.episodes import by_clip, env_kwargs, fixed_return, grid
+from videoinpaint.agents.evaluation.episodes import EpisodeRecord
+from videoinpaint.benchmarks.policies import headroom, learning_curve
+from videoinpaint.benchmarks.policies import returns as policies
+from videoinpaint.benchmarks.protocol.episodes import by_clip, env_kwargs, fixed_return, grid
 from videoinpaint.controls import Controls
 from videoinpaint.errors import InputError
 
@@ -107,8 +108,8 @@ def test_headroom_runs_in_both_environments(capsys):
 
 def make_run(folder, steps, env):
     """A training run's folder with untrained policies at every step."""
-    from videoinpaint.agents.export import save_policy
-    from videoinpaint.agents.networks import ClosedLoopPolicy
+    from videoinpaint.agents.policies.export import save_policy
+    from videoinpaint.agents.policies.networks import ClosedLoopPolicy
     from videoinpaint.envs import VideoInpaintEnv
 
     made = VideoInpaintEnv(**env)

@@ -1,6 +1,6 @@
 """The price benchmark: free heads never lose to dear ones, and everything it says is there."""
 
-from videoinpaint.benchmarks.price import Price, report, run
+from videoinpaint.benchmarks.policies.price import Price, report, run
 
 
 def test_dearer_compute_never_asks_for_more_heads(capsys):

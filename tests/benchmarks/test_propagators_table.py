@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from videoinpaint.benchmarks import propagators
+from videoinpaint.benchmarks.repair import propagators
 from videoinpaint.errors import InputError
 
 

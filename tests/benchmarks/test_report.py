@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from videoinpaint.benchmarks.charts import bars_chart
-from videoinpaint.benchmarks.report import Picture, render_report, write_report
+from videoinpaint.benchmarks.report.charts import bars_chart
+from videoinpaint.benchmarks.report.page import Picture, render_report, write_report
 from videoinpaint.errors import InputError
 
 

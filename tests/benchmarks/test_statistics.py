@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from videoinpaint.benchmarks.statistics import (
+from videoinpaint.benchmarks.protocol.statistics import (
     interquartile_mean,
     mean_interval,
     paired_difference,

@@ -9,8 +9,10 @@ import sys
 import pytest
 import torch
 
-from videoinpaint.benchmarks import controls, detector, quality, speed
-from videoinpaint.benchmarks.protocol import PROTOCOL, write_json
+from videoinpaint.benchmarks.networks import detector, speed
+from videoinpaint.benchmarks.policies import controls
+from videoinpaint.benchmarks.protocol.envelope import PROTOCOL, write_json
+from videoinpaint.benchmarks.repair import quality
 from videoinpaint.controls import Controls
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.errors import UnknownNameError
@@ -147,7 +149,7 @@ def test_unknown_names_are_refused_before_any_work():
 
 
 def test_the_command_line_ends_with_one_line_after_bad_input():
-    command = [sys.executable, "-m", "videoinpaint.benchmarks.quality", "--inpainters", "nothing"]
+    command = [sys.executable, "-m", "videoinpaint.benchmarks.repair.quality", "--inpainters", "nothing"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: unknown inpainter 'nothing'")

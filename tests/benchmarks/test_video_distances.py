@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from videoinpaint.benchmarks import measure
-from videoinpaint.benchmarks.measure import VideoDistances
+from videoinpaint.benchmarks.protocol import measure
+from videoinpaint.benchmarks.protocol.measure import VideoDistances
 
 
 def test_nothing_is_measured_without_weights(monkeypatch):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from videoinpaint.cli import main
 from videoinpaint.clips import make_clips
-from videoinpaint.clips.video import write_video
+from videoinpaint.clips.files.video import write_video
 
 SIZE = (6, 48, 64)
 

@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from videoinpaint.agents.repair import POLICY
 from videoinpaint.cli import main
 from videoinpaint.cli.inpaint import Inpaint
-from videoinpaint.clips.video import read_video, write_video
+from videoinpaint.clips.files.video import read_video, write_video
+from videoinpaint.repair.streaming import POLICY
 
 Fails = Callable[..., str]
 CHEAP = ("--inpainter", "telea", "--detector", "none", "--policy", "heads4", "--iterations", "1", "--device", "cpu")
@@ -123,7 +123,7 @@ def test_an_error_midway_leaves_the_old_file(
 
 def test_memory_does_not_grow_with_the_video(mask: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long the video, no read asks for more than a few frames."""
-    from videoinpaint.clips.sequences import ImageFolder
+    from videoinpaint.clips.files.sequences import ImageFolder
 
     folder = tmp_path / "long"
     folder.mkdir()

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from videoinpaint.cli import COMMANDS, main
-from videoinpaint.clips.video import read_video
+from videoinpaint.clips.files.video import read_video
 from videoinpaint.version import __version__
 
 Fails = Callable[..., str]

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from videoinpaint.cli import main
-from videoinpaint.clips.video import read_video
+from videoinpaint.clips.files.video import read_video
 
 Fails = Callable[..., str]
 

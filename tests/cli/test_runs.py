@@ -14,7 +14,9 @@ import pytest
 from videoinpaint.cli import main
 from videoinpaint.cli.environment import EnvironmentFlags
 from videoinpaint.cli.train import Train
-from videoinpaint.clips.video import read_video
+from videoinpaint.clips.files.video import read_video
+from videoinpaint.errors import InputError
+from videoinpaint.registration import ENVIRONMENTS
 
 Fails = Callable[..., str]
 SMALL = (
@@ -34,10 +36,11 @@ SMALL = (
 
 
 def test_train_flags_have_the_configurations_defaults() -> None:
-    from videoinpaint.agents.ppo import TrainConfig
+    from videoinpaint.agents.ppo.training import TrainConfig
 
     defaults = {f.name: f.default for f in fields(TrainConfig) if f.default is not MISSING}
     shared = {f.name: f.default for f in fields(Train) if f.name in defaults} | {"replay": None}
+    del shared["device"]  # of the environment too: left to it unless given
     assert shared == {name: defaults[name] for name in shared}
     assert len(shared) > 14
 
@@ -47,17 +50,28 @@ def test_no_target_kl_is_none() -> None:
     assert Train(target_kl=0.2).config().target_kl == 0.2
 
 
-def test_environment_flags_have_the_environments_defaults() -> None:
-    from videoinpaint.envs.core import Settings
+@pytest.mark.parametrize("env_id", [one.id for one in ENVIRONMENTS])
+def test_an_id_without_flags_is_what_it_registers(env_id: str) -> None:
+    assert EnvironmentFlags(env_id=env_id).env_kwargs() == {}
+    assert Train(env_id=env_id).config().env == {}
 
-    defaults = {f.name: f.default for f in fields(Settings)}
-    assert all(defaults[name] == value for name, value in EnvironmentFlags().env_kwargs().items())
 
-
-def test_what_the_id_decides_is_left_to_it() -> None:
-    assert not {"reward", "reward_weights", "compute_price"} & set(EnvironmentFlags().env_kwargs())
+def test_flags_that_are_given_are_passed_on_and_no_others() -> None:
     asked = EnvironmentFlags(reward_weights="fixed", compute_price=0.5).env_kwargs()
-    assert (asked["reward_weights"], asked["compute_price"]) == ("fixed", 0.5)
+    assert asked == {"reward_weights": "fixed", "compute_price": 0.5}
+
+
+def test_flags_of_another_environment_are_refused() -> None:
+    with pytest.raises(InputError, match="propagator"):
+        EnvironmentFlags(propagator="flow").env_kwargs()
+    with pytest.raises(InputError, match="masks"):
+        EnvironmentFlags(env_id="VideoInpaintOneShot-v1", masks="square").env_kwargs()
+
+
+def test_an_unknown_id_is_one_line_that_lists_those_there_are(fails: Fails) -> None:
+    message = fails("train", "--env-id", "Nope-v0", "--output", "runs/none")
+    assert "Nope-v0" in message
+    assert "VideoInpaint-v1" in message
 
 
 def test_train_then_evaluate(tmp_path: Path, fails: Fails, capsys: pytest.CaptureFixture[str]) -> None:

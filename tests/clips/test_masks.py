@@ -136,7 +136,7 @@ def test_unknown_names() -> None:
 
 
 def test_plugged_in_mask_source() -> None:
-    assert isinstance(make_masks("videoinpaint.clips.masks:SquareMasks"), SquareMasks)
+    assert isinstance(make_masks("videoinpaint.clips.masks.synthetic:SquareMasks"), SquareMasks)
 
 
 def moving_masks(count: int = 6, height: int = 48, width: int = 64) -> NDArray[np.uint8]:

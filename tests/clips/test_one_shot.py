@@ -18,8 +18,8 @@ from videoinpaint.clips import (
     inaccurate,
     make_clips,
 )
-from videoinpaint.clips.one_shot import MIN_FIRST_AREA
-from videoinpaint.clips.windows import OneShotWindows
+from videoinpaint.clips.sources.augmented import OneShotWindows
+from videoinpaint.clips.sources.pasted import MIN_FIRST_AREA
 from videoinpaint.errors import InputError, UnknownNameError
 
 SIZE = (6, 48, 80)

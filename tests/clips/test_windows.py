@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from videoinpaint.clips import make_clips, make_masks
-from videoinpaint.clips.windows import Windows
+from videoinpaint.clips.sources.augmented import Windows
 
 
 def test_a_window_is_a_function_of_its_seed() -> None:

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from videoinpaint.clips import make_clips, make_masks
-from videoinpaint.clips.windows import Windows
+from videoinpaint.clips.sources.augmented import Windows
 from videoinpaint.detectors import DETECTORS, make_detector
 from videoinpaint.detectors.compact import CompactDetector
 from videoinpaint.detectors.compact.network import DetectorNetwork, along_time, planes, shrink
-from videoinpaint.detectors.compact.training import detection_loss, draw_repair, precision, train_detector
+from videoinpaint.detectors.compact.pretraining import detection_loss, draw_repair, precision, train_detector
+from videoinpaint.fitting import FitConfig
 from videoinpaint.inpainters import make_inpainter
-from videoinpaint.training import FitConfig
 
 
 def windows():

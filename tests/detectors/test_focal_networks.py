@@ -11,7 +11,7 @@ import torch
 from videoinpaint.detectors.focal.hrnet import HRNetExtractor
 from videoinpaint.detectors.focal.vit import Block, RelativeAttention, ViTConfig, ViTExtractor
 from videoinpaint.errors import InputError
-from videoinpaint.parity import check_layout, compare
+from videoinpaint.testing.parity.fixtures import check_layout, compare
 
 FIXTURES = Path(__file__).parents[3] / "shared/parity"
 TINY = ViTConfig(320, width=128, depth=4, heads=4, global_blocks=(1, 3), channels=64, complete=False)

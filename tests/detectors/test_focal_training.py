@@ -8,12 +8,12 @@ import torch
 from torch.nn import functional as F
 
 from videoinpaint.clips import make_clips, make_masks
-from videoinpaint.clips.windows import Windows
+from videoinpaint.clips.sources.augmented import Windows
 from videoinpaint.detectors import make_detector
 from videoinpaint.detectors.focal.hrnet import HRNetExtractor
-from videoinpaint.detectors.focal.training import contrastive_loss, focal_precision, info_nce, train_focal
+from videoinpaint.detectors.focal.pretraining import contrastive_loss, focal_precision, info_nce, train_focal
 from videoinpaint.errors import InputError
-from videoinpaint.training import FitConfig
+from videoinpaint.fitting import FitConfig
 from videoinpaint.weights import read_file
 
 SLIM = (((32, 32), 1), ((32, 32, 32), 1), ((32, 32, 32, 32), 1))

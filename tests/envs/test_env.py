@@ -8,6 +8,7 @@ import pytest
 from gymnasium.error import ResetNeeded
 
 from videoinpaint.controls import NAMES, Controls
+from videoinpaint.envs.infos import flattened
 from videoinpaint.errors import InputError, UnknownNameError
 
 METRICS = {"psnr", "ssim", "lpips", "perceptual", "wta", "psnr_hole"}
@@ -30,7 +31,55 @@ def test_reset_shows_the_corrupted_clip_and_the_hole(env):
     assert np.array_equal(obs["masks"], mask * 255)
     assert np.array_equal(frames[mask == 0], clip[mask == 0])
     assert (frames[mask == 1] == 128).all()
-    assert info == {"clip": "given", "mask": "given", "seed": 3, "iteration": 0}
+    assert {key: info[key] for key in ("clip", "mask", "seed", "iteration")} == {
+        "clip": "given", "mask": "given", "seed": 3, "iteration": 0,
+    }  # fmt: skip
+    assert info["metrics"]["psnr_hole"] < 100
+    assert not any(info["reward_terms"].values())
+
+
+def keys(info):
+    return {k: sorted(v) if isinstance(v, dict) else None for k, v in info.items()}
+
+
+def test_infos_have_the_same_keys_and_types_after_reset_and_step(env):
+    begun = env.reset(seed=0)[1]
+    stepped = env.step(env.action_space.sample())[4]
+    assert keys(begun) == keys(stepped)
+    for info in (begun, stepped):
+        flat = flattened(info)
+        assert all(isinstance(value, np.generic | int) for value in flat.values())
+        assert np.isfinite(list(flat.values())).all()
+        assert "metrics/psnr" in flat
+        assert not any(isinstance(value, str) for value in flat.values())
+
+
+def test_flat_infos_are_numbers_alone(toy):
+    env = gymnasium.make("VideoInpaint-v1", flat_info=True, **toy)
+    info = env.reset(seed=0)[1]
+    assert not any(isinstance(value, str | dict) for value in info.values())
+    assert info.keys() == env.step(env.action_space.sample())[4].keys()
+
+
+def test_the_return_of_v1_is_what_quality_gained(toy):
+    env = gymnasium.make("VideoInpaint-v1", **toy)
+    total, before = 0.0, env.reset(seed=2)[1]["quality"]
+    for _ in range(3):
+        _, reward, _, _, info = env.step(env.action_space.sample())
+        total += reward
+    assert total == pytest.approx(info["quality"] - before, abs=1e-6)
+    assert info["end"] == "max_iterations"
+    assert not info["is_success"]
+
+
+@pytest.mark.parametrize("iterations", [1, 5])
+def test_the_spec_tells_the_longest_episode_and_does_not_cut_it(toy, iterations):
+    env = gymnasium.make("VideoInpaint-v1", max_iterations=iterations, **toy)
+    assert env.spec.max_episode_steps == iterations
+    env.reset(seed=0)
+    steps = [env.step(env.action_space.sample()) for _ in range(iterations)]
+    assert [step[2] for step in steps] == [False] * (iterations - 1) + [True]
+    assert not any(step[3] for step in steps)
 
 
 def test_step_returns_plain_types_and_scalar_info(env):
@@ -43,7 +92,7 @@ def test_step_returns_plain_types_and_scalar_info(env):
     assert info["gflops"] == pytest.approx(1.2)
     assert info["iteration"] == 1
     flat = {**info, **info["metrics"], **info["reward_terms"], **info["controls"]}
-    assert all(isinstance(v, float | int | str | dict) for v in flat.values())
+    assert all(isinstance(v, np.generic | int | str | dict) for v in flat.values())
     assert all(len(v) < 80 for v in flat.values() if isinstance(v, str))
 
 
@@ -272,3 +321,29 @@ def test_masks_of_zeros_and_255_or_booleans_mean_the_same(env, scale):
     for other in (MASK * np.uint8(scale), MASK.astype(bool)):
         obs, _ = env.reset(seed=0, options={"mask": other})
         assert np.array_equal(obs["masks"], plain["masks"])
+
+
+@pytest.mark.parametrize("vector", [False, True])
+def test_who_is_done_early_earns_no_less(toy, content, vector):
+    settings = {**content, "max_iterations": 3}
+    action = np.zeros(5, np.float32)
+    if vector:
+        envs = gymnasium.make_vec("VideoInpaint-v0", 2, "vector_entry_point", **settings)
+        envs.reset(seed=[4, 4])
+        _, rewards, terminated, _, infos = envs.step(np.stack([action, action]))
+        assert infos["end"].tolist() == ["repaired", "repaired"]
+        reward, done, success = rewards[1], terminated[1], infos["is_success"][1]
+        terms = {name: values[1] for name, values in infos["reward_terms"].items() if not name.startswith("_")}
+    else:
+        env = gymnasium.make("VideoInpaint-v0", **settings)
+        env.reset(seed=4)
+        _, reward, done, _, info = env.step(action)
+        assert info["end"] == "repaired"
+        success, terms = info["is_success"], info["reward_terms"]
+    going_on = gymnasium.make("VideoInpaint-v0", **(settings | {"detector": toy["detector"]}))
+    going_on.reset(seed=4)
+    once = going_on.step(action)[1]
+    assert done
+    assert success
+    assert reward == pytest.approx(3 * once, rel=1e-3)
+    assert reward == pytest.approx(sum(terms.values()))

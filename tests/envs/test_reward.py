@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from videoinpaint.benchmarks.reward_speed import reward_speed
+from videoinpaint.benchmarks.networks.reward_speed import reward_speed
 from videoinpaint.envs.reward import METRICS, PSNR_CAP, TERMS, Reward, combine
 from videoinpaint.errors import InputError, MissingWeightsError, UnknownNameError
-from videoinpaint.flow import dis_flow
 from videoinpaint.metrics import lpips, psnr, psnr_hole, ssim
 from videoinpaint.metrics.alignment import grid_flow
 from videoinpaint.metrics.backbone import get_backbone, layer_distance
+from videoinpaint.motion.flow import dis_flow
 
 
 @pytest.fixture(scope="module")

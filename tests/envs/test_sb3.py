@@ -23,7 +23,7 @@ def actions(step, count=2):
 
 
 def test_adapter_equals_stable_baselines_own_vectoriser(toy):
-    ours = make_sb3_vec(2, seed=9, **toy)
+    ours = make_sb3_vec(2, "VideoInpaint-v0", seed=9, **toy)
     theirs = make_vec_env("VideoInpaint-v0", 2, seed=9, env_kwargs=toy)
     theirs.seed(9)
     first, second = ours.reset(), theirs.reset()

@@ -62,7 +62,7 @@ def assert_close(first, second):
 def test_make_vec_is_silent_and_works_with_the_defaults(size):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        envs = gymnasium.make_vec("VideoInpaint-v0", num_envs=4, vectorization_mode="vector_entry_point", **size)
+        envs = gymnasium.make_vec("VideoInpaint-v1", num_envs=4, vectorization_mode="vector_entry_point", **size)
         obs, infos = envs.reset(seed=0)
         obs, rewards, terminated, truncated, infos = envs.step(envs.action_space.sample())
     assert obs in envs.observation_space

@@ -8,13 +8,14 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from videoinpaint.clips import make_clips, make_masks
-from videoinpaint.clips.windows import Windows
+from videoinpaint.clips.sources.augmented import Windows
 from videoinpaint.controls import NAMES, Controls
 from videoinpaint.errors import CorruptWeightsError
+from videoinpaint.fitting import FitConfig
 from videoinpaint.inpainters.compact import CompactInpainter
 from videoinpaint.inpainters.compact.memory import recall, remember
 from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs, signed
-from videoinpaint.inpainters.compact.training import (
+from videoinpaint.inpainters.compact.pretraining import (
     draw_batch,
     draw_controls,
     imperfect_error_mask,
@@ -22,7 +23,6 @@ from videoinpaint.inpainters.compact.training import (
     unrolled_loss,
 )
 from videoinpaint.metrics.backbone import get_backbone
-from videoinpaint.training import FitConfig
 
 SMALL = CompactConfig(base=8, mid=16, dim=48, hidden=48, depth=2)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from videoinpaint.inpainters.dstt import DSTT
+from videoinpaint.inpainters.published.dstt import DSTT
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from videoinpaint.errors import InputError
-from videoinpaint.inpainters.e2fgvi.attention import EXTENSION, NEIGHBOURS, WINDOW, FocalWindowAttention
-from videoinpaint.inpainters.e2fgvi.flow import SPyNet
-from videoinpaint.inpainters.e2fgvi.network import E2FGVI
-from videoinpaint.inpainters.e2fgvi.transformer import FocalBlock, Memory, rerun, run
 from videoinpaint.inpainters.published.cost import count_flops
-from videoinpaint.parity import check_layout, compare
+from videoinpaint.inpainters.published.e2fgvi.attention import EXTENSION, NEIGHBOURS, WINDOW, FocalWindowAttention
+from videoinpaint.inpainters.published.e2fgvi.flow import SPyNet
+from videoinpaint.inpainters.published.e2fgvi.network import E2FGVI
+from videoinpaint.inpainters.published.e2fgvi.transformer import FocalBlock, Memory, rerun, run
+from videoinpaint.testing.parity.fixtures import check_layout, compare
 
 FIXTURES = Path(__file__).parents[3] / "shared" / "parity"
 needs_fixtures = pytest.mark.skipif(not FIXTURES.is_dir(), reason="the stored numbers are development data")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from videoinpaint.inpainters.fuseformer import FuseFormer
+from videoinpaint.inpainters.published.fuseformer import FuseFormer
 
 
 @pytest.fixture

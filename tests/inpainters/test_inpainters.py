@@ -6,7 +6,7 @@ import torch
 
 from videoinpaint.controls import Controls
 from videoinpaint.inpainters import AROUND_PUBLISHED, INPAINTERS, PUBLISHED, make_inpainter
-from videoinpaint.inpainters.propagation import propagate, trace
+from videoinpaint.inpainters.flow_propagation import propagate, trace
 
 NEUTRAL = Controls().to_array()[None]
 NAMES = [name for name in INPAINTERS.names() if name not in PUBLISHED + AROUND_PUBLISHED]  # too large

@@ -8,14 +8,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from videoinpaint.inpainters.layers import windows
-from videoinpaint.inpainters.layers.heads import active_heads
-from videoinpaint.inpainters.propainter import attention as attention_module
-from videoinpaint.inpainters.propainter.attention import EXTENSION, WINDOW, SparseWindowAttention
-from videoinpaint.inpainters.propainter.completion import FlowCompletion, P3DBlock, compose_flows
-from videoinpaint.inpainters.propainter.network import ProPainter
-from videoinpaint.inpainters.propainter.propagation import propagate_images, reduce_flows
-from videoinpaint.parity import GeneratedWeights, check_layout, compare
+from videoinpaint.inpainters.published.layers import windows
+from videoinpaint.inpainters.published.layers.heads import active_heads
+from videoinpaint.inpainters.published.propainter import attention as attention_module
+from videoinpaint.inpainters.published.propainter.attention import EXTENSION, WINDOW, SparseWindowAttention
+from videoinpaint.inpainters.published.propainter.completion import FlowCompletion, P3DBlock, compose_flows
+from videoinpaint.inpainters.published.propainter.network import ProPainter
+from videoinpaint.inpainters.published.propainter.recurrent_propagation import propagate_images, reduce_flows
+from videoinpaint.testing.parity.fixtures import GeneratedWeights, check_layout, compare
 
 FIXTURES = Path(__file__).parents[3] / "shared" / "parity"
 EVERY_FRAME, EVEN = slice(None), slice(0, None, 2)

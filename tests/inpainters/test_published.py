@@ -8,23 +8,23 @@ import pytest
 import torch
 
 import videoinpaint
-from videoinpaint.benchmarks.published_order import plain_pass
+from videoinpaint.benchmarks.networks.published_order import plain_pass
 from videoinpaint.controls import Controls
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.errors import CorruptWeightsError, MissingWeightsError
 from videoinpaint.inpainters import PUBLISHED, make_inpainter
-from videoinpaint.inpainters.dstt.inpainter import DSTTInpainter
-from videoinpaint.inpainters.dstt.network import DSTT
-from videoinpaint.inpainters.e2fgvi.inpainter import E2FGVIHQInpainter
-from videoinpaint.inpainters.fuseformer.inpainter import FuseFormerInpainter
-from videoinpaint.inpainters.fuseformer.network import FuseFormer
-from videoinpaint.inpainters.layers.heads import active_heads, count_heads, gated_modules
-from videoinpaint.inpainters.propainter.inpainter import ProPainterInpainter, in_pieces
 from videoinpaint.inpainters.published import plan
 from videoinpaint.inpainters.published.cost import count_flops
+from videoinpaint.inpainters.published.dstt.inpainter import DSTTInpainter
+from videoinpaint.inpainters.published.dstt.network import DSTT
+from videoinpaint.inpainters.published.e2fgvi.inpainter import E2FGVIHQInpainter
+from videoinpaint.inpainters.published.fuseformer.inpainter import FuseFormerInpainter
+from videoinpaint.inpainters.published.fuseformer.network import FuseFormer
 from videoinpaint.inpainters.published.geometry import Geometry, dilate
-from videoinpaint.inpainters.sttn.inpainter import STTNInpainter
-from videoinpaint.inpainters.sttn.network import STTN
+from videoinpaint.inpainters.published.layers.heads import active_heads, count_heads, gated_modules
+from videoinpaint.inpainters.published.propainter.inpainter import ProPainterInpainter, in_pieces
+from videoinpaint.inpainters.published.sttn.inpainter import STTNInpainter
+from videoinpaint.inpainters.published.sttn.network import STTN
 from videoinpaint.protocols import Detection
 from videoinpaint.testing import check_inpainter
 

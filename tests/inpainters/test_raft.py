@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional as F
 from torchvision.models.optical_flow import raft_large
 
-from videoinpaint.inpainters.propainter.raft import RAFT, clip_flows
-from videoinpaint.parity import check_layout, compare
+from videoinpaint.inpainters.published.propainter.raft import RAFT, clip_flows
+from videoinpaint.testing.parity.fixtures import check_layout, compare
 
 FIXTURES = Path(__file__).parents[3] / "shared" / "parity"
 

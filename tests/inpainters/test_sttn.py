@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from videoinpaint.inpainters.sttn import STTN
+from videoinpaint.inpainters.published.sttn import STTN
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from videoinpaint.inpainters.dstt import DSTT
-from videoinpaint.inpainters.fuseformer import FuseFormer
-from videoinpaint.inpainters.layers.heads import active_heads, gated_modules
-from videoinpaint.inpainters.sttn import STTN
-from videoinpaint.parity import check_layout, compare
+from videoinpaint.inpainters.published.dstt import DSTT
+from videoinpaint.inpainters.published.fuseformer import FuseFormer
+from videoinpaint.inpainters.published.layers.heads import active_heads, gated_modules
+from videoinpaint.inpainters.published.sttn import STTN
+from videoinpaint.testing.parity.fixtures import check_layout, compare
 
 FIXTURES = Path(__file__).parents[2].parent / "shared" / "parity"
 needs_fixtures = pytest.mark.skipif(not (FIXTURES / "sttn.npz").is_file(), reason="fixtures are development data")

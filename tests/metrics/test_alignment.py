@@ -11,13 +11,13 @@ from skimage import data
 from torchvision.ops import deform_conv2d
 
 from videoinpaint.clips import make_clips, make_masks
-from videoinpaint.clips.windows import Windows
+from videoinpaint.clips.sources.augmented import Windows
 from videoinpaint.errors import InputError, UnknownNameError
-from videoinpaint.flow import warp
+from videoinpaint.fitting import FitConfig
 from videoinpaint.metrics.alignment import ENCODERS, Aligner, deformable_depthwise, grid_flow, load_aligner
-from videoinpaint.metrics.alignment_training import alignment_errors, pairs, random_weights, train_aligner
+from videoinpaint.metrics.alignment_pretraining import alignment_errors, pairs, random_weights, train_aligner
 from videoinpaint.metrics.backbone import get_backbone
-from videoinpaint.training import FitConfig
+from videoinpaint.motion.flow import warp
 from videoinpaint.weights import load_safetensors
 
 

@@ -11,7 +11,7 @@ import torch
 from videoinpaint.errors import CorruptWeightsError, InputError, MissingWeightsError
 from videoinpaint.metrics.i3d import I3D, pad_same
 from videoinpaint.metrics.vfid import frechet_distance, load_i3d, vfid, vfid_available, vfid_features
-from videoinpaint.parity import GeneratedWeights, check_layout, compare
+from videoinpaint.testing.parity.fixtures import GeneratedWeights, check_layout, compare
 
 FIXTURES = Path(__file__).parents[3] / "shared/parity"
 here = pytest.mark.skipif(not (FIXTURES / "i3d.npz").is_file(), reason="no fixture i3d here")

@@ -12,7 +12,7 @@ from videoinpaint.cli.environment import EnvironmentFlags
 from videoinpaint.errors import InputError
 
 if TYPE_CHECKING:
-    from videoinpaint.benchmarks.compare import Contestant
+    from videoinpaint.benchmarks.policies.compare import Contestant
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Evaluate(EnvironmentFlags):
 
     def run(self) -> None:
         """Play, print, write."""
-        from videoinpaint.benchmarks.compare import summaries
-        from videoinpaint.benchmarks.protocol import write_json
+        from videoinpaint.benchmarks.policies.compare import summaries
+        from videoinpaint.benchmarks.protocol.envelope import write_json
 
         contestants = self.contestants()
         records = self.play(contestants)
@@ -55,7 +55,7 @@ class Evaluate(EnvironmentFlags):
         if self.output is not None:
             print(f"wrote {write_json(self.output, results)}")
         if self.report is not None:
-            from videoinpaint.benchmarks.report import write_report
+            from videoinpaint.benchmarks.report.page import write_report
 
             print(f"wrote {write_report(results, [], self.report)}")
 
@@ -66,7 +66,7 @@ class Evaluate(EnvironmentFlags):
             InputError: a file to write has another ending.
         """
         from videoinpaint.agents import POLICIES
-        from videoinpaint.benchmarks.compare import Contestant
+        from videoinpaint.benchmarks.policies.compare import Contestant
 
         for path, suffix in ((self.output, ".json"), (self.report, ".html")):
             if path is not None and path.suffix != suffix:
@@ -80,7 +80,7 @@ class Evaluate(EnvironmentFlags):
         from rich.console import Console
         from rich.progress import Progress
 
-        from videoinpaint.benchmarks.compare import play
+        from videoinpaint.benchmarks.policies.compare import play
 
         seeds = range(self.first_seed, self.first_seed + self.episodes)
         console = Console(stderr=True)
@@ -90,12 +90,12 @@ class Evaluate(EnvironmentFlags):
                         lambda name: bar.update(task, advance=1, description=f"evaluated {name}"))  # fmt: skip
 
     def results(self, policies: list[dict[str, Any]]) -> dict[str, Any]:
-        """What goes into the files; see :mod:`videoinpaint.benchmarks.report`."""
+        """What goes into the files; see :mod:`videoinpaint.benchmarks.report.page`."""
         import shlex
         import sys
 
-        from videoinpaint.benchmarks.compare import measured_how
-        from videoinpaint.benchmarks.protocol import envelope
+        from videoinpaint.benchmarks.policies.compare import measured_how
+        from videoinpaint.benchmarks.protocol.envelope import envelope
 
         settings = {"env_id": self.env_id, **self.env_kwargs()}
         seeds = measured_how(range(self.first_seed, self.first_seed + self.episodes))
@@ -107,7 +107,7 @@ class Evaluate(EnvironmentFlags):
 
 def print_table(policies: list[dict[str, Any]], baseline: str) -> None:
     """The comparison as a table on the terminal, best return first."""
-    from videoinpaint.benchmarks.tables import interval, number, show
+    from videoinpaint.benchmarks.protocol.tables import interval, number, show
 
     rows = [
         [

@@ -16,8 +16,8 @@ import tyro
 from videoinpaint.errors import InputError
 
 if TYPE_CHECKING:
-    from videoinpaint.clips.sequences import FrameSequence
-    from videoinpaint.clips.video import VideoWriter
+    from videoinpaint.clips.files.sequences import FrameSequence
+    from videoinpaint.clips.files.video import VideoWriter
 
 CHUNK = 16  # frames of a folder or mask that are read at a time
 
@@ -73,11 +73,11 @@ class Inpaint:
 
     def run(self) -> None:
         """Check everything, then repair frame by frame under a live bar."""
-        from videoinpaint.cli.internal import check_flags
-        from videoinpaint.clips.mask_files import open_masks
-        from videoinpaint.clips.sequences import ImageFolder
+        from videoinpaint.clips.files.sequences import ImageFolder
+        from videoinpaint.clips.files.video import VideoReader, VideoWriter
+        from videoinpaint.clips.masks.recorded import open_masks
         from videoinpaint.clips.validate import check_frames
-        from videoinpaint.clips.video import VideoReader, VideoWriter
+        from videoinpaint.repair.internal import check_flags
 
         video = ImageFolder(self.video) if self.video.is_dir() else VideoReader(self.video)
         height, width = check_frames(video.read(0, 1)).shape[1:3]
@@ -104,18 +104,18 @@ class Inpaint:
 
     @property
     def _inpainter(self) -> str:
-        from videoinpaint.agents.repair import usual_inpainter
+        from videoinpaint.repair.front_door import usual_inpainter
 
         return self.inpainter or usual_inpainter(self.propagator)
 
     def _large(self, video: FrameSequence, masks: FrameSequence) -> Iterator[Any]:
-        from videoinpaint.cli.internal import repair_progressively
+        from videoinpaint.repair.internal import repair_progressively
 
         return repair_progressively(video, masks, steps=self.steps, folder=self.folder)
 
     def _repaired(self, frames: Iterator[Any], masks: Iterator[Any]) -> Iterator[Any]:
-        from videoinpaint.agents.repair import inpaint_stream
-        from videoinpaint.cli.internal import repair_whole
+        from videoinpaint.repair.given_masks import inpaint_stream
+        from videoinpaint.repair.internal import repair_whole
 
         if self._inpainter == "internal":
             budget = {"seconds": self.seconds, "steps": self.steps, "folder": self.folder}
@@ -129,8 +129,8 @@ class Inpaint:
         """The frames without what the first mask marks; the mask is carried through all of them at once."""
         import numpy as np
 
-        from videoinpaint.agents.one_shot import check_tunable, follow, holes_of, repair_followed, tuned
-        from videoinpaint.agents.repair import Parts
+        from videoinpaint.repair.one_mask import check_tunable, follow, holes_of, repair_followed, tuned
+        from videoinpaint.repair.streaming import Parts
 
         assert self.propagator is not None
         made = None

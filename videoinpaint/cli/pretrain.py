@@ -13,8 +13,8 @@ from videoinpaint.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from videoinpaint.clips.windows import Windows
-    from videoinpaint.training import FitConfig
+    from videoinpaint.clips.sources.augmented import Windows
+    from videoinpaint.fitting import FitConfig
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Common:
         import numpy as np
 
         from videoinpaint.clips import make_clips, make_masks
-        from videoinpaint.clips.windows import Windows
+        from videoinpaint.clips.sources.augmented import Windows
 
         for field in ("iterations", "num_frames", "batch"):
             if getattr(self, field) < 1:
@@ -75,7 +75,7 @@ class Common:
 
     def fit(self, folder: Path) -> FitConfig:
         """The schedule."""
-        from videoinpaint.training import FitConfig
+        from videoinpaint.fitting import FitConfig
 
         return FitConfig(folder, self.iterations, self.learning_rate, seed=self.seed)
 
@@ -94,7 +94,7 @@ class Inpainter(Common):
     def run(self) -> None:
         """Train and write."""
         from videoinpaint.detectors import make_detector
-        from videoinpaint.inpainters.compact.training import train_inpainter
+        from videoinpaint.inpainters.compact.pretraining import train_inpainter
 
         output, folder = self.places("inpainter-compact")
         init = _existing(self.init)
@@ -122,9 +122,9 @@ class Detector(Common):
 
     def run(self) -> None:
         """Train and write."""
-        from videoinpaint.cli.repairs import mixed_repair
-        from videoinpaint.detectors.compact.training import train_detector
-        from videoinpaint.detectors.focal.training import train_focal
+        from videoinpaint.detectors.compact.pretraining import train_detector
+        from videoinpaint.detectors.focal.pretraining import train_focal
+        from videoinpaint.repair.varied import mixed_repair
 
         output, folder = self.places("detector-compact" if self.arch == "compact" else "focal-hrnet")
         weights, init = _existing(self.inpainter_weights), _existing(self.init)
@@ -148,7 +148,7 @@ class Aligner(Common):
 
     def run(self) -> None:
         """Train and write."""
-        from videoinpaint.metrics.alignment_training import train_aligner
+        from videoinpaint.metrics.alignment_pretraining import train_aligner
 
         output, folder = self.places(f"aligner-{self.backbone}")
         _report(train_aligner(self.data(), self.fit(folder), output, self.backbone), folder)
@@ -171,9 +171,9 @@ class Residue(Common):
 
     def run(self) -> None:
         """Train and write. Of the common flags, masks, height, width and larger have no effect."""
-        from videoinpaint.cli.repairs import mixed_repair
         from videoinpaint.clips import make_clips
-        from videoinpaint.inpainters.ciri.residue_training import ResidueData, train_residue_detector
+        from videoinpaint.inpainters.ciri.residue_pretraining import ResidueData, train_residue_detector
+        from videoinpaint.repair.varied import mixed_repair
 
         output, folder = self.places("ciri-residue")
         repair = mixed_repair({"telea": 1, "propagation": 1, "compact": 2}, _text(_existing(self.inpainter_weights)))
@@ -200,9 +200,9 @@ class OneShot(Common):
     def run(self) -> None:
         """Train and write. Of the common flags, masks has no effect."""
         from videoinpaint.clips import make_clips
-        from videoinpaint.clips.windows import OneShotWindows
+        from videoinpaint.clips.sources.augmented import OneShotWindows
         from videoinpaint.inpainters.ciri.curriculum import Curriculum
-        from videoinpaint.inpainters.ciri.training import train_one_shot
+        from videoinpaint.inpainters.ciri.pretraining import train_one_shot
 
         output, folder = self.places("ciri-compact")
         sources = [make_clips(source) for source in self.clips]

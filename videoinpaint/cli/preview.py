@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from videoinpaint.benchmarks.panels import Pixels, below, beside, labelled
+from videoinpaint.benchmarks.report.panels import Pixels, below, beside, labelled
 from videoinpaint.clips import Clip, ClipSource, MaskSource
 from videoinpaint.errors import InputError
 
@@ -55,7 +55,7 @@ def write_preview(
         else:
             pairs.append((clip, masks.sample(np.random.default_rng([seed, order]), clip)))
     if path.suffix.lower() == ".mp4":
-        from videoinpaint.clips.video import write_video
+        from videoinpaint.clips.files.video import write_video
 
         write_video(path, playing_grid(pairs), fps)
         return

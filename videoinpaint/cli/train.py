@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from videoinpaint.cli.environment import EnvironmentFlags
 
 if TYPE_CHECKING:
-    from videoinpaint.agents.ppo import TrainConfig
+    from videoinpaint.agents.ppo.training import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Train(EnvironmentFlags):
 
     def run(self) -> None:
         """Train, then say what was made."""
-        from videoinpaint.agents.ppo import train
+        from videoinpaint.agents.ppo.training import train
 
         result = train(self.config())
         last = result.curve[-1] if result.curve else {}
@@ -74,13 +74,13 @@ class Train(EnvironmentFlags):
 
     def config(self) -> TrainConfig:
         """The flags as the configuration of a run."""
-        from videoinpaint.agents.ppo import TrainConfig
-        from videoinpaint.agents.replay import ReplayConfig
+        from videoinpaint.agents.ppo.replay import ReplayConfig
+        from videoinpaint.agents.ppo.training import TrainConfig
 
         own = {field.name for field in fields(self)} - {field.name for field in fields(EnvironmentFlags)}
         flags = {name: getattr(self, name) for name in own - {"replay"}}
         env = self.env_kwargs()
-        device = env.pop("device")
+        device = env.pop("device", "auto")
         replay = ReplayConfig() if self.replay else None
         flags["target_kl"] = self.target_kl or None
         return TrainConfig(**flags, env=env, env_id=self.env_id, device=device, replay=replay)

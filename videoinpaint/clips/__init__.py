@@ -1,19 +1,19 @@
 """Clips and masks: sources of video to repair and of holes to repair in it, and video files in and out."""
 
-from videoinpaint.clips.images import read_image, read_mask, resize_frames, resize_masks
-from videoinpaint.clips.layouts import davis, youtube_vos
+from videoinpaint.clips.files.images import read_image, read_mask, resize_frames, resize_masks
+from videoinpaint.clips.files.sequences import FrameSequence, ImageFolder
+from videoinpaint.clips.files.video import VideoInfo, VideoReader, VideoWriter, probe, read_video, write_video
 from videoinpaint.clips.make import CLIP_KINDS, MASK_KINDS, make_clips, make_masks
-from videoinpaint.clips.mask_errors import MASK_ERRORS, inaccurate
-from videoinpaint.clips.mask_files import FileMasks, FirstFrameMasks, open_masks, read_masks
-from videoinpaint.clips.masks import MixedMasks, ObjectMasks, SquareMasks, StationaryMasks, StudioMasks
-from videoinpaint.clips.one_shot import OneShotClips, SegmentedClips
-from videoinpaint.clips.sequences import FrameSequence, ImageFolder
-from videoinpaint.clips.sources import SequenceSource, file_source, open_sequence
-from videoinpaint.clips.studio import Studio
-from videoinpaint.clips.studio_config import SUITES, StudioConfig
+from videoinpaint.clips.masks.inaccurate import MASK_ERRORS, inaccurate
+from videoinpaint.clips.masks.recorded import FileMasks, FirstFrameMasks, open_masks, read_masks
+from videoinpaint.clips.masks.synthetic import MixedMasks, ObjectMasks, SquareMasks, StationaryMasks, StudioMasks
+from videoinpaint.clips.sources.layouts import davis, youtube_vos
+from videoinpaint.clips.sources.pasted import OneShotClips, SegmentedClips
+from videoinpaint.clips.sources.sequences import SequenceSource, file_source, open_sequence
+from videoinpaint.clips.studio.config import SUITES, StudioConfig
+from videoinpaint.clips.studio.scenes import Studio
 from videoinpaint.clips.types import Clip, ClipSource, MaskSource
 from videoinpaint.clips.validate import check_frames, check_masks, check_pair, empty_frames
-from videoinpaint.clips.video import VideoInfo, VideoReader, VideoWriter, probe, read_video, write_video
 
 __all__ = [
     "CLIP_KINDS",

@@ -7,15 +7,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from videoinpaint.clips.images import list_images
-from videoinpaint.clips.layouts import davis, youtube_vos
-from videoinpaint.clips.mask_files import FileMasks, FirstFrameMasks
-from videoinpaint.clips.masks import MixedMasks, ObjectMasks, SquareMasks, StationaryMasks, StudioMasks
-from videoinpaint.clips.one_shot import OneShotClips
-from videoinpaint.clips.several import SeveralClips
-from videoinpaint.clips.sources import file_source
-from videoinpaint.clips.studio import Studio
-from videoinpaint.clips.studio_config import StudioConfig
+from videoinpaint.clips.files.images import list_images
+from videoinpaint.clips.masks.recorded import FileMasks, FirstFrameMasks
+from videoinpaint.clips.masks.synthetic import MixedMasks, ObjectMasks, SquareMasks, StationaryMasks, StudioMasks
+from videoinpaint.clips.sources.layouts import davis, youtube_vos
+from videoinpaint.clips.sources.pasted import OneShotClips
+from videoinpaint.clips.sources.sequences import file_source
+from videoinpaint.clips.sources.several import SeveralClips
+from videoinpaint.clips.studio.config import StudioConfig
+from videoinpaint.clips.studio.scenes import Studio
 from videoinpaint.clips.types import ClipSource, MaskSource
 from videoinpaint.errors import InputError, UnknownNameError
 

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videoinpaint.errors import UnknownNameError
-from videoinpaint.flow import warp
 from videoinpaint.metrics.backbone import unit_length
+from videoinpaint.motion.flow import warp
 from videoinpaint.weights import load_into
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from videoinpaint.metrics.checks import check_holes, check_pair
-from videoinpaint.windows import window_max
+from videoinpaint.motion.neighbourhoods import window_max
 
 BAND = 3
 """Half-width of the boundary band in pixels: as far inside the hole as outside it."""

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from videoinpaint.errors import InputError
-from videoinpaint.flow import consistency, neighbour_flows, warp
 from videoinpaint.metrics.checks import check_frames, check_holes, check_pair
+from videoinpaint.motion.flow import consistency, neighbour_flows, warp
 
 
 def warp_error(repaired: Tensor, reference: Tensor, holes: Tensor | None = None) -> Tensor:

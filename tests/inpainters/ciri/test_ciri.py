@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from videoinpaint.clips.one_shot import OneShotClips
+from videoinpaint.clips.sources.pasted import OneShotClips
 from videoinpaint.controls import Controls
 from videoinpaint.errors import CorruptWeightsError, InputError, MissingWeightsError
 from videoinpaint.inpainters import AROUND_PUBLISHED, make_inpainter
@@ -20,10 +20,10 @@ from videoinpaint.inpainters.ciri.model import NEAR, Scene
 from videoinpaint.inpainters.ciri.published import OneShotPublished
 from videoinpaint.inpainters.ciri.removal import RemovalConfig
 from videoinpaint.inpainters.compact.network import CompactConfig
-from videoinpaint.inpainters.dstt.network import DSTT
-from videoinpaint.inpainters.e2fgvi.network import E2FGVI
-from videoinpaint.inpainters.fuseformer.network import FuseFormer
 from videoinpaint.inpainters.propagators import GivenTracker, make_propagator
+from videoinpaint.inpainters.published.dstt.network import DSTT
+from videoinpaint.inpainters.published.e2fgvi.network import E2FGVI
+from videoinpaint.inpainters.published.fuseformer.network import FuseFormer
 from videoinpaint.inpainters.published.geometry import Geometry
 from videoinpaint.protocols import Inpainter, OneShotInpainter
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from videoinpaint.clips.one_shot import OneShotClips
+from videoinpaint.clips.sources.pasted import OneShotClips
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.ciri.contextual import contextual_similarity, conv3_2
 from videoinpaint.inpainters.ciri.removal import RemovalConfig, removal_config, remove_residues
 from videoinpaint.inpainters.ciri.residue import ResidueDetector, load_residue_detector
-from videoinpaint.inpainters.ciri.residue_training import blurred, tensors
+from videoinpaint.inpainters.ciri.residue_pretraining import blurred, tensors
 from videoinpaint.metrics.backbone import get_backbone
 
 FAST = RemovalConfig(learning_rate=0.5, chunk=2)

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from videoinpaint.clips.one_shot import OneShotClips
+from videoinpaint.clips.sources.pasted import OneShotClips
 from videoinpaint.errors import InputError
+from videoinpaint.fitting import FitConfig
 from videoinpaint.inpainters.ciri.crops import (
     SMALLEST,
     bounding_boxes,
@@ -26,15 +27,14 @@ from videoinpaint.inpainters.ciri.residue import (
     load_residue_detector,
     template_of,
 )
-from videoinpaint.inpainters.ciri.residue_training import (
+from videoinpaint.inpainters.ciri.residue_pretraining import (
     CLEAN,
     ResidueData,
     residue_loss,
     tensors,
     train_residue_detector,
 )
-from videoinpaint.training import FitConfig
-from videoinpaint.windows import window_max
+from videoinpaint.motion.neighbourhoods import window_max
 
 
 def rectangle(left: int, top: int, right: int, bottom: int, height: int = 60, width: int = 80) -> Tensor:

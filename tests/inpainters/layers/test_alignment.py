@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import deform_conv2d
 
-from videoinpaint.inpainters.layers.alignment import DeformableAlignment, modulated_deform_conv
+from videoinpaint.inpainters.published.layers.alignment import DeformableAlignment, modulated_deform_conv
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from videoinpaint.inpainters.layers.attention import SelfAttention
+from videoinpaint.inpainters.published.layers.attention import SelfAttention
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from videoinpaint.inpainters.layers.encoder import HierarchicalEncoder, decoder, grouped_concat, stem
+from videoinpaint.inpainters.published.layers.encoder import HierarchicalEncoder, decoder, grouped_concat, stem
 
 
 def test_grouped_concat_puts_the_first_input_first_in_every_group() -> None:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from videoinpaint.inpainters.layers.encoder import HierarchicalEncoder, decoder, stem
-from videoinpaint.inpainters.layers.regions import Box, box_of, decode_box, encode_again
+from videoinpaint.inpainters.published.layers.encoder import HierarchicalEncoder, decoder, stem
+from videoinpaint.inpainters.published.layers.regions import Box, box_of, decode_box, encode_again
 
 BOXES = [(0, 52, 0, 100), (0, 30, 0, 100), (0, 7, 0, 9), (20, 33, 31, 60), (45, 52, 91, 100), (17, 18, 50, 51)]
 

@@ -5,7 +5,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videoinpaint.inpainters.layers.soft_split import FusionFeedForward, SoftComposition, SoftSplit, token_grid
+from videoinpaint.inpainters.published.layers.soft_split import (
+    FusionFeedForward,
+    SoftComposition,
+    SoftSplit,
+    token_grid,
+)
 
 SIZES = [(60, 108), (31, 50), (32, 54), (7, 9)]  # a token grid belongs to three sizes per axis
 CHANNELS, DIM = 6, 10

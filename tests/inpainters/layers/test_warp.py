@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from videoinpaint.inpainters.layers.warp import chain_flows, consistent, flow_warp
+from videoinpaint.inpainters.published.layers.warp import chain_flows, consistent, flow_warp
 
 
 def constant(dx: float, dy: float, height: int = 8, width: int = 10) -> Tensor:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from videoinpaint.inpainters.layers.windows import (
+from videoinpaint.inpainters.published.layers.windows import (
     merge,
     pad_to_windows,
     partition,

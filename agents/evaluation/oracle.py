@@ -1,0 +1,194 @@
+"""Two searches that tell how much there is to gain: the best fixed controls, and an oracle that tries every state."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from videoinpaint.agents.evaluation.episodes import EpisodeRecord, evaluate, make_evaluation_env
+from videoinpaint.agents.policies.baselines import FixedPolicy
+from videoinpaint.controls import Controls, controls_to_action
+from videoinpaint.errors import InputError
+from videoinpaint.registration import DEFAULT_ID
+
+Score = Callable[[EpisodeRecord], float]
+"""What a search maximises; the default is the return."""
+
+
+def controls_grid(
+    heads: Sequence[int] = (4, 8, 12),
+    fusion: Sequence[float] = (0.5, 0.65, 0.8),
+    alpha: Sequence[float] = (0.9,),
+    beta: Sequence[float] = (0.45,),
+    gamma: Sequence[float] = (0.2,),
+) -> list[Controls]:
+    """Every combination of the values given, nine by default.
+
+    The reward's weights are fixed by default: with ``reward_weights="action"`` a search over them finds the weights
+    that flatter any repair (alpha 1, beta 0.3, gamma 0.1) before it finds a better repair.
+    """
+    return [Controls(*values) for values in itertools.product(heads, fusion, alpha, beta, gamma)]
+
+
+@dataclass(frozen=True)
+class OracleResult:
+    """The best episode a search found.
+
+    Attributes:
+        record: as `evaluate` would give for it, under the policy name "oracle".
+        actions: float32 ``(n, 5)``: step `record.seed`'s episode with these to see it again.
+        tried: environment steps the search took.
+    """
+
+    record: EpisodeRecord
+    actions: NDArray[np.float32]
+    tried: int
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """A partial episode: how it got here and how to go on."""
+
+    state: dict[str, Any]
+    actions: tuple[NDArray[np.float32], ...] = ()
+    rewards: tuple[float, ...] = ()
+    infos: tuple[dict[str, Any], ...] = ()
+    over: bool = False
+
+
+def oracle_return(
+    env: gymnasium.Env,
+    grid: Iterable[Controls] | None = None,
+    *,
+    seed: int,
+    options: Mapping[str, Any] | None = None,
+    width: int | None = 1,
+    score: Score | None = None,
+) -> OracleResult:
+    """Search an episode's controls by trying them, with ``get_state`` and ``set_state``.
+
+    It uses the reward, and thus the reference, to choose: no policy can be expected to reach it.
+
+    Args:
+        env: a single environment.
+        grid: the controls to try in every state; by default :func:`controls_grid`.
+        seed: of the episode.
+        options: of the reset.
+        width: partial episodes kept after each iteration, the best by `score`: 1 is greedy search with
+            ``N * len(grid)`` steps, None keeps all and is exact on the grid with ``len(grid) ** N`` at the last.
+        score: what to maximise, of a partial episode's record; the return so far by default.
+
+    Raises:
+        InputError: an empty grid, a width below 1, or an environment without ``get_state``.
+    """
+    actions = [controls_to_action(one.to_array()[None])[0] for one in (controls_grid() if grid is None else grid)]
+    if not actions or (width is not None and width < 1):
+        raise InputError("an oracle needs a grid with at least one entry and a width of at least 1 (or None)")
+    base: Any = env.unwrapped
+    if not hasattr(base, "get_state"):
+        raise InputError(f"{base} cannot be searched: it has no get_state() and set_state()")
+    env.reset(seed=seed, options=None if options is None else dict(options))
+    value = score or (lambda record: record.episode_return)
+    branches, tried = [_Branch(base.get_state())], 0
+    while any(not branch.over for branch in branches):
+        grown = [branch for branch in branches if branch.over]
+        for branch in (b for b in branches if not b.over):
+            grown += [_try(env, branch, action) for action in actions]
+            tried += len(actions)
+        # A stable sort: of equal branches, the one whose controls stand first in the grid.
+        branches = sorted(grown, key=lambda branch: -value(_as_record(branch, seed)))[:width]
+    best = max(branches, key=lambda branch: value(_as_record(branch, seed)))
+    return OracleResult(_as_record(best, seed), np.stack(best.actions), tried)
+
+
+def _try(env: gymnasium.Env, branch: _Branch, action: NDArray[np.float32]) -> _Branch:
+    base: Any = env.unwrapped
+    base.set_state(branch.state)
+    _, reward, terminated, truncated, info = base.step(action)
+    return _Branch(
+        base.get_state(),
+        (*branch.actions, action),
+        (*branch.rewards, float(reward)),
+        (*branch.infos, info),
+        bool(terminated or truncated),
+    )
+
+
+def _as_record(branch: _Branch, seed: int) -> EpisodeRecord:
+    last = branch.infos[-1]
+    return EpisodeRecord(
+        policy="oracle",
+        seed=seed,
+        clip=last.get("clip", ""),
+        mask=last.get("mask", ""),
+        length=len(branch.infos),
+        episode_return=float(sum(branch.rewards)),
+        metrics=dict(last["metrics"]),
+        gflops=float(sum(info["gflops"] for info in branch.infos)),
+        rewards=list(branch.rewards),
+        controls=[dict(info["controls"]) for info in branch.infos],
+        metrics_by_iteration=[dict(info["metrics"]) for info in branch.infos],
+    )
+
+
+@dataclass(frozen=True)
+class BestFixed:
+    """The best single setting over some episodes.
+
+    Attributes:
+        controls: the setting.
+        score: its mean score.
+        scores: every setting of the grid with its mean score, best first.
+    """
+
+    controls: Controls
+    score: float
+    scores: list[tuple[Controls, float]]
+
+    def policy(self) -> FixedPolicy:
+        """The policy that always chooses it."""
+        return FixedPolicy(self.controls)
+
+
+def best_fixed(
+    env_kwargs: Mapping[str, Any] | None = None,
+    grid: Iterable[Controls] | None = None,
+    seeds: Sequence[int] = tuple(range(1_000_000, 1_000_010)),
+    *,
+    env_id: str = DEFAULT_ID,
+    num_envs: int = 4,
+    score: Score | None = None,
+) -> BestFixed:
+    """The constant controls with the highest mean score on `seeds`, which should not be those of the evaluation.
+
+    Args:
+        env_kwargs: of the environment.
+        grid: the settings to try; by default :func:`controls_grid`.
+        seeds: of the episodes, the same for every setting.
+        env_id: a registered environment.
+        num_envs: episodes in a batch.
+        score: what to maximise, of an episode's record; the return by default.
+
+    Raises:
+        InputError: an empty grid.
+    """
+    settings = list(controls_grid() if grid is None else grid)
+    if not settings:
+        raise InputError("best_fixed needs a grid with at least one setting")
+    value = score or (lambda record: record.episode_return)
+    env = make_evaluation_env(min(num_envs, len(seeds)), env_id, env_kwargs)
+    try:
+        scores = [
+            (one, float(np.mean([value(r) for r in evaluate(FixedPolicy(one), seeds=seeds, env=env)])))
+            for one in settings
+        ]
+    finally:
+        env.close()
+    scores.sort(key=lambda pair: -pair[1])
+    return BestFixed(scores[0][0], scores[0][1], scores)

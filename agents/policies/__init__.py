@@ -1,0 +1,13 @@
+"""What chooses: the policy protocol, baselines, the features policies see, networks and policy files."""
+
+from videoinpaint.agents.policies.policy import (
+    POLICIES,
+    Observation,
+    Policy,
+    check_actions,
+    make_policy,
+    policy_file,
+    reset_policy,
+)
+
+__all__ = ["POLICIES", "Observation", "Policy", "check_actions", "make_policy", "policy_file", "reset_policy"]

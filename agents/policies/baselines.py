@@ -1,0 +1,122 @@
+"""Policies that learn nothing: what a trained one has to beat."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from videoinpaint.agents.policies.cues import measured
+from videoinpaint.agents.policies.policy import Observation
+from videoinpaint.controls import ALPHA, BETA, FUSION, GAMMA, HEADS, HIGH, LOW, MIDDLE, Controls, controls_to_action
+
+
+class RandomPolicy:
+    """Every control uniform over its range, drawn anew for every action.
+
+    Args:
+        seed: of the generator; ``reset()`` starts it again.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+        self.reset()
+
+    def reset(self) -> None:
+        """Start the series of actions again."""
+        self._rng = np.random.default_rng(self.seed)
+
+    def act(self, observation: Observation) -> NDArray[np.float32]:
+        """See :class:`videoinpaint.agents.policies.policy.Policy`."""
+        return self._rng.uniform(-1, 1, size=(len(observation["masks"]), 5)).astype(np.float32)
+
+
+class FixedPolicy:
+    """The same controls whatever it sees.
+
+    Args:
+        controls: in natural units, clipped to their ranges.
+    """
+
+    def __init__(self, controls: Controls = Controls()) -> None:  # noqa: B008 - frozen
+        self.controls = controls
+        self.action: NDArray[np.float32] = controls_to_action(controls.to_array()[None])[0]
+
+    def act(self, observation: Observation) -> NDArray[np.float32]:
+        """See :class:`videoinpaint.agents.policies.policy.Policy`."""
+        return np.tile(self.action, (len(observation["masks"]), 1))
+
+
+class PlanPolicy:
+    """One setting for the first iteration, another for those after it, whatever the clip.
+
+    It knows a first iteration by its holes, most of which still show the loop's grey.
+
+    Args:
+        first: controls in natural units where the hole is fresh.
+        later: where it was repaired before.
+    """
+
+    def __init__(self, first: Controls, later: Controls) -> None:
+        self.first, self.later = FixedPolicy(first), FixedPolicy(later)
+
+    def act(self, observation: Observation) -> NDArray[np.float32]:
+        """See :class:`videoinpaint.agents.policies.policy.Policy`."""
+        fresh = _measured(observation)["untouched"] > 0.5
+        return np.where(fresh[:, None], self.first.act(observation), self.later.act(observation))
+
+
+_FRUGAL = Controls(heads=2, fusion=0.6, alpha=0.8, beta=0.6, gamma=0.1)
+# Plans for VideoInpaintBudget-v0 (docs/models/policy-default.md): look far once, then repair what is left.
+heads4then2 = partial(PlanPolicy, replace(_FRUGAL, heads=4), _FRUGAL)
+heads6then2 = partial(PlanPolicy, replace(_FRUGAL, heads=6), _FRUGAL)
+
+# CLIP-RL compares with these in Tables 4, 5 and 6. Each fixes some controls; the others stand at the middle of their
+# ranges, with all 12 heads, so that heads12, fusion65 and fixed-average are one and the same setting under the names of
+# three tables.
+heads4 = partial(FixedPolicy, replace(MIDDLE, heads=4))
+heads8 = partial(FixedPolicy, replace(MIDDLE, heads=8))
+heads12 = partial(FixedPolicy, MIDDLE)
+fusion65 = partial(FixedPolicy, replace(MIDDLE, fusion=0.65))
+fusion80 = partial(FixedPolicy, replace(MIDDLE, fusion=0.8))
+fixed_bias = partial(FixedPolicy, replace(MIDDLE, alpha=1.0, beta=0.3, gamma=0.1))
+fixed_average = partial(FixedPolicy, replace(MIDDLE, alpha=0.9, beta=0.45, gamma=0.2))
+
+
+class HeuristicPolicy:
+    """What the paper's prose advises, as a formula: a rule that looks at the observation but does not learn.
+
+    Large holes and motion ask for heads and for hallucinated content (Section 3.1.3); texture around the hole asks for
+    carried content and for beta, motion for gamma, and a calm, smooth clip for alpha. Each of the three cues is
+    brought to 0..1 by a scale at which it counts as full.
+    """
+
+    AREA, MOTION, TEXTURE = 0.25, 0.08, 0.10
+
+    def act(self, observation: Observation) -> NDArray[np.float32]:
+        """See :class:`videoinpaint.agents.policies.policy.Policy`."""
+        area, motion, texture = (np.clip(cue, 0, 1) for cue in self.cues(observation))
+        demand = np.maximum(area, motion)
+        share = np.zeros((len(area), 5))  # of each control's range
+        share[:, HEADS] = 0.2 + 0.8 * demand
+        share[:, FUSION] = np.clip(0.5 + 0.5 * demand - 0.5 * texture, 0, 1)
+        share[:, ALPHA] = 1 - 0.5 * (motion + texture)
+        share[:, BETA] = texture
+        share[:, GAMMA] = motion
+        return controls_to_action(LOW + share * (HIGH - LOW))
+
+    def cues(self, observation: Observation) -> tuple[NDArray, NDArray, NDArray]:
+        """Area of the flagged region, motion and texture of the rest, each ``(B,)`` relative to its scale."""
+        found = _measured(observation)
+        area, motion, texture = (found[name] for name in ("area", "motion", "texture"))
+        return area / self.AREA, motion / self.MOTION, texture / self.TEXTURE
+
+
+def _measured(observation: Observation) -> dict[str, NDArray]:
+    """The plain cues of every other pixel."""
+    masks = torch.from_numpy(observation["masks"][:, :, ::2, ::2])
+    frames = torch.from_numpy(observation["frames"][:, :, ::2, ::2])
+    return {name: cue.numpy() for name, cue in measured(frames.unflatten(1, (-1, 3)), masks).items()}

@@ -1,0 +1,119 @@
+"""Trained policies as files: one safetensors file with what is needed to run it, and nothing that runs by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from videoinpaint.agents.policies.networks import (
+    LOG_STD,
+    THUMBNAIL,
+    WIDTHS,
+    ClosedLoopPolicy,
+    thumbnail_space,
+    thumbnails,
+)
+from videoinpaint.agents.policies.policy import Observation
+from videoinpaint.errors import CorruptWeightsError, InputError
+from videoinpaint.weights import check_tensors, path_of, read_file, save_safetensors
+
+FORMAT = "videoinpaint-policy-1"
+ARCHITECTURE = json.dumps({"thumbnail": THUMBNAIL, "widths": WIDTHS, "log_std": LOG_STD})
+
+# Stable-Baselines3 holds a shared extractor under three names; a file holds it under one.
+_ONE, _SAME = "features_extractor.", ("pi_features_extractor.", "vf_features_extractor.")
+
+
+class NetworkPolicy:
+    """A trained `ClosedLoopPolicy` that acts: the mean of its Gaussian, clipped to [-1, 1].
+
+    Args:
+        network: the policy; it is put into evaluation mode.
+        training: what the file says about its training.
+        device: where it computes.
+    """
+
+    def __init__(
+        self, network: ClosedLoopPolicy, training: Mapping[str, Any] | None = None, device: str | torch.device = "cpu"
+    ) -> None:
+        self.device = torch.device(device)
+        self.network = network.to(self.device)
+        self.network.set_training_mode(False)
+        self.training = dict(training or {})
+
+    @torch.no_grad()
+    def act(self, observation: Observation) -> NDArray[np.float32]:
+        """See :class:`videoinpaint.agents.policies.policy.Policy`."""
+        frames, masks = (torch.from_numpy(np.asarray(observation[key])).to(self.device) for key in ("frames", "masks"))
+        if frames.ndim != 4 or masks.ndim != 4 or frames.shape[1] != 3 * masks.shape[1]:
+            shapes = f"{tuple(frames.shape)} and {tuple(masks.shape)}"
+            raise InputError(f"act() takes a batch of frames (B, 3T, H, W) and masks (B, T, H, W), got {shapes}")
+        means = self.network.get_distribution({"thumbnails": thumbnails(frames, masks)}).mode()
+        return means.clamp(-1, 1).cpu().numpy()
+
+
+def save_policy(path: str | Path, network: ClosedLoopPolicy, training: Mapping[str, Any] | None = None) -> Path:
+    """Write a `ClosedLoopPolicy`, actor and critic, whole or not at all.
+
+    Args:
+        path: a ``.safetensors`` file.
+        network: the policy.
+        training: what to say about its training; anything JSON can hold.
+
+    Raises:
+        InputError: actor and critic look with different networks, which a file cannot say.
+    """
+    if not network.share_features_extractor:
+        raise InputError("only policies with share_features_extractor=True can be saved")
+    metadata = {
+        "format": FORMAT,
+        "architecture": ARCHITECTURE,
+        "training": json.dumps(dict(training or {}), default=str),
+    }
+    return save_safetensors(path, {k: v for k, v in network.state_dict().items() if not k.startswith(_SAME)}, metadata)
+
+
+def load_policy(path: str | Path, *, device: str | torch.device = "cpu") -> NetworkPolicy:
+    """The policy in a file that `save_policy` wrote.
+
+    Raises:
+        MissingWeightsError: no such file.
+        CorruptWeightsError: it is damaged, or holds something else, or a network of another shape.
+    """
+    path = path_of(f"policy {path}", path)
+    if path.suffix != ".safetensors":
+        raise CorruptWeightsError(
+            f"{path} is no policy: policies are .safetensors files that `videoinpaint train` writes"
+        )
+    tensors, metadata = read_file(path)
+    if metadata.get("format") != FORMAT or metadata.get("architecture") != ARCHITECTURE:
+        raise CorruptWeightsError(f"{path} is not a policy of this version ({FORMAT}): train it again")
+    network = blank_network()
+    for name in [name for name in tensors if name.startswith(_ONE)]:
+        tensors |= {same + name.removeprefix(_ONE): tensors[name] for same in _SAME}
+    check_tensors(network, tensors, str(path))
+    network.load_state_dict(tensors)
+    return NetworkPolicy(network, json.loads(metadata.get("training", "{}")), device)
+
+
+def default_policy(device: str | torch.device = "cpu") -> NetworkPolicy:
+    """The shipped policy.
+
+    Raises:
+        MissingWeightsError: it is not installed.
+    """
+    return load_policy(path_of("policy-default"), device=device)
+
+
+def blank_network() -> ClosedLoopPolicy:
+    """An untrained network; its weights fit clips of any length and size. The global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return ClosedLoopPolicy(thumbnail_space(1), spaces.Box(-1.0, 1.0, (5,), np.float32), lambda _: 0.0)

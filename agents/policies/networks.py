@@ -1,0 +1,263 @@
+"""The policy network: what it sees of an observation, and the Gaussian whose mean and deviation it outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.distributions import DiagGaussianDistribution, Distribution
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.type_aliases import Schedule
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from videoinpaint.agents.policies.cues import BOUND, CUES, cues
+from videoinpaint.agents.policies.reveal import evenly
+from videoinpaint.controls import Controls, controls_to_action
+from videoinpaint.errors import InputError
+
+THUMBNAIL = (30, 54)
+"""Height and width at which the network looks: a quarter of the environment's default size."""
+
+LOOKED_AT = 8
+"""Frames that the CNN sees, evenly spread over a longer clip; the cues are of all of them."""
+
+WIDTHS = (16, 32, 48)
+LOG_STD = (-3.0, 0.0)
+"""Bounds of the log standard deviation of an action in the middle of [-1, 1]: 0.05 (nearly fixed) to 1 (nearly
+uniform)."""
+LEAST_ROOM = 0.1
+"""What is left of the deviation at the bounds themselves."""
+START_STD = 0.5
+"""Of a new policy, in the middle."""
+REACHED = 0.95
+"""The largest mean, in size, at which a policy may begin: nearer to the bound its tanh has no gradient to speak of."""
+
+
+def thumbnails(frames: Tensor, masks: Tensor) -> Tensor:
+    """An observation as the network sees it: small pictures of RGB and predicted mask.
+
+    Averaging to a fixed size makes the network independent of the clip's size and cheap on the CPU; rounding to whole
+    numbers makes a stored thumbnail (one 16th of the observation) exactly as good as the observation itself.
+
+    Args:
+        frames: ``(B, 3T, H, W)`` in 0..255 of any type.
+        masks: ``(B, T, H, W)``, the same.
+
+    Returns:
+        uint8 ``(B, T, 4, *THUMBNAIL)``.
+    """
+    batch, time = masks.shape[:2]
+    small = [_shrink(images.float()) for images in (frames, masks)]
+    parts = [small[0].view(batch, time, 3, *THUMBNAIL), small[1].view(batch, time, 1, *THUMBNAIL)]
+    return torch.cat(parts, dim=2).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _shrink(images: Tensor) -> Tensor:
+    """Averages over cells of any size; whole cells, the default size's case, have a faster kernel."""
+    height, width = images.shape[2:]
+    if height % THUMBNAIL[0] == 0 and width % THUMBNAIL[1] == 0:
+        return F.avg_pool2d(images, (height // THUMBNAIL[0], width // THUMBNAIL[1]))
+    return F.adaptive_avg_pool2d(images, THUMBNAIL)
+
+
+def thumbnail_space(num_frames: int) -> spaces.Dict:
+    """The space of thumbnails of a clip and their cues; Stable-Baselines3 takes nothing of four axes for an image."""
+    pictures = spaces.Box(0, 255, (num_frames, 4, *THUMBNAIL), np.uint8)
+    return spaces.Dict({"thumbnails": pictures, "cues": spaces.Box(-BOUND, BOUND, (len(CUES),), np.float32)})
+
+
+class ClosedLoopExtractor(BaseFeaturesExtractor):
+    """One small CNN for every frame of the batch and its change to the next, pooled over space, then over time.
+
+    The change is what shows a moving camera: pooling over space forgets where things are. It works for any number of
+    frames and any size: pooling over space gives mean and maximum, pooling over time gives mean, maximum and the mean
+    absolute change between neighbouring frames (0 for a single frame). Of a long clip it sees ``LOOKED_AT`` frames.
+    Beside the CNN stand the cues of :mod:`videoinpaint.agents.policies.cues`, which it need not learn.
+
+    Args:
+        observation_space: ``frames (3T, H, W)`` and ``masks (T, H, W)``, or ``thumbnails`` of them; where an
+            observation has ``cues`` of its thumbnails too, these are not measured again.
+        features_dim: size of the result: the cues as they are, and as many features of the CNN as fit beside them.
+        white: what stands for 255 in the frames and masks it is given: 1 under Stable-Baselines3's image
+            normalisation, 255 without it. Thumbnails are always in 0..255.
+
+    Raises:
+        InputError: another observation space, or too few features for the cues.
+    """
+
+    def __init__(self, observation_space: spaces.Dict, features_dim: int = 64, white: float = 1.0) -> None:
+        _check_space(observation_space)
+        if features_dim <= len(CUES):
+            raise InputError(f"features_dim must be above the {len(CUES)} cues that are part of it, got {features_dim}")
+        super().__init__(observation_space, features_dim)
+        self.white = white
+        layers: list[nn.Module] = []
+        for inner, outer in zip((8, *WIDTHS), WIDTHS):
+            layers += [nn.Conv2d(inner, outer, 3, stride=2, padding=1), nn.ReLU()]
+        self.cnn = nn.Sequential(*layers)
+        self.head = nn.Sequential(nn.Linear(6 * WIDTHS[-1], features_dim - len(CUES)), nn.ReLU())
+
+    def forward(self, observations: Mapping[str, Tensor]) -> Tensor:
+        """Features ``(B, features_dim)``."""
+        seen = observations.get("thumbnails")
+        if seen is None:
+            scale = 255 / self.white
+            seen = thumbnails(observations["frames"] * scale, observations["masks"] * scale)
+        told = observations["cues"] if "cues" in observations else cues(seen)
+        seen = seen[:, evenly(seen.shape[1], LOOKED_AT)]
+        batch, time = seen.shape[:2]
+        shown = seen.float() / 127.5 - 1
+        # The last frame's change is that to the frame before; a single frame has none.
+        change = shown.diff(dim=1).abs() if time > 1 else torch.zeros_like(shown)
+        changes = torch.cat([change, change[:, -1:]], dim=1)[:, :time]
+        images = self.cnn(torch.cat([shown, changes], dim=2).flatten(0, 1))
+        per_frame = torch.cat([images.mean((2, 3)), images.amax((2, 3))], dim=1).view(batch, time, -1)
+        drift = per_frame.diff(dim=1).abs().sum(1) / max(time - 1, 1)
+        looked = self.head(torch.cat([per_frame.mean(1), per_frame.amax(1), drift], dim=1))
+        return torch.cat([looked, told], dim=1)
+
+
+class GaussianHead(nn.Module):
+    """Mean and log standard deviation of every action dimension, both functions of the state (CLIP-RL, 3.1.2).
+
+    The mean is bounded by tanh, so that it stays where the clipping to [-1, 1] leaves a gradient; the log standard
+    deviation is bounded smoothly to ``LOG_STD``, so that the entropy bonus can neither run away nor lose its gradient.
+    Towards the bounds the deviation shrinks as the slope of the tanh does, down to ``LEAST_ROOM``: clipping would let
+    only one half of the noise through there, and a control that settled at its lowest would in truth be above it.
+    """
+
+    def __init__(self, latent: int, actions: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(latent, 2 * actions)
+
+    def start(self, std: float) -> None:
+        """Begin with one standard deviation everywhere, and at the default controls where these fit."""
+        low, high = LOG_STD
+        share = (np.log(std) - low) / (high - low)
+        default = torch.from_numpy(controls_to_action(Controls().to_array()[None])[0])
+        with torch.no_grad():
+            mean, spread = self.linear.bias.chunk(2)
+            spread.fill_(float(np.log(share / (1 - share))))
+            if len(mean) == len(default):
+                mean.copy_(torch.atanh(default.clamp(-REACHED, REACHED)))
+
+    def forward(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation, each ``(B, actions)``."""
+        unbounded, spread = self.linear(latent).chunk(2, dim=1)
+        low, high = LOG_STD
+        mean = torch.tanh(unbounded)
+        room = (1 - mean.square()).clamp_min(LEAST_ROOM)
+        return mean, low + (high - low) * torch.sigmoid(spread) + room.log()
+
+
+class StandardisedValue(nn.Module):
+    """A linear value head that predicts standardised returns and outputs plain ones.
+
+    Returns here are nearly constant (about 3) and differ by little, which a network reaches slowly from 0. Their mean
+    and deviation are therefore kept outside of the weights, and the weights are rescaled whenever these change, so that
+    no prediction jumps (PopArt: van Hasselt et al., 2016).
+    """
+
+    mean: Tensor
+    std: Tensor
+    fresh: Tensor
+
+    def __init__(self, latent: int, rate: float = 0.1) -> None:
+        super().__init__()
+        self.linear, self.rate = nn.Linear(latent, 1), rate
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("std", torch.ones(()))
+        self.register_buffer("fresh", torch.ones((), dtype=torch.bool))
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Predicted returns ``(B, 1)``."""
+        return self.linear(latent) * self.std + self.mean
+
+    @torch.no_grad()
+    def update(self, returns: Tensor) -> None:
+        """Move mean and deviation towards those of a rollout's returns, predictions unchanged (but for the first)."""
+        mean, std = returns.mean(), returns.std(correction=0).clamp_min(1e-3)
+        if self.fresh:
+            self.mean.copy_(mean), self.std.copy_(std), self.fresh.fill_(False)
+            return
+        mean, std = self.mean.lerp(mean, self.rate), self.std.lerp(std, self.rate)
+        self.linear.weight.mul_(self.std / std)
+        self.linear.bias.mul_(self.std).add_(self.mean - mean).div_(std)
+        self.mean.copy_(mean), self.std.copy_(std)
+
+
+class ClosedLoopPolicy(ActorCriticPolicy):
+    """Actor and critic of CLIP-RL for Stable-Baselines3: ``PPO(ClosedLoopPolicy, env)``.
+
+    Actions are sampled from a Gaussian whose mean and standard deviation both depend on the state in training, are its
+    mean in evaluation, and are clipped to [-1, 1] by whoever steps the environment.
+
+    Args:
+        start_std: standard deviation of the actions of a new policy, within the bounds of ``LOG_STD``.
+
+    Raises:
+        InputError: an observation or action space that is not the environment's, ``use_sde``, or ``start_std`` out of
+            bounds.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space,
+        action_space: spaces.Space,
+        lr_schedule: Schedule,
+        start_std: float = START_STD,
+        **kwargs: Any,
+    ) -> None:
+        low, high = np.exp(LOG_STD)
+        if not low < start_std < high:
+            raise InputError(f"start_std must lie between {low:.2f} and {high:.2f}, got {start_std}")
+        self.start_std = start_std
+        if kwargs.pop("use_sde", False):
+            raise InputError("ClosedLoopPolicy has a state-dependent Gaussian of its own: leave use_sde out")
+        if not isinstance(action_space, spaces.Box) or len(action_space.shape) != 1:
+            raise InputError(f"ClosedLoopPolicy needs a flat Box of actions, got {action_space}")
+        defaults: dict[str, Any] = {
+            "features_extractor_class": ClosedLoopExtractor,
+            "features_extractor_kwargs": {"white": 255.0},
+            "normalize_images": False,
+            "net_arch": {"pi": [64], "vf": [64]},
+            "activation_fn": nn.ReLU,
+        }
+        super().__init__(observation_space, action_space, lr_schedule, **(defaults | kwargs))
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        self._build_mlp_extractor()
+        assert isinstance(self.action_space, spaces.Box)
+        self.action_net = GaussianHead(self.mlp_extractor.latent_dim_pi, self.action_space.shape[0])
+        self.value_net = StandardisedValue(self.mlp_extractor.latent_dim_vf)  # type: ignore[assignment]
+        gains = {
+            self.features_extractor: 2**0.5,
+            self.mlp_extractor: 2**0.5,
+            self.action_net: 0.01,
+            self.value_net: 0.1,
+        }
+        for module, gain in gains.items():
+            module.apply(partial(self.init_weights, gain=gain))
+        self.action_net.start(self.start_std)
+        kwargs: dict[str, Any] = {"lr": lr_schedule(1)} | self.optimizer_kwargs
+        self.optimizer = self.optimizer_class(self.parameters(), **kwargs)
+
+    def _get_action_dist_from_latent(self, latent_pi: Tensor) -> Distribution:
+        assert isinstance(self.action_dist, DiagGaussianDistribution)
+        return self.action_dist.proba_distribution(*self.action_net(latent_pi))
+
+
+def _check_space(space: spaces.Space) -> None:
+    shapes = {k: s.shape for k, s in space.spaces.items()} if isinstance(space, spaces.Dict) else {}
+    pictures, masks, frames = (shapes.get(k) for k in ("thumbnails", "masks", "frames"))
+    if pictures is not None and len(pictures) == 4 and pictures[1] == 4:
+        return
+    if frames and masks and len(frames) == len(masks) == 3 and frames == (3 * masks[0], *masks[1:]):
+        return
+    raise InputError(f"the policy needs frames (3T, H, W) and masks (T, H, W), got {shapes or space}")

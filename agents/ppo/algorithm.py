@@ -1,0 +1,269 @@
+"""PPO with the paper's two additions, both off unless asked for: trajectory replay, a synchronised behaviour policy."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3 import PPO
+from stable_baselines3.common.buffers import DictRolloutBuffer, RolloutBuffer
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.utils import explained_variance
+from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils import clip_grad_norm_
+
+from videoinpaint.agents.policies.networks import ClosedLoopPolicy
+from videoinpaint.agents.ppo.replay import ReplayConfig, TrajectoryReplay, corrected_advantages, importance_weights
+from videoinpaint.agents.ppo.siblings import sibling_advantages
+from videoinpaint.errors import InputError
+
+_CHUNK = 256  # observations evaluated at a time outside of the updates
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What one round of updates learns from, S steps.
+
+    Attributes:
+        observations: each ``(S, ...)``.
+        actions: ``(S, A)``.
+        log_probs: ``(S,)`` under the policy as it stands before the updates.
+        weights: ``(S,)``: how far that policy would have taken the action, against the one that did.
+        advantages, returns: ``(S,)``.
+    """
+
+    observations: dict[str, NDArray[Any]]
+    actions: NDArray[np.float32]
+    log_probs: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    advantages: NDArray[np.float32]
+    returns: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+    def __add__(self, other: Samples) -> Samples:
+        joined = {f.name: np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)[1:]}
+        seen = {key: np.concatenate([values, other.observations[key]]) for key, values in self.observations.items()}
+        return Samples(seen, **joined)
+
+
+class ClosedLoopPPO(PPO):
+    """Stable-Baselines3's PPO for `ClosedLoopPolicy`.
+
+    Differences from its parent: advantages are normalised over the whole rollout instead of each minibatch, the value
+    loss is taken in units of the returns' deviation, and two options of CLIP-RL, Section 4.1. With both, the surrogate
+    of each sample is clipped around the policy as it was before the updates, and weighted by how far that policy
+    departs from the one that acted; where nothing is stale the weights are 1 and this is plain PPO.
+
+    Args:
+        env: a `VecEnv` of Dict observations.
+        replay: keep and use old trajectories; None not to.
+        sync_every: a behaviour policy collects the rollouts and is copied from the learner after so many rounds of
+            updates; 1 keeps them one.
+        siblings: compare episodes that began on the same clip with each other (:mod:`.siblings`).
+        max_weight: bound of the importance weights of a stale behaviour policy's steps.
+        **kwargs: as for `stable_baselines3.PPO`.
+
+    Raises:
+        InputError: `sync_every` below 1, or observations that are not a Dict.
+    """
+
+    policy: ClosedLoopPolicy
+    rollout_buffer: DictRolloutBuffer
+
+    def __init__(
+        self,
+        env: VecEnv,
+        *,
+        replay: ReplayConfig | None = None,
+        sync_every: int = 1,
+        siblings: bool = False,
+        max_weight: float = 2.0,
+        policy: type[ClosedLoopPolicy] = ClosedLoopPolicy,
+        **kwargs: Any,
+    ) -> None:
+        if sync_every < 1:
+            raise InputError(f"sync_every must be 1 or more rounds of updates, got {sync_every}")
+        if not isinstance(env.observation_space, spaces.Dict):
+            raise InputError(f"ClosedLoopPPO learns from Dict observations, got {env.observation_space}")
+        self.replay_config, self.sync_every, self.max_weight = replay, sync_every, max_weight
+        self.siblings = siblings
+        self.replay: TrajectoryReplay | None = None
+        self.behaviour: ClosedLoopPolicy | None = None
+        self._set_aside: ClosedLoopPolicy | None = None
+        self.rounds_since_sync = 0
+        super().__init__(policy, env, **kwargs)
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        if self.replay_config is not None:
+            assert isinstance(self.observation_space, spaces.Dict)
+            actions = self.rollout_buffer.action_dim
+            self.replay = TrajectoryReplay(self.observation_space, actions, self.replay_config, self.seed or 0)
+        if self.sync_every > 1:
+            self.behaviour = copy.deepcopy(self.policy).requires_grad_(False)
+
+    @property
+    def learner(self) -> ClosedLoopPolicy:
+        """The policy that is trained; while a rollout is collected, `policy` is the one that acts."""
+        return self.policy if self._set_aside is None else self._set_aside
+
+    def collect_rollouts(
+        self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
+    ) -> bool:
+        """As the parent's, by the behaviour policy; complete episodes go to the replay."""
+        self._set_aside = learner = self.policy
+        self.policy = learner if self.behaviour is None else self.behaviour
+        try:
+            going_on = super().collect_rollouts(env, callback, rollout_buffer, n_rollout_steps)
+        finally:
+            self.policy, self._set_aside = learner, None
+        if going_on and self.replay is not None:
+            assert isinstance(rollout_buffer, DictRolloutBuffer)
+            assert self._last_episode_starts is not None
+            self.replay.add_rollout(rollout_buffer, self._last_episode_starts.astype(bool))
+        return going_on
+
+    def train(self) -> None:
+        """One round of updates: `n_epochs` passes over the rollout and, if kept, as many replayed trajectories."""
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        variance = explained_variance(self.rollout_buffer.values.flatten(), self.rollout_buffer.returns.flatten())
+        samples = self._fresh_samples()
+        self.policy.value_net.update(torch.as_tensor(samples.returns, device=self.device))  # type: ignore[operator]
+        if self.replay is not None and len(self.replay):
+            samples += self._replayed_samples(self.replay)
+        clip = float(self.clip_range(self._current_progress_remaining))  # type: ignore[operator]
+        logs = self._epochs(samples, clip)
+        for name in logs[0]:
+            self.logger.record(f"train/{name}", float(np.mean([log[name] for log in logs])))
+        self.logger.record("train/explained_variance", variance)
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self.logger.record("train/importance_weight", float(samples.weights.mean()))
+        self._synchronise()
+
+    def _epochs(self, samples: Samples, clip: float) -> list[dict[str, float]]:
+        advantages = samples.advantages
+        if self.normalize_advantage:
+            advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+        logs: list[dict[str, float]] = []
+        for _ in range(self.n_epochs):
+            order = torch.randperm(len(samples)).numpy()
+            for start in range(0, len(order), self.batch_size):
+                loss, log = self._loss(samples, advantages, order[start : start + self.batch_size], clip)
+                logs.append(log)
+                if self.target_kl is not None and log["approx_kl"] > 1.5 * self.target_kl:
+                    return logs
+                self.policy.optimizer.zero_grad()
+                loss.backward()
+                clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+                self.policy.optimizer.step()
+            self._n_updates += 1
+        return logs
+
+    def _loss(
+        self, samples: Samples, advantages: NDArray, rows: NDArray, clip: float
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Clipped surrogate, value error and entropy bonus of a minibatch, and what to log of them."""
+        old, weights, gain, returns = (
+            torch.as_tensor(values[rows], device=self.device)
+            for values in (samples.log_probs, samples.weights, advantages, samples.returns)
+        )
+        seen = {key: torch.as_tensor(values[rows], device=self.device) for key, values in samples.observations.items()}
+        actions = torch.as_tensor(samples.actions[rows], device=self.device)
+        values, log_probs, entropy = self.policy.evaluate_actions(seen, actions)
+        assert entropy is not None
+        # A ratio of e^20 says all there is to say; an infinite one would leave no number in the gradient.
+        log_ratio = (log_probs - old).clamp(-20, 20)
+        ratio = log_ratio.exp()
+        surrogate = torch.min(gain * ratio, gain * ratio.clamp(1 - clip, 1 + clip))
+        policy_loss = -(weights * surrogate).mean()
+        unit: Tensor = self.policy.value_net.std  # type: ignore[assignment]
+        value_loss = F.mse_loss(values.flatten() / unit, returns / unit)
+        loss = policy_loss + self.vf_coef * value_loss - self.ent_coef * entropy.mean()
+        with torch.no_grad():
+            log = {
+                "policy_gradient_loss": float(policy_loss),
+                "value_loss": float(value_loss),
+                "entropy": float(entropy.mean()),
+                "approx_kl": float((ratio - 1 - log_ratio).mean()),
+                "clip_fraction": float(((ratio - 1).abs() > clip).float().mean()),
+            }
+        return loss, log
+
+    def _fresh_samples(self) -> Samples:
+        """The rollout, flattened; its weights are 1 unless a stale behaviour policy collected it."""
+        buffer = self.rollout_buffer
+        gains = buffer.advantages
+        if self.siblings:
+            # Not the cues, whose last bits may depend on the place in the batch.
+            pictures = buffer.observations.get("thumbnails", next(iter(buffer.observations.values())))
+            gains = sibling_advantages(gains, buffer.episode_starts, pictures)
+        seen = {key: buffer.swap_and_flatten(values) for key, values in buffer.observations.items()}
+        actions, acted, advantages, returns = (
+            buffer.swap_and_flatten(values) for values in (buffer.actions, buffer.log_probs, gains, buffer.returns)
+        )
+        actions, acted = actions.astype(np.float32, copy=False), acted.flatten()
+        log_probs, weights = acted, np.ones_like(acted)
+        if self.rounds_since_sync:
+            log_probs, _ = self._evaluate(seen, actions)
+            weights = _weights(log_probs, acted, self.max_weight)
+        return Samples(seen, actions, log_probs, weights, advantages.flatten(), returns.flatten())
+
+    def _replayed_samples(self, replay: TrajectoryReplay) -> Samples:
+        """Steps of old trajectories, about `ratio` for each fresh one, with advantages under the present policy."""
+        # An episode of the rollout for every start of one, so that the ratio is one of trajectories.
+        fresh = max(1, int(self.rollout_buffer.episode_starts.sum()))
+        old = replay.sample(max(1, round(replay.config.ratio * fresh)))
+        seen = {key: values[old.valid] for key, values in old.observations.items()}
+        actions, acted = old.actions[old.valid], old.log_probs[old.valid]
+        log_probs, values = self._evaluate(seen, actions)
+        weights = _weights(log_probs, acted, replay.config.max_weight)
+        padded = [_scatter(steps, old.valid) for steps in (values, weights)]
+        advantages, targets = corrected_advantages(
+            padded[0],
+            torch.from_numpy(old.rewards),
+            padded[1],
+            torch.from_numpy(old.valid),
+            self.gamma,
+            self.gae_lambda,
+        )
+        return Samples(seen, actions, log_probs, weights, advantages.numpy()[old.valid], targets.numpy()[old.valid])
+
+    @torch.no_grad()
+    def _evaluate(self, seen: dict[str, NDArray], actions: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Log probabilities and values ``(S,)`` under the present policy, a bounded number of steps at a time."""
+        parts = []
+        for start in range(0, len(actions), _CHUNK):
+            cut = slice(start, start + _CHUNK)
+            part = {key: torch.as_tensor(values[cut], device=self.device) for key, values in seen.items()}
+            values, log_probs, _ = self.policy.evaluate_actions(part, torch.as_tensor(actions[cut], device=self.device))
+            parts.append((log_probs.cpu().numpy(), values.flatten().cpu().numpy()))
+        log_probs_all, values_all = zip(*parts)
+        return np.concatenate(log_probs_all), np.concatenate(values_all)
+
+    def _synchronise(self) -> None:
+        if self.behaviour is None:
+            return
+        self.rounds_since_sync += 1
+        if self.rounds_since_sync >= self.sync_every:
+            self.behaviour.load_state_dict(self.policy.state_dict())
+            self.rounds_since_sync = 0
+
+
+def _weights(log_probs: NDArray, acted: NDArray, max_weight: float) -> NDArray[np.float32]:
+    return importance_weights(torch.from_numpy(log_probs), torch.from_numpy(acted), max_weight).numpy()
+
+
+def _scatter(steps: NDArray[np.float32], valid: NDArray[np.bool_]) -> Tensor:
+    padded = np.zeros(valid.shape, dtype=np.float32)
+    padded[valid] = steps
+    return torch.from_numpy(padded)

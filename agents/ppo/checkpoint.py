@@ -1,0 +1,180 @@
+"""Checkpoints that continue a training run to the same result, bit for bit on the CPU, as if it had never stopped.
+
+A checkpoint is a folder: ``policy.safetensors``, ``config.json`` and ``state.pt``, which holds tensors and plain values
+only and is read with ``weights_only=True``. It is taken between rollouts and appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.vec_env import VecEnv
+
+from videoinpaint.agents.policies.export import load_policy, save_policy
+from videoinpaint.agents.ppo.algorithm import ClosedLoopPPO
+from videoinpaint.agents.ppo.view import TrainingView
+from videoinpaint.errors import CorruptWeightsError, InputError
+
+VERSION = 1
+STATE, CONFIG, POLICY = "state.pt", "config.json", "policy.safetensors"
+
+
+def save_checkpoint(
+    folder: Path, model: ClosedLoopPPO, config: Mapping[str, Any], extra: Mapping[str, Any], keep: int = 2
+) -> Path:
+    """Write ``folder/step-N`` and delete all but the `keep` latest.
+
+    Args:
+        folder: where a run keeps its checkpoints.
+        model: between two rollouts.
+        config: the run's, to be read by people and compared on resume.
+        extra: plain values to come back with the checkpoint.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"step-{model.num_timesteps:09d}"
+    draft = folder / f".{target.name}.part"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    save_policy(draft / POLICY, model.learner, {"steps": model.num_timesteps})
+    write_json(draft / CONFIG, config)
+    torch.save(pack(_model_state(model) | {"version": VERSION, "extra": dict(extra)}), draft / STATE)
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(draft, target)
+    for old in checkpoints(folder)[:-keep]:
+        shutil.rmtree(old)
+    return target
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The complete checkpoints of a run, oldest first."""
+    return sorted(path for path in folder.glob("step-*") if path.is_dir())
+
+
+def load_checkpoint(path: Path, model: ClosedLoopPPO) -> dict[str, Any]:
+    """Bring a fresh model, and its environments, to where a checkpoint was taken; returns its `extra`.
+
+    Raises:
+        CorruptWeightsError: the checkpoint is damaged, incomplete, or not one of this model.
+    """
+    policy = load_policy(path / POLICY, device=model.device)
+    try:
+        state = unpack(torch.load(path / STATE, map_location="cpu", weights_only=True))
+        if state["version"] != VERSION:
+            raise ValueError(f"it is of version {state['version']}, this package writes {VERSION}")
+        model.policy.load_state_dict(policy.network.state_dict())
+        _restore(model, state)
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file can fail in nearly any way
+        remedy = "delete it to go on from the one before, or start again in another folder"
+        raise CorruptWeightsError(f"{path} cannot be resumed from ({error}): {remedy}") from error
+    return state["extra"]
+
+
+def write_json(path: Path, content: Any) -> None:
+    """JSON, whole or not at all; what JSON does not know is written as its text."""
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_text(json.dumps(content, indent=2, default=str) + "\n")
+    os.replace(draft, path)
+
+
+def _model_state(model: ClosedLoopPPO) -> dict[str, Any]:
+    assert isinstance(model.env, TrainingView)
+    return {
+        "optimizer": model.learner.optimizer.state_dict(),
+        "behaviour": None if model.behaviour is None else model.behaviour.state_dict(),
+        "rounds_since_sync": model.rounds_since_sync,
+        "replay": None if model.replay is None else model.replay.get_state(),
+        "num_timesteps": model.num_timesteps,
+        "updates": model._n_updates,
+        "last_obs": model._last_obs,
+        "last_starts": model._last_episode_starts,
+        "episodes": list(model.ep_info_buffer or ()),
+        "view": model.env.get_state(),
+        "envs": environment_states(model.env),
+        "random": _random_state(),
+    }
+
+
+def _restore(model: ClosedLoopPPO, state: dict[str, Any]) -> None:
+    assert isinstance(model.env, TrainingView)
+    model.policy.optimizer.load_state_dict(state["optimizer"])
+    if model.behaviour is not None:
+        model.behaviour.load_state_dict(state["behaviour"])
+    if model.replay is not None:
+        model.replay.set_state(state["replay"])
+    model.rounds_since_sync = state["rounds_since_sync"]
+    model.num_timesteps, model._n_updates = state["num_timesteps"], state["updates"]
+    model._last_obs, model._last_episode_starts = state["last_obs"], state["last_starts"]
+    model.ep_info_buffer = deque(state["episodes"], maxlen=model._stats_window_size)
+    model.ep_success_buffer = deque(maxlen=model._stats_window_size)
+    set_environment_states(model.env, state["envs"])
+    model.env.set_state(state["view"])
+    _set_random_state(state["random"])  # last: whatever came before may have drawn
+
+
+def environment_states(env: VecEnv) -> list[dict[str, Any]]:
+    """The state of each environment below the wrappers."""
+    return env.unwrapped.env_method("get_state")
+
+
+def set_environment_states(env: VecEnv, states: list[dict[str, Any]]) -> None:
+    """The inverse of :func:`environment_states`."""
+    from videoinpaint.envs.sb3 import SB3VecEnv
+
+    base = env.unwrapped
+    if isinstance(base, SB3VecEnv):  # one batch: all at once
+        base.env.set_state(states)
+        return
+    for i, state in enumerate(states):
+        base.env_method("set_state", state, indices=i)
+
+
+def _random_state() -> dict[str, Any]:
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    numpy = np.random.get_state(legacy=False)  # noqa: NPY002 - parts of others may draw from it
+    return {"torch": torch.get_rng_state(), "cuda": cuda, "numpy": numpy, "python": random.getstate()}
+
+
+def _set_random_state(state: dict[str, Any]) -> None:
+    torch.set_rng_state(state["torch"])
+    if torch.cuda.is_available() and state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])
+    np.random.set_state(state["numpy"])  # noqa: NPY002
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers), gauss))
+
+
+_ARRAY = "ndarray"
+
+
+def pack(value: Any) -> Any:
+    """A nested value with NumPy arrays as marked tensors and tuples as lists, which is what `weights_only` admits."""
+    if isinstance(value, np.ndarray):
+        signed = value.view(value.dtype.str.replace("u", "i")) if value.dtype.kind == "u" else value
+        return {_ARRAY: torch.from_numpy(np.array(signed)), "dtype": value.dtype.str}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {key: pack(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [pack(inner) for inner in value]
+    return value
+
+
+def unpack(value: Any) -> Any:
+    """The inverse of :func:`pack` (tuples stay lists)."""
+    if isinstance(value, dict):
+        if value.keys() == {_ARRAY, "dtype"}:
+            return value[_ARRAY].numpy().view(value["dtype"])
+        return {key: unpack(inner) for key, inner in value.items()}
+    return [unpack(inner) for inner in value] if isinstance(value, list) else value

@@ -1,0 +1,63 @@
+"""A head start: a new policy first learns to act as one that is already there, and improves on it from then on.
+
+Where iterations share the work, a policy that begins with one setting for all of them has to unlearn it first: while
+all iterations explore, each is worth less than it costs, so that all of them sink together.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from stable_baselines3.common.vec_env import VecEnv
+from torch.nn import functional as F
+
+from videoinpaint.agents.policies.networks import REACHED, ClosedLoopPolicy, GaussianHead
+from videoinpaint.agents.policies.policy import Policy, check_actions, reset_policy
+from videoinpaint.agents.ppo.view import shrink
+
+UPDATES = 200
+RATE = 2e-3
+
+
+def imitate(network: ClosedLoopPolicy, teacher: Policy, env: VecEnv, steps: int) -> float:
+    """Fit the mean of a policy's Gaussian to a teacher's actions; its deviation, critic and CNN stay as they are.
+
+    Args:
+        network: the policy.
+        teacher: whom to imitate. It plays, so the states are those that it comes to.
+        env: environments with the observations of `VideoInpaint-v0`, which are left within an episode.
+        steps: of each environment.
+
+    Returns:
+        the root mean square difference to the teacher's actions in the end. These are bounded to ``REACHED``, from
+        where a tanh can still move.
+
+    Raises:
+        InputError: the teacher returns something else than actions.
+    """
+    reset_policy(teacher)
+    seen, actions = [], []
+    observation = env.reset()
+    for _ in range(steps):
+        assert isinstance(observation, dict)
+        acted = check_actions(teacher.act(observation), env.num_envs, "the teacher")
+        seen.append(shrink(observation))
+        actions.append(acted)
+        observation, *_ = env.step(acted)
+    device = network.device
+    shown = {key: torch.from_numpy(np.concatenate([one[key] for one in seen])).to(device) for key in seen[0]}
+    wanted = torch.from_numpy(np.concatenate(actions)).to(device).clamp(-REACHED, REACHED)
+    head, layers = network.action_net, network.mlp_extractor.policy_net
+    assert isinstance(head, GaussianHead)
+    with torch.no_grad():
+        features = network.extract_features(shown)  # type: ignore[arg-type]
+        assert isinstance(features, torch.Tensor)
+        before = head.linear(layers(features)).chunk(2, dim=1)[1]
+    optimizer = torch.optim.Adam([*layers.parameters(), *head.parameters()], lr=RATE)
+    for _ in range(UPDATES):
+        mean, spread = head.linear(layers(features)).chunk(2, dim=1)
+        error = F.mse_loss(torch.tanh(mean), wanted)
+        optimizer.zero_grad()
+        (error + F.mse_loss(spread, before)).backward()
+        optimizer.step()
+    return float(error.detach().sqrt())

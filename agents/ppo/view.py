@@ -1,0 +1,99 @@
+"""The environments as training sees them: thumbnails instead of full observations, and episode statistics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
+
+from videoinpaint.agents.policies.cues import cues
+from videoinpaint.agents.policies.networks import thumbnail_space, thumbnails
+from videoinpaint.agents.policies.policy import Observation
+from videoinpaint.errors import InputError
+
+Seen = dict[str, NDArray[Any]]
+
+
+class TrainingView(VecEnvWrapper):
+    """Turns observations into thumbnails, so that rollouts, replay and checkpoints are a sixteenth of the size.
+
+    Their cues are measured here, once, and not again in each of the many passes over a rollout.
+
+    At the end of an episode ``info["episode"]`` holds its return ``r`` and length ``l``. What the first environment's
+    latest complete episode looked like at first and at last is kept as :attr:`pictures`.
+
+    Args:
+        venv: environments with the observations of `VideoInpaint-v0`.
+
+    Raises:
+        InputError: other observations.
+    """
+
+    def __init__(self, venv: VecEnv) -> None:
+        space = venv.observation_space
+        if not isinstance(space, spaces.Dict) or not {"frames", "masks"} <= set(space.spaces):
+            raise InputError(f"training needs observations with frames (3T, H, W) and masks (T, H, W), got {space}")
+        num_frames = (space["masks"].shape or (0,))[0]
+        super().__init__(venv, observation_space=thumbnail_space(num_frames))
+        self._returns = np.zeros(self.num_envs)
+        self._lengths = np.zeros(self.num_envs, dtype=np.int64)
+        self._before: NDArray[np.uint8] | None = None
+        self.pictures: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
+        """Middle frame ``(H, W, 3)`` before the first and after the last iteration; None before an episode ended."""
+
+    def reset(self) -> Seen:  # type: ignore[override]
+        """Begin an episode everywhere."""
+        observation: Observation = self.venv.reset()  # type: ignore[assignment]
+        self._returns[:], self._lengths[:] = 0, 0
+        self._before = _middle({key: value[0] for key, value in observation.items()})
+        return shrink(observation)
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """One step everywhere; environments whose episode ended have begun the next one."""
+        observation, rewards, dones, infos = self.venv.step_wait()
+        assert isinstance(observation, dict)
+        self._returns += rewards
+        self._lengths += 1
+        for i in np.flatnonzero(dones).tolist():
+            infos[i]["episode"] = {"r": float(self._returns[i]), "l": int(self._lengths[i])}
+            self._returns[i], self._lengths[i] = 0, 0
+            last = infos[i].get("terminal_observation")
+            if last is not None:
+                self._keep_pictures(i, last, observation)
+                infos[i]["terminal_observation"] = {k: v[0] for k, v in shrink(_batch_of_one(last)).items()}
+        return shrink(observation), rewards, dones, infos  # type: ignore[return-value]
+
+    def get_state(self) -> dict[str, Any]:
+        """Statistics of the running episodes."""
+        return {"returns": self._returns.copy(), "lengths": self._lengths.copy()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """The inverse of :meth:`get_state`. Pictures start again with the next episode."""
+        self._returns[:], self._lengths[:] = state["returns"], state["lengths"]
+
+    def _keep_pictures(self, index: int, last: Observation, following: Observation) -> None:
+        if index == 0:
+            self.pictures = None if self._before is None else (self._before, _middle(last))
+            self._before = _middle({key: value[0] for key, value in following.items()})
+
+
+def shrink(observation: Observation) -> Seen:
+    """Of a batch of observations ``thumbnails``, uint8 ``(B, T, 4, h, w)``, and ``cues``, float32 ``(B, C)``."""
+    frames, masks = (torch.from_numpy(np.asarray(observation[key])) for key in ("frames", "masks"))
+    small = thumbnails(frames, masks)
+    return {"thumbnails": small.numpy(), "cues": cues(small).numpy()}
+
+
+def _batch_of_one(observation: Observation) -> Observation:
+    return {key: np.asarray(value)[None] for key, value in observation.items()}
+
+
+def _middle(observation: Observation) -> NDArray[np.uint8]:
+    frames = observation["frames"]
+    middle = 3 * (len(frames) // 6)
+    return frames[middle : middle + 3].transpose(1, 2, 0).copy()

@@ -1,0 +1,99 @@
+"""At what price of compute the best number of heads differs from clip to clip: how VideoInpaintBudget-v0 got its own.
+
+    python -m videoinpaint.benchmarks.policies.price --num-frames 16 --height 48 --width 88 --episodes 12
+
+One pass from the same state with each number of heads, all else neutral, in every suite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from videoinpaint.benchmarks.protocol import tables
+from videoinpaint.benchmarks.protocol.envelope import envelope
+from videoinpaint.benchmarks.protocol.episodes import env_kwargs
+from videoinpaint.controls import MIDDLE, controls_to_action
+
+
+@dataclass(frozen=True)
+class Price:
+    """What to measure."""
+
+    suites: tuple[str, ...] = ("studio:easy", "studio:hard", "studio:fast", "studio:large")
+    """Clip sources. A graded studio suite brings its own holes; others take --masks."""
+    masks: str | None = None
+    """Holes for clips that bring none; like the size, as VideoInpaint-v1 registers it unless given."""
+    heads: tuple[int, ...] = (2, 4, 6, 8, 12)
+    """Numbers of heads to try."""
+    prices: tuple[float, ...] = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
+    """Prices of a pass with all heads."""
+    episodes: int = 14
+    """Clips of each suite: seeds 0, 1, ..."""
+    num_frames: int | None = None
+    """Frames of each clip."""
+    height: int | None = None
+    """Pixels."""
+    width: int | None = None
+    """Pixels."""
+    threads: int = 1
+    """CPU threads."""
+    output: Path | None = None
+    """Write everything measured here, as JSON."""
+
+
+def run(flags: Price) -> dict[str, Any]:
+    """Rewards and shares of compute by heads; per suite the mean gain over the fewest, and the best heads by price."""
+    bar, advance = tables.progress("pricing", len(flags.suites) * flags.episodes)
+    with bar:
+        suites = {spec: _suite(flags, spec, advance) for spec in flags.suites}
+    return envelope("price", {k: v for k, v in asdict(flags).items() if k != "output"}, suites=suites)
+
+
+def _suite(flags: Price, clips: str, advance: Any) -> dict[str, Any]:
+    size = {"num_frames": flags.num_frames, "height": flags.height, "width": flags.width, "device": "cpu"}
+    env = gymnasium.make("VideoInpaint-v1", disable_env_checker=True, **env_kwargs(clips, flags.masks, **size))
+    measured = np.array([_clip(env.unwrapped, seed, flags.heads, advance) for seed in range(flags.episodes)])
+    env.close()
+    rewards, shares = measured[..., 0], measured[..., 1] / measured[:, -1:, 1]
+    heads = np.array(flags.heads)
+    best = {str(price): float(heads[(rewards - price * shares).argmax(1)].mean()) for price in flags.prices}
+    return {
+        "gain": (rewards - rewards[:, :1]).mean(0).tolist(),
+        "spread": float((rewards[:, -1] - rewards[:, 0]).std()),
+        "share": shares.mean(0).tolist(),
+        "best_heads": best,
+    }
+
+
+def _clip(env: Any, seed: int, heads: tuple[int, ...], advance: Any) -> NDArray[np.float64]:
+    """Reward and GFLOPs ``(len(heads), 2)`` of the first pass on one clip."""
+    env.reset(seed=seed)
+    state, rows = env.get_state(), []
+    for count in heads:
+        env.set_state(state)
+        _, reward, _, _, info = env.step(controls_to_action(replace(MIDDLE, heads=count).to_array()))
+        rows.append((reward, info["gflops"]))
+    advance()
+    return np.array(rows)
+
+
+def report(result: Mapping[str, Any]) -> None:
+    """Print the mean best heads by price, and what heads gain."""
+    prices = [str(price) for price in result["settings"]["prices"]]
+    rows = [
+        [spec, *(tables.number(found["best_heads"][price], 1) for price in prices), f"{found['gain'][-1]:+.5f}"]
+        for spec, found in result["suites"].items()
+    ]
+    columns = ["suite", *(f"price {price}" for price in prices), "reward of most - fewest heads"]
+    tables.show("Mean best number of heads", columns, rows)
+
+
+if __name__ == "__main__":
+    tables.main(Price, run, report, __doc__)

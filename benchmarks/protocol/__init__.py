@@ -1,0 +1,1 @@
+"""What every benchmark shares: suites, metrics, episodes, statistics, tables and the published numbers."""

@@ -1,0 +1,87 @@
+"""Tables on the terminal, and the frame that every benchmark's command line shares."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tyro
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from videoinpaint.benchmarks.protocol.envelope import set_threads, write_json
+from videoinpaint.errors import VideoInpaintError
+
+Flags = TypeVar("Flags")
+
+TITLES = {
+    "psnr_hole": "PSNR hole", "ssim_hole": "SSIM hole", "lpips_hole": "LPIPS hole", "e_warp_hole": "E_warp hole",
+    "psnr": "PSNR", "ssim": "SSIM", "ssim65": "SSIM65", "lpips": "LPIPS", "e_warp": "E_warp", "gms": "GMS", "es": "ES",
+    "vfid": "VFID", "seconds_per_frame": "s/frame", "gflops": "GFLOPs",
+}  # fmt: skip
+DIGITS = {"psnr_hole": 2, "psnr": 2, "gflops": 2, "seconds_per_frame": 3, "e_warp": 3, "e_warp_hole": 3, "vfid": 3}
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A number for a table; a dash for what was not measured."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "-"
+    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
+
+
+def interval(value: Mapping[str, float] | None, digits: int = 3, signed: bool = False) -> str:
+    """``mean [low, high]`` for a table."""
+    if value is None or value.get("mean") is None:
+        return "-"
+    sign = "+" if signed else ""
+    ends = [value.get("low"), value.get("high")]
+    if any(end is None or not math.isfinite(end) for end in ends):
+        return f"{value['mean']:{sign}.{digits}f}"
+    return f"{value['mean']:{sign}.{digits}f} [{ends[0]:{sign}.{digits}f}, {ends[1]:{sign}.{digits}f}]"
+
+
+def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "") -> None:
+    """Print a table: the first column on the left, the others on the right."""
+    table = Table(title=title, title_justify="left", caption=caption or None, caption_justify="left")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, str) else number(cell) for cell in row))
+    # A pipe has no width of its own, and a table that is cut there loses numbers.
+    console = Console() if sys.stdout.isatty() else Console(width=230)
+    console.print(table)
+
+
+def metric_row(name: str, means: Mapping[str, Any], metrics: Sequence[str]) -> list[str]:
+    """One method's means in the order of ``metrics``."""
+    return [name, *(number(means.get(metric), DIGITS.get(metric, 4)) for metric in metrics)]
+
+
+def progress(description: str, total: int) -> tuple[Progress, Callable[[], None]]:
+    """A progress bar on stderr (silent where that is no terminal) and the function that advances it by one."""
+    bar = Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True)
+    task = bar.add_task(description, total=total)
+    return bar, lambda: bar.advance(task)
+
+
+def main(
+    flags: type[Flags], run: Callable[[Flags], dict[str, Any]], report: Callable[[Mapping[str, Any]], None], doc: str
+) -> None:
+    """Parse flags, run, print, write. The flags hold ``output`` and ``threads``.
+
+    Exits with 2 after bad input, with one line that says what is wrong.
+    """
+    chosen: Any = tyro.cli(flags, description=doc)
+    try:
+        set_threads(chosen.threads)
+        results = run(chosen)
+        report(results)
+        if chosen.output is not None:
+            print(f"wrote {write_json(Path(chosen.output), results)}")
+    except VideoInpaintError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(2) from None

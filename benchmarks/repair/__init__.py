@@ -1,0 +1,1 @@
+"""How good repairs are."""

@@ -1,0 +1,153 @@
+"""A mask given on the first frame alone, carried through the clip by every propagator: J&F against the true masks.
+
+    python -m videoinpaint.benchmarks.repair.propagators --clips FOLDER --truth FOLDER
+
+TRUTH holds, for each clip of the same name, one mask picture a frame. The given frame is not counted. Beside the
+propagators by name: ``warped`` (the first mask carried by optical flow and nothing else) and ``published`` (internal
+learning as it was published, without variation of the pasted copies).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from videoinpaint.benchmarks.protocol import tables
+from videoinpaint.benchmarks.protocol.envelope import envelope
+from videoinpaint.clips import make_clips
+from videoinpaint.clips.files.images import resize_masks
+from videoinpaint.clips.masks.recorded import open_masks
+from videoinpaint.clips.types import Clip
+from videoinpaint.errors import InputError
+from videoinpaint.inpainters.internal.masks import MaskLearner, MaskTraining
+from videoinpaint.inpainters.propagators import make_propagator
+from videoinpaint.metrics import contour_accuracy, region_similarity
+from videoinpaint.motion.flow import dis_flow, warp
+
+METHODS = ("held", "warped", "published", "internal", "flow")
+
+
+@dataclass(frozen=True)
+class Propagators:
+    """Which clips, which propagators, and how long to learn each object."""
+
+    clips: Path
+    """A folder of clips."""
+    truth: Path
+    """A folder with a folder of true masks for every clip to measure."""
+    methods: tuple[str, ...] = METHODS
+    """Propagators by name or module:attribute (cutie needs its package and weights), warped, published."""
+    steps: int = 400
+    """Training steps for each clip, of what learns internally."""
+    width: float = 0.25
+    """Factor on the internal network's channels."""
+    num_frames: int = 24
+    """Frames of each clip."""
+    height: int = 120
+    """Pixels."""
+    width_pixels: int = 216
+    """Pixels."""
+    seed: int = 0
+    """Of the training."""
+    threads: int = 1
+    """CPU threads."""
+    output: Path | None = None
+    """Write everything measured here, as JSON."""
+
+
+def run(flags: Propagators) -> dict[str, Any]:
+    """Measure every clip that has true masks; see the module's description.
+
+    Raises:
+        InputError: no clip has true masks, or a folder cannot be read.
+    """
+    source = make_clips(str(flags.clips))
+    names = [name for name in source.names() if (flags.truth / name).is_dir()]
+    if not names:
+        raise InputError(f"no clip of {flags.clips} has a folder of masks in {flags.truth}")
+    predictors = {name: _predictor(name, flags) for name in flags.methods}
+    clips = {}
+    bar, advance = tables.progress("propagating", len(names))
+    with bar:
+        for name in names:
+            clip = source.load(name, flags.num_frames, flags.height, flags.width_pixels)
+            masks = open_masks(flags.truth / name).read(clip.start, len(clip.frames))
+            truth = resize_masks(masks, flags.height, flags.width_pixels)
+            clips[name] = _measured(predictors, clip, truth)
+            advance()
+    chosen = {name: value for name, value in asdict(flags).items() if name != "output"}
+    return envelope("propagators", chosen, clips=clips)
+
+
+def _predictor(name: str, flags: Propagators) -> Callable[[Tensor, Tensor], Tensor]:
+    training = MaskTraining(flags.width, flags.steps, seed=flags.seed)
+    if name == "warped":
+        return flowed
+    if name == "published":
+        plain = MaskTraining(flags.width, flags.steps, vary=False, both=False, seed=flags.seed)
+        return lambda frames, first: _learnt(plain, frames, first)
+    options: dict[str, Any] = {"training": training} if name == "internal" else {}
+    propagator = make_propagator(name, **options)
+    return lambda frames, first: propagator.start(frames, first).masks()
+
+
+def _measured(
+    predictors: Mapping[str, Callable[[Tensor, Tensor], Tensor]], clip: Clip, truth: np.ndarray
+) -> dict[str, dict[str, float]]:
+    frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float().div(255)
+    true = torch.from_numpy(np.ascontiguousarray(truth)).float()[:, None]
+    scores = {}
+    for name, predict in predictors.items():
+        began = time.process_time()
+        with torch.no_grad():
+            found = predict(frames, true[0])
+        spent = time.process_time() - began
+        j, f = (float(measure(found[None, 1:], true[None, 1:]).mean()) for measure in
+                (region_similarity, contour_accuracy))  # fmt: skip
+        scores[name] = {"j": j, "f": f, "j_and_f": (j + f) / 2, "cpu_seconds": spent}
+    return scores
+
+
+def _learnt(config: MaskTraining, frames: Tensor, mask: Tensor) -> Tensor:
+    learner = MaskLearner(config, frames, mask)
+    for _ in learner.train():
+        pass
+    found = (learner.probabilities(frames) > 0.5).float()
+    found[0] = mask
+    return found
+
+
+def flowed(frames: Tensor, mask: Tensor) -> Tensor:
+    """The first mask carried from frame to frame by optical flow, ``(T, 1, H, W)`` in {0, 1}: a baseline."""
+    back = dis_flow(frames[1:], frames[:-1])
+    masks = [mask]
+    for flow in back:
+        masks.append((warp(masks[-1][None], flow[None])[0] > 0.5).float())
+    return torch.stack(masks)
+
+
+def report(results: Mapping[str, Any]) -> None:
+    """Print J&F of every clip and method, the means of J and F, and the time."""
+    clips, chosen = results["clips"], results["settings"]
+    methods = list(chosen["methods"])
+    rows = [[name, *(f"{clip[m]['j_and_f']:.3f}" for m in methods)] for name, clip in clips.items()]
+    for key, title, digits in (
+        ("j_and_f", "mean J&F", 3), ("j", "mean J", 3), ("f", "mean F", 3), ("cpu_seconds", "CPU s a clip", 1),
+    ):  # fmt: skip
+        rows.append([title, *(f"{np.mean([clip[m][key] for clip in clips.values()]):.{digits}f}" for m in methods)])
+    tables.show(
+        "J&F, the first frame's mask given and not counted", ["clip", *methods], rows,
+        f"{chosen['num_frames']} frames of {chosen['width_pixels']}x{chosen['height']}; {chosen['steps']} steps of "
+        "internal training",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    tables.main(Propagators, run, report, __doc__ or "")

@@ -1,0 +1,156 @@
+"""Episodes as pictures and videos: what was missing, what the agent saw and chose, and what came out.
+
+``python -m videoinpaint.benchmarks.report.pictures docs/images/loop.png`` draws the picture of the README; after the
+file a policy, a clip source, a clip of it and a kind of holes may follow.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from videoinpaint.agents import Policy
+from videoinpaint.benchmarks.report.panels import SOFT, as_grey, below, beside, closeup, enlarged, labelled, strip
+from videoinpaint.clips import Clip
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One episode.
+
+    Attributes:
+        reference: the true clip, uint8 ``(T, H, W, 3)``.
+        repairs: Yhat_0 (the corrupted clip), Yhat_1, ..., each as `reference`.
+        masks: M_0, M_1, ..., each uint8 ``(T, H, W)`` in 0..255.
+        infos: of the reset and of every step.
+        name: the clip's name.
+    """
+
+    reference: Pixels
+    repairs: list[Pixels]
+    masks: list[Pixels]
+    infos: list[dict[str, Any]]
+    name: str
+
+
+def record(env: gymnasium.Env, policy: Policy, clip: Clip, holes: Pixels) -> Recording:
+    """Let a policy repair one clip.
+
+    Args:
+        env: a single `VideoInpaint` environment without wrappers that change its spaces.
+        policy: chooses the controls.
+        clip: of the environment's size.
+        holes: uint8 ``(T, H, W)`` in {0, 1}.
+    """
+    observation, info = env.reset(seed=0, options={"clip": clip, "mask": holes})
+    seen, infos, done = [observation], [info], False
+    while not done:
+        action = policy.act({key: value[None] for key, value in seen[-1].items()})[0]
+        observation, _, terminated, truncated, info = env.step(action)
+        seen.append(observation)
+        infos.append(info)
+        done = terminated or truncated
+    length, height, width, _ = clip.frames.shape
+    frames = [o["frames"].reshape(length, 3, height, width).transpose(0, 2, 3, 1) for o in seen]
+    return Recording(clip.frames, frames, [o["masks"] for o in seen], infos, clip.name)
+
+
+def loop_picture(recording: Recording, times: int = 1) -> Pixels:
+    """The middle frame through the loop: repair, close-up of the hole and predicted mask, controls and quality below.
+
+    Args:
+        recording: an episode.
+        times: how often to repeat each pixel.
+    """
+    middle = len(recording.reference) // 2
+    hole = recording.masks[0][middle]
+    columns = []
+    for order, (frames, masks, info) in enumerate(zip(recording.repairs, recording.masks, recording.infos)):
+        title = "damaged, n = 0" if order == 0 else f"repair, n = {order}"
+        pictures = [frames[middle], closeup(frames[middle], hole)]
+        mask = labelled(enlarged(as_grey(masks[middle]), times), f"flagged, M{order}")
+        column = below([enlarged(picture, times) for picture in pictures])
+        columns.append(below([labelled(column, title), mask, *_facts(info, mask.shape[1])]))
+    truth = below(
+        [enlarged(p, times) for p in (recording.reference[middle], closeup(recording.reference[middle], hole))]
+    )
+    columns.append(labelled(truth, "reference (for the reward only)"))
+    height = max(column.shape[0] for column in columns)
+    return beside([_tall(column, height) for column in columns], gap=8)
+
+
+def _facts(info: dict[str, Any], width: int) -> list[Pixels]:
+    """Two lines on what was chosen and what came of it; empty for a reset."""
+    if "metrics" not in info:
+        return []
+    c = info["controls"]
+    chosen = f"heads {c['heads']:.0f}, fusion {c['fusion']:.2f}"
+    weights = f"\u03b1 {c['alpha']:.2f}, \u03b2 {c['beta']:.2f}, \u03b3 {c['gamma']:.2f}"
+    quality = f"hole PSNR {info['metrics']['psnr_hole']:.2f} dB"
+    return [strip(width, chosen), strip(width, weights), strip(width, quality, colour=SOFT)]
+
+
+def _tall(picture: Pixels, height: int) -> Pixels:
+    return np.pad(picture, ((0, height - picture.shape[0]), (0, 0), (0, 0)), constant_values=255)
+
+
+def before_after(recording: Recording, times: int = 1) -> Pixels:
+    """Frames ``(T, h, w, 3)``: corrupted | repaired | mask | reference, labelled."""
+    parts = {
+        "damaged": recording.repairs[0],
+        f"repaired, {len(recording.repairs) - 1} passes": recording.repairs[-1],
+        "predicted mask": as_grey(recording.masks[-1]),
+        "reference": recording.reference,
+    }
+    size = 13 if times == 1 else 22
+    return np.stack(
+        [
+            beside([labelled(enlarged(frames[time], times), text, size) for text, frames in parts.items()])
+            for time in range(len(recording.reference))
+        ]
+    )
+
+
+def back_and_forth(frames: Pixels, rounds: int) -> Pixels:
+    """A short clip played forwards and backwards some times, so that a player shows more than a flash."""
+    there_and_back = np.concatenate([frames, frames[-2:0:-1]])
+    return np.concatenate([there_and_back] * rounds)
+
+
+def save_png(path: Path, picture: Pixels) -> None:
+    """Write a picture, whole or not at all."""
+    draft = path.with_name(f".{path.name}.part")
+    Image.fromarray(picture).save(draft, format="PNG", optimize=True)
+    os.replace(draft, path)
+
+
+def draw_loop(
+    path: Path,
+    policy: str = "default",
+    source: str = "studio:fast",
+    name: str = "studio-fast-000001",
+    masks: str = "object",
+) -> None:
+    """One clip of a source with holes of a kind, repaired by a policy; by default a studio clip with a moving hole."""
+    from videoinpaint.agents import make_policy
+    from videoinpaint.clips import make_clips, make_masks
+
+    size = (8, 120, 216)
+    clip = make_clips(source).load(name, *size)
+    holes = make_masks(masks).sample(np.random.default_rng([0, 0]), clip)
+    env = gymnasium.make("videoinpaint:VideoInpaint-v1", device="cpu")
+    save_png(path, loop_picture(record(env, make_policy(policy), clip, holes)))
+
+
+if __name__ == "__main__":
+    draw_loop(Path(sys.argv[1]), *sys.argv[2:6])

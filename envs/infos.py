@@ -1,0 +1,53 @@
+"""What `info` says of an episode: the same keys after a reset as after a step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videoinpaint.controls import NAMES
+
+RUNNING, REPAIRED, MAX_ITERATIONS, TRUNCATED = "", "repaired", "max_iterations", "truncated"
+"""Why an episode ended: not yet, nothing is flagged any more, its iterations are used up, or it was cut off."""
+
+Info = dict[str, Any]
+
+
+def episode_infos(
+    metrics: Mapping[str, NDArray[np.float64]],
+    terms: Mapping[str, NDArray[np.float64]],
+    controls: NDArray[np.float32],
+    others: Mapping[str, NDArray[Any]],
+    ends: Sequence[str],
+) -> list[Info]:
+    """One fresh dict an episode, of NumPy scalars and short strings, nested one level.
+
+    Args:
+        metrics: raw terms of the present repair, each ``(B,)``; likewise `terms`, weighted, zero after a reset.
+        terms: see `metrics`.
+        controls: ``(B, 5)`` in natural units; zero after a reset, when none were chosen yet.
+        others: further numbers, each ``(B,)``.
+        ends: why each episode ended, "" while it goes on.
+    """
+    chosen = {name: controls[:, place].astype(np.float64).round(6) for place, name in enumerate(NAMES)}
+    nested = {"metrics": metrics, "reward_terms": terms, "controls": chosen}
+    return [
+        {group: {name: values[i] for name, values in columns.items()} for group, columns in nested.items()}
+        | {name: values[i] for name, values in others.items()}
+        | {"end": end, "is_success": np.bool_(end == REPAIRED)}
+        for i, end in enumerate(ends)
+    ]
+
+
+def flattened(info: Mapping[str, Any], prefix: str = "") -> Info:
+    """The numbers of an info under names like ``"metrics/psnr"``, without nesting and without strings."""
+    flat: Info = {}
+    for name, value in info.items():
+        if isinstance(value, Mapping):
+            flat |= flattened(value, f"{prefix}{name}/")
+        elif not isinstance(value, str):
+            flat[prefix + name] = value
+    return flat

@@ -1,5 +1,0 @@
-"""DSTT (Liu et al., 2021): its generator."""
-
-from videoinpaint.inpainters.dstt.network import DSTT
-
-__all__ = ["DSTT"]

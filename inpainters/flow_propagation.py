@@ -1,0 +1,152 @@
+"""Flow-guided pixel propagation: what a hole hides is carried in from frames where it is seen.
+
+The baseline `propagation` does it with plain optical flow; the compact network starts from the same, but stabilised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from videoinpaint.motion.flow import complete_flows, consistency, smooth_fill
+from videoinpaint.protocols import Refinement, State
+
+Motion = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Smoothly filled frames and their holes to forward and backward flows between neighbours, ``(B, T-1, 2, H, W)``."""
+
+
+def propagate(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Trace every hole pixel along the completed motion, both ways in time, to the first frame that shows it.
+
+    Args:
+        frames: ``(B, T, 3, H, W)`` in [0, 1]; what it holds inside the holes is not read.
+        holes: ``(B, T, 1, H, W)`` in {0, 1}.
+
+    Returns:
+        propagated: ``(B, T, 3, H, W)``: known pixels, carried pixels, and the smooth fill where nothing arrives.
+        confidence: ``(B, T, 1, H, W)`` in [0, 1]: 1 where known, 0 where nothing arrives.
+        filled: ``(B, T, 3, H, W)``: the smooth fill alone, from each frame's own known pixels.
+    """
+    found = trace(frames, holes)
+    return *carry(found, holes), found["filled"]
+
+
+def trace(frames: Tensor, holes: Tensor, motion: Motion = complete_flows) -> State:
+    """What lies along the motion of every hole pixel; arguments as of :func:`propagate`.
+
+    Args:
+        motion: estimates the flows between neighbouring frames: :func:`videoinpaint.motion.flow.complete_flows`, or
+            :func:`videoinpaint.motion.camera.stabilised_flows`.
+
+    Returns:
+        ``filled`` as of :func:`propagate`, and ``ahead`` and ``behind`` ``(B, T, 5, H, W)``, all zero where nothing
+        arrives: the colour of the first frame that shows the pixel in that direction of time, the trust in it, in
+        [0, 1], and how many frames away it was found.
+    """
+    frames = torch.where(holes > 0, torch.zeros_like(frames), frames)
+    filled = smooth_fill(frames.flatten(0, 1), 1 - holes.flatten(0, 1)).view_as(frames)
+    if frames.shape[1] == 1 or not holes.any():
+        nothing = frames.new_zeros(*frames.shape[:2], 5, *frames.shape[3:])
+        return {"filled": filled, "ahead": nothing, "behind": nothing}
+    forward, backward = motion(filled, holes)
+    errors = [consistency(a.flatten(0, 1), b.flatten(0, 1)) for a, b in ((forward, backward), (backward, forward))]
+    errors = [e.view(*forward.shape[:2], 1, *forward.shape[3:]) for e in errors]
+    ahead = _trace(frames, holes, forward, errors[0], step=1)
+    behind = _trace(frames, holes, backward, errors[1], step=-1)
+    return {"filled": filled, "ahead": ahead, "behind": behind}
+
+
+def carry(found: State, holes: Tensor, reach: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Blend what :func:`trace` found, over the smooth fill.
+
+    Args:
+        found: from :func:`trace`.
+        holes: ``(B, T, 1, H, W)`` in {0, 1}.
+        reach: ``(B, 2)``, how many frames ahead and behind each clip may look; None: any number.
+
+    Returns:
+        propagated and confidence, as of :func:`propagate`.
+    """
+    colours, weights = [], []
+    for direction, name in enumerate(("ahead", "behind")):
+        colour, weight, away = found[name].split((3, 1, 1), dim=2)
+        if reach is not None:
+            weight = weight * (away <= reach[:, direction].view(-1, 1, 1, 1, 1).to(away))
+        colours.append(colour * weight)
+        weights.append(weight)
+    total = weights[0] + weights[1]
+    carried = (colours[0] + colours[1]) / total.clamp_min(1e-6)
+    confidence = torch.maximum(*weights)
+    inside = carried * confidence + found["filled"] * (1 - confidence)
+    return torch.where(holes > 0, inside, found["filled"]), torch.where(holes > 0, confidence, 1.0)
+
+
+def _trace(frames: Tensor, holes: Tensor, flow: Tensor, error: Tensor, step: int) -> Tensor:
+    """Follow all hole pixels of a batch at once in one direction of time; see :func:`trace`."""
+    length, height, width = frames.shape[1], *frames.shape[3:]
+    clip, time, _, ys, xs = holes.nonzero(as_tuple=True)
+    found = frames.new_zeros(len(xs), 5)
+    # The points still under way: which they are, their clip and frame, where they have got to.
+    which = torch.arange(len(xs), device=xs.device)
+    image, now = clip * length, time
+    x, y = xs.to(frames.dtype), ys.to(frames.dtype)
+    trouble = torch.zeros_like(x)
+    # One table per quantity, pixels as rows: bilinear look-ups at scattered points are then four row gathers.
+    pixels = torch.cat([frames, 1 - holes], 2).permute(0, 1, 3, 4, 2).reshape(-1, 4)
+    motion = torch.cat([flow, error], 2).permute(0, 1, 3, 4, 2).reshape(-1, 3)
+    keep = _frame_ahead(now, step, length)
+    for hop in range(1, length):
+        which, image, now, x, y, trouble = (row[keep] for row in (which, image, now, x, y, trouble))
+        if not len(which):
+            break
+        pair = image - image // length + torch.minimum(now, now + step)
+        moved, now = _bilinear(motion, pair, x, y, height, width), now + step
+        x, y, trouble = x + moved[:, 0], y + moved[:, 1], trouble + moved[:, 2]
+        inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1) & (trouble < 4)
+        which, image, now, x, y, trouble = (row[inside] for row in (which, image, now, x, y, trouble))
+        seen = _bilinear(pixels, image + now, x, y, height, width)
+        landed = seen[:, 3] > 0.999
+        # Each hop through estimated motion loses some trust, each inconsistency more.
+        trust = torch.exp(-0.5 * trouble[landed]) * 0.97 ** (hop - 1)
+        away = torch.full_like(trust, hop)
+        found[which[landed]] = torch.cat([seen[landed, :3], trust[:, None], away[:, None]], dim=1)
+        keep = ~landed & _frame_ahead(now, step, length)
+    dense = frames.new_zeros(*frames.shape[:2], height, width, 5)
+    dense[clip, time, ys, xs] = found
+    return dense.permute(0, 1, 4, 2, 3).contiguous()
+
+
+def _frame_ahead(now: Tensor, step: int, length: int) -> Tensor:
+    return (now + step >= 0) & (now + step < length)
+
+
+def _bilinear(table: Tensor, image: Tensor, x: Tensor, y: Tensor, height: int, width: int) -> Tensor:
+    """Rows of ``table (images * H * W, C)`` interpolated at points ``(x, y)`` of the images with index ``image``."""
+    x0, y0 = x.floor().clamp(0, width - 2), y.floor().clamp(0, height - 2)
+    fx, fy = (x - x0).unsqueeze(1), (y - y0).unsqueeze(1)
+    corner = image * (height * width) + y0.long() * width + x0.long()
+    a, b, c, d = (table.index_select(0, corner + further) for further in (0, 1, width, width + 1))
+    return (a * (1 - fx) + b * fx) * (1 - fy) + (c * (1 - fx) + d * fx) * fy
+
+
+class PropagationInpainter:
+    """Flow propagation alone, as a baseline: no control changes it, every pass gives the same frames."""
+
+    name = "propagation"
+    controls: frozenset[str] = frozenset()
+    min_size = (16, 16)
+
+    def __init__(self, device: str | torch.device = "cpu", weights: str | None = None) -> None:
+        """Args: device to compute on; ``weights`` is accepted and unused, as there are none."""
+        self.device = torch.device(device)
+
+    def begin(self, frames: Tensor, masks: Tensor) -> State:
+        """Propagate once; see :class:`videoinpaint.protocols.Inpainter`."""
+        return {"propagated": propagate(frames, masks)[0]}
+
+    def refine(self, state: State, repaired: Tensor, masks: Tensor, controls: NDArray) -> Refinement:
+        """The propagated frames again; see :class:`videoinpaint.protocols.Inpainter`."""
+        return Refinement(state["propagated"], torch.zeros(len(repaired), dtype=torch.float64))

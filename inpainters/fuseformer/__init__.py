@@ -1,5 +1,0 @@
-"""FuseFormer (Liu et al., ICCV 2021): its generator."""
-
-from videoinpaint.inpainters.fuseformer.network import FuseFormer
-
-__all__ = ["FuseFormer"]

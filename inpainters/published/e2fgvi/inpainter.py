@@ -1,0 +1,68 @@
+"""E2FGVI and E2FGVI-HQ (Li et al., CVPR 2022) behind the inpainter protocol."""
+
+from __future__ import annotations
+
+from typing import ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from videoinpaint.inpainters.published.adapter import Pass, PublishedInpainter
+from videoinpaint.inpainters.published.e2fgvi.network import E2FGVI, E2FGVIHQ
+from videoinpaint.inpainters.published.geometry import Geometry
+from videoinpaint.inpainters.published.plan import Window
+from videoinpaint.protocols import State
+
+PAIRS_AT_ONCE = 16  # frames whose flow is estimated together
+
+
+class E2FGVIInpainter(PublishedInpainter):
+    """E2FGVI in the loop, always at 432x240. Flow is estimated once per episode, on the frames with their holes.
+
+    It honours ``heads``, and ``fusion`` between the transformer's output and the propagated features.
+    """
+
+    name = "e2fgvi"
+    controls = frozenset({"heads", "fusion"})
+    geometry: ClassVar[Geometry] = Geometry(fixed=(240, 432))
+    entries: ClassVar[dict[str, str]] = {"main": "e2fgvi"}
+
+    def build(self) -> dict[str, nn.Module]:
+        """See :class:`PublishedInpainter`."""
+        return {"main": E2FGVI()}
+
+    @property
+    def network(self) -> E2FGVI:
+        """The generator."""
+        return cast(E2FGVI, self.networks["main"])
+
+    def prepare(self, frames: Tensor, holes: Tensor) -> State:
+        """Flows between neighbouring frames at a quarter of the size, in chunks that share a frame."""
+        masked = frames * (1 - holes)
+        last = frames.shape[1] - 1
+        parts = [
+            self.network.flows(masked[:, start : min(start + PAIRS_AT_ONCE, last) + 1])
+            for start in range(0, last, PAIRS_AT_ONCE)
+        ]
+        forward, backward = (torch.cat(flows, 1) for flows in zip(*parts))
+        return {"flows_forward": forward, "flows_backward": backward}
+
+    def transform(self, work: Pass, features: Tensor, window: Window) -> Tensor:
+        """Propagate the local features along the flows, then let all frames attend."""
+        number, pairs = len(window.local), slice(window.local[0], window.local[-1])
+        flows = work.state["flows_forward"][:, pairs], work.state["flows_backward"][:, pairs]
+        local = self.network.propagate(features[:, :number], flows)
+        return self.network.transform(torch.cat([local, features[:, number:]], 1), number, work.fusion)
+
+
+class E2FGVIHQInpainter(E2FGVIInpainter):
+    """E2FGVI-HQ in the loop, at the frames' own size, mirrored at the bottom and right to multiples of 60x108."""
+
+    name = "e2fgvi_hq"
+    geometry: ClassVar[Geometry] = Geometry(mirror=(60, 108))
+    entries: ClassVar[dict[str, str]] = {"main": "e2fgvi_hq"}
+    calibration_size = (120, 216)
+
+    def build(self) -> dict[str, nn.Module]:
+        """See :class:`PublishedInpainter`."""
+        return {"main": E2FGVIHQ()}

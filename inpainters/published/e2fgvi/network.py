@@ -1,0 +1,193 @@
+"""E2FGVI and E2FGVI-HQ: Li et al., "Towards an End-to-End Framework for Flow-Guided Video Inpainting", CVPR 2022.
+
+Both are one network; they differ in what follows the soft composition: E2FGVI adds a learned map, which ties it to
+240x432; E2FGVI-HQ convolves, and takes any size whose token grid consists of whole windows. The names of the weights
+are those of the published checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from videoinpaint.errors import InputError
+from videoinpaint.inpainters.published.e2fgvi.attention import WINDOW
+from videoinpaint.inpainters.published.e2fgvi.feature_propagation import FeaturePropagation
+from videoinpaint.inpainters.published.e2fgvi.flow import SPyNet
+from videoinpaint.inpainters.published.e2fgvi.transformer import FocalBlock, Memory, rerun, run
+from videoinpaint.inpainters.published.layers.encoder import HierarchicalEncoder, decoder
+from videoinpaint.inpainters.published.layers.soft_split import (
+    KERNEL,
+    PADDING,
+    STRIDE,
+    SoftComposition,
+    SoftSplit,
+    token_grid,
+)
+from videoinpaint.inpainters.published.layers.windows import touched_windows
+from videoinpaint.motion.neighbourhoods import window_max
+
+CHANNELS, TOKEN_DIM, BLOCKS = 128, 512, 8
+FIXED_SIZE = (240, 432)
+DECODER_REACH = 5  # features around its own that a decoded pixel sees: 3.5 by the decoder, 1 by a convolution before it
+Flows = tuple[Tensor, Tensor]
+
+
+class E2FGVI(nn.Module):
+    """The published inpainting generator, in stages: ``flows``, ``encode``, ``propagate``, ``transform``, ``decode``.
+
+    Frames are ``(B, T, 3, H, W)`` in [-1, 1] with zeros in the holes; masks are not an input. The first ``num_local``
+    of them are a run of neighbouring frames; the others are reference frames, which only the transformer sees.
+
+    Args:
+        hq: build E2FGVI-HQ.
+    """
+
+    def __init__(self, hq: bool = False) -> None:
+        super().__init__()
+        self.hq = hq
+        self.encoder = HierarchicalEncoder()
+        self.decoder = decoder(CHANNELS)
+        self.feat_prop_module = FeaturePropagation(CHANNELS)
+        self.ss = SoftSplit(CHANNELS, TOKEN_DIM)
+        tied = (FIXED_SIZE[0] // 4, FIXED_SIZE[1] // 4)
+        self.sc = SoftComposition(CHANNELS, TOKEN_DIM, *(("conv",) if hq else ("map", tied)))
+        self.transformer = nn.ModuleList(FocalBlock(TOKEN_DIM) for _ in range(BLOCKS))
+        self.update_spynet = SPyNet()
+
+    def check_size(self, height: int, width: int) -> None:
+        """Raise `InputError` unless the network can work on frames of ``height`` x ``width``."""
+        if not self.hq and (height, width) != FIXED_SIZE:
+            raise InputError(
+                f"e2fgvi works at {FIXED_SIZE[0]}x{FIXED_SIZE[1]} only, got {height}x{width}: use e2fgvi_hq"
+            )
+        grid = token_grid(height // 4, width // 4)
+        if height % 4 or width % 4 or grid[0] % WINDOW[0] or grid[1] % WINDOW[1]:
+            raise InputError(
+                f"frames of {height}x{width} give {grid[0]}x{grid[1]} tokens; sizes must be multiples of 4 with whole "
+                f"windows of {WINDOW[0]}x{WINDOW[1]} tokens: pad to multiples of 60x108"
+            )
+
+    def flows(self, frames: Tensor) -> Flows:
+        """Flow of a whole clip at once, t -> t+1 and t+1 -> t, in pixels of the feature map.
+
+        Flow is a matter of two frames: that of a part of a clip is a slice of that of the clip.
+
+        Args:
+            frames: ``(B, T, 3, H, W)`` in [-1, 1].
+
+        Returns:
+            two ``(B, T-1, 2, H/4, W/4)``.
+        """
+        size = (frames.shape[-2] // 4, frames.shape[-1] // 4)
+        small = F.interpolate((frames.flatten(0, 1) + 1) / 2, size, mode="bilinear", align_corners=True)
+        return self.update_spynet(small.unflatten(0, frames.shape[:2]))
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """``(N, 3, H, W)`` in [-1, 1] to features ``(N, 128, H/4, W/4)``."""
+        return self.encoder(frames)
+
+    def propagate(self, features: Tensor, flows: Flows) -> Tensor:
+        """Carry the features ``(B, L, 128, h, w)`` of local frames along their ``flows``; same shape back."""
+        return self.feat_prop_module(features, *flows)
+
+    def transform(
+        self,
+        features: Tensor,
+        num_local: int | None = None,
+        fusion: float | Tensor = 0.5,
+        *,
+        wanted: Sequence[int] | None = None,
+        windows: Tensor | None = None,
+        memory: Memory | None = None,
+    ) -> Tensor:
+        """Hallucinate, and fuse: ``f = 2 * (w * transformer + (1 - w) * propagated)``.
+
+        Args:
+            features: ``(B, T, 128, h, w)``, propagated for the local frames, encoded for the others.
+            num_local: how many of the first frames to return; None for all.
+            fusion: w in [0, 1], one number or ``(B,)``; 0.5 is the published sum.
+            wanted: the frames to return, instead of the first ``num_local``.
+            windows, memory: see :meth:`tokens`.
+
+        Returns:
+            ``(B, num_local or len(wanted), 128, h, w)``.
+        """
+        tokens = self.tokens(features, windows=windows, memory=memory)
+        kept = slice(num_local) if wanted is None else list(wanted)
+        size = (features.shape[-2], features.shape[-1])
+        return self.fuse(self.sc(tokens[:, kept], size), features[:, kept], fusion)
+
+    def tokens(self, features: Tensor, *, windows: Tensor | None = None, memory: Memory | None = None) -> Tensor:
+        """Features ``(B, T, 128, h, w)`` to the tokens that leave the transformer, ``(B, T, rows, cols, 512)``.
+
+        Args:
+            features: of all frames.
+            windows: bool ``(B, N)``, of 5x9 tokens (15x27 features) in row-major order (:meth:`windows_of`): compute
+                only these, and take the others, at every depth, from ``memory``. None for all.
+            memory: filled by a call without ``windows``, read by a call with them; 2 * 8 token grids large.
+
+        Raises:
+            ValueError: windows without a memory.
+        """
+        if windows is not None and memory is None:
+            raise ValueError("windows that are not computed are taken from a memory: give the one of a full pass")
+        tokens, size = self.ss(features), (features.shape[-2], features.shape[-1])
+        blocks = cast(Iterable[FocalBlock], self.transformer)
+        if windows is None or memory is None:
+            return run(blocks, tokens, size, memory)
+        return rerun(blocks, tokens, size, windows, memory)
+
+    def windows_of(self, masks: Tensor) -> Tensor:
+        """The windows whose tokens reach decoded pixels under the masks, bool ``(B, N)``.
+
+        Args:
+            masks: ``(B, T, 1, H, W)``, positive where pixels matter, at the network's size.
+        """
+        seen = F.max_pool2d(masks.flatten(0, 1), 4)
+        seen = window_max(seen, DECODER_REACH)
+        tokens = F.max_pool2d(seen, KERNEL, stride=STRIDE, padding=PADDING)
+        return touched_windows(tokens.unflatten(0, masks.shape[:2]), WINDOW)
+
+    @staticmethod
+    def fuse(hallucinated: Tensor, propagated: Tensor, fusion: float | Tensor) -> Tensor:
+        """``2 * (w * hallucinated + (1 - w) * propagated)`` for ``(B, ...)`` and one w, or one for each item."""
+        if isinstance(fusion, Tensor):
+            fusion = fusion.to(hallucinated).view(-1, *[1] * (hallucinated.ndim - 1))
+        return 2 * (fusion * hallucinated + (1 - fusion) * propagated)
+
+    def decode(self, features: Tensor) -> Tensor:
+        """Features ``(N, 128, h, w)`` to frames ``(N, 3, 4h, 4w)`` in [-1, 1]."""
+        return self.decoder(features)
+
+    def forward(self, frames: Tensor, num_local: int, fusion: float | Tensor = 0.5) -> tuple[Tensor, Flows]:
+        """The published call.
+
+        Args:
+            frames: ``(B, T, 3, H, W)`` in [-1, 1], zeros in the holes.
+            num_local: how many of the first frames are neighbours of each other.
+            fusion: see :meth:`transform`.
+
+        Returns:
+            frames ``(B * T, 3, H, W)`` in [-1, 1], and the flows of the local frames.
+
+        Raises:
+            InputError: the network cannot work at this size.
+        """
+        self.check_size(frames.shape[-2], frames.shape[-1])
+        flows = self.flows(frames[:, :num_local])
+        features = self.encode(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+        local = self.propagate(features[:, :num_local], flows)
+        fused = self.transform(torch.cat([local, features[:, num_local:]], dim=1), None, fusion)
+        return self.decode(fused.flatten(0, 1)), flows
+
+
+class E2FGVIHQ(E2FGVI):
+    """E2FGVI-HQ."""
+
+    def __init__(self) -> None:
+        super().__init__(hq=True)

@@ -1,5 +1,0 @@
-"""STTN (Zeng et al., ECCV 2020): its generator."""
-
-from videoinpaint.inpainters.sttn.network import STTN
-
-__all__ = ["STTN"]

@@ -1,0 +1,169 @@
+"""Running networks against fixtures: the weight rule, slicing, layouts, and networks that have not changed."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from videoinpaint import testing
+from videoinpaint.errors import InputError, UnknownNameError
+from videoinpaint.testing.parity import fixtures as parity
+from videoinpaint.testing.parity.fixtures import (
+    GeneratedWeights,
+    check_layout,
+    compare,
+    cut,
+    generate_tensor,
+    run_parity,
+)
+
+STORED = Path(__file__).parent / "data" / "parity"
+OFFICIAL = Path(__file__).parents[2] / "shared" / "parity"
+
+
+@pytest.mark.parametrize(("key", "shape", "gain", "first", "rms"), [
+    ("transformer.0.attention.query_embedding.weight", (512, 512), 1.0, [-0.006919154, 0.08748087], 0.04431656),
+    ("transformer.0.attention.query_embedding.weight", (256, 256, 1, 1), 0.85, [-0.008317389, 0.1051591], 0.05309229),
+    ("fnet.conv1.weight", (64, 3, 7, 7), 1.0, [-0.1270739, -0.04536751], 0.08210869),
+])  # fmt: skip
+def test_weights_follow_from_their_names(key, shape, gain, first, rms):
+    made = generate_tensor(key, shape, gain)
+    assert made.dtype == np.float32
+    np.testing.assert_allclose(made.flat[:2], first, rtol=1e-6)
+    np.testing.assert_allclose(np.sqrt(np.mean(made.astype(float) ** 2)), rms, rtol=1e-6)
+
+
+def test_one_dimensional_tensors_and_buffers_follow_their_own_rules():
+    layer = GeneratedWeights(gain=3.0)(nn.Sequential(nn.Linear(6, 400), nn.BatchNorm1d(400)))
+    assert not layer.training
+    assert not any(p.requires_grad for p in layer.parameters())
+    state = layer.state_dict()
+    assert abs(float(state["1.weight"].mean()) - 1) < 0.03
+    assert abs(float(state["0.bias"].mean())) < 0.03
+    assert float(state["1.running_var"].min()) >= 1
+    assert abs(float(state["1.running_mean"].std()) - 0.1) < 0.02
+    assert abs(float(state["0.weight"].std()) * 6**0.5 - 3) < 0.2
+    assert state["1.num_batches_tracked"] == 0
+
+
+def test_slicing_is_read_and_otherwise_inferred():
+    full = np.arange(4 * 12 * 30).reshape(4, 12, 30)
+    assert np.array_equal(cut(full, full[:, ::4, ::3], "[:, ::4, ::3]"), full[:, ::4, ::3])
+    assert np.array_equal(cut(full, full, "none (complete)"), full)
+    assert np.array_equal(cut(full, full[1], "[1]"), full[1])
+    assert np.array_equal(cut(full, full[..., ::7], "[:, ::4, ::3]"), full[..., ::7])  # another size: inferred
+    with pytest.raises(InputError, match="shape"):
+        cut(full, np.zeros((5, 12, 30)), "")
+
+
+@pytest.fixture
+def toy(monkeypatch, tmp_path):
+    """A network `sttn` that doubles its frames, and a fixture of it."""
+    room = types.ModuleType("toy_room")
+    room.parity = (
+        lambda inputs, weights: {  # type: ignore[attr-defined]
+            "output": weights(nn.Conv2d(1, 1, 1))(inputs["frames"][0, :, :1]) * 0 + 2 * inputs["frames"][0, :, :1]
+        }
+    )
+    monkeypatch.setitem(sys.modules, "toy_room", room)
+    monkeypatch.setitem(parity.PARITY, "sttn", "toy_room:parity")
+    frames = np.random.default_rng(0).random((1, 2, 1, 10, 15), np.float32)
+    arrays = {"frames": frames, "masks": frames, "output": 2 * frames[0, ..., ::5, ::5]}
+    np.savez(tmp_path / "any.npz", **arrays)
+    return tmp_path / "any.npz", arrays
+
+
+def test_errors_are_measured(toy):
+    path, arrays = toy
+    assert run_parity("sttn", path) == {"output": 0}
+    assert testing.run_parity is run_parity
+    arrays["output"] = arrays["output"].copy()
+    arrays["output"][0, 0, 0, 0] += 0.25
+    np.savez(path, **arrays)
+    agreement = compare("sttn", path)["output"]
+    assert agreement.max_abs == pytest.approx(0.25)
+    assert agreement.rms == pytest.approx(0.25 / arrays["output"].size ** 0.5)
+    assert not agreement.within
+
+
+def test_a_json_beside_the_fixture_goes_first(toy):
+    path, arrays = toy
+    np.savez(path, **{**arrays, "output": 2 * arrays["frames"][0, :, :, 1::3]})
+    tolerance = {"max_abs": 0.5, "rms": 0.5}
+    spec = {"gain": 2.0, "outputs": [{"name": "output", "slicing": "[:, :, 1::3]", "tolerance": tolerance}]}
+    path.with_suffix(".json").write_text(json.dumps(spec))
+    agreement = compare("sttn", path)["output"]
+    assert agreement.max_abs == 0
+    assert agreement.limits == (0.5, 0.5)
+    assert agreement.within
+
+
+def test_bad_calls_say_what_is_wrong(toy, tmp_path):
+    path, arrays = toy
+    with pytest.raises(UnknownNameError, match="propainter"):
+        run_parity("sttm", path)
+    with pytest.raises(InputError, match=r"nowhere\.npz"):
+        run_parity("sttn", tmp_path / "nowhere.npz")
+    (tmp_path / "text.npz").write_text("no archive")
+    with pytest.raises(InputError, match="cannot be read"):
+        run_parity("sttn", tmp_path / "text.npz")
+    np.savez(path, masks=arrays["masks"], output=arrays["output"])
+    with pytest.raises(InputError, match="lacks the input 'frames'"):
+        run_parity("sttn", path)
+    np.savez(path, **arrays, output_frame1=arrays["output"])
+    with pytest.raises(InputError, match="no output 'output_frame1'"):
+        run_parity("sttn", path)
+
+
+def test_layouts_are_compared_strictly(tmp_path):
+    layer = nn.Linear(2, 3)
+    layout = tmp_path / "layout.json"
+
+    def write(*entries):
+        layout.write_text(json.dumps({"state_dict": entries}))
+
+    write(["weight", [3, 2], "float32"], ["bias", [3], "float32"])
+    check_layout(layer, layout)
+    for wrong in (
+        [["weight", [3, 2], "float32"]],
+        [["weight", [3, 2], "float32"], ["bias", [3], "float32"], ["more", [], "int64"]],
+        [["weight", [2, 3], "float32"], ["bias", [3], "float32"]],
+        [["weight", [3, 2], "float64"], ["bias", [3], "float32"]],
+    ):
+        write(*wrong)
+        with pytest.raises(AssertionError, match="differences"):
+            check_layout(layer, layout)
+    layout.write_text("{}")
+    with pytest.raises(InputError, match="state_dict"):
+        check_layout(layer, layout)
+
+
+@pytest.mark.parametrize("path", sorted(STORED.glob("*.npz")), ids=lambda path: path.stem)
+def test_networks_give_what_they_gave_when_they_matched_the_official_fixtures(path):
+    agreements = compare(path.stem, path)
+    assert "output" in agreements or len(agreements) >= 2
+    # Limits of the official fixtures; random inputs of other sizes stay within a few times as much.
+    assert all(a.limits is not None and a.max_abs <= 5 * a.limits[0] for a in agreements.values())
+
+
+@pytest.mark.skipif(not OFFICIAL.is_dir(), reason="the official fixtures are not here")
+def test_the_shipped_table_agrees_with_the_official_fixtures():
+    for name in parity.parity_names():
+        official = json.loads((OFFICIAL / f"{name}.json").read_text())
+        known = parity._known(name)
+        assert known["gain"] == official["gain"]
+        assert known["inputs"] == [entry["name"] for entry in official["inputs"]]
+        for output in official["outputs"]:
+            assert known["outputs"][output["name"]]["max_abs"] == output["tolerance"]["max_abs"]
+
+
+def test_no_weights_change_between_builds():
+    one, other = (GeneratedWeights()(nn.Conv2d(2, 3, 3)) for _ in range(2))
+    assert torch.equal(one.weight, other.weight)

@@ -1,0 +1,1 @@
+"""Video, pictures and folders of pictures, in and out."""

@@ -1,0 +1,1 @@
+"""Motion between frames: optical flow, the camera's share of it, and windows over pixels."""

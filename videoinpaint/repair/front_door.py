@@ -1,0 +1,86 @@
+"""The front door, :func:`videoinpaint.inpaint`: a video as one array, with masks given or with one mask to follow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from videoinpaint.agents.policies import Policy
+from videoinpaint.clips.validate import check_frames, check_pair
+from videoinpaint.errors import InputError
+from videoinpaint.protocols import Detector, Inpainter, MaskPropagator
+from videoinpaint.repair.given_masks import checked_pairs
+from videoinpaint.repair.one_mask import check_tunable, follow, repair_followed, tuned
+from videoinpaint.repair.streaming import POLICY, Parts, Pixels, Stream, checked_holes
+
+
+def inpaint(
+    frames: ArrayLike,
+    masks: ArrayLike,
+    *,
+    inpainter: str | Inpainter | None = None,
+    detector: str | Detector = "compact",
+    policy: str | Path | Policy = POLICY,
+    iterations: int = 3,
+    device: str = "auto",
+    window: int | None = None,
+    overlap: int | None = None,
+    weights: str | None = None,
+    propagator: str | MaskPropagator | None = None,
+    remove_residues: bool = False,
+) -> Pixels:
+    """Repair a video: fill what the masks mark as missing; or, with a propagator, remove what the first mask marks.
+
+    Known pixels come back bit for bit. Long videos are repaired in windows that overlap and are cross-faded inside the
+    holes, so that working memory does not grow with the video.
+
+    Args:
+        frames: uint8 ``(T, H, W, 3)`` RGB, any T, H and W at least 32.
+        masks: ``(T, H, W)``; anything but 0 is missing. What the frames hold there is not read. Frames without holes
+            are fine as long as one has some. With a propagator ``(H, W)`` or ``(1, H, W)``, of the first frame alone.
+        inpainter: a name, ``"module:attribute"``, or an inpainter; by default ``"compact"``, and ``"ciri"`` with a
+            propagator.
+        detector: likewise; by default ``"compact"``.
+        policy: anything that `make_policy` takes; by default all heads, the other controls at the middle.
+        iterations: rounds of inpainting and detection for each window, fewer where nothing is flagged any more.
+        device: "auto" (the GPU where there is one), "cpu", "cuda", ...
+        window: frames repaired together; by default 10, or what the inpainter asks for.
+        overlap: frames that neighbouring windows share, fewer than `window`; by default 3, or what the inpainter asks.
+        weights: the inpainter's, as for `make_inpainter`.
+        propagator: carries the first frame's mask through the video (one-shot repair): a name such as ``"flow"``,
+            ``"module:attribute"``, or a propagator. It sees the whole video at once: memory grows with its length.
+        remove_residues: tune the propagator on the video until a repair by ``"ciri"`` shows less of the target; takes
+            many times as long, and at most 32 frames.
+
+    Returns:
+        uint8 ``(T, H, W, 3)``.
+
+    Raises:
+        InputError: frames or masks of another type or shape, nothing or everything missing, or a setting out of range.
+        UnknownNameError, MissingWeightsError, CorruptWeightsError: a part cannot be made.
+    """
+    inpainter = usual_inpainter(propagator) if inpainter is None else inpainter
+    if propagator is not None:
+        parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights)
+        if remove_residues:
+            check_tunable(parts.loop.inpainter, len(check_frames(frames)))
+        followed = follow(frames, masks, propagator, device)
+        followed = tuned(followed, parts, propagator) if remove_residues else followed
+        clip, stream = followed.clip, repair_followed(followed, parts)
+    else:
+        if remove_residues:
+            raise InputError("residues are those of a target that a propagator follows: name a propagator")
+        clip, holes = check_pair(frames, checked_holes(masks))
+        parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights)
+        stream = Stream(parts.repairer(), *parts.windows).run(checked_pairs(clip, holes, parts.loop.inpainter))
+    repaired = np.empty_like(clip)
+    for index, frame in enumerate(stream):
+        repaired[index] = frame
+    return repaired
+
+
+def usual_inpainter(propagator: object) -> str:
+    """What repairs by default: compact where masks are given, ciri where a propagator predicts them."""
+    return "compact" if propagator is None else "ciri"

@@ -1,0 +1,69 @@
+"""Repairing a stream of frames whose masks are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from videoinpaint.agents.policies import Policy
+from videoinpaint.clips.validate import check_frames
+from videoinpaint.envs.loop import check_size
+from videoinpaint.errors import InputError
+from videoinpaint.protocols import Detector, Inpainter
+from videoinpaint.repair.streaming import POLICY, Parts, Pixels, Stream, checked_holes
+
+
+def inpaint_stream(
+    frames: Iterable[Pixels],
+    masks: Iterable[ArrayLike],
+    *,
+    inpainter: str | Inpainter = "compact",
+    detector: str | Detector = "compact",
+    policy: str | Path | Policy = POLICY,
+    iterations: int = 3,
+    device: str = "auto",
+    window: int | None = None,
+    overlap: int | None = None,
+    weights: str | None = None,
+) -> Iterator[Pixels]:
+    """As :func:`inpaint`, frame by frame: reads no more than a window ahead and yields ``(H, W, 3)`` in order.
+
+    The parts are made, and the settings checked, when this is called; frames and masks are checked as they come.
+
+    Args:
+        frames: uint8 ``(H, W, 3)`` each, all of one size.
+        masks: ``(H, W)`` each, as many.
+        inpainter, detector, policy, iterations, device, window, overlap, weights: as for :func:`inpaint`.
+
+    Raises:
+        InputError: also while it runs, where a frame or mask does not fit or one of the two series ends first.
+    """
+    parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights)
+    return Stream(parts.repairer(), *parts.windows).run(checked_pairs(frames, masks, parts.loop.inpainter))
+
+
+def checked_pairs(
+    frames: Iterable[Pixels], masks: Iterable[ArrayLike], inpainter: Inpainter
+) -> Iterator[tuple[Pixels, NDArray[np.bool_]]]:
+    """Frames with their holes, checked one by one."""
+    size: tuple[int, ...] = ()
+    for index, (frame, mask) in enumerate(zip_longest(frames, masks)):
+        if frame is None or mask is None:
+            less, more = ("frames", "masks") if frame is None else ("masks", "frames")
+            raise InputError(f"there are fewer {less} than {more}: the {less} end after {index}")
+        picture = check_frames(np.asarray(frame)[None])[0]
+        hole = np.asarray(checked_holes(mask))
+        size = size or picture.shape[:2]
+        if picture.shape[:2] != size or hole.shape != size:
+            raise InputError(
+                f"frame {index} is {picture.shape[:2]} and its mask {hole.shape}, the first frame was {size}"
+            )
+        if index == 0:
+            check_size(inpainter, *size)
+        yield picture, hole
+    if not size:
+        raise InputError("the video has no frames")

@@ -1,0 +1,1 @@
+"""Published networks against stored numbers: the runner, and each network's calls."""
