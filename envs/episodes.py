@@ -10,7 +10,7 @@ from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
 from videoinpaint.clips import Clip, ClipSource, MaskSource, make_masks
-from videoinpaint.clips.validate import check_masks
+from videoinpaint.clips.validate import check_length, check_masks
 from videoinpaint.errors import InputError
 
 OPTIONS = ("clip", "mask")
@@ -57,6 +57,10 @@ class EpisodeSource:
     masks: MaskSource
     shape: tuple[int, int, int]
     propagator: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises InputError if a clip of the source is known to be too short for an episode."""
+        check_length(self.clips, self.shape[0])
 
     @staticmethod
     def seed(rng: np.random.Generator, seed: int | None) -> int:

@@ -15,13 +15,16 @@ from videoinpaint.clips import (
     ClipSource,
     ImageFolder,
     Studio,
+    check_length,
     davis,
     file_source,
     make_clips,
+    make_masks,
     resize_frames,
     resize_masks,
     youtube_vos,
 )
+from videoinpaint.envs.episodes import EpisodeSource
 from videoinpaint.errors import InputError, UnknownNameError
 
 Save = Callable[..., Path]
@@ -107,6 +110,23 @@ def test_clip_shorter_than_the_window_is_named(tmp_path: Path, frames: Frames, s
         source.sample(np.random.default_rng(0), 6, 48, 64)
     with pytest.raises(InputError, match="from frame 3"):
         source.load("brief", 4, 48, 64, start=3)
+
+
+def test_clips_that_are_too_short_are_refused_before_work_starts(
+    tmp_path: Path, frames: Frames, save_frames: Save, save_video: Save
+) -> None:
+    save_frames(tmp_path / "clips" / "a", frames)
+    check_length(make_clips(tmp_path / "clips"), 12)
+    save_video(tmp_path / "clips" / "brief.mkv", frames[:5])
+    folder = tmp_path / "clips"
+    several, targets = make_clips(f"studio,{folder}"), make_clips(f"one_shot:{folder}")
+    for source, fits in ((make_clips(folder), 5), (several, 5), (targets, 5), (file_source(folder, stride=3), 2)):
+        check_length(source, fits)
+        with pytest.raises(InputError, match=r"'brief\.mkv' has 5 frames, but \d are needed"):
+            check_length(source, fits + 1)
+    with pytest.raises(InputError, match=r"'brief\.mkv' has 5 frames, but 8 are needed"):
+        EpisodeSource(make_clips(folder), make_masks("square"), (8, 48, 64))
+    check_length(make_clips("studio"), 10**6)
 
 
 def test_truncated_picture_is_named(tmp_path: Path, frames: Frames, save_frames: Save) -> None:

@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videoinpaint.clips import SUITES, Clip, ClipSource, Studio, StudioConfig, make_clips, make_masks
+from videoinpaint.clips.studio.config import PHOTOGRAPHS
+from videoinpaint.clips.studio.photographs import photograph
 from videoinpaint.errors import InputError, UnknownNameError
 
 SIZE = (4, 48, 64)
@@ -142,6 +144,14 @@ def test_photographs_can_be_held_out() -> None:
     frames = scenes[0].load("studio-custom-000001", 2, 48, 64).frames
     other = Studio(StudioConfig(photographs=("brick.png",), sprites=(0.0, 0.0))).load("studio-custom-000001", 2, 48, 64)
     assert not np.array_equal(frames, other.frames)
+
+
+def test_photographs_with_other_pixels_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = StudioConfig(photographs=("coins.png",))
+    monkeypatch.setitem(PHOTOGRAPHS, "coins.png", "0123456789abcdef")
+    photograph.cache_clear()
+    with pytest.raises(InputError, match=r"coins\.png is not the photograph that scikit-image"):
+        Studio(config).load("studio-custom-000001", *SIZE)
 
 
 @pytest.mark.parametrize(

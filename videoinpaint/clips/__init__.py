@@ -13,7 +13,7 @@ from videoinpaint.clips.sources.sequences import SequenceSource, file_source, op
 from videoinpaint.clips.studio.config import SUITES, StudioConfig
 from videoinpaint.clips.studio.scenes import Studio
 from videoinpaint.clips.types import Clip, ClipSource, MaskSource
-from videoinpaint.clips.validate import check_frames, check_masks, check_pair, empty_frames
+from videoinpaint.clips.validate import check_frames, check_length, check_masks, check_pair, empty_frames
 
 __all__ = [
     "CLIP_KINDS",
@@ -41,6 +41,7 @@ __all__ = [
     "VideoReader",
     "VideoWriter",
     "check_frames",
+    "check_length",
     "check_masks",
     "check_pair",
     "davis",

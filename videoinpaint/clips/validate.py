@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from videoinpaint.clips.types import ClipSource
 from videoinpaint.errors import InputError
 
 MIN_SIZE = 32
@@ -71,6 +72,19 @@ def check_pair(frames: Any, masks: Any, *, min_size: int = MIN_SIZE) -> tuple[ND
 def empty_frames(masks: NDArray[np.uint8]) -> list[int]:
     """The indices of frames ``(H, W)`` in which nothing is missing."""
     return np.flatnonzero(~masks.any(axis=(1, 2))).tolist()
+
+
+def check_length(clips: ClipSource, num_frames: int) -> None:
+    """See that every clip of a source is long enough for a window, where the source can tell.
+
+    A source can tell if it has a method ``check_length(num_frames)``, as sources of files do; studio scenes never end.
+
+    Raises:
+        InputError: a clip is too short.
+    """
+    check = getattr(clips, "check_length", None)
+    if check is not None:
+        check(num_frames)
 
 
 def _check_finite(what: str, array: NDArray[Any]) -> None:

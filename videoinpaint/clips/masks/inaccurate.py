@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videoinpaint.clips.studio import shapes
+from videoinpaint.clips.studio import exact, raster, shapes
+from videoinpaint.clips.studio.draws import Draws
 from videoinpaint.errors import InputError, UnknownNameError
 
 Masks = NDArray[np.uint8]
@@ -44,64 +45,69 @@ def inaccurate(
         raise InputError(f"severity must lie above 0 and at most at 1, got {severity}")
     if masks.ndim != 3 or not masks[0].any():
         raise InputError("masks must have shape (T, H, W) and mark the object in the first frame")
-    drawn = names[int(rng.integers(len(names)))]
-    strength = float(rng.uniform(low, high))
-    grown = np.minimum(1.0, np.arange(len(masks)) / float(rng.uniform(1, 4)))
-    wrong = _KINDS[kind or drawn](masks, rng, strength * grown, float(np.sqrt(masks[0].sum())))
+    draws = Draws(rng)
+    drawn, strength = draws.pick(names), draws.uniform(low, high)
+    grown = np.minimum(1.0, np.arange(len(masks)) / draws.uniform(1, 4))
+    wrong = _KINDS[kind or drawn](masks, draws, strength * grown, math.sqrt(np.count_nonzero(masks[0])))
     wrong[0] = masks[0]
     return wrong
 
 
-def _eroded(masks: Masks, rng: np.random.Generator, strength: Floats, size: float) -> Masks:
-    return np.stack([cv2.erode(mask, _disc(0.3 * s * size / 2)) for mask, s in zip(masks, strength)])
+def _eroded(masks: Masks, draws: Draws, strength: Floats, size: float) -> Masks:
+    return np.stack([raster.eroded(mask, round(0.15 * float(s) * size)) for mask, s in zip(masks, strength)])
 
 
-def _dilated(masks: Masks, rng: np.random.Generator, strength: Floats, size: float) -> Masks:
-    return np.stack([cv2.dilate(mask, _disc(0.3 * s * size)) for mask, s in zip(masks, strength)])
+def _dilated(masks: Masks, draws: Draws, strength: Floats, size: float) -> Masks:
+    return np.stack([raster.dilated(mask, round(0.3 * float(s) * size)) for mask, s in zip(masks, strength)])
 
 
-def _shifted(masks: Masks, rng: np.random.Generator, strength: Floats, size: float) -> Masks:
-    angle = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.15, len(masks)))
-    ways = np.rint(0.4 * strength * size * np.stack([np.cos(angle), np.sin(angle)])).T
-    return np.stack([_moved(mask, int(x), int(y)) for mask, (x, y) in zip(masks, ways)])
+def _shifted(masks: Masks, draws: Draws, strength: Floats, size: float) -> Masks:
+    angle, turns = draws.uniform(0, shapes.TURN), 0.15 * draws.normals(len(masks))
+    moved = []
+    for mask, s, turn in zip(masks, strength, turns):
+        angle += float(turn)
+        way = 0.4 * float(s) * size
+        moved.append(raster.shifted(mask, round(way * float(exact.cos(angle))), round(way * float(exact.sin(angle)))))
+    return np.stack(moved)
 
 
-def _missing_parts(masks: Masks, rng: np.random.Generator, strength: Floats, size: float) -> Masks:
+def _missing_parts(masks: Masks, draws: Draws, strength: Floats, size: float) -> Masks:
     """Pieces that stay at their place on the object."""
-    pieces = _pieces(rng, size)
+    pieces = _pieces(draws, size)
     spots, (rows, columns) = _middles(masks), np.nonzero(masks[0])
-    picks = rng.integers(len(rows), size=len(pieces))
+    picks = [draws.below(len(rows)) for _ in pieces]
     offsets = np.stack([columns[picks], rows[picks]], axis=1) - spots[0]
     left = masks.copy()
     for index, mask in enumerate(left):
         for piece, offset in zip(pieces, offsets):
-            shapes.fill(mask, piece * strength[index] + spots[index] + offset, 0)
-        if rng.random() < 0.1 * strength[index]:
+            raster.fill(mask, piece * strength[index] + spots[index] + offset, 0)
+        if draws.random() < 0.1 * strength[index]:
             mask[:] = 0
     return left
 
 
-def _extra(masks: Masks, rng: np.random.Generator, strength: Floats, size: float) -> Masks:
+def _extra(masks: Masks, draws: Draws, strength: Floats, size: float) -> Masks:
     """Pieces beside the object that go with it for a while, as where a propagator takes something else for it."""
-    pieces, spots, extent = _pieces(rng, size), _middles(masks), masks.shape[1:]
-    angles, far = rng.uniform(0, 2 * np.pi, len(pieces)), rng.uniform(0.5, 2.0, len(pieces)) * size
-    since, until = rng.integers(0, max(1, len(masks) // 2), len(pieces)), rng.integers(2, 12, len(pieces))
+    pieces, spots, extent = _pieces(draws, size), _middles(masks), masks.shape[1:]
+    angles, far = draws.uniforms(0, shapes.TURN, len(pieces)), draws.uniforms(0.5, 2.0, len(pieces)) * size
+    ways = far[:, None] * np.stack([exact.cos(angles), exact.sin(angles)], axis=1)
+    since = [draws.below(max(1, len(masks) // 2)) for _ in pieces]
+    until = [draws.whole(2, 12) for _ in pieces]
     more = masks.copy()
     for index, mask in enumerate(more):
-        for piece, angle, way, begin, last in zip(pieces, angles, far, since, until):
+        for piece, way, begin, last in zip(pieces, ways, since, until):
             if begin < index <= begin + last:
-                spot = spots[index] + way * np.array([np.cos(angle), np.sin(angle)])
-                spot = np.clip(spot, 0, (extent[1], extent[0]))
-                shapes.fill(mask, piece * strength[index] + spot, 1)
+                spot = np.clip(spots[index] + way, 0, (extent[1], extent[0]))
+                raster.fill(mask, piece * strength[index] + spot, 1)
     return more
 
 
-def _late(masks: Masks, rng: np.random.Generator, strength: Floats, size: float) -> Masks:
+def _late(masks: Masks, draws: Draws, strength: Floats, size: float) -> Masks:
     lag = np.ceil(4 * strength).astype(int)
     return masks[np.maximum(0, np.arange(len(masks)) - lag)]
 
 
-_KINDS: dict[str, Callable[[Masks, np.random.Generator, Floats, float], Masks]] = {
+_KINDS: dict[str, Callable[[Masks, Draws, Floats, float], Masks]] = {
     "eroded": _eroded,
     "dilated": _dilated,
     "shifted": _shifted,
@@ -113,19 +119,9 @@ MASK_ERRORS = tuple(_KINDS)
 """The kinds of error that `inaccurate` makes."""
 
 
-def _disc(radius: float) -> Masks:
-    side = 2 * round(radius) + 1
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
-
-
-def _moved(mask: Masks, x: int, y: int) -> Masks:
-    affine = np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
-    return np.asarray(cv2.warpAffine(mask, affine, mask.shape[::-1], flags=cv2.INTER_NEAREST), np.uint8)
-
-
-def _pieces(rng: np.random.Generator, size: float) -> list[Floats]:
+def _pieces(draws: Draws, size: float) -> list[Floats]:
     """One to three outlines around the origin, of up to a third of the object's size in radius."""
-    return [shapes.random_outline(rng) * size * rng.uniform(0.2, 0.35) for _ in range(int(rng.integers(1, 4)))]
+    return [shapes.random_outline(draws) * size * draws.uniform(0.2, 0.35) for _ in range(draws.whole(1, 4))]
 
 
 def _middles(masks: Masks) -> Floats:
@@ -133,5 +129,8 @@ def _middles(masks: Masks) -> Floats:
     spots: list[Floats] = []
     for mask in masks:
         rows, columns = np.nonzero(mask)
-        spots.append(np.array([columns.mean(), rows.mean()]) if len(rows) else spots[-1])
+        if len(rows):
+            spots.append(np.array([int(columns.sum()), int(rows.sum())]) / len(rows))
+        else:
+            spots.append(spots[-1])
     return np.stack(spots)

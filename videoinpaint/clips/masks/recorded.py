@@ -13,6 +13,7 @@ from videoinpaint.clips.files.images import IMAGE_SUFFIXES, list_images, natural
 from videoinpaint.clips.files.sequences import FrameSequence, ImageFolder, window
 from videoinpaint.clips.files.video import VIDEO_SUFFIXES, VideoReader
 from videoinpaint.clips.masks.synthetic import checked_dilate, dilated, keep_partial
+from videoinpaint.clips.studio.draws import Draws
 from videoinpaint.clips.types import Clip, MaskSource
 from videoinpaint.errors import InputError
 
@@ -137,7 +138,7 @@ class FileMasks:
             masks = self._window(rng, self._entries[name], count, clip.start if clip.name == name else 0)
             if 0 < masks.mean() < 1:
                 masks = resize_masks(masks, height, width)
-                if self.shuffle and rng.random() < 0.5:
+                if self.shuffle and Draws(rng).random() < 0.5:
                     masks = masks[:, :, ::-1]
                 return keep_partial(dilated(np.ascontiguousarray(masks), self.dilate))
         raise InputError(f"mask {self._entries[name]} is all empty or all full: mark the missing pixels white on black")
@@ -146,7 +147,7 @@ class FileMasks:
         if not self.shuffle and clip.name in self._entries:
             return clip.name
         names = list(self._entries)
-        return names[int(rng.integers(len(names)))]
+        return Draws(rng).pick(names)
 
     def _window(self, rng: np.random.Generator, entry: Path, count: int, start: int) -> Masks:
         sequence = _sequence(entry, start + count)
@@ -155,7 +156,7 @@ class FileMasks:
             first = min(start, len(sequence) - 1)
             whole = sequence.read(first, len(sequence) - first)
             return whole[np.linspace(0, len(whole) - 1, count).round().astype(int)]
-        return sequence.read(start + (int(rng.integers(spare + 1)) if self.shuffle else 0), count)
+        return sequence.read(start + (Draws(rng).below(spare + 1) if self.shuffle else 0), count)
 
 
 class FirstFrameMasks:

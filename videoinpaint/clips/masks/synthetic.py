@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videoinpaint.clips.studio import shapes
+from videoinpaint.clips.studio import exact, raster, shapes
 from videoinpaint.clips.studio.config import Range, StudioConfig
+from videoinpaint.clips.studio.draws import Draws
 from videoinpaint.clips.studio.scenes import seed_of, suite_config
 from videoinpaint.clips.types import Clip, MaskSource
 from videoinpaint.errors import InputError
@@ -23,8 +24,7 @@ def keep_partial(masks: Masks) -> Masks:
     Where no frame is partial, an empty frame gets a small centred hole, a full one a small centred known patch.
     """
     height, width = masks.shape[1:]
-    covered = masks.reshape(len(masks), -1).mean(axis=1)
-    partial = np.flatnonzero((covered > 0) & (covered < 1))
+    partial = np.flatnonzero(masks.any(axis=(1, 2)) & ~masks.all(axis=(1, 2)))
     if len(partial) == len(masks):
         return masks
     if len(partial):
@@ -40,8 +40,7 @@ def dilated(masks: Masks, radius: int) -> Masks:
     """The masks ``(T, H, W)`` grown by a disc of `radius` pixels."""
     if radius == 0:
         return masks
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    return np.stack([cv2.dilate(mask, disc) for mask in masks])
+    return np.stack([raster.dilated(mask, radius) for mask in masks])
 
 
 class StationaryMasks:
@@ -60,7 +59,8 @@ class StationaryMasks:
     def sample(self, rng: np.random.Generator, clip: Clip) -> Masks:
         """One drawing ``(H, W)`` repeated for all T frames."""
         count, height, width = clip.frames.shape[:3]
-        hole = shapes.brush_strokes(rng, height, width, float(rng.uniform(*self.area)))
+        draws = Draws(rng)
+        hole = shapes.brush_strokes(draws, height, width, draws.uniform(*self.area))
         return keep_partial(np.repeat(dilated(hole[None], self.dilate), count, axis=0))
 
 
@@ -108,21 +108,22 @@ class ObjectMasks:
         """
         masks = np.zeros(clip.frames.shape[:3], np.uint8)
         count, height, width = clip.frames.shape[:3]
-        first, last = shapes.random_outline(rng), shapes.random_outline(rng)
-        target = float(rng.uniform(*self.area)) * height * width
-        speed = float(rng.uniform(*self.speed)) * width / shapes.UNIT_WIDTH
-        radius = np.sqrt(target / _area_mean(first, last))
+        draws = Draws(rng)
+        first, last = shapes.random_outline(draws), shapes.random_outline(draws)
+        target = draws.uniform(*self.area) * height * width
+        speed = draws.uniform(*self.speed) * width / shapes.UNIT_WIDTH
+        radius = math.sqrt(target / _area_mean(first, last))
         times = np.arange(clip.start, clip.start + count, dtype=np.float64)
-        x0, y0 = rng.uniform((0.2 * width, 0.2 * height), (0.8 * width, 0.8 * height))
-        spots = shapes.random_path(rng, x0, y0, speed).at(times)
+        x0, y0 = draws.uniform(0.2 * width, 0.8 * width), draws.uniform(0.2 * height, 0.8 * height)
+        spots = shapes.random_path(draws, x0, y0, speed).at(times)
         margin_x, margin_y = min(0.8 * radius, 0.45 * width), min(0.8 * radius, 0.45 * height)
         x = shapes.fold(spots[:, 0], margin_x, width - margin_x)
         y = shapes.fold(spots[:, 1], margin_y, height - margin_y)
-        spin, phase, rate = rng.uniform(-0.03, 0.03), rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.3)
+        spin, phase, rate = draws.uniform(-0.03, 0.03), draws.uniform(0, shapes.TURN), draws.uniform(0.1, 0.3)
         for index, time in enumerate(times):
-            share = 0.5 + 0.5 * np.sin(rate * time + phase)
+            share = 0.5 + 0.5 * exact.sin(rate * time + phase)
             outline = shapes.rotate((1 - share) * first + share * last, spin * time)
-            shapes.fill(masks[index], outline * radius + (x[index], y[index]))
+            raster.fill(masks[index], outline * radius + (x[index], y[index]))
         return keep_partial(dilated(masks, self.dilate))
 
 
@@ -152,7 +153,7 @@ class MixedMasks:
 
     def sample(self, rng: np.random.Generator, clip: Clip) -> Masks:
         """A mask of a random kind."""
-        return self.kinds[int(rng.integers(len(self.kinds)))].sample(rng, clip)
+        return Draws(rng).pick(self.kinds).sample(rng, clip)
 
 
 class StudioMasks:
@@ -170,13 +171,13 @@ class StudioMasks:
     def sample(self, rng: np.random.Generator, clip: Clip) -> Masks:
         """A stationary or a moving hole, as the configuration says."""
         seed = seed_of(clip.name)
-        rng = rng if seed is None else np.random.default_rng([seed, 0x40135])
+        draws = Draws(rng) if seed is None else Draws.seeded(seed, 0x40135)
         kind: MaskSource
-        if rng.random() < self.config.moving_holes:
+        if draws.random() < self.config.moving_holes:
             kind = ObjectMasks(self.config.hole_area, self.config.hole_speed, self.dilate)
         else:
             kind = StationaryMasks(self.config.hole_area, self.dilate)
-        return kind.sample(rng, clip)
+        return kind.sample(draws.generator, clip)
 
 
 def _checked_area(area: Range) -> Range:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,11 +13,14 @@ from videoinpaint.clips.files.images import list_images, natural_key, resize_fra
 from videoinpaint.clips.files.sequences import FrameSequence, ImageFolder
 from videoinpaint.clips.masks.recorded import FileMasks
 from videoinpaint.clips.sources.sequences import open_sequence
-from videoinpaint.clips.studio import shapes
+from videoinpaint.clips.studio import exact, raster, shapes
 from videoinpaint.clips.studio.config import PHOTOGRAPHS, Range
-from videoinpaint.clips.studio.scenes import LISTED, Studio, graded
+from videoinpaint.clips.studio.draws import Draws
+from videoinpaint.clips.studio.photographs import Grading, photograph
+from videoinpaint.clips.studio.scenes import LISTED, Studio
 from videoinpaint.clips.studio.targets import CutOut, Outlined, Sprite, Target
 from videoinpaint.clips.types import Clip, ClipSource, MaskSource
+from videoinpaint.clips.validate import check_length
 from videoinpaint.errors import InputError, UnknownNameError
 
 MIN_FIRST_AREA = 0.01
@@ -79,10 +81,18 @@ class OneShotClips:
         """Every background once, each with another target."""
         return [f"{name}@{index:06d}" for index, name in enumerate(self.backgrounds.names()[:LISTED])]
 
+    def check_length(self, num_frames: int) -> None:
+        """The backgrounds' own check.
+
+        Raises:
+            InputError: a background is too short.
+        """
+        check_length(self.backgrounds, num_frames)
+
     def sample(self, rng: np.random.Generator, num_frames: int, height: int, width: int) -> Clip:
         """A random target before a random background."""
         background = self.backgrounds.sample(rng, num_frames, height, width)
-        return self._paste(background, int(rng.integers(LISTED, 1_000_000)))
+        return self._paste(background, Draws(rng).whole(LISTED, 1_000_000))
 
     def load(self, name: str, num_frames: int, height: int, width: int, start: int = 0) -> Clip:
         """The target of the name's seed before its background, which begins at frame `start`; the target at 0.
@@ -97,33 +107,35 @@ class OneShotClips:
         return self._paste(background, int(match["seed"]))
 
     def _paste(self, background: Clip, seed: int) -> Clip:
-        kind_rng, make_rng, move_rng, light_rng = np.random.default_rng([seed, 0x0E5407]).spawn(4)
-        kind = self.kinds[int(kind_rng.integers(len(self.kinds)))]
-        target = self._target(make_rng, kind, background, float(kind_rng.uniform(*self.area)))
-        leaves = bool(kind_rng.random() < self.leaving)
-        observed, objects = _composed(background.frames, target, leaves, move_rng, light_rng)
+        kind_draws, make, move, light = Draws.seeded(seed, 0x0E5407).spawn(4)
+        kind = kind_draws.pick(self.kinds)
+        target = self._target(make, kind, background, kind_draws.uniform(*self.area))
+        leaves = kind_draws.random() < self.leaving
+        observed, objects = _composed(background.frames, target, leaves, move, light)
         return Clip(background.frames, f"{background.name}@{seed:06d}", objects, background.start, observed)
 
-    def _target(self, rng: np.random.Generator, kind: str, background: Clip, area: float) -> Target:
+    def _target(self, draws: Draws, kind: str, background: Clip, area: float) -> Target:
         count, height, width = background.frames.shape[:3]
         if kind == "cut-out" and self.segmented is not None:
-            clip = self.segmented.sample(rng, count, height, width)
+            clip = self.segmented.sample(draws.generator, count, height, width)
             if clip.objects is None:
                 raise InputError(f"clip {clip.name!r} of {self.segmented.name} has no object masks: nothing to cut out")
             if clip.objects[0].any():
                 return CutOut(clip, area)
-        picture = self._picture(rng, background)
+        picture = self._picture(draws, background)
         if kind == "outline" and self.outlines is not None:
-            return Outlined(rng, picture, self.outlines.sample(rng, Clip(background.frames, "target")), area)
-        return Sprite(rng, picture, (count, height, width), area)
+            masks = self.outlines.sample(draws.generator, Clip(background.frames, "target"))
+            return Outlined(draws, picture, masks, area)
+        return Sprite(draws, picture, (count, height, width), area)
 
-    def _picture(self, rng: np.random.Generator, background: Clip) -> NDArray[np.uint8]:
+    def _picture(self, draws: Draws, background: Clip) -> NDArray[np.uint8]:
         """What a target is made of: a photograph, or a frame of another clip than the background."""
-        if rng.random() < 0.5:
-            clip = self.textures.sample(rng, 1, *background.frames.shape[1:3])
+        if draws.random() < 0.5:
+            clip = self.textures.sample(draws.generator, 1, *background.frames.shape[1:3])
             if clip.name != background.name:
                 return clip.frames[0]
-        return graded(rng, str(rng.choice(PHOTOGRAPHS)))
+        image = photograph(draws.pick(tuple(PHOTOGRAPHS)))
+        return raster.unpack(Grading.drawn(draws).apply(image))
 
 
 class SegmentedClips:
@@ -158,10 +170,11 @@ class SegmentedClips:
 
     def sample(self, rng: np.random.Generator, num_frames: int, height: int, width: int) -> Clip:
         """A random window of a random clip, which may be seen in a mirror."""
-        name = self._names[int(rng.integers(len(self._names)))]
+        draws = Draws(rng)
+        name = draws.pick(self._names)
         spare = max(0, len(self._open(name)[1]) - num_frames)
-        clip = self.load(name, num_frames, height, width, int(rng.integers(spare + 1)))
-        if rng.random() < 0.5 or clip.objects is None:
+        clip = self.load(name, num_frames, height, width, draws.below(spare + 1))
+        if draws.random() < 0.5 or clip.objects is None:
             return clip
         return Clip(clip.frames[:, :, ::-1].copy(), name, clip.objects[:, :, ::-1].copy(), clip.start)
 
@@ -188,14 +201,14 @@ class SegmentedClips:
 
 
 def _composed(
-    frames: NDArray[np.uint8], target: Target, leaves: bool, move: np.random.Generator, light: np.random.Generator
+    frames: NDArray[np.uint8], target: Target, leaves: bool, move: Draws, light: Draws
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """What the camera sees, and where the target is, for a target that moves over these frames."""
     spots = _track(move, target, frames.shape[1:3], leaves)
     observed, objects = frames.copy(), np.zeros(frames.shape[:3], np.uint8)
     blur = light.uniform(0, 0.8)
-    flicker = light.uniform(0, 0.05) * np.sin(light.uniform(0.1, 0.3) * np.arange(len(frames)))
-    gain: NDArray[np.float32] | None = None
+    flicker = light.uniform(0, 0.05) * exact.sin(light.uniform(0.1, 0.3) * np.arange(len(frames)))
+    gain: NDArray[np.float64] | None = None
     for index, (x, y) in enumerate(spots):
         colour, cover = target.draw(index, float(x), float(y))
         inside = cover > 0
@@ -205,32 +218,40 @@ def _composed(
         if gain is None:
             gain = _gain(light, frames[index][inside], colour[inside])
         if blur > 0.3:
-            colour = np.asarray(cv2.GaussianBlur(colour, (0, 0), blur), np.float32)
-        seen = np.clip(colour[inside] * gain * np.float32(1 + flicker[index]), 0, 255)
-        behind = frames[index][inside].astype(np.float32)
+            near = _around(inside, 4)
+            colour[near] = raster.blurred(colour[near], blur)
+        seen = np.clip(colour[inside] * gain * (1 + flicker[index]), 0, 255)
+        behind = frames[index][inside].astype(np.float64)
         observed[index][inside] = np.rint(behind + cover[inside][:, None] * (seen - behind)).astype(np.uint8)
     return observed, objects
 
 
-def _gain(rng: np.random.Generator, behind: NDArray[np.uint8], colour: NDArray[np.float32]) -> NDArray[np.float32]:
+def _around(inside: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
+    """The box of what is marked in ``(H, W)``, with a margin in pixels."""
+    rows, columns = np.nonzero(inside)
+    top, left = max(0, int(rows.min()) - margin), max(0, int(columns.min()) - margin)
+    return slice(top, int(rows.max()) + margin + 1), slice(left, int(columns.max()) + margin + 1)
+
+
+def _gain(draws: Draws, behind: NDArray[np.uint8], colour: NDArray[np.float64]) -> NDArray[np.float64]:
     """Channel factors ``(3,)`` that bring a target part of the way to the light of the scene around it."""
-    ratio = (behind.mean(axis=0) + 16) / (colour.mean(axis=0) + 16)
-    towards = 0.4 * ratio.mean() + 0.1 * ratio + 0.5
-    return np.clip(towards, 0.65, 1.5).astype(np.float32) * np.float32(rng.uniform(0.9, 1.1))
+    ratio = np.array([(exact.mean(behind[:, i]) + 16) / (exact.mean(colour[:, i]) + 16) for i in range(3)])
+    towards = 0.4 * exact.mean(ratio) + 0.1 * ratio + 0.5
+    return np.clip(towards, 0.65, 1.5) * draws.uniform(0.9, 1.1)
 
 
-def _track(rng: np.random.Generator, target: Target, size: tuple[int, ...], leaves: bool) -> NDArray[np.float64]:
+def _track(draws: Draws, target: Target, size: tuple[int, ...], leaves: bool) -> NDArray[np.float64]:
     """Anchors ``(T, 2)``: the target's own motion upon a turning path, which bounces unless the target leaves."""
     height, width = size[0], size[1]
     centre = np.array([width / 2, height / 2])
     unit = width / shapes.UNIT_WIDTH
-    start = rng.uniform((0.15, 0.15), (0.85, 0.85)) * (width, height)
-    speed, outward = rng.uniform(0.3, 4.0) * unit, None
+    start = draws.uniforms(0.15, 0.85, 2) * (width, height)
+    speed, outward = draws.uniform(0.3, 4.0) * unit, None
     if leaves:
-        edge, ahead = rng.integers(2), rng.uniform(0.1, 0.35)
+        edge, ahead = draws.below(2), draws.uniform(0.1, 0.35)
         start[0] = (1 - ahead if edge else ahead) * width
-        speed, outward = rng.uniform(4.0, 10.0) * unit, (width * (2.0 if edge else -1.0), start[1])
-    path = shapes.random_path(rng, 0.0, 0.0, speed, towards=None if outward is None else tuple(outward - start))
+        speed, outward = draws.uniform(4.0, 10.0) * unit, (width * (2.0 if edge else -1.0), start[1])
+    path = shapes.random_path(draws, 0.0, 0.0, speed, towards=None if outward is None else tuple(outward - start))
     moves = path.at(np.arange(len(target.own), dtype=np.float64)) + target.own
     for pull in (0.0, 0.35, 0.7, 1.0):
         first = start + pull * (centre - start)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from videoinpaint.clips.files.images import list_images, natural_key, resize_frames, resize_masks
 from videoinpaint.clips.files.sequences import FrameSequence, ImageFolder, window
 from videoinpaint.clips.files.video import VIDEO_SUFFIXES, VideoReader
+from videoinpaint.clips.studio.draws import Draws
 from videoinpaint.clips.types import Clip
 from videoinpaint.errors import InputError, UnknownNameError
 
@@ -51,6 +52,7 @@ class SequenceSource:
         self.name, self.stride, self.flip = name, stride, flip
         self._openers, self._objects = dict(openers), dict(objects or {})
         self._opened: dict[str, FrameSequence] = {}
+        self._checked = 0  # windows of this many frames are known to fit into every clip
 
     def names(self) -> list[str]:
         """The clips' names in natural order."""
@@ -72,12 +74,13 @@ class SequenceSource:
 
     def sample(self, rng: np.random.Generator, num_frames: int, height: int, width: int) -> Clip:
         """A random window of a random clip."""
-        name = self.names()[int(rng.integers(len(self._openers)))]
+        draws = Draws(rng)
+        name = draws.pick(self.names())
         sequence = self.sequence(name)
         window(sequence, 0, num_frames, self.stride)
         last = len(sequence) - ((num_frames - 1) * self.stride + 1)
-        clip = self.load(name, num_frames, height, width, int(rng.integers(last + 1)))
-        return mirrored(clip) if self.flip and rng.random() < 0.5 else clip
+        clip = self.load(name, num_frames, height, width, draws.below(last + 1))
+        return mirrored(clip) if self.flip and draws.random() < 0.5 else clip
 
     def load(self, name: str, num_frames: int, height: int, width: int, start: int = 0) -> Clip:
         """The window that begins at frame `start`, centre-cropped to the aspect and scaled by area averaging."""
@@ -89,6 +92,17 @@ class SequenceSource:
                 raise InputError(f"object masks of clip {name!r} have size {mask_size}, its frames {frames_size}")
             objects = resize_masks(objects, height, width)
         return Clip(resize_frames(frames, height, width), name, objects, start)
+
+    def check_length(self, num_frames: int) -> None:
+        """Open every clip, decoding no more than a first frame, and see that it is long enough for a window.
+
+        Raises:
+            InputError: a clip has fewer frames than a window needs, or is no clip at all.
+        """
+        if num_frames > self._checked:
+            for name in self._openers:
+                window(self.sequence(name), 0, num_frames, self.stride)
+            self._checked = num_frames
 
     def _read_objects(self, name: str, start: int, num_frames: int) -> NDArray[np.uint8] | None:
         if name not in self._objects:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from videoinpaint.clips.studio.draws import Draws
 from videoinpaint.clips.types import Clip, ClipSource
+from videoinpaint.clips.validate import check_length
 from videoinpaint.errors import InputError, UnknownNameError
 
 
@@ -30,9 +32,18 @@ class SeveralClips:
         """The names of all sources, in their order, none twice."""
         return list(dict.fromkeys(name for source in self.sources for name in source.names()))
 
+    def check_length(self, num_frames: int) -> None:
+        """Each source's own check.
+
+        Raises:
+            InputError: a clip of one of them is too short.
+        """
+        for source in self.sources:
+            check_length(source, num_frames)
+
     def sample(self, rng: np.random.Generator, num_frames: int, height: int, width: int) -> Clip:
         """A random clip of a random source."""
-        return self.sources[int(rng.integers(len(self.sources)))].sample(rng, num_frames, height, width)
+        return Draws(rng).pick(self.sources).sample(rng, num_frames, height, width)
 
     def load(self, name: str, num_frames: int, height: int, width: int, start: int = 0) -> Clip:
         """The window of clip `name` that begins at frame `start`, from the first source that knows it.
