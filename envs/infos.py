@@ -51,3 +51,18 @@ def flattened(info: Mapping[str, Any], prefix: str = "") -> Info:
         elif not isinstance(value, str):
             flat[prefix + name] = value
     return flat
+
+
+def info_of(infos: Mapping[str, Any], index: int) -> dict[str, Any]:
+    """One environment's info out of Gymnasium's vector form, ``{key: array, "_key": who has it}``, as Python values."""
+    found: dict[str, Any] = {}
+    for key, values in infos.items():
+        present = infos.get(f"_{key}")
+        if key.startswith("_") or (present is not None and not present[index]):
+            continue
+        if isinstance(values, Mapping):
+            found[key] = info_of(values, index)
+        else:
+            value = values[index]
+            found[key] = value.item() if isinstance(value, np.generic) else value
+    return found

@@ -7,6 +7,10 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from videoinpaint.errors import InputError
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
 
 @cache
 def cpu_has_bfloat16() -> bool:
@@ -15,6 +19,30 @@ def cpu_has_bfloat16() -> bool:
         return False
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def check_precision(precision: str) -> str:
+    """The argument itself.
+
+    Raises:
+        InputError: it is none of `PRECISIONS`.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"unknown precision {precision!r}: use {', '.join(map(repr, PRECISIONS))}")
+    return precision
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """What will be used, "float32" or "bfloat16": "auto" is bfloat16 on a CPU that multiplies it natively.
+
+    So "auto" gives other bits on other processors; results that are to be compared name one of the two.
+
+    Raises:
+        InputError: the precision is none of `PRECISIONS`.
+    """
+    if check_precision(precision) != "auto":
+        return precision
+    return "bfloat16" if device.type == "cpu" and cpu_has_bfloat16() else "float32"
 
 
 def fast(device: torch.device) -> torch.autocast:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, VectorEnv
 
-import videoinpaint  # noqa: F401 - registers the environments
-from videoinpaint.agents.policies.policy import Policy, check_actions, make_policy, reset_policy
-from videoinpaint.envs import VideoInpaintVectorEnv
+from videoinpaint.agents.policies.policy import make_policy
+from videoinpaint.agents.policies.protocol import Policy, check_actions, reset_policy
+from videoinpaint.controls import MIDDLE
+from videoinpaint.envs.ids import effective_kwargs, make_batch, with_precision
+from videoinpaint.envs.infos import info_of
+from videoinpaint.envs.loop import resolve_device
 from videoinpaint.errors import InputError
+from videoinpaint.naming import stable_name
 from videoinpaint.registration import DEFAULT_ID
 
 
@@ -34,6 +37,16 @@ class EpisodeRecord:
         rewards: one an iteration.
         controls: one dict an iteration, natural units.
         metrics_by_iteration: one dict an iteration, as `metrics`.
+        reward_terms: one dict an iteration: the terms whose sum is its reward.
+        gflops_by_iteration: one an iteration.
+        quality_by_iteration: the value of the repair under fixed weights (:func:`fixed_quality`), first that of the
+            damaged clip, then one an iteration; None where an environment does not tell.
+        quality: after the last iteration: what policies are ranked by.
+        quality_gain: the last quality minus the damaged clip's; None where that is not known.
+        end: why the episode ended: "repaired", "max_iterations", "truncated"; "" where an environment does not tell.
+        mask_iou: of a one-shot episode, how well the target was followed: mean intersection over union, 0..1.
+        mask_j_and_f: as DAVIS defines it, 0..1. Both are None where masks are given.
+        random_weights: the parts whose networks were untrained, commas between; "" for none.
     """
 
     policy: str
@@ -47,10 +60,42 @@ class EpisodeRecord:
     rewards: list[float] = field(default_factory=list)
     controls: list[dict[str, float]] = field(default_factory=list)
     metrics_by_iteration: list[dict[str, float]] = field(default_factory=list)
+    reward_terms: list[dict[str, float]] = field(default_factory=list)
+    gflops_by_iteration: list[float] = field(default_factory=list)
+    quality_by_iteration: list[float | None] = field(default_factory=list)
+    end: str = ""
+    mask_iou: float | None = None
+    mask_j_and_f: float | None = None
+    random_weights: str = ""
+
+    @property
+    def quality(self) -> float | None:
+        """See the class."""
+        return self.quality_by_iteration[-1] if self.quality_by_iteration else None
+
+    @property
+    def quality_gain(self) -> float | None:
+        """See the class."""
+        first = self.quality_by_iteration[0] if self.quality_by_iteration else None
+        return None if first is None or self.quality is None else self.quality - first
 
     def as_dict(self) -> dict[str, Any]:
         """The record as JSON would hold it."""
-        return asdict(self)
+        return asdict(self) | {"quality": self.quality, "quality_gain": self.quality_gain}
+
+
+def fixed_quality(metrics: Mapping[str, float], psnr_scale: float = 50.0) -> float:
+    """Eq. 6 of one repair with the weights of ``MIDDLE``, whatever an action said: higher is better.
+
+    Args:
+        metrics: raw terms: ssim, psnr, perceptual, lpips, wta.
+        psnr_scale: dB that count as 1.
+    """
+    return (
+        MIDDLE.alpha * (metrics["ssim"] + metrics["psnr"] / psnr_scale)
+        - MIDDLE.beta * (metrics["perceptual"] + metrics["lpips"])
+        - MIDDLE.gamma * metrics["wta"]
+    )
 
 
 def evaluate(
@@ -60,10 +105,11 @@ def evaluate(
     *,
     env_id: str = DEFAULT_ID,
     num_envs: int = 4,
-    env: VideoInpaintVectorEnv | None = None,
+    env: VectorEnv | None = None,
     name: str | None = None,
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
+    precision: str = "auto",
 ) -> list[EpisodeRecord]:
     """Run one episode for every seed, `num_envs` of them as one batch.
 
@@ -71,33 +117,38 @@ def evaluate(
         policy: anything that `make_policy` takes.
         env_kwargs: keyword arguments of the environment.
         seeds: of the episodes. Two policies evaluated on the same seeds see the same clips and holes.
-        env_id: a registered environment.
+        env_id: a registered environment; it need not have a vector entry point.
         num_envs: episodes in a batch.
-        env: a vector environment with next-step autoreset to use instead (``env_kwargs``, ``env_id`` and ``num_envs``
-            are then not read); it is left open.
+        env: a vector environment with next-step autoreset to use instead (``env_kwargs``, ``env_id``, ``num_envs``
+            and ``precision`` are then not read); it is left open.
         name: what the records call the policy; by default what `policy` says.
         options: of every reset.
         seed: of a policy that draws at random.
+        precision: in which the environment's networks multiply: "float32", "bfloat16", or "auto" as the environment
+            decides.
 
     Returns:
         records in the order of `seeds`.
 
     Raises:
+        UnknownNameError: nothing answers to the id, or to the policy's name.
         InputError: the policy returns something else than actions, or the environment cannot be used.
     """
-    device = str((env_kwargs or {}).get("device", "cpu"))
-    actor = make_policy(policy, seed=seed, device="cpu" if device == "auto" else device)
-    title = name or (str(policy) if isinstance(policy, str | Path) else type(policy).__name__)
-    vector = env if env is not None else make_evaluation_env(min(num_envs, max(len(seeds), 1)), env_id, env_kwargs)
-    if vector.autoreset_mode != AutoresetMode.NEXT_STEP:
-        raise InputError("evaluate() needs a vector environment with autoreset_mode='NextStep'")
-    reset_policy(actor)
-    records: list[EpisodeRecord] = []
+    device = "cpu"
+    if env is None:
+        device = str(resolve_device(str(effective_kwargs(env_id, env_kwargs).get("device", "cpu"))))
+    actor = make_policy(policy, seed=seed, device=device)
+    title = name or (str(policy) if isinstance(policy, str | Path) else stable_name(policy))
+    count = min(num_envs, max(len(seeds), 1))
+    vector = make_evaluation_env(count, env_id, env_kwargs, precision) if env is None else env
     try:
+        if vector.metadata.get("autoreset_mode") != AutoresetMode.NEXT_STEP:
+            raise InputError("evaluate() needs a vector environment with autoreset_mode='NextStep'")
+        reset_policy(actor)
+        records: list[EpisodeRecord] = []
         for batch in _batches(seeds, vector.num_envs):
-            wanted = len(batch)
-            padded = [*batch, *[batch[-1]] * (vector.num_envs - wanted)]  # a batch has a fixed size
-            records += _episodes(actor, vector, padded, wanted, title, dict(options or {}))
+            padded = [*batch, *[batch[-1]] * (vector.num_envs - len(batch))]  # a batch has a fixed size
+            records += _episodes(actor, vector, padded, len(batch), title, dict(options or {}))
     finally:
         if env is None:
             vector.close()
@@ -105,14 +156,31 @@ def evaluate(
 
 
 def make_evaluation_env(
-    num_envs: int, env_id: str = DEFAULT_ID, env_kwargs: Mapping[str, Any] | None = None
-) -> VideoInpaintVectorEnv:
-    """A vector environment as `evaluate` uses it; make one to evaluate several policies without loading anew."""
-    made = gymnasium.make_vec(
-        env_id, num_envs=num_envs, vectorization_mode="vector_entry_point", **dict(env_kwargs or {})
-    )
-    assert isinstance(made.unwrapped, VideoInpaintVectorEnv)
-    return made.unwrapped
+    num_envs: int,
+    env_id: str = DEFAULT_ID,
+    env_kwargs: Mapping[str, Any] | None = None,
+    precision: str = "auto",
+) -> VectorEnv:
+    """A vector environment as `evaluate` uses it; make one to evaluate several policies without loading anew.
+
+    Raises:
+        UnknownNameError: nothing answers to the id.
+        InputError: a keyword argument that the environment does not take, or what it refuses.
+    """
+    return make_batch(env_id, num_envs, AutoresetMode.NEXT_STEP, with_precision(env_id, env_kwargs, precision))
+
+
+def by_clip(
+    records: Sequence[EpisodeRecord], score: Callable[[EpisodeRecord], float] | None = None
+) -> dict[str, float]:
+    """Clip -> mean score over its episodes, in order of first appearance; the score is the return by default.
+
+    Clips, not episodes, are what an interval is over: episodes of one clip are not independent. A studio clip has one.
+    """
+    grouped: dict[str, list[float]] = {}
+    for record in records:
+        grouped.setdefault(record.clip, []).append(record.episode_return if score is None else score(record))
+    return {clip: float(np.mean(values)) for clip, values in grouped.items()}
 
 
 def _batches(seeds: Sequence[int], size: int) -> Iterator[list[int]]:
@@ -121,36 +189,81 @@ def _batches(seeds: Sequence[int], size: int) -> Iterator[list[int]]:
 
 
 def _episodes(
-    policy: Policy, env: VideoInpaintVectorEnv, seeds: list[int], wanted: int, title: str, options: dict[str, Any]
+    policy: Policy, env: VectorEnv, seeds: list[int], wanted: int, title: str, options: dict[str, Any]
 ) -> list[EpisodeRecord]:
     """One episode in each environment; what autoreset begins after that is not looked at."""
-    observation, _ = env.reset(seed=seeds, options=options)
+    observation, infos = env.reset(seed=seeds, options=options)  # type: ignore[arg-type]
+    starts = [info_of(infos, i) for i in range(len(seeds))]
     steps: list[list[dict[str, Any]]] = [[] for _ in seeds]
     rewards: list[list[float]] = [[] for _ in seeds]
+    cut = np.zeros(len(seeds), dtype=bool)
     running = np.ones(len(seeds), dtype=bool)
     while running[:wanted].any():
         actions = check_actions(policy.act(observation), len(seeds), f"policy {title!r}")
-        result = env.step_each(actions)
+        observation, reward, terminated, truncated, infos = env.step(actions)
         for i in np.flatnonzero(running).tolist():
-            steps[i].append(result.infos[i])
-            rewards[i].append(float(result.rewards[i]))
-        running &= ~(result.terminated | result.truncated)
-        observation = result.observation
-    return [_record(title, seeds[i], steps[i], rewards[i]) for i in range(wanted)]
+            steps[i].append(info_of(infos, i))
+            rewards[i].append(float(reward[i]))
+        cut |= running & truncated & ~terminated
+        running &= ~(terminated | truncated)
+    return [
+        episode_record(title, seeds[i], starts[i], steps[i], rewards[i], truncated=bool(cut[i])) for i in range(wanted)
+    ]
 
 
-def _record(title: str, seed: int, steps: list[dict[str, Any]], rewards: list[float]) -> EpisodeRecord:
-    last = steps[-1]
+def episode_record(
+    policy: str,
+    seed: int,
+    start: Mapping[str, Any],
+    steps: Sequence[Mapping[str, Any]],
+    rewards: Sequence[float],
+    *,
+    truncated: bool = False,
+) -> EpisodeRecord:
+    """An episode's record.
+
+    Args:
+        policy: its name.
+        seed: of the episode.
+        start: the info of the reset.
+        steps: the info of every step, at least one.
+        rewards: of every step.
+        truncated: whether a limit outside of the environment cut the episode off.
+    """
+    last = {**start, **steps[-1]}
     return EpisodeRecord(
-        policy=title,
+        policy=policy,
         seed=seed,
-        clip=last["clip"],
-        mask=last["mask"],
+        clip=str(last.get("clip", "")),
+        mask=str(last.get("mask", "")),
         length=len(steps),
         episode_return=float(sum(rewards)),
-        metrics=dict(last["metrics"]),
+        metrics=_numbers(last["metrics"]),
         gflops=float(sum(step["gflops"] for step in steps)),
-        rewards=rewards,
-        controls=[dict(step["controls"]) for step in steps],
-        metrics_by_iteration=[dict(step["metrics"]) for step in steps],
+        rewards=[float(reward) for reward in rewards],
+        controls=[_numbers(step["controls"]) for step in steps],
+        metrics_by_iteration=[_numbers(step["metrics"]) for step in steps],
+        reward_terms=[_numbers(step.get("reward_terms", {})) for step in steps],
+        gflops_by_iteration=[float(step["gflops"]) for step in steps],
+        quality_by_iteration=[_quality(info) for info in (start, *steps)],
+        end=str(last.get("end") or ("truncated" if truncated else "")),
+        mask_iou=_optional(last.get("mask_iou")),
+        mask_j_and_f=_optional(last.get("mask_j_and_f")),
+        random_weights=str(last.get("random_weights", "")),
     )
+
+
+def _quality(info: Mapping[str, Any]) -> float | None:
+    """What the environment says; else what its metrics say, where they are all there."""
+    if "quality" in info:
+        return float(info["quality"])
+    metrics = info.get("metrics", {})
+    return fixed_quality(_numbers(metrics)) if {"ssim", "psnr", "perceptual", "lpips", "wta"} <= set(metrics) else None
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
+
+
+def _optional(value: Any) -> float | None:
+    return None if value is None else float(value)

@@ -9,11 +9,18 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from videoinpaint.agents.evaluation.episodes import EpisodeRecord, evaluate, make_evaluation_env
+from videoinpaint.agents.evaluation.episodes import (
+    EpisodeRecord,
+    by_clip,
+    episode_record,
+    evaluate,
+    make_evaluation_env,
+)
 from videoinpaint.agents.policies.baselines import FixedPolicy
-from videoinpaint.controls import Controls, controls_to_action
+from videoinpaint.controls import MIDDLE, Controls, controls_to_action
 from videoinpaint.errors import InputError
 from videoinpaint.registration import DEFAULT_ID
 
@@ -24,9 +31,9 @@ Score = Callable[[EpisodeRecord], float]
 def controls_grid(
     heads: Sequence[int] = (4, 8, 12),
     fusion: Sequence[float] = (0.5, 0.65, 0.8),
-    alpha: Sequence[float] = (0.9,),
-    beta: Sequence[float] = (0.45,),
-    gamma: Sequence[float] = (0.2,),
+    alpha: Sequence[float] = (MIDDLE.alpha,),
+    beta: Sequence[float] = (MIDDLE.beta,),
+    gamma: Sequence[float] = (MIDDLE.gamma,),
 ) -> list[Controls]:
     """Every combination of the values given, nine by default.
 
@@ -56,6 +63,7 @@ class _Branch:
     """A partial episode: how it got here and how to go on."""
 
     state: dict[str, Any]
+    start: dict[str, Any]
     actions: tuple[NDArray[np.float32], ...] = ()
     rewards: tuple[float, ...] = ()
     infos: tuple[dict[str, Any], ...] = ()
@@ -93,9 +101,9 @@ def oracle_return(
     base: Any = env.unwrapped
     if not hasattr(base, "get_state"):
         raise InputError(f"{base} cannot be searched: it has no get_state() and set_state()")
-    env.reset(seed=seed, options=None if options is None else dict(options))
+    _, start = env.reset(seed=seed, options=None if options is None else dict(options))
     value = score or (lambda record: record.episode_return)
-    branches, tried = [_Branch(base.get_state())], 0
+    branches, tried = [_Branch(base.get_state(), start)], 0
     while any(not branch.over for branch in branches):
         grown = [branch for branch in branches if branch.over]
         for branch in (b for b in branches if not b.over):
@@ -113,6 +121,7 @@ def _try(env: gymnasium.Env, branch: _Branch, action: NDArray[np.float32]) -> _B
     _, reward, terminated, truncated, info = base.step(action)
     return _Branch(
         base.get_state(),
+        branch.start,
         (*branch.actions, action),
         (*branch.rewards, float(reward)),
         (*branch.infos, info),
@@ -121,20 +130,7 @@ def _try(env: gymnasium.Env, branch: _Branch, action: NDArray[np.float32]) -> _B
 
 
 def _as_record(branch: _Branch, seed: int) -> EpisodeRecord:
-    last = branch.infos[-1]
-    return EpisodeRecord(
-        policy="oracle",
-        seed=seed,
-        clip=last.get("clip", ""),
-        mask=last.get("mask", ""),
-        length=len(branch.infos),
-        episode_return=float(sum(branch.rewards)),
-        metrics=dict(last["metrics"]),
-        gflops=float(sum(info["gflops"] for info in branch.infos)),
-        rewards=list(branch.rewards),
-        controls=[dict(info["controls"]) for info in branch.infos],
-        metrics_by_iteration=[dict(info["metrics"]) for info in branch.infos],
-    )
+    return episode_record("oracle", seed, branch.start, branch.infos, branch.rewards)
 
 
 @dataclass(frozen=True)
@@ -145,11 +141,13 @@ class BestFixed:
         controls: the setting.
         score: its mean score.
         scores: every setting of the grid with its mean score, best first.
+        records: every setting's episodes, in the order of the grid.
     """
 
     controls: Controls
     score: float
     scores: list[tuple[Controls, float]]
+    records: dict[Controls, list[EpisodeRecord]]
 
     def policy(self) -> FixedPolicy:
         """The policy that always chooses it."""
@@ -163,7 +161,10 @@ def best_fixed(
     *,
     env_id: str = DEFAULT_ID,
     num_envs: int = 4,
+    env: VectorEnv | None = None,
     score: Score | None = None,
+    precision: str = "auto",
+    on_done: Callable[[], Any] | None = None,
 ) -> BestFixed:
     """The constant controls with the highest mean score on `seeds`, which should not be those of the evaluation.
 
@@ -173,22 +174,29 @@ def best_fixed(
         seeds: of the episodes, the same for every setting.
         env_id: a registered environment.
         num_envs: episodes in a batch.
-        score: what to maximise, of an episode's record; the return by default.
+        env: as for :func:`evaluate`: used instead of making one, and left open.
+        score: what to maximise, of an episode's record; the return by default. It is averaged over the episodes of a
+            clip, then over clips.
+        precision: as for :func:`evaluate`.
+        on_done: called whenever a setting has played.
 
     Raises:
-        InputError: an empty grid.
+        UnknownNameError: nothing answers to the id.
+        InputError: an empty grid, no seed, or arguments that the environment does not take.
     """
-    settings = list(controls_grid() if grid is None else grid)
-    if not settings:
-        raise InputError("best_fixed needs a grid with at least one setting")
-    value = score or (lambda record: record.episode_return)
-    env = make_evaluation_env(min(num_envs, len(seeds)), env_id, env_kwargs)
+    settings = list(dict.fromkeys(controls_grid() if grid is None else grid))
+    if not settings or not len(seeds):
+        raise InputError("best_fixed needs a grid with at least one setting, and at least one seed")
+    vector = make_evaluation_env(min(num_envs, len(seeds)), env_id, env_kwargs, precision) if env is None else env
+    records = {}
     try:
-        scores = [
-            (one, float(np.mean([value(r) for r in evaluate(FixedPolicy(one), seeds=seeds, env=env)])))
-            for one in settings
-        ]
+        for one in settings:
+            records[one] = evaluate(FixedPolicy(one), seeds=seeds, env=vector, name="fixed")
+            if on_done is not None:
+                on_done()
     finally:
-        env.close()
+        if env is None:
+            vector.close()
+    scores = [(one, float(np.mean(list(by_clip(played, score).values())))) for one, played in records.items()]
     scores.sort(key=lambda pair: -pair[1])
-    return BestFixed(scores[0][0], scores[0][1], scores)
+    return BestFixed(scores[0][0], scores[0][1], scores, records)

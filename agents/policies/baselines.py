@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from videoinpaint.agents.policies.cues import measured
-from videoinpaint.agents.policies.policy import Observation
+from videoinpaint.agents.policies.features import measured
+from videoinpaint.agents.policies.protocol import Observation
 from videoinpaint.controls import ALPHA, BETA, FUSION, GAMMA, HEADS, HIGH, LOW, MIDDLE, Controls, controls_to_action
 
 
@@ -83,14 +83,14 @@ heads12 = partial(FixedPolicy, MIDDLE)
 fusion65 = partial(FixedPolicy, replace(MIDDLE, fusion=0.65))
 fusion80 = partial(FixedPolicy, replace(MIDDLE, fusion=0.8))
 fixed_bias = partial(FixedPolicy, replace(MIDDLE, alpha=1.0, beta=0.3, gamma=0.1))
-fixed_average = partial(FixedPolicy, replace(MIDDLE, alpha=0.9, beta=0.45, gamma=0.2))
+fixed_average = partial(FixedPolicy, MIDDLE)
 
 
 class HeuristicPolicy:
     """What the paper's prose advises, as a formula: a rule that looks at the observation but does not learn.
 
     Large holes and motion ask for heads and for hallucinated content (Section 3.1.3); texture around the hole asks for
-    carried content and for beta, motion for gamma, and a calm, smooth clip for alpha. Each of the three cues is
+    carried content and for beta, motion for gamma, and a calm, smooth clip for alpha. Each of the three features is
     brought to 0..1 by a scale at which it counts as full.
     """
 
@@ -98,7 +98,7 @@ class HeuristicPolicy:
 
     def act(self, observation: Observation) -> NDArray[np.float32]:
         """See :class:`videoinpaint.agents.policies.policy.Policy`."""
-        area, motion, texture = (np.clip(cue, 0, 1) for cue in self.cues(observation))
+        area, motion, texture = (np.clip(feature, 0, 1) for feature in self.features(observation))
         demand = np.maximum(area, motion)
         share = np.zeros((len(area), 5))  # of each control's range
         share[:, HEADS] = 0.2 + 0.8 * demand
@@ -108,7 +108,7 @@ class HeuristicPolicy:
         share[:, GAMMA] = motion
         return controls_to_action(LOW + share * (HIGH - LOW))
 
-    def cues(self, observation: Observation) -> tuple[NDArray, NDArray, NDArray]:
+    def features(self, observation: Observation) -> tuple[NDArray, NDArray, NDArray]:
         """Area of the flagged region, motion and texture of the rest, each ``(B,)`` relative to its scale."""
         found = _measured(observation)
         area, motion, texture = (found[name] for name in ("area", "motion", "texture"))
@@ -116,7 +116,7 @@ class HeuristicPolicy:
 
 
 def _measured(observation: Observation) -> dict[str, NDArray]:
-    """The plain cues of every other pixel."""
+    """The plain features of every other pixel."""
     masks = torch.from_numpy(observation["masks"][:, :, ::2, ::2])
     frames = torch.from_numpy(observation["frames"][:, :, ::2, ::2])
-    return {name: cue.numpy() for name, cue in measured(frames.unflatten(1, (-1, 3)), masks).items()}
+    return {name: feature.numpy() for name, feature in measured(frames.unflatten(1, (-1, 3)), masks).items()}

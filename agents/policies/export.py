@@ -20,7 +20,7 @@ from videoinpaint.agents.policies.networks import (
     thumbnail_space,
     thumbnails,
 )
-from videoinpaint.agents.policies.policy import Observation
+from videoinpaint.agents.policies.protocol import Observation
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.weights import check_tensors, path_of, read_file, save_safetensors
 

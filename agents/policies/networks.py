@@ -16,7 +16,7 @@ from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videoinpaint.agents.policies.cues import BOUND, CUES, cues
+from videoinpaint.agents.policies.features import BOUND, FEATURES, clip_features
 from videoinpaint.agents.policies.reveal import evenly
 from videoinpaint.controls import Controls, controls_to_action
 from videoinpaint.errors import InputError
@@ -25,16 +25,17 @@ THUMBNAIL = (30, 54)
 """Height and width at which the network looks: a quarter of the environment's default size."""
 
 LOOKED_AT = 8
-"""Frames that the CNN sees, evenly spread over a longer clip; the cues are of all of them."""
+"""Frames that the CNN sees, evenly spread over a longer clip; the hand-made features are of all of them."""
 
 WIDTHS = (16, 32, 48)
+START_STD = 0.5
+"""Standard deviation of the actions at first."""
+
 LOG_STD = (-3.0, 0.0)
 """Bounds of the log standard deviation of an action in the middle of [-1, 1]: 0.05 (nearly fixed) to 1 (nearly
 uniform)."""
 LEAST_ROOM = 0.1
 """What is left of the deviation at the bounds themselves."""
-START_STD = 0.5
-"""Of a new policy, in the middle."""
 REACHED = 0.95
 """The largest mean, in size, at which a policy may begin: nearer to the bound its tanh has no gradient to speak of."""
 
@@ -67,9 +68,9 @@ def _shrink(images: Tensor) -> Tensor:
 
 
 def thumbnail_space(num_frames: int) -> spaces.Dict:
-    """The space of thumbnails of a clip and their cues; Stable-Baselines3 takes nothing of four axes for an image."""
+    """The space of thumbnails and their features; Stable-Baselines3 takes nothing of four axes for an image."""
     pictures = spaces.Box(0, 255, (num_frames, 4, *THUMBNAIL), np.uint8)
-    return spaces.Dict({"thumbnails": pictures, "cues": spaces.Box(-BOUND, BOUND, (len(CUES),), np.float32)})
+    return spaces.Dict({"thumbnails": pictures, "features": spaces.Box(-BOUND, BOUND, (len(FEATURES),), np.float32)})
 
 
 class ClosedLoopExtractor(BaseFeaturesExtractor):
@@ -78,30 +79,33 @@ class ClosedLoopExtractor(BaseFeaturesExtractor):
     The change is what shows a moving camera: pooling over space forgets where things are. It works for any number of
     frames and any size: pooling over space gives mean and maximum, pooling over time gives mean, maximum and the mean
     absolute change between neighbouring frames (0 for a single frame). Of a long clip it sees ``LOOKED_AT`` frames.
-    Beside the CNN stand the cues of :mod:`videoinpaint.agents.policies.cues`, which it need not learn.
+    Beside the CNN stand the features of :mod:`videoinpaint.agents.policies.features`, which it need not learn.
 
     Args:
         observation_space: ``frames (3T, H, W)`` and ``masks (T, H, W)``, or ``thumbnails`` of them; where an
-            observation has ``cues`` of its thumbnails too, these are not measured again.
-        features_dim: size of the result: the cues as they are, and as many features of the CNN as fit beside them.
+            observation has ``features`` of its thumbnails too, these are not measured again.
+        features_dim: size of the result: those features as they are, and as many of the CNN as fit beside them.
         white: what stands for 255 in the frames and masks it is given: 1 under Stable-Baselines3's image
             normalisation, 255 without it. Thumbnails are always in 0..255.
 
     Raises:
-        InputError: another observation space, or too few features for the cues.
+        InputError: another observation space, or a `features_dim` with no place for the CNN.
     """
 
     def __init__(self, observation_space: spaces.Dict, features_dim: int = 64, white: float = 1.0) -> None:
         _check_space(observation_space)
-        if features_dim <= len(CUES):
-            raise InputError(f"features_dim must be above the {len(CUES)} cues that are part of it, got {features_dim}")
+        if features_dim <= len(FEATURES):
+            least = len(FEATURES)
+            raise InputError(
+                f"features_dim must be above the {least} features of agents/policies/features.py, got {features_dim}"
+            )
         super().__init__(observation_space, features_dim)
         self.white = white
         layers: list[nn.Module] = []
         for inner, outer in zip((8, *WIDTHS), WIDTHS):
             layers += [nn.Conv2d(inner, outer, 3, stride=2, padding=1), nn.ReLU()]
         self.cnn = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Linear(6 * WIDTHS[-1], features_dim - len(CUES)), nn.ReLU())
+        self.head = nn.Sequential(nn.Linear(6 * WIDTHS[-1], features_dim - len(FEATURES)), nn.ReLU())
 
     def forward(self, observations: Mapping[str, Tensor]) -> Tensor:
         """Features ``(B, features_dim)``."""
@@ -109,7 +113,7 @@ class ClosedLoopExtractor(BaseFeaturesExtractor):
         if seen is None:
             scale = 255 / self.white
             seen = thumbnails(observations["frames"] * scale, observations["masks"] * scale)
-        told = observations["cues"] if "cues" in observations else cues(seen)
+        told = observations["features"] if "features" in observations else clip_features(seen)
         seen = seen[:, evenly(seen.shape[1], LOOKED_AT)]
         batch, time = seen.shape[:2]
         shown = seen.float() / 127.5 - 1

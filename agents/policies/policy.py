@@ -1,21 +1,21 @@
-"""What a policy is, and how one is found by name, by ``module:attribute`` or in a file."""
+"""How a policy is found: by name, by ``module:attribute`` or in a file."""
 
 from __future__ import annotations
 
 import inspect
+import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from videoinpaint.errors import InputError, MissingWeightsError
+from videoinpaint.agents.policies.protocol import Observation, Policy, check_actions, reset_policy
+from videoinpaint.errors import InputError, MissingWeightsError, VideoInpaintError
+from videoinpaint.naming import stable_name
 from videoinpaint.registry import Registry
 
-Observation = dict[str, NDArray[np.uint8]]
-"""``frames`` uint8 ``(B, 3T, H, W)`` and ``masks`` uint8 ``(B, T, H, W)``: always a batch, also of one."""
+__all__ = ["POLICIES", "Observation", "Policy", "check_actions", "make_policy", "policy_file", "reset_policy"]
 
 POLICIES = Registry(
     "policy",
@@ -36,19 +36,6 @@ POLICIES = Registry(
 )
 
 
-@runtime_checkable
-class Policy(Protocol):
-    """Anything that chooses actions.
-
-    A policy may also have ``reset()``: whoever runs it calls that once before a series of episodes, so that a policy
-    with a memory or a random generator gives the same series twice.
-    """
-
-    def act(self, observation: Observation) -> NDArray[np.float32]:
-        """Actions float32 ``(B, 5)`` in [-1, 1] (heads, fusion, alpha, beta, gamma) for a batch of observations."""
-        ...
-
-
 def make_policy(
     spec: str | Path | Policy | Callable[..., Any], *, seed: int = 0, device: str | torch.device = "cpu"
 ) -> Policy:
@@ -63,16 +50,17 @@ def make_policy(
     Raises:
         UnknownNameError: nothing answers to the name.
         MissingWeightsError, CorruptWeightsError: a file is absent, or does not hold a policy.
-        InputError: what the name leads to has no ``act``.
+        InputError: what the name leads to has no ``act``, or its factory fails.
     """
     if isinstance(spec, Path) or (isinstance(spec, str) and _names_a_file(spec)):
         from videoinpaint.agents.policies.export import load_policy
 
         return load_policy(policy_file(spec), device=device)
     found: Any = POLICIES.factory(spec) if isinstance(spec, str) else spec
-    policy = _call(found, seed=seed, device=device) if _is_factory(found) else found
+    name = spec if isinstance(spec, str) else stable_name(spec)
+    policy = _call(name, found, seed=seed, device=device) if _is_factory(found) else found
     if not callable(getattr(policy, "act", None)):
-        raise InputError(f"{spec!r} is no policy: it needs a method act(observation) -> actions (B, 5)")
+        raise InputError(f"{name!r} is no policy: it needs a method act(observation) -> actions (B, 5)")
     return policy
 
 
@@ -91,27 +79,6 @@ def policy_file(path: str | Path) -> Path:
     return file
 
 
-def check_actions(actions: Any, count: int, name: str = "the policy") -> NDArray[np.float32]:
-    """What a policy returned, as float32 ``(B, 5)`` clipped to [-1, 1].
-
-    Raises:
-        InputError: another shape, or values that are not finite.
-    """
-    array = np.asarray(actions, dtype=np.float32)
-    if array.shape != (count, 5):
-        raise InputError(f"{name} must return actions of shape {(count, 5)}, got {array.shape}")
-    if not np.isfinite(array).all():
-        raise InputError(f"{name} returned actions that are not finite: {array.tolist()}")
-    return np.clip(array, -1.0, 1.0)
-
-
-def reset_policy(policy: Policy) -> None:
-    """Call the policy's ``reset()`` if it has one."""
-    reset = getattr(policy, "reset", None)
-    if callable(reset):
-        reset()
-
-
 def _names_a_file(spec: str) -> bool:
     return spec.endswith(".safetensors") or (spec not in POLICIES.names() and Path(spec).expanduser().exists())
 
@@ -120,11 +87,17 @@ def _is_factory(found: Any) -> bool:
     return inspect.isclass(found) or (callable(found) and not hasattr(found, "act"))
 
 
-def _call(factory: Callable[..., Any], **offered: Any) -> Any:
+def _call(name: str, factory: Callable[..., Any], **offered: Any) -> Any:
     """Call a factory with those of the offered arguments that it takes: a plug-in need not know of them."""
     try:
         parameters = inspect.signature(factory).parameters
-    except (TypeError, ValueError):
-        return factory()
+    except (TypeError, ValueError):  # some built-in callables do not tell what they take
+        parameters = types.MappingProxyType({})
     takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    return factory(**{name: value for name, value in offered.items() if takes_all or name in parameters})
+    taken = {key: value for key, value in offered.items() if takes_all or key in parameters}
+    try:
+        return factory(**taken)
+    except VideoInpaintError:
+        raise
+    except Exception as error:
+        raise InputError(f"policy {name!r} failed: {type(error).__name__}: {error}") from error

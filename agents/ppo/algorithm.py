@@ -20,8 +20,9 @@ from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
 
 from videoinpaint.agents.policies.networks import ClosedLoopPolicy
-from videoinpaint.agents.ppo.replay import ReplayConfig, TrajectoryReplay, corrected_advantages, importance_weights
-from videoinpaint.agents.ppo.siblings import sibling_advantages
+from videoinpaint.agents.ppo.config import ReplayConfig
+from videoinpaint.agents.ppo.group_baseline import group_advantages
+from videoinpaint.agents.ppo.replay import TrajectoryReplay, corrected_advantages, importance_weights
 from videoinpaint.errors import InputError
 
 _CHUNK = 256  # observations evaluated at a time outside of the updates
@@ -68,12 +69,14 @@ class ClosedLoopPPO(PPO):
         replay: keep and use old trajectories; None not to.
         sync_every: a behaviour policy collects the rollouts and is copied from the learner after so many rounds of
             updates; 1 keeps them one.
-        siblings: compare episodes that began on the same clip with each other (:mod:`.siblings`).
+        group_size: so many neighbouring environments play the same clips, and are each other's baseline
+            (:mod:`videoinpaint.agents.ppo.group_baseline`); 1 for none.
         max_weight: bound of the importance weights of a stale behaviour policy's steps.
         **kwargs: as for `stable_baselines3.PPO`.
 
     Raises:
-        InputError: `sync_every` below 1, or observations that are not a Dict.
+        InputError: `sync_every` or `group_size` below 1, environments that do not divide into groups, or observations
+            that are not a Dict.
     """
 
     policy: ClosedLoopPolicy
@@ -85,17 +88,21 @@ class ClosedLoopPPO(PPO):
         *,
         replay: ReplayConfig | None = None,
         sync_every: int = 1,
-        siblings: bool = False,
-        max_weight: float = 2.0,
+        group_size: int = 1,
+        max_weight: float = ReplayConfig.max_weight,
         policy: type[ClosedLoopPolicy] = ClosedLoopPolicy,
         **kwargs: Any,
     ) -> None:
         if sync_every < 1:
             raise InputError(f"sync_every must be 1 or more rounds of updates, got {sync_every}")
+        if group_size < 1 or env.num_envs % group_size:
+            raise InputError(f"num_envs={env.num_envs} cannot be split into groups of group_size={group_size}")
         if not isinstance(env.observation_space, spaces.Dict):
             raise InputError(f"ClosedLoopPPO learns from Dict observations, got {env.observation_space}")
         self.replay_config, self.sync_every, self.max_weight = replay, sync_every, max_weight
-        self.siblings = siblings
+        self.group_size = group_size
+        # Before the rollout that is being collected.
+        self.episodes_begun = np.zeros(env.num_envs, np.int64)
         self.replay: TrajectoryReplay | None = None
         self.behaviour: ClosedLoopPolicy | None = None
         self._set_aside: ClosedLoopPolicy | None = None
@@ -138,6 +145,7 @@ class ClosedLoopPPO(PPO):
         self._update_learning_rate(self.policy.optimizer)
         variance = explained_variance(self.rollout_buffer.values.flatten(), self.rollout_buffer.returns.flatten())
         samples = self._fresh_samples()
+        self.episodes_begun += (self.rollout_buffer.episode_starts != 0).sum(axis=0)
         self.policy.value_net.update(torch.as_tensor(samples.returns, device=self.device))  # type: ignore[operator]
         if self.replay is not None and len(self.replay):
             samples += self._replayed_samples(self.replay)
@@ -203,10 +211,8 @@ class ClosedLoopPPO(PPO):
         """The rollout, flattened; its weights are 1 unless a stale behaviour policy collected it."""
         buffer = self.rollout_buffer
         gains = buffer.advantages
-        if self.siblings:
-            # Not the cues, whose last bits may depend on the place in the batch.
-            pictures = buffer.observations.get("thumbnails", next(iter(buffer.observations.values())))
-            gains = sibling_advantages(gains, buffer.episode_starts, pictures)
+        if self.group_size > 1:
+            gains = group_advantages(gains, buffer.episode_starts, self.group_size, self.episodes_begun)
         seen = {key: buffer.swap_and_flatten(values) for key, values in buffer.observations.items()}
         actions, acted, advantages, returns = (
             buffer.swap_and_flatten(values) for values in (buffer.actions, buffer.log_probs, gains, buffer.returns)

@@ -28,9 +28,9 @@ PICTURES_EVERY = 10
 class Recorder(BaseCallback):
     """Means over each rollout, to TensorBoard and to :attr:`curve`.
 
-    ``rollout/return`` is of the episodes that ended, ``metrics/...`` are the raw terms after their last iteration,
-    ``controls/...`` and ``gflops`` are over all steps; ``pictures/before_after`` shows one episode of the first
-    environment.
+    ``rollout/return`` and ``rollout/quality`` (of the final repair) are of the episodes that ended, ``metrics/...`` are
+    the raw terms after their last iteration, ``controls/...`` and ``gflops`` are over all steps;
+    ``pictures/before_after`` shows one episode of the first environment.
 
     Args:
         curve: rows of an earlier part of the run.
@@ -39,6 +39,8 @@ class Recorder(BaseCallback):
     def __init__(self, curve: list[dict[str, float]] | None = None) -> None:
         super().__init__()
         self.curve: list[dict[str, float]] = list(curve or [])
+        self.random_weights: set[str] = set()
+        """Parts whose networks the infos call untrained."""
         self._sums: dict[str, list[float]] = defaultdict(list)
 
     def _on_rollout_start(self) -> None:
@@ -48,11 +50,15 @@ class Recorder(BaseCallback):
         for info, done in zip(self.locals["infos"], self.locals["dones"]):
             for name, value in info.get("controls", {}).items():
                 self._sums[f"controls/{name}"].append(value)
+            if info.get("random_weights"):
+                self.random_weights.update(str(info["random_weights"]).split(", "))
             if "gflops" in info:
                 self._sums["gflops"].append(info["gflops"])
             if done:
                 self._sums["return"].append(info["episode"]["r"])
                 self._sums["length"].append(info["episode"]["l"])
+                if "quality" in info:
+                    self._sums["quality"].append(info["quality"])
                 for name, value in info.get("metrics", {}).items():
                     self._sums[f"metrics/{name}"].append(value)
         return True

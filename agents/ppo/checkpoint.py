@@ -24,7 +24,7 @@ from videoinpaint.agents.ppo.algorithm import ClosedLoopPPO
 from videoinpaint.agents.ppo.view import TrainingView
 from videoinpaint.errors import CorruptWeightsError, InputError
 
-VERSION = 1
+VERSION = 2
 STATE, CONFIG, POLICY = "state.pt", "config.json", "policy.safetensors"
 
 
@@ -59,8 +59,14 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step-*") if path.is_dir())
 
 
-def load_checkpoint(path: Path, model: ClosedLoopPPO) -> dict[str, Any]:
-    """Bring a fresh model, and its environments, to where a checkpoint was taken; returns its `extra`.
+def load_checkpoint(path: Path, model: ClosedLoopPPO) -> tuple[dict[str, Any], bool]:
+    """Bring a fresh model, and its environments, to where a checkpoint was taken.
+
+    Environments without ``get_state`` and ``set_state`` cannot go on in the middle of an episode: the model then resets
+    them before the next rollout, and the caller should seed them anew.
+
+    Returns:
+        the checkpoint's `extra`, and whether the environments are where they were.
 
     Raises:
         CorruptWeightsError: the checkpoint is damaged, incomplete, or not one of this model.
@@ -71,13 +77,13 @@ def load_checkpoint(path: Path, model: ClosedLoopPPO) -> dict[str, Any]:
         if state["version"] != VERSION:
             raise ValueError(f"it is of version {state['version']}, this package writes {VERSION}")
         model.policy.load_state_dict(policy.network.state_dict())
-        _restore(model, state)
+        restored = _restore(model, state)
     except InputError:
         raise
     except Exception as error:  # a damaged file can fail in nearly any way
         remedy = "delete it to go on from the one before, or start again in another folder"
         raise CorruptWeightsError(f"{path} cannot be resumed from ({error}): {remedy}") from error
-    return state["extra"]
+    return state["extra"], restored
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -100,12 +106,13 @@ def _model_state(model: ClosedLoopPPO) -> dict[str, Any]:
         "last_starts": model._last_episode_starts,
         "episodes": list(model.ep_info_buffer or ()),
         "view": model.env.get_state(),
+        "episodes_begun": model.episodes_begun,
         "envs": environment_states(model.env),
         "random": _random_state(),
     }
 
 
-def _restore(model: ClosedLoopPPO, state: dict[str, Any]) -> None:
+def _restore(model: ClosedLoopPPO, state: dict[str, Any]) -> bool:
     assert isinstance(model.env, TrainingView)
     model.policy.optimizer.load_state_dict(state["optimizer"])
     if model.behaviour is not None:
@@ -117,14 +124,31 @@ def _restore(model: ClosedLoopPPO, state: dict[str, Any]) -> None:
     model._last_obs, model._last_episode_starts = state["last_obs"], state["last_starts"]
     model.ep_info_buffer = deque(state["episodes"], maxlen=model._stats_window_size)
     model.ep_success_buffer = deque(maxlen=model._stats_window_size)
-    set_environment_states(model.env, state["envs"])
-    model.env.set_state(state["view"])
+    restored = state["envs"] is not None and has_states(model.env)
+    if restored:
+        set_environment_states(model.env, state["envs"])
+        model.env.set_state(state["view"])
+        model.episodes_begun = state["episodes_begun"]
+    else:  # without a last observation the next `learn` begins with a reset
+        model._last_obs = model._last_episode_starts = None
     _set_random_state(state["random"])  # last: whatever came before may have drawn
+    return restored
 
 
-def environment_states(env: VecEnv) -> list[dict[str, Any]]:
-    """The state of each environment below the wrappers."""
-    return env.unwrapped.env_method("get_state")
+def has_states(env: VecEnv) -> bool:
+    """Whether the environments below the wrappers can be saved and restored."""
+    base, names = env.unwrapped, ("get_state", "set_state")
+    if hasattr(base, "has_attr"):
+        return all(base.has_attr(name) for name in names)
+    try:  # an older Stable-Baselines3
+        return all(map(callable, (attribute for name in names for attribute in base.get_attr(name))))
+    except AttributeError:
+        return False
+
+
+def environment_states(env: VecEnv) -> list[dict[str, Any]] | None:
+    """The state of each environment below the wrappers; None where they have none."""
+    return env.unwrapped.env_method("get_state") if has_states(env) else None
 
 
 def set_environment_states(env: VecEnv, states: list[dict[str, Any]]) -> None:
@@ -133,8 +157,9 @@ def set_environment_states(env: VecEnv, states: list[dict[str, Any]]) -> None:
 
     base = env.unwrapped
     if isinstance(base, SB3VecEnv):  # one batch: all at once
-        base.env.set_state(states)
+        base.env.unwrapped.set_state(states)  # type: ignore[attr-defined]
         return
+    base.reset()  # Gymnasium's wrappers do not let anybody step what was never reset
     for i, state in enumerate(states):
         base.env_method("set_state", state, indices=i)
 

@@ -13,27 +13,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.buffers import DictRolloutBuffer
 from torch import Tensor
 
+from videoinpaint.agents.ppo.config import ReplayConfig
 from videoinpaint.errors import InputError
-
-
-@dataclass(frozen=True)
-class ReplayConfig:
-    """How episodes are kept and used again.
-
-    Attributes:
-        trajectories: the most to keep (50,000 in the paper).
-        max_bytes: the most memory to keep them in. A trajectory of three steps on thumbnails of 8 frames takes 156 kB,
-            so that 1 GiB holds 6,900 of them and the paper's 50,000 need 7.8 GB.
-        max_steps: longer episodes are not kept.
-        ratio: replayed trajectories for each fresh one.
-        max_weight: bound of the importance weights.
-    """
-
-    trajectories: int = 50_000
-    max_bytes: int = 2**30
-    max_steps: int = 8
-    ratio: float = 1.0
-    max_weight: float = 2.0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
-from videoinpaint.agents.policies.cues import cues
+from videoinpaint.agents.policies.features import clip_features
 from videoinpaint.agents.policies.networks import thumbnail_space, thumbnails
 from videoinpaint.agents.policies.policy import Observation
 from videoinpaint.errors import InputError
@@ -22,7 +22,7 @@ Seen = dict[str, NDArray[Any]]
 class TrainingView(VecEnvWrapper):
     """Turns observations into thumbnails, so that rollouts, replay and checkpoints are a sixteenth of the size.
 
-    Their cues are measured here, once, and not again in each of the many passes over a rollout.
+    Their features are measured here, once, and not again in each of the many passes over a rollout.
 
     At the end of an episode ``info["episode"]`` holds its return ``r`` and length ``l``. What the first environment's
     latest complete episode looked like at first and at last is kept as :attr:`pictures`.
@@ -83,10 +83,10 @@ class TrainingView(VecEnvWrapper):
 
 
 def shrink(observation: Observation) -> Seen:
-    """Of a batch of observations ``thumbnails``, uint8 ``(B, T, 4, h, w)``, and ``cues``, float32 ``(B, C)``."""
+    """Of a batch of observations ``thumbnails``, uint8 ``(B, T, 4, h, w)``, and ``features``, float32 ``(B, C)``."""
     frames, masks = (torch.from_numpy(np.asarray(observation[key])) for key in ("frames", "masks"))
     small = thumbnails(frames, masks)
-    return {"thumbnails": small.numpy(), "cues": cues(small).numpy()}
+    return {"thumbnails": small.numpy(), "features": clip_features(small).numpy()}
 
 
 def _batch_of_one(observation: Observation) -> Observation:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import glob
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from videoinpaint.agents import Policy, make_policy
+from videoinpaint.agents import POLICIES, Policy, make_policy
 from videoinpaint.agents.evaluation.episodes import EpisodeRecord
 from videoinpaint.agents.policies.baselines import FixedPolicy
+from videoinpaint.benchmarks.policies.returns import scores
+from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
-from videoinpaint.benchmarks.protocol.episodes import Arena, by_clip, episode_return, fixed_return
+from videoinpaint.benchmarks.protocol.episodes import Arena, episode_return
 from videoinpaint.benchmarks.protocol.statistics import Interval, mean_interval, paired_difference
 from videoinpaint.errors import InputError
 
-Records = dict[str, list[EpisodeRecord]]
+Records = dict[str, list[list[EpisodeRecord]]]
+"""Name -> one list of episodes a training seed; one list for what was not trained."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +36,48 @@ class Contestant:
         name: how tables and plots call it.
         policy: anything that `make_policy` takes.
         trained: whether it is what the comparison is about.
+        seeds: the same method under further training seeds; all of them together are one row.
     """
 
     name: str
     policy: str | Path | Policy
     trained: bool = False
+    seeds: tuple[str | Path | Policy, ...] = ()
+
+
+def contestant(spec: str) -> Contestant:
+    """A contestant as the command line names it.
+
+    Args:
+        spec: anything that `make_policy` takes, or ``name=path,path,...``: one method under several training seeds. A
+            path may have wildcards, ``name=runs/a/seed*``.
+
+    Raises:
+        InputError: a method without a name or without a policy, or wildcards that nothing matches.
+    """
+    name, equals, listed = spec.partition("=")
+    if not equals or Path(spec).exists():
+        return Contestant(spec, spec, trained=spec not in POLICIES.names())
+    policies: list[str] = []
+    for part in filter(None, (part.strip() for part in listed.split(","))):
+        found = sorted(glob.glob(part)) if glob.has_magic(part) else [part]
+        if not found:
+            raise InputError(f"no policy matches {part!r} (in {spec!r})")
+        policies += found
+    if not name or not policies:
+        raise InputError(f"{spec!r} names no group of policies: write name=path,path,...")
+    return Contestant(name, policies[0], trained=True, seeds=tuple(policies[1:]))
 
 
 def quality(record: EpisodeRecord) -> float:
-    """Eq. 6 of the final repair with alpha 0.9, beta 0.45, gamma 0.2, whatever the action said.
+    """The quality of the final repair.
 
-    What policies are ranked by: neither the weights that a policy chooses nor the number of iterations, each of which
-    adds to the return, can raise it.
+    Raises:
+        InputError: the environment does not tell it.
     """
-    return fixed_return(replace(record, metrics_by_iteration=[record.metrics]))
+    if record.quality is None:
+        raise InputError("the environment's infos have neither quality nor the metrics it is made of")
+    return record.quality
 
 
 SCORES = (("return", "difference", episode_return), ("quality", "quality_difference", quality))
@@ -57,6 +91,7 @@ def play(
     env_kwargs: Mapping[str, Any],
     num_envs: int = 4,
     on_done: Callable[[str], None] | None = None,
+    precision: str = "auto",
 ) -> Records:
     """Records by name, every policy on the same episodes.
 
@@ -67,6 +102,7 @@ def play(
         env_kwargs: its arguments.
         num_envs: episodes at a time.
         on_done: called with a policy's name when it has played.
+        precision: in which the environment's networks multiply, see :mod:`videoinpaint.precision`.
 
     Raises:
         InputError: names repeat, or fewer than two seeds.
@@ -77,15 +113,16 @@ def play(
         raise InputError(f"two policies bear one name in {names}: name each of them once")
     if len(seeds) < 2:
         raise InputError(f"an interval needs 2 episodes or more, got {len(seeds)}")
-    actors = [make_policy(c.policy) for c in contestants]
+    actors = [[make_policy(policy) for policy in (c.policy, *c.seeds)] for c in contestants]
     records: Records = {}
     seen: dict[tuple[float, ...], str] = {}
-    with Arena(env_id, env_kwargs, num_envs) as arena:
-        for name, actor in zip(names, actors):
+    with Arena(env_id, env_kwargs, num_envs, precision) as arena:
+        for name, group in zip(names, actors):
             # Some of the paper's baselines are one setting under several names: play it once.
-            setting = tuple(actor.action.tolist()) if isinstance(actor, FixedPolicy) else ()
+            alone = group[0] if len(group) == 1 else None
+            setting = tuple(alone.action.tolist()) if isinstance(alone, FixedPolicy) else ()
             same = seen.get(setting) if setting else None
-            records[name] = records[same] if same else arena.play(actor, seeds, name)
+            records[name] = records[same] if same else [arena.play(actor, seeds, name) for actor in group]
             if setting:
                 seen.setdefault(setting, name)
             if on_done is not None:
@@ -110,21 +147,89 @@ def summaries(records: Records, contestants: Sequence[Contestant], baseline: str
     entries = []
     for contestant in contestants:
         own = records[contestant.name]
-        entry: dict[str, Any] = {"name": contestant.name, "trained": contestant.trained}
+        every = [record for played in own for record in played]
+        entry: dict[str, Any] = {
+            "name": contestant.name,
+            "trained": contestant.trained,
+            "training_seeds": len(own),
+            "episodes": len(own[0]),
+        }
         for key, difference, score in SCORES:
-            values = list(by_clip(own, score).values())
-            entry[key] = _checked(mean_interval(values))
             # A policy that does the very same as the baseline has no difference to show.
             same = contestant.name == baseline or own is base
-            reference = list(by_clip(base, score).values())
+            entry[key] = _over_clips(own, score)
+            values, reference = scores(own, score), scores(base, score)
             entry[difference] = None if same else _checked(paired_difference(values, reference))
-        entry["metrics"] = {name: _over_clips(own, partial(_last_metric, name=name)) for name in own[0].metrics}
-        entry["gflops"] = _over_clips(own, lambda r: r.gflops)
-        entry["iterations"] = _over_clips(own, lambda r: r.length)
-        entry["by_iteration"] = {name: _by_iteration(own, name) for name in own[0].metrics}
-        entry["records"] = [record.as_dict() | {"policy": contestant.name} for record in own]
+        entry["metrics"] = {name: _over_clips(own, partial(_last_metric, name=name)) for name in every[0].metrics}
+        for key in ("gflops", "length", "quality_gain", "mask_iou", "mask_j_and_f"):
+            if all(getattr(record, key) is not None for record in every):
+                entry["iterations" if key == "length" else key] = _over_clips(own, attrgetter(key))
+        entry["ends"] = dict(Counter(record.end for record in every))
+        entry["by_iteration"] = {name: _by_iteration(every, name) for name in every[0].metrics}
+        entry["records"] = [
+            record.as_dict() | {"policy": contestant.name, "training_seed": seed}
+            for seed, played in enumerate(own)
+            for record in played
+        ]
         entries.append(entry)
     return entries
+
+
+COLUMNS: tuple[tuple[str, str, int, bool], ...] = (
+    ("quality", "quality", 4, False),
+    ("quality_difference", "quality - {baseline}", 4, True),
+    ("return", "return", 3, False),
+    ("difference", "return - {baseline}", 3, True),
+    ("psnr_hole", "PSNR hole", 2, False),
+    ("ssim", "SSIM", 4, False),
+    ("lpips", "LPIPS", 4, False),
+    ("mask_j_and_f", "mask J&F", 3, False),
+    ("iterations", "iterations", 1, False),
+    ("gflops", "GFLOPs", 1, False),
+)
+"""Of the table of a comparison: the entry (or metric), the title, digits, and whether it is a difference."""
+
+
+def comparison_table(policies: Sequence[Mapping[str, Any]], baseline: str) -> tuple[list[str], list[list[str]]]:
+    """Titles and rows for people, best quality first; scores have intervals, what describes them only means.
+
+    Args:
+        policies: from :func:`summaries`.
+        baseline: what the differences are to.
+    """
+    shown = [column for column in COLUMNS if any(_interval_of(p, column[0]) for p in policies)]
+    rows = []
+    for p in ranked(policies):
+        row = [p["name"] if p["training_seeds"] == 1 else f"{p['name']} ({p['training_seeds']} seeds)"]
+        for key, _, digits, signed in shown:
+            value = _interval_of(p, key)
+            whole = key in ("quality", "return") or signed
+            mean = None if value is None else value["mean"]
+            row.append(tables.interval(value, digits, signed) if whole else tables.number(mean, digits))
+        rows.append(row)
+    return ["policy", *(title.format(baseline=baseline) for _, title, _, _ in shown)], rows
+
+
+def comparison_numbers(policies: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:
+    """Titles and rows for programs: every score and metric with the ends of its interval, best quality first."""
+    metrics = list(policies[0]["metrics"])
+    keys = [key for key, _, _, _ in COLUMNS if key not in metrics] + ["quality_gain", "mask_iou", *metrics]
+    keys = [key for key in keys if any(_interval_of(p, key) for p in policies)]
+    titles = ["policy", "training_seeds", "episodes", *(f"{key}{end}" for key in keys for end in ("", "_low", "_high"))]
+    rows = []
+    for p in ranked(policies):
+        ends = [(_interval_of(p, key) or {}).get(end) for key in keys for end in ("mean", "low", "high")]
+        rows.append([p["name"], p["training_seeds"], p["episodes"], *ends])
+    return titles, rows
+
+
+def ranked(policies: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Best first, by the quality of the final repair: a return can be raised without a better one."""
+    return sorted(policies, key=lambda p: -p["quality"]["mean"])
+
+
+def _interval_of(entry: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
+    return entry["metrics"].get(key) or entry.get(key)
 
 
 def measured_how(seeds: Sequence[int]) -> dict[str, Any]:
@@ -132,12 +237,12 @@ def measured_how(seeds: Sequence[int]) -> dict[str, Any]:
     return {
         "protocol": f"{PROTOCOL['name']} {PROTOCOL['version']}",
         "evaluation": f"{seeds[0]} to {seeds[-1]}",
-        "intervals": "95%, bootstrap over clips",
+        "intervals": "95%, bootstrap over clips and training seeds",
     }
 
 
-def _over_clips(records: Sequence[EpisodeRecord], score: Callable[[EpisodeRecord], float]) -> Interval:
-    return _checked(mean_interval(list(by_clip(records, score).values())))
+def _over_clips(runs: Sequence[Sequence[EpisodeRecord]], score: Callable[[EpisodeRecord], float]) -> Interval:
+    return _checked(mean_interval(scores(runs, score)))
 
 
 def _last_metric(record: EpisodeRecord, name: str) -> float:

@@ -17,13 +17,13 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from videoinpaint.agents.evaluation.episodes import EpisodeRecord
+from videoinpaint.agents.evaluation.episodes import EpisodeRecord, by_clip
 from videoinpaint.agents.evaluation.oracle import oracle_return
 from videoinpaint.agents.policies.policy import make_policy
-from videoinpaint.benchmarks.policies.returns import choose_fixed, scores
+from videoinpaint.benchmarks.policies.returns import scores
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
-from videoinpaint.benchmarks.protocol.episodes import Arena, SuiteFlags, by_clip, summary
+from videoinpaint.benchmarks.protocol.episodes import Arena, SuiteFlags, summary
 from videoinpaint.benchmarks.protocol.statistics import mean_interval, paired_difference, significant
 from videoinpaint.controls import Controls
 from videoinpaint.errors import InputError
@@ -84,8 +84,9 @@ def _search(
 ) -> dict[str, Any]:
     env_id, kwargs = ENVIRONMENTS[environment], flags.arguments(clips)
     with Arena(env_id, kwargs, flags.num_envs) as arena:
-        best, _ = choose_fixed(arena, candidates, flags.choice_seeds, advance)
-        hindsight, constant = choose_fixed(arena, candidates, seeds, advance)
+        best = arena.best_fixed(candidates, flags.choice_seeds, advance).controls
+        found = arena.best_fixed(candidates, seeds, advance)
+        hindsight, constant = found.controls, found.records
         trained = []
         for spec in flags.trained:
             trained.append(arena.play(spec, seeds))

@@ -24,7 +24,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from videoinpaint.agents.policies.baselines import FixedPolicy
-from videoinpaint.benchmarks.policies.returns import choose_fixed, scores
+from videoinpaint.benchmarks.policies.returns import scores
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.episodes import Arena, EpisodeFlags, fixed_return
@@ -110,7 +110,7 @@ def run(flags: LearningCurve) -> dict[str, Any]:
     candidates, seeds = flags.candidates, flags.seeds
     bar, advance = tables.progress("evaluating", len(candidates) + 2 + len(steps) * len(runs))
     with bar, Arena(env_id, kwargs, flags.num_envs) as arena:
-        best, _ = choose_fixed(arena, candidates, flags.choice_seeds, advance)
+        best = arena.best_fixed(candidates, flags.choice_seeds, advance).controls
         baselines = {}
         for name, policy in (("best fixed", FixedPolicy(best)), ("random", "random")):
             baselines[name] = arena.play(policy, seeds, name)  # type: ignore[arg-type]
@@ -126,7 +126,7 @@ def run(flags: LearningCurve) -> dict[str, Any]:
         "learning_curve",
         {name: value for name, value in asdict(flags).items() if name not in ("output", "plot")},
         env_id=env_id,
-        env=kwargs,
+        env_kwargs=kwargs,
         best_fixed=best.as_dict(),
         points=points,
         baselines={name: mean_interval(scores([records])) for name, records in baselines.items()},
@@ -193,7 +193,7 @@ def report(results: Mapping[str, Any]) -> None:
         for point in results["points"]
     ]
     rows += [[name, tables.interval(entry), "", ""] for name, entry in results["baselines"].items()]
-    caption = f"{results['env_id']}, {results['settings']['episodes']} held-out episodes, 95% intervals"
+    caption = f"{results['env']['id']}, {results['settings']['episodes']} held-out episodes, 95% intervals"
     tables.show("learning curve", ["steps", "return", "- best fixed", "fixed-weight return"], rows, caption)
 
 

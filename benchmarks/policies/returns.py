@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from videoinpaint.agents.evaluation.episodes import EpisodeRecord
+from videoinpaint.agents.evaluation.episodes import EpisodeRecord, by_clip
 from videoinpaint.agents.policies.baselines import FixedPolicy
 from videoinpaint.agents.policies.policy import make_policy
 from videoinpaint.benchmarks.protocol import tables
@@ -24,7 +24,6 @@ from videoinpaint.benchmarks.protocol.envelope import envelope, published
 from videoinpaint.benchmarks.protocol.episodes import (
     Arena,
     SuiteFlags,
-    by_clip,
     episode_return,
     fixed_return,
     summary,
@@ -84,23 +83,21 @@ def run(flags: Policies) -> dict[str, Any]:
     with bar:
         for spec in flags.suites:
             with Arena(flags.env_id, flags.arguments(spec), flags.num_envs) as arena:
-                best, _ = choose_fixed(arena, candidates, flags.choice_seeds, advance)
+                best = arena.best_fixed(candidates, flags.choice_seeds, advance).controls
                 played[spec] = _play(arena, flags, best, seeds, advance)
             suites[spec] = {"best_fixed": best.as_dict(), "policies": table(played[spec])}
     settings = {name: value for name, value in asdict(flags).items() if name != "output"}
     rows = {name: published(name) for name in ("clip_rl.table4", "clip_rl.table6")}
-    return envelope("policies", settings, suites=suites, overall=overall(list(played.values())), published=rows)
-
-
-def choose_fixed(
-    arena: Arena, candidates: Sequence[Controls], seeds: Sequence[int], advance: Any = lambda: None
-) -> tuple[Controls, dict[Controls, list[EpisodeRecord]]]:
-    """The setting with the highest mean return on `seeds`, and everybody's records."""
-    records = {}
-    for controls in candidates:
-        records[controls] = arena.play(FixedPolicy(controls), seeds)
-        advance()
-    return max(candidates, key=lambda c: float(np.mean(list(by_clip(records[c]).values())))), records
+    kwargs = {name: v for name, v in flags.arguments(flags.suites[0]).items() if name not in ("clips", "masks")}
+    return envelope(
+        "policies",
+        settings,
+        env_id=flags.env_id,
+        env_kwargs=kwargs,
+        suites=suites,
+        overall=overall(list(played.values())),
+        published=rows,
+    )
 
 
 def _play(arena: Arena, flags: Policies, best: Controls, seeds: Sequence[int], advance: Any) -> Runs:
@@ -167,7 +164,7 @@ def report(results: Mapping[str, Any]) -> None:
                 tables.interval(row["fixed_difference"], 4, True),
                 *(tables.number(row["metrics"][m], 4 if m in ("ssim", "lpips", "wta") else 2) for m in metrics),
             ]
-            for name, row in sorted(suite["policies"].items(), key=lambda item: -item[1]["return"]["mean"])
+            for name, row in sorted(suite["policies"].items(), key=lambda item: -item[1]["fixed_return"]["mean"])
         ]  # fmt: skip
         chosen = ", ".join(f"{name} {value:g}" for name, value in suite["best_fixed"].items())
         tables.show(

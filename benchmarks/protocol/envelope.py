@@ -5,57 +5,51 @@ from __future__ import annotations
 import json
 import math
 import os
-import platform
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import cv2
-import gymnasium
 import numpy as np
 import torch
 
+from videoinpaint.agents.evaluation.run_record import run_record
 from videoinpaint.errors import InputError
-from videoinpaint.version import __version__
 
 PROTOCOL = {"name": "videoinpaint-eval", "version": 3}
 """Change the version whenever the same command would give other numbers."""
 
 
-def envelope(benchmark: str, settings: Mapping[str, Any], **results: Any) -> dict[str, Any]:
+def envelope(
+    benchmark: str,
+    settings: Mapping[str, Any],
+    *,
+    env_id: str | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+    precision: str = "auto",
+    random_weights: Sequence[str] = (),
+    **results: Any,
+) -> dict[str, Any]:
     """Results with what is needed to trust and to repeat them.
 
     Args:
         benchmark: its module's name.
         settings: arguments that the results depend on.
+        env_id, env_kwargs, precision, random_weights: see :func:`videoinpaint.agents.evaluation.run_record.run_record`.
         results: further entries.
     """
-    return {
-        "protocol": dict(PROTOCOL),
-        "benchmark": benchmark,
-        "settings": dict(settings),
-        "software": {
-            "videoinpaint": __version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "opencv": cv2.__version__,
-            "gymnasium": gymnasium.__version__,
-        },
-        "machine": {
-            "processor": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-            # Above the number of cores, somebody else was computing too and every time below is too long.
-            "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
-        },
-        "command": _command(),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        **results,
-    }
+    record = run_record(
+        env_id,
+        env_kwargs,
+        device=str(settings.get("device", "auto")),
+        precision=precision,
+        random_weights=random_weights,
+        command=_command(),
+    )
+    start = {"protocol": dict(PROTOCOL), "benchmark": benchmark, "settings": dict(settings)}
+    return start | record | results
 
 
 def _command() -> str:
@@ -67,10 +61,15 @@ def _command() -> str:
 
 def write_json(path: str | Path, data: Mapping[str, Any]) -> Path:
     """Write a result, whole or not at all; numbers that are not finite become null."""
+    return write_text(path, json.dumps(plain(data), indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write a file, whole or not at all; its folder is made."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    draft.write_text(json.dumps(plain(data), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    draft.write_text(text, encoding="utf-8")
     os.replace(draft, path)
     return path
 

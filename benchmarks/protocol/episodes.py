@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from videoinpaint.agents.evaluation.episodes import EpisodeRecord, evaluate, make_evaluation_env
-from videoinpaint.agents.evaluation.oracle import controls_grid
+from videoinpaint.agents.evaluation.episodes import EpisodeRecord, evaluate, fixed_quality, make_evaluation_env
+from videoinpaint.agents.evaluation.oracle import BestFixed, best_fixed, controls_grid
 from videoinpaint.agents.policies.policy import Policy
 from videoinpaint.controls import MIDDLE, Controls
 from videoinpaint.errors import InputError
@@ -20,7 +20,7 @@ CHOICE_SEEDS = 1_000_000
 """Fixed settings are chosen on seeds from here on; evaluation seeds begin at 0, training's at a thousand times this."""
 
 OBJECTIVES = {
-    "average": (0.9, 0.45, 0.2),
+    "average": (MIDDLE.alpha, MIDDLE.beta, MIDDLE.gamma),
     "fidelity": (1.0, 0.3, 0.1),
     "texture": (0.8, 0.6, 0.1),
     "motion": (0.8, 0.3, 0.3),
@@ -30,9 +30,6 @@ OBJECTIVES = {
 what it costs least), and `largest` makes most of an improvement in every term."""
 
 Score = Callable[[EpisodeRecord], float]
-Scores = dict[str, float]
-"""Clip -> mean score over its episodes. Clips, not episodes, are what an interval is over: episodes of one clip are
-not independent. A studio clip has one episode."""
 
 
 def env_kwargs(clips: str, masks: str | None = None, **others: Any) -> dict[str, Any]:
@@ -141,11 +138,12 @@ class Arena:
         env_id: a registered environment.
         kwargs: its arguments.
         num_envs: episodes at a time.
+        precision: in which the environment's networks multiply, see :mod:`videoinpaint.precision`.
     """
 
-    def __init__(self, env_id: str, kwargs: Mapping[str, Any], num_envs: int = 4) -> None:
+    def __init__(self, env_id: str, kwargs: Mapping[str, Any], num_envs: int = 4, precision: str = "auto") -> None:
         self.env_id, self.kwargs = env_id, dict(kwargs)
-        self.env = make_evaluation_env(num_envs, env_id, kwargs)
+        self.env = make_evaluation_env(num_envs, env_id, kwargs, precision)
 
     def __enter__(self) -> Arena:
         return self
@@ -157,6 +155,12 @@ class Arena:
         """One record per seed; see :func:`videoinpaint.agents.evaluation.episodes.evaluate`."""
         return evaluate(policy, seeds=seeds, env=self.env, name=name)
 
+    def best_fixed(
+        self, candidates: Sequence[Controls], seeds: Sequence[int], advance: Callable[[], Any] | None = None
+    ) -> BestFixed:
+        """The setting with the highest mean return; see :func:`videoinpaint.agents.evaluation.oracle.best_fixed`."""
+        return best_fixed(grid=candidates, seeds=seeds, env=self.env, on_done=advance)
+
 
 def episode_return(record: EpisodeRecord) -> float:
     """The return under the environment's own reward."""
@@ -164,7 +168,7 @@ def episode_return(record: EpisodeRecord) -> float:
 
 
 def fixed_return(record: EpisodeRecord, iterations: int = 0, psnr_scale: float = 50.0) -> float:
-    """The return that Eq. 6 gives with alpha 0.9, beta 0.45, gamma 0.2 whatever the action said, without any price.
+    """The return that Eq. 6 gives with the weights of `MIDDLE`, whatever the action said, without any price.
 
     Policies may be ranked by it: an agent that picks its own weights cannot raise it without a better repair, nor by
     keeping an episode from ending.
@@ -176,22 +180,7 @@ def fixed_return(record: EpisodeRecord, iterations: int = 0, psnr_scale: float =
     """
     measured = list(record.metrics_by_iteration)
     measured += measured[-1:] * (iterations - len(measured))
-    return float(
-        sum(
-            MIDDLE.alpha * (m["ssim"] + m["psnr"] / psnr_scale)
-            - MIDDLE.beta * (m["perceptual"] + m["lpips"])
-            - MIDDLE.gamma * m["wta"]
-            for m in measured
-        )
-    )
-
-
-def by_clip(records: Sequence[EpisodeRecord], score: Score = episode_return) -> Scores:
-    """Clip -> mean score over its episodes, in order of first appearance."""
-    grouped: dict[str, list[float]] = {}
-    for record in records:
-        grouped.setdefault(record.clip, []).append(score(record))
-    return {clip: float(np.mean(values)) for clip, values in grouped.items()}
+    return float(sum(fixed_quality(metrics, psnr_scale) for metrics in measured))
 
 
 def summary(records: Sequence[EpisodeRecord]) -> dict[str, float]:

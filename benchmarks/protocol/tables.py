@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,8 +16,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from videoinpaint.benchmarks.protocol.envelope import set_threads, write_json
-from videoinpaint.errors import VideoInpaintError
+from videoinpaint.benchmarks.protocol.envelope import set_threads, write_json, write_text
+from videoinpaint.errors import InputError, VideoInpaintError
 
 Flags = TypeVar("Flags")
 
@@ -54,6 +57,55 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], capt
     # A pipe has no width of its own, and a table that is cut there loses numbers.
     console = Console() if sys.stdout.isatty() else Console(width=230)
     console.print(table)
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Path:
+    """Write a table as its file's ending says, whole or not at all: .csv, .md (Markdown) or .tex (a LaTeX tabular).
+
+    Raises:
+        InputError: another ending.
+    """
+    if path.suffix not in _FORMATS:
+        raise InputError(f"cannot write {path}: end the name in {', '.join(_FORMATS)}")
+    return write_text(path, _FORMATS[path.suffix](columns, rows))
+
+
+def _csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows([columns, *rows])
+    return buffer.getvalue()
+
+
+def _markdown(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    def line(cells: Sequence[Any]) -> str:
+        return "| " + " | ".join(re.sub(r"([\\|`*_<])", r"\\\1", _cell(cell)) for cell in cells) + " |"
+
+    rule = "| --- |" + " ---: |" * (len(columns) - 1)
+    return "\n".join([line(columns), rule, *map(line, rows)]) + "\n"
+
+
+def _latex(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    def line(cells: Sequence[Any]) -> str:
+        return " & ".join(_cell(cell).translate(_LATEX) for cell in cells) + r" \\"
+
+    begin = r"\begin{tabular}{l" + "r" * (len(columns) - 1) + "}"
+    return "\n".join([begin, r"\hline", line(columns), r"\hline", *map(line, rows), r"\hline", r"\end{tabular}", ""])
+
+
+def _cell(value: Any) -> str:
+    return " ".join((value if isinstance(value, str) else number(value)).split())
+
+
+# Brackets too: one at the beginning of a row would be read as an argument of the line break before it.
+_LATEX = str.maketrans(
+    {character: "\\" + character for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "[": "{[}", "]": "{]}"}
+)
+_FORMATS: dict[str, Callable[[Sequence[str], Sequence[Sequence[Any]]], str]] = {
+    ".csv": _csv,
+    ".md": _markdown,
+    ".tex": _latex,
+}
 
 
 def metric_row(name: str, means: Mapping[str, Any], metrics: Sequence[str]) -> list[str]:

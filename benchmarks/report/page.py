@@ -79,7 +79,8 @@ def render_report(results: Mapping[str, Any], pictures: Sequence[Picture] = ()) 
     missing = [key for key in REQUIRED if not results.get(key)]
     if missing:
         raise InputError(f"the results lack {', '.join(missing)}: write them with `videoinpaint evaluate --output`")
-    policies = sorted(results["policies"], key=lambda p: -p["return"]["mean"])
+    # By quality where there is one: a return can be raised without a better repair.
+    policies = sorted(results["policies"], key=lambda p: -(p.get("quality") or p["return"])["mean"])
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,

@@ -70,6 +70,16 @@ def make_toys(config: TrainConfig) -> VecEnv:
     return DummyVecEnv([lambda: ToyEnv(**config.env) for _ in range(config.num_envs)])
 
 
+TOY_ID = "VideoInpaintTestToy-v0"
+"""The toy as a registered environment that has no vector entry point."""
+gymnasium.register(TOY_ID, entry_point=ToyEnv)
+
+
+@pytest.fixture
+def toy_id() -> str:
+    return TOY_ID
+
+
 @pytest.fixture
 def toy_vec() -> VecEnv:
     return DummyVecEnv([ToyEnv for _ in range(3)])

@@ -108,7 +108,7 @@ def test_bad_settings(toy_vec: VecEnv) -> None:
         make(toy_vec, sync_every=0)
 
 
-def test_the_view_measures_the_cues_that_the_network_would(toy_vec: VecEnv) -> None:
+def test_the_view_measures_the_features_that_the_network_would(toy_vec: VecEnv) -> None:
     model = make(toy_vec)
     view = model.get_env()
     assert view is not None

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from videoinpaint.agents import evaluate
-from videoinpaint.agents.evaluation.episodes import make_evaluation_env
+from videoinpaint.agents.evaluation.episodes import episode_record, make_evaluation_env
 from videoinpaint.agents.evaluation.oracle import best_fixed, controls_grid, oracle_return
 from videoinpaint.agents.policies.baselines import FixedPolicy, HeuristicPolicy
 from videoinpaint.controls import MIDDLE, Controls, controls_to_action
-from videoinpaint.errors import InputError
+from videoinpaint.envs.ids import effective_kwargs
+from videoinpaint.errors import InputError, UnknownNameError
 
 
 def test_records_are_those_of_single_environments(small: dict) -> None:
@@ -43,6 +44,101 @@ def test_records_repeat_and_are_plain(small: dict) -> None:
     json.dumps([record.as_dict() for record in one])
     assert evaluate("random", seeds=[1, 2], env=env, seed=1) != one
     assert evaluate("random", seeds=[], env=env) == []
+
+
+def test_a_record_says_what_every_iteration_gave(small: dict) -> None:
+    record = evaluate("heads4", small, seeds=[5], num_envs=1)[0]
+    env = gymnasium.make("VideoInpaint-v0", **small)
+    env.reset(seed=5)
+    infos = [env.step(FixedPolicy(replace(MIDDLE, heads=4)).action)[4] for _ in range(record.length)]
+    for terms, reward, info in zip(record.reward_terms, record.rewards, infos):
+        assert sum(terms.values()) == pytest.approx(reward)
+        assert terms == pytest.approx(info["reward_terms"])
+    assert record.gflops_by_iteration == pytest.approx([info["gflops"] for info in infos])
+    assert record.gflops == pytest.approx(sum(record.gflops_by_iteration))
+    assert len(record.quality_by_iteration) == record.length + 1
+    # heads4 has the weights under which quality is measured.
+    assert record.quality_by_iteration[1:] == pytest.approx(record.rewards, abs=1e-5)
+    assert record.quality == record.quality_by_iteration[-1]
+    told = record.as_dict()
+    assert told["quality"] == record.quality
+    assert record.mask_iou is record.mask_j_and_f is None
+
+
+def test_quality_and_the_end_are_the_environments_where_it_tells_them() -> None:
+    start = {"clip": "a", "mask": "b", "quality": np.float64(0.5)}
+    step = {"metrics": {"psnr": np.float32(20)}, "controls": {}, "gflops": np.float64(2)}
+    steps = [step | {"quality": np.float64(0.7), "end": ""}, step | {"quality": np.float64(0.9), "end": "repaired"}]
+    record = episode_record("mine", 3, start, steps, [np.float64(1), 2.0])
+    assert record.quality_by_iteration == [0.5, 0.7, 0.9]
+    assert (record.quality, record.end) == (0.9, "repaired")
+    assert record.quality_gain == pytest.approx(0.4)
+    assert json.loads(json.dumps(record.as_dict()))["gflops"] == 4
+    assert episode_record("mine", 3, start, [step], [1.0], truncated=True).end == "truncated"
+
+
+def test_a_one_shot_record_says_how_well_the_target_was_followed() -> None:
+    kwargs = {"num_frames": 3, "height": 40, "width": 48, "max_iterations": 1, "inpainter": "telea", "device": "cpu"}
+    kwargs |= {"detector": "none"}
+    record = evaluate("heads4", kwargs, seeds=[1], env_id="VideoInpaintOneShot-v0", num_envs=1)[0]
+    env = gymnasium.make("VideoInpaintOneShot-v0", **kwargs)
+    _, info = env.reset(seed=1)
+    assert record.mask_iou == pytest.approx(info["mask_iou"])
+    assert record.mask_j_and_f == pytest.approx(info["mask_j_and_f"])
+    assert record.mask == info["mask"]
+
+
+def test_an_id_without_a_vector_form_is_played_one_environment_after_the_other(toy_id: str, toy_env: type) -> None:
+    records = evaluate("heads8", {"length": 2}, seeds=[4, 5, 6], env_id=toy_id, num_envs=2)
+    for record in records:
+        env = toy_env(2)
+        env.reset(seed=record.seed)
+        steps = [env.step(FixedPolicy(replace(MIDDLE, heads=8)).action) for _ in range(2)]
+        assert record.rewards == pytest.approx([step[1] for step in steps])
+        assert record.metrics == steps[-1][4]["metrics"]
+        assert (record.clip, record.quality) == ("toy", None)
+    best = best_fixed({"length": 1}, GRID, seeds=[4, 5], env_id=toy_id, num_envs=2)
+    assert [record.seed for record in best.records[best.controls]] == [4, 5]
+    assert oracle_return(gymnasium.make(toy_id), GRID, seed=4).record.clip == "toy"
+
+
+def test_a_vector_environment_of_ones_own_is_played(toy_env: type) -> None:
+    vector = gymnasium.vector.SyncVectorEnv([toy_env] * 2)
+    wrapped = gymnasium.wrappers.vector.RecordEpisodeStatistics(vector)
+    plain, through = (evaluate("heads8", seeds=[4, 5, 6], env=env) for env in (vector, wrapped))
+    assert plain == through
+    other = gymnasium.vector.SyncVectorEnv([toy_env], autoreset_mode="SameStep")
+    with pytest.raises(InputError, match="NextStep"):
+        evaluate("heads8", seeds=[4], env=other)
+
+
+def test_unknown_ids_and_arguments_are_named(small: dict) -> None:
+    for run in (evaluate, best_fixed):
+        with pytest.raises(UnknownNameError, match=r"Nope-v0.*VideoInpaint-v0"):
+            run(*(["heads4"] if run is evaluate else []), small, env_id="Nope-v0")
+    with pytest.raises(InputError, match=r"hight.*height"):
+        evaluate("heads4", small | {"hight": 40})
+    with pytest.raises(InputError, match=r"masks"):
+        evaluate("heads4", {"masks": "square"}, env_id="VideoInpaintOneShot-v0")
+
+
+@pytest.mark.skipif("precision" not in effective_kwargs("VideoInpaint-v0"), reason="the environment takes none")
+def test_precision_reaches_the_networks(small: dict) -> None:
+    kwargs = small | {"inpainter": "compact", "max_iterations": 1}
+    exact, half, again = (
+        evaluate("heads4", kwargs, seeds=[1], num_envs=1, precision=precision)[0]
+        for precision in ("float32", "bfloat16", "float32")
+    )
+    assert exact == again
+    assert exact.metrics != half.metrics
+    assert exact.metrics["psnr"] == pytest.approx(half.metrics["psnr"], abs=0.5)
+
+
+def test_a_precision_that_cannot_be_had_is_refused(small: dict, toy_id: str) -> None:
+    with pytest.raises(InputError, match="float16"):
+        evaluate("heads4", small, seeds=[1], precision="float16")
+    with pytest.raises(InputError, match="takes no precision"):
+        evaluate("heads4", seeds=[1], env_id=toy_id, precision="float32")
 
 
 def test_a_policy_that_misbehaves_is_named(small: dict) -> None:
@@ -113,6 +209,12 @@ def test_best_fixed_ranks_the_grid(small: dict) -> None:
     assert [controls.alpha for controls, _ in best.scores] == [1.0, 0.8]
     mean = np.mean([r.episode_return for r in evaluate(best.policy(), small, seeds=[1, 2], num_envs=2)])
     np.testing.assert_allclose(best.score, mean, rtol=1e-6)
+    assert list(best.records) == grid
+    env = make_evaluation_env(2, env_kwargs=small)
+    told: list[None] = []
+    given = best_fixed(grid=grid, seeds=[1, 2], env=env, on_done=lambda: told.append(None))
+    assert given.scores == best.scores
+    assert len(told) == 2
 
 
 def test_bad_searches(small: dict, toy_env: type) -> None:

@@ -14,8 +14,8 @@ from stable_baselines3.common.vec_env import VecEnv
 
 import videoinpaint
 from videoinpaint.agents import ClosedLoopExtractor, ClosedLoopPolicy, load_policy, make_policy, save_policy
-from videoinpaint.agents.policies.cues import CUES, cues
 from videoinpaint.agents.policies.export import NetworkPolicy, blank_network
+from videoinpaint.agents.policies.features import FEATURES, clip_features
 from videoinpaint.agents.policies.networks import (
     LEAST_ROOM,
     LOG_STD,
@@ -209,13 +209,13 @@ def test_an_untrained_policy_begins_at_the_default_controls(observation: dict) -
     np.testing.assert_allclose(controls, np.tile(Controls().to_array(), (len(controls), 1)), atol=0.02)
 
 
-def test_features_leave_room_for_the_cues(observation: dict) -> None:
+def test_the_cnn_leaves_room_for_the_hand_made_features(observation: dict) -> None:
     space = spaces.Dict({k: spaces.Box(0, 255, v.shape[1:], np.uint8) for k, v in observation.items()})
     with pytest.raises(InputError, match="features_dim"):
-        ClosedLoopExtractor(space, features_dim=len(CUES))
-    one = ClosedLoopExtractor(space, features_dim=len(CUES) + 1, white=255.0)
+        ClosedLoopExtractor(space, features_dim=len(FEATURES))
+    one = ClosedLoopExtractor(space, features_dim=len(FEATURES) + 1, white=255.0)
     features = one({key: torch.from_numpy(value).float() for key, value in observation.items()})
-    torch.testing.assert_close(features[:, 1:], cues(seen(observation)["thumbnails"]))
+    torch.testing.assert_close(features[:, 1:], clip_features(seen(observation)["thumbnails"]))
 
 
 def test_the_cnn_looks_at_frames_of_the_whole_clip_and_no_more_than_it_says() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import types
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from videoinpaint.agents.policies.baselines import FixedPolicy, HeuristicPolicy,
 from videoinpaint.agents.policies.policy import check_actions
 from videoinpaint.controls import MIDDLE, action_to_controls
 from videoinpaint.envs.loop import GREY
-from videoinpaint.errors import InputError, MissingWeightsError, UnknownNameError
+from videoinpaint.errors import InputError, MissingWeightsError, UnknownNameError, VideoInpaintError
 from videoinpaint.testing import check_policy
 
 FIXED = {
@@ -114,6 +116,21 @@ def test_seed_reaches_factories_that_take_it() -> None:
 def test_plug_in_by_string() -> None:
     policy = make_policy("videoinpaint.agents.policies.baselines:FixedPolicy")
     assert isinstance(policy, FixedPolicy)
+
+
+class Broken(NoArguments):
+    def __init__(self):
+        raise KeyError("no table")
+
+
+def test_an_error_inside_a_factory_is_told_as_the_plug_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    plug_in = types.ModuleType("broken_plug_in")
+    plug_in.Broken = Broken  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "broken_plug_in", plug_in)
+    with pytest.raises(VideoInpaintError, match=r"policy 'broken_plug_in:Broken'.*KeyError: 'no table'"):
+        make_policy("broken_plug_in:Broken")
+    with pytest.raises(VideoInpaintError, match=r"policy '.*:Broken'"):
+        make_policy(Broken)
 
 
 def test_unknown_names_list_the_known() -> None:

@@ -9,17 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from videoinpaint.agents import make_policy
 from videoinpaint.agents.ppo.checkpoint import checkpoints, pack, unpack
 from videoinpaint.agents.ppo.replay import ReplayConfig
 from videoinpaint.agents.ppo.training import TrainConfig, train
-from videoinpaint.errors import CorruptWeightsError, InputError
+from videoinpaint.errors import CorruptWeightsError, InputError, VideoInpaintError
 from videoinpaint.weights import read_file
 
 ROLLOUT = 12
@@ -53,9 +54,9 @@ def stop_after(steps: int) -> Any:
         {"replay": ReplayConfig(trajectories=9, max_steps=4), "sync_every": 2},
         {"env": {"length": 5}},
         {"anneal": True},
-        {"teacher": "heads4"},
+        {"clone": "heads4"},
     ],
-    ids=["plain", "replay and sync", "episodes across rollouts", "annealed", "taught"],
+    ids=["plain", "replay and sync", "episodes across rollouts", "annealed", "cloned"],
 )
 def test_a_stopped_run_ends_in_the_same_bits(tmp_path: Path, extra: dict, make_toys: MakeEnvs) -> None:
     whole = train(config(tmp_path / "whole", **extra), make_env=make_toys)
@@ -95,7 +96,7 @@ def test_a_run_explains_itself(tmp_path: Path, make_toys: MakeEnvs) -> None:
     assert [row["steps"] for row in result.curve] == [12, 24, 36]
     told = json.loads((result.folder / "run.json").read_text())
     assert told["config"]["n_steps"] == 6
-    assert {"command", "versions"} <= told.keys()
+    assert {"command", "software", "commit", "machine", "precision", "weights"} <= told.keys()
     assert json.loads((result.folder / "curve.json").read_text()) == result.curve
     assert len(checkpoints(result.folder / "checkpoints")) == 2  # the two latest
     assert not [path for path in result.folder.rglob("*") if "part" in path.suffix or path.suffix == ".tmp"]
@@ -167,6 +168,72 @@ def test_it_trains_and_resumes_on_the_real_batch(tmp_path: Path, small: dict) ->
     one, two = (read_file(run.policy)[0] for run in (whole, rest))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert {"metrics/psnr_hole", "metrics/lpips", "controls/gamma", "return"} <= whole.curve[0].keys()
+
+
+class Stateless(gymnasium.Wrapper):
+    """An environment that cannot be saved."""
+
+    def has_wrapper_attr(self, name: str) -> bool:
+        return name not in ("get_state", "set_state") and super().has_wrapper_attr(name)
+
+    def get_wrapper_attr(self, name: str) -> Any:
+        if name in ("get_state", "set_state"):
+            raise AttributeError(name)
+        return super().get_wrapper_attr(name)
+
+
+def test_environments_without_states_begin_new_episodes_on_resume(tmp_path: Path, toy_env: type) -> None:
+    seen: list[float] = []
+
+    class Watched(toy_env):
+        def reset(self, **kwargs: Any) -> Any:
+            result = super().reset(**kwargs)
+            seen.append(self.light)
+            return result
+
+    def make(config: TrainConfig) -> VecEnv:
+        return VecMonitor(DummyVecEnv([lambda: Stateless(Watched()) for _ in range(config.num_envs)]))
+
+    first = config(tmp_path / "run", steps=ROLLOUT, group_size=2)
+    train(first, make_env=make)
+    before, seen[:] = list(seen), []
+    result = train(replace(first, steps=2 * ROLLOUT, resume=True), make_env=make)
+    assert result.steps == 2 * ROLLOUT
+    assert [row["steps"] for row in result.curve] == [ROLLOUT, 2 * ROLLOUT]
+    assert seen[0] == seen[1]  # a group still plays the same clips
+    assert not set(seen) & set(before)  # and other ones than at the beginning
+    told = json.loads((result.folder / "run.json").read_text())
+    assert told["resumed"] == [{"steps": ROLLOUT, "environments": "reset"}]
+    assert "env" not in told  # what a caller built is not the id's
+
+
+def test_environments_of_ones_own_are_restored_through_wrappers(tmp_path: Path, toy_id: str) -> None:
+    def make(config: TrainConfig) -> VecEnv:
+        made = [lambda: gymnasium.wrappers.TransformReward(gymnasium.make(toy_id), float) for _ in range(2)]
+        return VecMonitor(DummyVecEnv(made))
+
+    whole = train(config(tmp_path / "whole", steps=2 * ROLLOUT), make_env=make)
+    part = config(tmp_path / "part", steps=ROLLOUT)
+    train(part, make_env=make)
+    rest = train(replace(part, steps=2 * ROLLOUT, resume=True), make_env=make)
+    assert rest.curve == whole.curve
+    assert json.loads((rest.folder / "run.json").read_text())["resumed"][0]["environments"] == "restored"
+
+
+def test_an_id_without_a_vector_form_can_be_trained_in(tmp_path: Path, toy_id: str) -> None:
+    result = train(config(tmp_path / "run", steps=ROLLOUT, env_id=toy_id, env={"length": 2}))
+    assert result.curve[0]["episodes"] == ROLLOUT / 2
+    told = json.loads((result.folder / "run.json").read_text())
+    assert told["env"] == {"id": toy_id, "kwargs": {"length": 2}}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"), [({"env_id": "Nope-v0"}, "VideoInpaint-v0"), ({"env": {"hight": 4}}, "height")]
+)
+def test_what_is_not_registered_is_named_before_anything_is_written(tmp_path: Path, wrong: dict, told: str) -> None:
+    with pytest.raises(VideoInpaintError, match=told):
+        train(config(tmp_path / "run", **wrong))
+    assert not (tmp_path / "run").exists()
 
 
 def test_packing_keeps_arrays() -> None:

@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from videoinpaint.agents.evaluation.episodes import EpisodeRecord
+from videoinpaint.agents.evaluation.episodes import EpisodeRecord, by_clip
 from videoinpaint.benchmarks.policies import headroom, learning_curve
 from videoinpaint.benchmarks.policies import returns as policies
-from videoinpaint.benchmarks.protocol.episodes import by_clip, env_kwargs, fixed_return, grid
+from videoinpaint.benchmarks.protocol.episodes import env_kwargs, fixed_return, grid
 from videoinpaint.controls import Controls
 from videoinpaint.errors import InputError
 

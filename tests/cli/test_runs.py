@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import csv
 import json
 from collections.abc import Callable
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from videoinpaint.agents.policies.export import blank_network, save_policy
 from videoinpaint.cli import main
 from videoinpaint.cli.environment import EnvironmentFlags
 from videoinpaint.cli.train import Train
@@ -38,11 +41,13 @@ SMALL = (
 def test_train_flags_have_the_configurations_defaults() -> None:
     from videoinpaint.agents.ppo.training import TrainConfig
 
-    defaults = {f.name: f.default for f in fields(TrainConfig) if f.default is not MISSING}
-    shared = {f.name: f.default for f in fields(Train) if f.name in defaults} | {"replay": None}
-    del shared["device"]  # of the environment too: left to it unless given
-    assert shared == {name: defaults[name] for name in shared}
-    assert len(shared) > 14
+    config = Train().config()
+    assert config == TrainConfig(
+        output=config.output, env=config.env, env_id=config.env_id, device=config.device, checkpoint_every=2_000
+    )
+    assert {f.name for f in fields(TrainConfig)} - {f.name for f in fields(Train)} == {
+        "env", "vf_coef", "max_grad_norm", "progress"
+    }  # fmt: skip
 
 
 def test_no_target_kl_is_none() -> None:
@@ -98,6 +103,60 @@ def test_train_then_evaluate(tmp_path: Path, fails: Fails, capsys: pytest.Captur
     assert page.read_text().count("data:image/png;base64") >= 4
 
 
+def test_training_seeds_are_one_row_and_every_ending_has_its_form(tmp_path: Path) -> None:
+    runs = [tmp_path / f"seed{seed}" for seed in range(2)]
+    for seed, run in enumerate(runs):
+        network = blank_network()
+        with torch.no_grad():
+            network.action_net.linear.bias[0] = seed  # another number of heads each
+        save_policy(run / "policy.safetensors", network)
+    words = ["evaluate", "--policies", f"a_b={tmp_path}/seed*", "heads4", "--episodes", "5", *SMALL]
+    for ending in ("json", "csv", "md", "tex"):
+        assert main([*words, "--output", str(tmp_path / f"scores.{ending}")]) == 0
+    results = json.loads((tmp_path / "scores.json").read_text())
+    grouped = results["policies"][0]
+    assert (grouped["name"], grouped["training_seeds"], len(grouped["records"])) == ("a_b", 2, 10)
+    assert [r["training_seed"] for r in grouped["records"]] == [0] * 5 + [1] * 5
+    heads = {r["training_seed"]: r["controls"][0]["heads"] for r in grouped["records"]}
+    assert heads[0] < heads[1]
+    assert grouped["quality"]["mean"] == pytest.approx(np.mean([r["quality"] for r in grouped["records"]]))
+    assert grouped["return"]["low"] < grouped["return"]["mean"] < grouped["return"]["high"]
+    with (tmp_path / "scores.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["policy"] for row in table] == [
+        p["name"] for p in sorted(results["policies"], key=lambda p: -p["quality"]["mean"])
+    ]
+    row = next(row for row in table if row["policy"] == "a_b")
+    assert (row["training_seeds"], row["episodes"]) == ("2", "5")
+    assert float(row["quality_low"]) == pytest.approx(grouped["quality"]["low"])
+    assert "| a\\_b (2 seeds) |" in (tmp_path / "scores.md").read_text()
+    assert r"a\_b (2 seeds) &" in (tmp_path / "scores.tex").read_text()
+
+
+def test_results_say_what_they_were_measured_with(tmp_path: Path) -> None:
+    output = tmp_path / "scores.json"
+    words = ["evaluate", "--policies", "heads4", "--episodes", "2", *SMALL]
+    assert main([*words, "--output", str(output)]) == 0
+    told = json.loads(output.read_text())
+    assert told["env"]["id"] == "VideoInpaint-v0"
+    assert (told["env"]["kwargs"]["height"], told["env"]["kwargs"]["psnr_scale"]) == (36, 50.0)  # given, and a default
+    assert told["precision"]["asked"] == "auto"
+    assert told["precision"]["used"] in ("float32", "bfloat16")
+    assert (told["device"], told["machine"]["threads"]) == ("cpu", torch.get_num_threads())
+    assert {
+        "torch",
+        "torchvision",
+        "numpy",
+        "gymnasium",
+        "stable-baselines3",
+        "opencv",
+        "videoinpaint",
+        "python",
+    } == set(told["software"])
+    assert any("alex" in weight["file"] and len(weight["sha256"]) == 64 for weight in told["weights"])
+    assert told["random_weights"] == []
+
+
 def test_evaluate_takes_a_foreign_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine_cli.py").write_text(
         "import numpy as np\n\nclass Mine:\n    def act(self, observation):\n"
@@ -119,6 +178,11 @@ def test_bad_input_is_one_line(tmp_path: Path, fails: Fails, monkeypatch: pytest
     assert "height" in fails("evaluate", "--policies", "random", *SMALL, "--height", "8")
     assert "steps" in fails("train", "--steps", "0", *SMALL)
     assert "nonsense" in fails("train", *SMALL, "--clips", "nonsense")
+    for command in ("train", "evaluate"):
+        told = fails(command, "--env-id", "Nope-v0")
+        assert "Nope-v0" in told
+        assert "VideoInpaintBudget-v0" in told
+    assert "seed*" in fails("evaluate", "--policies", "mine=nowhere/seed*", *SMALL)
     assert not list(tmp_path.iterdir())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from videoinpaint.envs.ids import check_arguments
+from videoinpaint.envs.ids import check_env
 from videoinpaint.registration import DEFAULT_ID
 
 
@@ -55,5 +55,5 @@ class EnvironmentFlags:
         """
         names = [field.name for field in fields(EnvironmentFlags) if field.name != "env_id"]
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        check_arguments(self.env_id, given)
+        check_env(self.env_id, given)
         return given

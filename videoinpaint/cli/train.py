@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
+from videoinpaint.agents.ppo.config import ReplayConfig, TrainConfig
 from videoinpaint.cli.environment import EnvironmentFlags
-
-if TYPE_CHECKING:
-    from videoinpaint.agents.ppo.training import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -18,45 +16,47 @@ class Train(EnvironmentFlags):
 
     output: Path = Path("runs/train")
     """The run's folder."""
-    steps: int = 20_000
+    steps: int = TrainConfig.steps
     """Environment steps in all."""
     resume: bool = False
     """Go on from the folder's last checkpoint, if there is one."""
-    num_envs: int = 8
+    num_envs: int = TrainConfig.num_envs
     """Environments in the batch."""
-    n_steps: int = 36
+    n_steps: int = TrainConfig.n_steps
     """Steps of each environment between two updates."""
-    batch_size: int = 96
+    batch_size: int = TrainConfig.batch_size
     """Steps of a minibatch."""
-    n_epochs: int = 4
+    n_epochs: int = TrainConfig.n_epochs
     """Passes over the collected steps at each update."""
-    learning_rate: float = 7e-4
+    learning_rate: float = TrainConfig.learning_rate
     """Adam's."""
-    anneal: bool = False
+    anneal: bool = TrainConfig.anneal
     """Let it fall linearly to 0 over all steps."""
-    gamma: float = 0.95
+    gamma: float = TrainConfig.gamma
     """Discount (not the control of that name)."""
-    gae_lambda: float = 0.95
+    gae_lambda: float = TrainConfig.gae_lambda
     """Of generalised advantage estimation."""
-    clip_range: float = 0.2
+    clip_range: float = TrainConfig.clip_range
     """Of PPO's clipped surrogate."""
-    target_kl: float = 0.05
+    target_kl: float = TrainConfig.target_kl or 0.0
     """Stop a round of updates where the policy has moved 1.5 times as far (0: never)."""
-    ent_coef: float = 0.001
+    ent_coef: float = TrainConfig.ent_coef
     """Weight of the entropy bonus."""
-    start_std: float = 0.5
+    start_std: float = TrainConfig.start_std
     """Standard deviation of the actions at first."""
-    teacher: str | None = None
-    """A policy to imitate before training begins."""
-    sync_every: int = 1
+    clone: str | None = TrainConfig.clone
+    """A policy whose behaviour is cloned before training begins: anything that --policies of evaluate takes."""
+    sync_every: int = TrainConfig.sync_every
     """Updates after which the behaviour policy is copied from the learner (1: they are one)."""
-    siblings: int = 1
-    """So many neighbouring environments play the same clips and are compared with each other (1: none)."""
+    group_size: int = TrainConfig.group_size
+    """So many neighbouring environments play the same clips and are each other's baseline (1: none)."""
     replay: bool = False
     """Keep old trajectories and learn from them too, importance-weighted, as in the paper."""
-    checkpoint_every: int = 2_000
+    checkpoint_every: int = TrainConfig.checkpoint_every
     """Steps between checkpoints."""
-    seed: int = 0
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """In which the environment's networks multiply; auto: bfloat16 on a CPU that has it natively."""
+    seed: int = TrainConfig.seed
     """Seed of everything random."""
 
     def run(self) -> None:
@@ -74,13 +74,10 @@ class Train(EnvironmentFlags):
 
     def config(self) -> TrainConfig:
         """The flags as the configuration of a run."""
-        from videoinpaint.agents.ppo.replay import ReplayConfig
-        from videoinpaint.agents.ppo.training import TrainConfig
-
-        own = {field.name for field in fields(self)} - {field.name for field in fields(EnvironmentFlags)}
-        flags = {name: getattr(self, name) for name in own - {"replay"}}
+        names = {field.name for field in fields(TrainConfig)} - {"env", "env_id", "device", "replay"}
+        flags = {name: getattr(self, name) for name in names if hasattr(self, name)}
         env = self.env_kwargs()
-        device = env.pop("device", "auto")
+        device = env.pop("device", TrainConfig.device)
         replay = ReplayConfig() if self.replay else None
         flags["target_kl"] = self.target_kl or None
         return TrainConfig(**flags, env=env, env_id=self.env_id, device=device, replay=replay)

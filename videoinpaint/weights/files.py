@@ -22,6 +22,9 @@ from torch import Tensor
 
 from videoinpaint.errors import CorruptWeightsError
 
+FILES_READ: dict[Path, None] = {}
+"""The weight files that this process has read, in order: what a record of a run names."""
+
 _DTYPES = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
 
 
@@ -101,6 +104,12 @@ def read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         CorruptWeightsError: damaged, or it holds something other than named tensors.
     """
+    found = _read_file(path)
+    FILES_READ[path.resolve()] = None
+    return found
+
+
+def _read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     if path.suffix == ".ckpt":

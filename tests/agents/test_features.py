@@ -1,4 +1,4 @@
-"""Each cue says what its name says, and none depends on how many frames or clips there are."""
+"""Each feature says what its name says, and none depends on how many frames or clips there are."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from videoinpaint.agents.policies.cues import BOUND, CUES, cues
+from videoinpaint.agents.policies.features import BOUND, FEATURES, clip_features
 from videoinpaint.agents.policies.networks import THUMBNAIL
 
-NAMES = list(CUES)
+NAMES = list(FEATURES)
 
 
 def clip(time: int = 6, shift: int = 0, area: int = 8, fill: float | None = 128, hole_shift: int = 0) -> Tensor:
@@ -27,23 +27,23 @@ def clip(time: int = 6, shift: int = 0, area: int = 8, fill: float | None = 128,
 
 
 def value(name: str, thumbnails: Tensor) -> float:
-    """A cue in its own unit."""
-    mean, deviation = CUES[name]
-    return float(cues(thumbnails)[0, NAMES.index(name)]) * deviation + mean
+    """A feature in its own unit."""
+    mean, deviation = FEATURES[name]
+    return float(clip_features(thumbnails)[0, NAMES.index(name)]) * deviation + mean
 
 
-def test_cues_have_a_bounded_finite_row_per_clip() -> None:
-    found = cues(torch.cat([clip(), clip(shift=3, area=12)]))
-    assert found.shape == (2, len(CUES))
+def test_features_have_a_bounded_finite_row_per_clip() -> None:
+    found = clip_features(torch.cat([clip(), clip(shift=3, area=12)]))
+    assert found.shape == (2, len(FEATURES))
     assert found.abs().max() <= BOUND
-    torch.testing.assert_close(found[:1], cues(clip()), rtol=0, atol=0)
+    torch.testing.assert_close(found[:1], clip_features(clip()), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("time", [1, 2])
-def test_cues_of_very_short_clips_and_of_clips_without_a_flag_are_finite(time: int) -> None:
+def test_features_of_very_short_clips_and_of_clips_without_a_flag_are_finite(time: int) -> None:
     nothing = clip(time)
     nothing[:, :, 3] = 0
-    assert torch.isfinite(cues(torch.cat([clip(time), nothing]))).all()
+    assert torch.isfinite(clip_features(torch.cat([clip(time), nothing]))).all()
 
 
 def test_area_and_the_grey_of_a_fresh_hole_are_seen() -> None:

@@ -1,4 +1,4 @@
-"""A head start: what the network takes over from its teacher, and what stays its own."""
+"""Behaviour cloning: what the network takes over from the expert, and what stays its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from videoinpaint.agents.policies.baselines import RandomPolicy
 from videoinpaint.agents.policies.export import NetworkPolicy, blank_network
 from videoinpaint.agents.policies.networks import LEAST_ROOM, REACHED, ClosedLoopPolicy
 from videoinpaint.agents.policies.policy import Policy
-from videoinpaint.agents.ppo.imitation import imitate
+from videoinpaint.agents.ppo.behaviour_cloning import clone_behaviour
 from videoinpaint.agents.ppo.training import TrainConfig, train
 from videoinpaint.agents.ppo.view import shrink
 from videoinpaint.controls import action_to_controls
@@ -40,7 +40,7 @@ class Silent:
         return None
 
 
-def test_the_mean_becomes_the_teachers_and_nothing_else_changes(toy_vec: VecEnv) -> None:
+def test_the_mean_becomes_the_experts_and_nothing_else_changes(toy_vec: VecEnv) -> None:
     network = blank_network()
     with torch.no_grad():
         network.action_net.linear.weight[5:].mul_(100)  # a deviation that differs from state to state
@@ -51,7 +51,7 @@ def test_the_mean_becomes_the_teachers_and_nothing_else_changes(toy_vec: VecEnv)
     shown = {key: torch.from_numpy(value) for key, value in shrink(observation).items()}
     deviation = _in_the_middle(network, shown)
     toy_vec.seed(0)
-    difference = imitate(network, Brightness(), toy_vec, 24)
+    difference = clone_behaviour(network, Brightness(), toy_vec, 24)
     assert difference < 0.1
     changed = {name.rsplit(".", 2)[0] for name, value in network.state_dict().items() if not value.equal(before[name])}
     assert changed == {"mlp_extractor.policy_net", "action_net"}
@@ -67,14 +67,14 @@ def _in_the_middle(network: ClosedLoopPolicy, shown: dict) -> torch.Tensor:
     return (distribution.stddev / (1 - distribution.mean**2).clamp_min(LEAST_ROOM)).detach()
 
 
-@pytest.mark.parametrize("name", ["the plan", "its student"])
-def test_a_plan_tells_iterations_apart_and_so_does_its_student(name: str, small: dict) -> None:
+@pytest.mark.parametrize("name", ["the plan", "its clone"])
+def test_a_plan_tells_iterations_apart_and_so_does_its_clone(name: str, small: dict) -> None:
     policy: Policy = make_policy("heads6then2")
     env = make_sb3_vec(2, **small | {"num_frames": 4})
-    if name == "its student":
+    if name == "its clone":
         network = blank_network()
         env.seed(100)
-        imitate(network, policy, env, 12)
+        clone_behaviour(network, policy, env, 12)
         policy = NetworkPolicy(network)
     env.seed(3)
     observation = env.reset()
@@ -87,45 +87,45 @@ def test_a_plan_tells_iterations_apart_and_so_does_its_student(name: str, small:
     env.close()
 
 
-def test_training_begins_as_its_teacher(tmp_path: Path, make_toys) -> None:
-    config = TrainConfig(output=tmp_path / "run", steps=12, teacher="heads12", **SETTINGS)
+def test_training_begins_as_the_cloned_policy(tmp_path: Path, make_toys) -> None:
+    config = TrainConfig(output=tmp_path / "run", steps=12, clone="heads12", **SETTINGS)
     result = train(config, make_env=make_toys)
     toys = make_toys(config)
     toys.seed(0)
     observation = toys.reset()
     expected = make_policy("heads12").act(observation).clip(-REACHED, REACHED)
     np.testing.assert_allclose(make_policy(result.policy).act(observation), expected, atol=0.1)
-    with pytest.raises(InputError, match="teacher"):
-        train(replace(config, teacher=None, resume=True), make_env=make_toys)
+    with pytest.raises(InputError, match="clone"):
+        train(replace(config, clone=None, resume=True), make_env=make_toys)
 
 
-def test_the_episodes_of_training_are_those_without_a_teacher(tmp_path: Path, make_toys) -> None:
-    # The teacher's setting is the default, and the rate is nothing: both runs are one, but for the sampled actions.
+def test_the_episodes_of_training_are_those_without_cloning(tmp_path: Path, make_toys) -> None:
+    # The expert's setting is the default, and the rate is nothing: both runs are one, but for the sampled actions.
     runs = [
-        train(TrainConfig(output=tmp_path / str(name), steps=12, teacher=name, **SETTINGS), make_env=make_toys)
+        train(TrainConfig(output=tmp_path / str(name), steps=12, clone=name, **SETTINGS), make_env=make_toys)
         for name in (None, "heads4")
     ]
     light = [run.curve[0]["metrics/psnr"] for run in runs]  # the toy's psnr is its light, whatever one does
     assert light[0] == light[1]
 
 
-def test_a_behaviour_policy_of_its_own_is_taught_too(tmp_path: Path, make_toys) -> None:
-    config = TrainConfig(output=tmp_path / "run", steps=12, teacher="heads12", sync_every=2, **SETTINGS)
+def test_a_behaviour_policy_of_its_own_is_cloned_too(tmp_path: Path, make_toys) -> None:
+    config = TrainConfig(output=tmp_path / "run", steps=12, clone="heads12", sync_every=2, **SETTINGS)
     assert train(config, make_env=make_toys).curve[0]["controls/heads"] > 10
 
 
-def test_unknown_and_useless_teachers_are_named_before_work(tmp_path: Path, make_toys, toy_vec: VecEnv) -> None:
+def test_unknown_and_useless_experts_are_named_before_work(tmp_path: Path, make_toys, toy_vec: VecEnv) -> None:
     with pytest.raises(UnknownNameError, match="nobody"):
-        train(TrainConfig(output=tmp_path / "run", teacher="nobody", **SETTINGS), make_env=make_toys)
+        train(TrainConfig(output=tmp_path / "run", clone="nobody", **SETTINGS), make_env=make_toys)
     assert not (tmp_path / "run").exists()
-    with pytest.raises(InputError, match="the teacher"):
-        imitate(blank_network(), Silent(), toy_vec, 1)
+    with pytest.raises(InputError, match="the cloned policy"):
+        clone_behaviour(blank_network(), Silent(), toy_vec, 1)
 
 
-def test_it_is_the_same_twice_with_a_teacher_that_remembers(toy_vec: VecEnv) -> None:
-    networks, teacher = [blank_network() for _ in range(2)], RandomPolicy(seed=1)
+def test_it_is_the_same_twice_with_an_expert_that_remembers(toy_vec: VecEnv) -> None:
+    networks, expert = [blank_network() for _ in range(2)], RandomPolicy(seed=1)
     for network in networks:
         toy_vec.seed(5)
-        imitate(network, teacher, toy_vec, 6)
+        clone_behaviour(network, expert, toy_vec, 6)
     one, two = (network.state_dict() for network in networks)
     assert all(torch.equal(one[name], two[name]) for name in one)

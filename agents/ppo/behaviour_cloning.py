@@ -1,7 +1,7 @@
-"""A head start: a new policy first learns to act as one that is already there, and improves on it from then on.
+"""Behaviour cloning: a new policy first learns to act as another one does, and PPO improves on it from then on.
 
 Where iterations share the work, a policy that begins with one setting for all of them has to unlearn it first: while
-all iterations explore, each is worth less than it costs, so that all of them sink together.
+all iterations explore, each is worth less than it costs, so that the number of heads falls in all of them at once.
 """
 
 from __future__ import annotations
@@ -12,35 +12,35 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch.nn import functional as F
 
 from videoinpaint.agents.policies.networks import REACHED, ClosedLoopPolicy, GaussianHead
-from videoinpaint.agents.policies.policy import Policy, check_actions, reset_policy
+from videoinpaint.agents.policies.protocol import Policy, check_actions, reset_policy
 from videoinpaint.agents.ppo.view import shrink
 
 UPDATES = 200
 RATE = 2e-3
 
 
-def imitate(network: ClosedLoopPolicy, teacher: Policy, env: VecEnv, steps: int) -> float:
-    """Fit the mean of a policy's Gaussian to a teacher's actions; its deviation, critic and CNN stay as they are.
+def clone_behaviour(network: ClosedLoopPolicy, expert: Policy, env: VecEnv, steps: int) -> float:
+    """Fit the mean of a policy's Gaussian to an expert's actions; its deviation, critic and CNN stay as they are.
 
     Args:
         network: the policy.
-        teacher: whom to imitate. It plays, so the states are those that it comes to.
+        expert: the policy whose actions are learnt. It plays, so the states are those that it comes to.
         env: environments with the observations of `VideoInpaint-v0`, which are left within an episode.
         steps: of each environment.
 
     Returns:
-        the root mean square difference to the teacher's actions in the end. These are bounded to ``REACHED``, from
+        the root mean square difference to the expert's actions in the end. These are bounded to ``REACHED``, from
         where a tanh can still move.
 
     Raises:
-        InputError: the teacher returns something else than actions.
+        InputError: the expert returns something else than actions.
     """
-    reset_policy(teacher)
+    reset_policy(expert)
     seen, actions = [], []
     observation = env.reset()
     for _ in range(steps):
         assert isinstance(observation, dict)
-        acted = check_actions(teacher.act(observation), env.num_envs, "the teacher")
+        acted = check_actions(expert.act(observation), env.num_envs, "the cloned policy")
         seen.append(shrink(observation))
         actions.append(acted)
         observation, *_ = env.step(acted)

@@ -1,6 +1,7 @@
-"""What a clip plainly shows, in a few numbers: a policy learns from these within a few thousand steps.
+"""Hand-made features: what a clip plainly shows, in a few numbers.
 
-A convolutional network can find all of them, given far more episodes than a training on a CPU can afford.
+A policy learns from these within a few thousand steps. A convolutional network can find all of them, given far more
+episodes than a training on a CPU can afford.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from torch import Tensor
 from videoinpaint.agents.policies.reveal import revealed
 from videoinpaint.envs.loop import GREY
 
-CUES = {
+FEATURES = {
     "area": (0.09, 0.05),
     "untouched": (0.35, 0.35),
     "hole_motion": (0.08, 0.07),
@@ -39,7 +40,7 @@ CUES = {
     "misfit_12": (0.099, 0.06),
     "worth_12": (-0.0033, 0.0067),
 }
-"""Name -> mean and deviation over studio and real clips, by which :func:`cues` standardises it.
+"""Name -> mean and deviation over studio and real clips, by which :func:`clip_features` standardises it.
 
 area: share of the clip that is flagged; untouched: share of that which still shows the grey of a fresh hole;
 hole_motion: how much the flagged region changes from frame to frame, relative to itself; motion and drift: change of
@@ -49,21 +50,21 @@ and contrast: mean and deviation of all pixels; the rest: see :func:`videoinpain
 """
 
 BOUND = 3.0
-"""Standardised cues are clipped to so many deviations."""
+"""Standardised features are clipped to so many deviations."""
 
 _NEAR = 5  # how far from the loop's grey, of 255, averaging may have moved a hole that was not touched
 
 
-def cues(thumbnails: Tensor) -> Tensor:
-    """Standardised cues ``(B, len(CUES))`` in [-3, 3] of ``thumbnails (B, T, 4, h, w)`` in 0..255: RGB and mask."""
+def clip_features(thumbnails: Tensor) -> Tensor:
+    """Standardised, ``(B, len(FEATURES))`` in [-3, 3], of ``thumbnails (B, T, 4, h, w)`` in 0..255: RGB and mask."""
     colours, masks = thumbnails[:, :, :3], thumbnails[:, :, 3]
     found = measured(colours, masks) | revealed(colours.float().mean(2) / 255, masks.float().gt(127.5).float())
-    scaled = [(found[name] - mean) / deviation for name, (mean, deviation) in CUES.items()]
+    scaled = [(found[name] - mean) / deviation for name, (mean, deviation) in FEATURES.items()]
     return torch.stack(scaled, dim=1).clamp(-BOUND, BOUND)
 
 
 def measured(colours: Tensor, masks: Tensor) -> dict[str, Tensor]:
-    """The plain cues, from area to contrast, by name, each ``(B,)`` in its own unit, of pictures of any size.
+    """The plain ones, from area to contrast, by name, each ``(B,)`` in its own unit, of pictures of any size.
 
     Args:
         colours: ``(B, T, 3, h, w)`` in 0..255.

@@ -1,0 +1,223 @@
+"""The configuration of a training run: PPO's defaults, and how one is read from mappings and text."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from videoinpaint.agents.policies.networks import START_STD
+from videoinpaint.errors import InputError
+from videoinpaint.naming import check_names, plain
+from videoinpaint.precision import check_precision
+from videoinpaint.registration import DEFAULT_ID
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """How episodes are kept and used again (:mod:`videoinpaint.agents.ppo.replay`).
+
+    Attributes:
+        trajectories: the most to keep (50,000 in the paper).
+        max_bytes: the most memory to keep them in. A trajectory of three steps on thumbnails of 8 frames takes 156 kB,
+            so that 1 GiB holds 6,900 of them and the paper's 50,000 need 7.8 GB.
+        max_steps: longer episodes are not kept.
+        ratio: replayed trajectories for each fresh one.
+        max_weight: bound of the importance weights.
+    """
+
+    trajectories: int = 50_000
+    max_bytes: int = 2**30
+    max_steps: int = 8
+    ratio: float = 1.0
+    max_weight: float = 2.0
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a policy is trained. The defaults are meant for some 20,000 steps on a CPU.
+
+    Attributes:
+        output: the run's folder.
+        env: keyword arguments of the environment (`clips`, `masks`, `num_frames`, ...).
+        env_id: a registered environment.
+        steps: environment steps in all, rounded up to whole rollouts of ``num_envs * n_steps``.
+        num_envs: environments in the batch.
+        n_steps: steps of each in a rollout; with a multiple of the episode length few episodes are cut.
+        batch_size: steps of a minibatch.
+        n_epochs: passes over a rollout.
+        learning_rate: Adam's.
+        anneal: let it fall linearly to 0 over `steps`, which a continuation then cannot change.
+        gamma: discount.
+        gae_lambda: of generalised advantage estimation.
+        clip_range: of the surrogate.
+        ent_coef: weight of the entropy bonus.
+        vf_coef: weight of the value loss (in units of the returns' deviation).
+        max_grad_norm: gradient norm bound.
+        target_kl: stop a round of updates early beyond 1.5 times this; None never to.
+        seed: of everything random.
+        device: of environment and network; "auto" is the GPU where there is one.
+        precision: in which the environment's networks multiply: "float32", "bfloat16", or "auto", which is bfloat16 on
+            a CPU that multiplies it natively and float32 elsewhere.
+        checkpoint_every: steps between checkpoints; 0 for one at the end only.
+        resume: go on from the folder's last checkpoint, if there is one.
+        replay: keep old trajectories and learn from them too (CLIP-RL, Section 4.1); None not to.
+        sync_every: rounds of updates after which the behaviour policy is copied from the learner; 1 keeps them one.
+        group_size: so many neighbouring environments play the same clips and are each other's baseline
+            (:mod:`videoinpaint.agents.ppo.group_baseline`); 1 for none.
+        start_std: standard deviation of the actions at first. Noise in later iterations hides what an earlier one is
+            worth: where iterations share the work, begin with little.
+        clone: a policy whose behaviour is cloned before training begins, anything that `make_policy` takes
+            (:mod:`videoinpaint.agents.ppo.behaviour_cloning`); None for none.
+        progress: show a live bar.
+
+    Raises:
+        InputError: a value out of its range.
+    """
+
+    output: Path
+    env: dict[str, Any] = field(default_factory=dict)
+    env_id: str = DEFAULT_ID
+    steps: int = 20_000
+    num_envs: int = 8
+    n_steps: int = 36
+    batch_size: int = 96
+    n_epochs: int = 4
+    learning_rate: float = 7e-4
+    anneal: bool = False
+    gamma: float = 0.95
+    gae_lambda: float = 0.95
+    clip_range: float = 0.2
+    ent_coef: float = 0.001
+    vf_coef: float = 0.5
+    max_grad_norm: float = 0.5
+    target_kl: float | None = 0.05
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+    checkpoint_every: int = 2_000
+    resume: bool = False
+    replay: ReplayConfig | None = None
+    sync_every: int = 1
+    group_size: int = 1
+    start_std: float = START_STD
+    clone: Any = None
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "num_envs", "n_steps", "batch_size", "n_epochs", "sync_every", "group_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("gamma", "gae_lambda", "clip_range"):
+            if not 0 < getattr(self, name) <= 1:
+                raise InputError(f"{name} must be above 0 and at most 1, got {getattr(self, name)}")
+        if self.num_envs % self.group_size:
+            raise InputError(f"num_envs={self.num_envs} cannot be split into groups of group_size={self.group_size}")
+        if self.num_envs * self.n_steps < 2:
+            raise InputError("a rollout needs at least 2 steps: raise num_envs or n_steps")
+        check_precision(self.precision)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> TrainConfig:
+        """A configuration from a plain dict, from OmegaConf's `DictConfig`, or from text such as a sweep passes on.
+
+        Text stands for what it says where the field is no text: ``"20000"``, ``"3e-4"``, ``"true"``, ``"none"``.
+        ``replay`` is a nested mapping, or true for the defaults of :class:`ReplayConfig`.
+
+        Args:
+            mapping: some of the fields by name, `output` among them.
+
+        Raises:
+            InputError: a field is unknown (the message names close matches), is missing, or holds another type.
+        """
+        return _parse(cls, mapping, "TrainConfig")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The configuration as JSON would hold it; objects are under their :func:`stable_name`."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return plain(values | {"replay": None if self.replay is None else vars(self.replay)})
+
+
+def _parse(cls: type[Any], mapping: Any, where: str) -> Any:
+    if not isinstance(mapping, Mapping):
+        raise InputError(f"{where} must be a mapping of its fields, got {mapping!r}")
+    hints = typing.get_type_hints(cls)
+    known = [f.name for f in fields(cls)]
+    given = {str(name): mapping[name] for name in mapping}
+    check_names(given, known, where, "field")
+    if missing := [f.name for f in fields(cls) if f.default is f.default_factory is MISSING and f.name not in given]:
+        raise InputError(f"{where} lacks {', '.join(missing)}")
+    return cls(**{name: _converted(value, hints[name], f"{where}.{name}") for name, value in given.items()})
+
+
+def _converted(value: Any, hint: Any, where: str) -> Any:
+    """``value`` as the type that a field is annotated with."""
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    optional = hint is Any or types.NoneType in options
+    if optional and (value is None or (isinstance(value, str) and value.strip().lower() in ("none", "null"))):
+        return None
+    wanted = next(option for option in options if option is not types.NoneType)
+    if wanted is ReplayConfig:
+        return _replay(value, where)
+    if typing.get_origin(wanted) is dict:
+        if not isinstance(value, Mapping):
+            raise InputError(f"{where} must be a mapping of keyword arguments, got {value!r}")
+        return {str(name): _argument(value[name]) for name in value}
+    return value if wanted is Any else _scalar(value, wanted, where)
+
+
+def _replay(value: Any, where: str) -> ReplayConfig | None:
+    switch = _boolean(value)
+    if switch is not None:
+        return ReplayConfig() if switch else None
+    return value if isinstance(value, ReplayConfig) else _parse(ReplayConfig, value, where)
+
+
+def _scalar(value: Any, wanted: type, where: str) -> Any:
+    try:
+        if wanted is bool:
+            found = _boolean(value)
+            if found is None:
+                raise ValueError("say true or false")
+            return found
+        if wanted in (str, Path) and value is not None:
+            return wanted(value)
+        if isinstance(value, bool):
+            raise ValueError("a truth value is no number")
+        number = float(value)
+        if wanted is int:
+            if number != int(number):
+                raise ValueError("a whole number is needed")
+            return int(number)
+        return number
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{where} must be of type {wanted.__name__}, got {value!r} ({error})") from error
+
+
+def _argument(value: Any) -> Any:
+    """An environment's argument: numbers and truth values in text become such, mappings and lists plain ones.
+
+    "none" stays a name: it is a detector's.
+    """
+    if isinstance(value, Mapping):
+        return {str(name): _argument(value[name]) for name in value}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_argument(entry) for entry in value]
+    if not isinstance(value, str):
+        return value
+    for read in (int, float):
+        try:
+            return read(value)
+        except ValueError:
+            pass
+    found = _boolean(value)
+    return value if found is None else found
+
+
+def _boolean(value: Any) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    return {"true": True, "false": False}.get(value.strip().lower()) if isinstance(value, str) else None

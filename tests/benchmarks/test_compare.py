@@ -1,0 +1,109 @@
+"""Comparisons: who is one method, who is best, and tables that survive any name."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from videoinpaint.agents.evaluation.episodes import EpisodeRecord
+from videoinpaint.benchmarks.policies.compare import (
+    Contestant,
+    comparison_numbers,
+    comparison_table,
+    contestant,
+    ranked,
+    summaries,
+)
+from videoinpaint.benchmarks.protocol.tables import write_table
+from videoinpaint.errors import InputError
+
+METRICS = {"psnr": 30.0, "ssim": 0.9, "psnr_hole": 20.0, "lpips": 0.1}
+
+
+def record(seed: int, total: float, quality: float, clip: str | None = None) -> EpisodeRecord:
+    steps = [quality - 0.5, quality]
+    return EpisodeRecord(
+        "x", seed, clip or f"clip{seed}", "square", 1, total, METRICS, 2.0, [total], [{"heads": 4}], [METRICS],
+        quality_by_iteration=list(steps), end="repaired",
+    )  # fmt: skip
+
+
+def played(total: float, quality: float, spread: float = 0.1) -> list[EpisodeRecord]:
+    return [record(seed, total + spread * seed, quality + spread * seed) for seed in range(6)]
+
+
+def test_a_group_is_one_method(tmp_path: Path) -> None:
+    for seed in (1, 0):
+        (tmp_path / f"seed{seed}").mkdir()
+    wild, listed = contestant(f"mine={tmp_path}/seed*"), contestant(f"mine={tmp_path}/seed0, {tmp_path}/seed1,")
+    assert wild == listed == Contestant("mine", f"{tmp_path}/seed0", trained=True, seeds=(f"{tmp_path}/seed1",))
+    assert contestant("heads4") == Contestant("heads4", "heads4", trained=False)
+    assert contestant("mine:Policy").trained
+    odd = tmp_path / "a=b"
+    odd.mkdir()
+    assert contestant(str(odd)).seeds == ()  # a folder's name, not a group's
+    for wrong in ("=heads4", "mine=", f"mine={tmp_path}/none*"):
+        with pytest.raises(InputError, match=r"mine|heads4"):
+            contestant(wrong)
+
+
+def test_training_seeds_widen_the_interval_and_differences_are_paired_by_clip() -> None:
+    runs = [played(3.0, 1.0), played(3.0, 2.0)]
+    records = {"mine": runs, "one": runs[:1], "base": [played(5.0, 0.8)]}
+    contestants = [Contestant(name, name, trained=name != "base") for name in records]
+    mine, one, base = summaries(records, contestants, "base")
+    assert (mine["training_seeds"], one["training_seeds"], mine["episodes"]) == (2, 1, 6)
+    assert mine["quality"]["mean"] == pytest.approx(1.75)
+    assert mine["quality"]["high"] - mine["quality"]["low"] > one["quality"]["high"] - one["quality"]["low"]
+    # What clips share cancels: one seed differs from the baseline by 0.2 on every clip.
+    assert one["quality_difference"] == pytest.approx({"mean": 0.2, "low": 0.2, "high": 0.2})
+    assert mine["quality_difference"]["high"] > 1
+    assert base["quality_difference"] is base["difference"] is None
+    assert mine["quality_gain"]["mean"] == pytest.approx(0.5)
+    assert mine["ends"] == {"repaired": 12}
+    assert [entry["training_seed"] for entry in mine["records"]] == [0] * 6 + [1] * 6
+
+
+def test_the_better_repair_stands_first_whatever_it_returns(tmp_path: Path) -> None:
+    records = {"gamed": [played(9.0, 1.0)], "a|b_c": [played(1.0, 2.0)]}
+    contestants = [Contestant(name, name) for name in records]
+    policies = summaries(records, contestants, "gamed")
+    assert [entry["name"] for entry in ranked(policies)] == ["a|b_c", "gamed"]
+    titles, rows = comparison_table(policies, "gamed")
+    assert [row[0] for row in rows] == ["a|b_c", "gamed"]
+    assert titles[:3] == ["policy", "quality", "quality - gamed"]
+    assert all(len(row) == len(titles) for row in rows)
+    assert "mask J&F" not in titles  # nothing measured, no column
+    titles, rows = comparison_numbers(policies)
+    with write_table(tmp_path / "a.csv", titles, rows).open(newline="") as file:
+        first = next(csv.DictReader(file))
+    assert float(first["quality"]) == pytest.approx(policies[1]["quality"]["mean"])
+    assert float(first["return_high"]) == pytest.approx(policies[1]["return"]["high"])
+    assert float(first["quality_gain"]) == pytest.approx(0.5)
+
+
+def test_without_a_quality_there_is_no_ranking() -> None:
+    silent = [replace(one, quality_by_iteration=[]) for one in played(1.0, 1.0)]
+    with pytest.raises(InputError, match="quality"):
+        summaries({"a": [silent]}, [Contestant("a", "a")], "a")
+
+
+def test_any_name_can_be_written(tmp_path: Path) -> None:
+    columns, rows = ["policy", "J&F"], [["50%_a|b\\c{~}^#$ <i>\nx", np.float64(0.5)], ["[1]", "0.1 [0.0, 0.2]"]]
+    text = write_table(tmp_path / "a.tex", columns, rows).read_text().splitlines()
+    assert text[2] == r"policy & J\&F \\"
+    assert text[4] == (r"50\%\_a|b\textbackslash{}c\{\textasciitilde{}\}\textasciicircum{}\#\$ <i> x & 0.500 \\")
+    assert text[5].startswith("{[}1{]} & ")
+    lines = write_table(tmp_path / "a.md", columns, rows).read_text().splitlines()
+    assert lines[1] == "| --- | ---: |"
+    assert lines[2] == r"| 50%\_a\|b\\c{~}^#$ \<i> x | 0.500 |"
+    assert len(lines) == 4
+    with (write_table(tmp_path / "a.csv", columns, rows)).open(newline="") as file:
+        assert next(csv.DictReader(file))["policy"] == rows[0][0]
+    with pytest.raises(InputError, match=r"\.tex"):
+        write_table(tmp_path / "a.txt", columns, rows)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.md", "a.tex"]
