@@ -26,7 +26,8 @@ from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.inpainters.propagators import make_propagator, predict_masks
 from videoinpaint.metrics.segmentation import j_and_f, region_similarity
-from videoinpaint.protocols import Detector, Inpainter, MaskPropagator, State
+from videoinpaint.precision import check_precision
+from videoinpaint.protocols import Detector, Inpainter, MaskPropagator, State, is_untrained
 
 Observation = dict[str, NDArray[np.uint8]]
 
@@ -57,6 +58,7 @@ class Settings:
     flat_info: bool = False
     propagator: str | MaskPropagator | None = None
     """One-shot: what carries the first frame's mask through the clip; None: masks are given."""
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         for name, least in (("num_frames", 2), ("height", MIN_SIZE), ("width", MIN_SIZE), ("max_iterations", 1)):
@@ -66,6 +68,7 @@ class Settings:
         for name, known in (("reward", REWARDS), ("reward_weights", REWARD_WEIGHTS)):
             if getattr(self, name) not in known:
                 raise InputError(f"unknown {name} {getattr(self, name)!r}: use {' or '.join(map(repr, known))}")
+        check_precision(self.precision)
         if not (np.isfinite(self.compute_price) and self.compute_price >= 0):
             raise InputError(f"compute_price must be a number of at least 0, got {self.compute_price!r}")
         if not (np.isfinite(self.psnr_scale) and self.psnr_scale > 0):
@@ -108,9 +111,10 @@ class Core:
             self.propagator = make_propagator(settings.propagator, device=self.device)
         followed_by = None if self.propagator is None else self.propagator.name
         self.episodes = EpisodeSource(make_clips(settings.clips), make_masks(settings.masks), self.shape, followed_by)
-        inpainter = make_inpainter(settings.inpainter, device=self.device, weights=settings.weights)
+        where: dict[str, Any] = {"device": self.device, "precision": settings.precision}
+        inpainter = make_inpainter(settings.inpainter, weights=settings.weights, **where)
         check_size(inpainter, *self.shape[1:])
-        detector = make_detector(settings.detector, device=self.device, weights=settings.detector_weights)
+        detector = make_detector(settings.detector, weights=settings.detector_weights, **where)
         self.loop = ClosedLoop(inpainter, detector, self.device, measure_full=settings.compute_price > 0)
         self.reward = Reward(settings.backbone, device=self.device, psnr_scale=settings.psnr_scale)
 
@@ -120,10 +124,12 @@ class Core:
         return self.loop.inpainter.controls
 
     @property
+<<<<<<< ours
     def random_weights(self) -> str:
-        """The parts whose networks are untrained, with commas between; then only cost means anything."""
-        parts = (self.loop.inpainter, self.loop.detector, self.propagator)
-        return ", ".join(p.name for p in parts if p is not None and getattr(p, "random_weights", False))
+        """Untrained parts ("inpainter sttn"), with commas between, "" for none; with them only cost means anything."""
+        parts: list[tuple[str, Any]] = [("inpainter", self.loop.inpainter), ("detector", self.loop.detector)]
+        parts += [("propagator", self.propagator)] if self.propagator is not None else []
+        return ", ".join(f"{role} {part.name}" for role, part in parts if is_untrained(part))
 
     def info(self, info: Info, episode: Episode) -> Info:
         """What the environment hands out: an info with the episode's labels, flat if that was asked for."""
@@ -132,6 +138,21 @@ class Core:
 
     def begun_infos(self, state: State) -> list[Info]:
         """The infos of episodes that have just begun: the damaged clip's metrics, and no reward."""
+=======
+    def notes(self) -> dict[str, str]:
+        """What every info repeats: ``random_weights`` names untrained parts ("inpainter sttn"), if any."""
+        parts: dict[str, Any] = {
+            "inpainter": self.loop.inpainter,
+            "detector": self.loop.detector,
+            "propagator": self.propagator,
+        }
+        untrained = [f"{role} {part.name}" for role, part in parts.items() if part is not None and is_untrained(part)]
+        return {"random_weights": ", ".join(untrained)} if untrained else {}
+
+    def remarks(self, state: State) -> list[dict[str, Any]]:
+        """What the infos of these episodes repeat: the notes, and one-shot how well the target was followed."""
+        measured = {name: tensor.tolist() for name, tensor in within("predicted", state).items()}
+>>>>>>> theirs
         count = len(state["iteration"])
         nothing = {name: np.zeros(count) for name in (*TERMS, "compute")}
         return self._infos(state, nothing, np.zeros((count, 5), np.float32), [RUNNING] * count)

@@ -187,6 +187,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     | `weights` | `None` | the inpainter's: a file (a folder for several), or `"random"` for an untrained network |
     | `detector_weights` | `None` | the detector's, likewise |
     | `flat_info` | `False` | infos without strings and nesting |
+    | `precision` | `"auto"` | of the compact networks: `"float32"`, `"bfloat16"`, or as suits the processor |
     | `render_mode` | `None` | `"rgb_array"` (corrupted, repaired, predicted mask, reference: one row) or `"human"` |
 
     `gym.make_vec("VideoInpaint-v0", num_envs=4)` runs all environments as one batch; it takes the same arguments, and
@@ -229,10 +230,12 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         weights: str | None = None,
         detector_weights: str | None = None,
         flat_info: bool = False,
+        precision: str = "auto",
     ) -> None:
         settings = Settings(
             clips, masks, num_frames, height, width, max_iterations, inpainter, detector, backbone, reward,
             reward_weights, psnr_scale, compute_price, device, weights, detector_weights, flat_info,
+            precision=precision,
         )  # fmt: skip
         self._build(settings, render_mode)
 

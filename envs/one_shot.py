@@ -94,6 +94,7 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
     | `psnr_scale`, `compute_price` | `50.0`, `0.0` | |
     | `device`, `weights`, `detector_weights`, `render_mode` | `"auto"`, `None`, `None`, `None` | |
     | `flat_info` | `False` | |
+    | `precision` | `"auto"` | of the compact networks |
 
     `"one_shot"` puts targets cut from photographs before studio scenes, and needs nothing but the installation;
     `"one_shot:CLIPS"` puts them before the clips of a folder (or of any other clip source), and `#MASKS` adds targets
@@ -129,10 +130,12 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
         weights: str | None = None,
         detector_weights: str | None = None,
         flat_info: bool = False,
+        precision: str = "auto",
     ) -> None:
         settings = Settings(
             clips, Settings.masks, num_frames, height, width, max_iterations, inpainter, detector, backbone, reward,
             reward_weights, psnr_scale, compute_price, device, weights, detector_weights, flat_info, propagator,
+            precision,
         )  # fmt: skip
         self._build(settings, render_mode)
 

@@ -6,7 +6,6 @@ A file named ``one_shot.md`` gets the page of the one-shot environment, any othe
 from __future__ import annotations
 
 import inspect
-import os
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import gymnasium
 
 from videoinpaint.envs.env import VideoInpaintEnv
 from videoinpaint.envs.one_shot import VideoInpaintOneShotEnv
+from videoinpaint.files import write_text
 
 PAGES: dict[str, type[VideoInpaintEnv]] = {"environment.md": VideoInpaintEnv, "one_shot.md": VideoInpaintOneShotEnv}
 """Names of pages, and the environments that they document."""
@@ -47,10 +47,7 @@ def environment_page(file: str = "environment.md") -> str:
 def write_page(path: str | Path) -> Path:
     """Write the page; the file appears whole or not at all."""
     target = Path(path)
-    partial = target.with_name(target.name + ".partial")
-    partial.write_text(environment_page(target.name), encoding="utf-8")
-    os.replace(partial, target)
-    return target
+    return write_text(target, environment_page(target.name))
 
 
 def _arguments(kwargs: dict[str, object]) -> str:

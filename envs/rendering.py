@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from videoinpaint.errors import InputError
+from videoinpaint.errors import MissingPackageError
 from videoinpaint.protocols import State
 
 LABELS = ("corrupted", "repaired", "predicted mask", "reference")
@@ -60,15 +60,16 @@ class Window:
         fps: pictures a second at most.
 
     Raises:
-        InputError: pygame is not installed.
+        MissingPackageError: pygame is not installed.
     """
 
     def __init__(self, fps: int = 4) -> None:
         try:
             import pygame  # noqa: F401
         except ImportError as error:
-            raise InputError(
-                "render_mode='human' needs pygame: pip install 'videoinpaint[human]', or use render_mode='rgb_array'"
+            raise MissingPackageError(
+                "render_mode='human' needs the package pygame: pip install 'videoinpaint[human]', "
+                "or use render_mode='rgb_array'"
             ) from error
         self.fps = fps
         self._screen: Any = None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
-from videoinpaint.protocols import Inpainter
+from videoinpaint.precision import check_precision
+from videoinpaint.protocols import Inpainter, check_same_precision
 from videoinpaint.registry import Registry
 
 INPAINTERS = Registry(
@@ -39,17 +38,34 @@ __all__ = ["AROUND_PUBLISHED", "INPAINTERS", "PUBLISHED", "make_inpainter"]
 
 
 def make_inpainter(
-    spec: str | Inpainter, *, device: str | torch.device = "cpu", weights: str | None = None
+    spec: str | Inpainter,
+    *,
+    device: str | torch.device = "cpu",
+    weights: str | None = None,
+    precision: str = "auto",
 ) -> Inpainter:
     """An inpainter by name, by ``module:attribute``, or itself.
 
     Args:
-        spec: one of ``INPAINTERS.names()``, ``"module:attribute"`` of a factory, or an inpainter (returned as it is).
+        spec: one of ``INPAINTERS.names()``, ``"module:attribute"`` of a factory, or an inpainter (returned as it is). A
+            factory gets those of the arguments below that it takes.
         device: where it computes.
-        weights: a weight file of your own, or ``"random"`` where an inpainter allows it; None for the shipped ones.
+        weights: a weight file of your own, or ``"random"`` for an untrained network, where the inpainter has weights;
+            None for the shipped or fetched ones, and wherever ``spec`` is an inpainter that is built already.
+        precision: "float32", "bfloat16", or "auto" for bfloat16 on CPUs that multiply it natively. Parts that have no
+            choice compute in float32; :func:`videoinpaint.protocols.precision_of` tells what a part uses.
 
     Raises:
         UnknownNameError, MissingWeightsError, CorruptWeightsError.
+        InputError: weights for an inpainter that takes none; an unknown precision, or another than a finished
+            inpainter has; an inpainter without a stable name.
+        PluginError: one of your own fails while it is imported or built.
     """
-    kwargs: dict[str, Any] = {"device": device} | ({} if weights is None else {"weights": weights})
-    return INPAINTERS.make(spec, **kwargs)
+    check_precision(precision)
+    chosen = {} if weights is None else {"weights": weights}
+    # A factory that hands all its arguments on need not know of precision: "auto" is what parts do anyway.
+    offered = {"device": device} if precision == "auto" else {"device": device, "precision": precision}
+    part = INPAINTERS.make(spec, chosen, **offered)
+    if not isinstance(spec, str):
+        check_same_precision(part, precision)
+    return part

@@ -139,8 +139,8 @@ class PropagationInpainter:
     controls: frozenset[str] = frozenset()
     min_size = (16, 16)
 
-    def __init__(self, device: str | torch.device = "cpu", weights: str | None = None) -> None:
-        """Args: device to compute on; ``weights`` is accepted and unused, as there are none."""
+    def __init__(self, device: str | torch.device = "cpu") -> None:
+        """Args: device to compute on."""
         self.device = torch.device(device)
 
     def begin(self, frames: Tensor, masks: Tensor) -> State:

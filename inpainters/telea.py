@@ -18,10 +18,6 @@ class TeleaInpainter:
     controls: frozenset[str] = frozenset()
     min_size = (8, 8)
 
-    def __init__(self, device: str | torch.device = "cpu", weights: str | None = None) -> None:
-        """Args: device of the result (the work is done on the CPU); ``weights`` is accepted and unused."""
-        self.device = torch.device(device)
-
     def begin(self, frames: Tensor, masks: Tensor) -> State:
         """Fill every frame once; see :class:`videoinpaint.protocols.Inpainter`."""
         return {"filled": telea(frames, masks)}

@@ -24,3 +24,11 @@ class MissingWeightsError(VideoInpaintError, FileNotFoundError):
 
 class CorruptWeightsError(VideoInpaintError, ValueError):
     """A weight file does not hold what its registry entry promises (hash, names or shapes)."""
+
+
+class MissingPackageError(InputError, ImportError):
+    """A package that only an extra installs is absent; the message names the package and the extra."""
+
+
+class PluginError(VideoInpaintError, RuntimeError):
+    """A part of the user's own failed while it was imported or built; the message names it, the cause is chained."""

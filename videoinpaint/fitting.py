@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,8 +20,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from videoinpaint.errors import InputError
+from videoinpaint.files import write_atomically
 
 CHECKPOINT = "checkpoint.pt"
+Result = TypeVar("Result")
 LossFunction = Callable[[np.random.Generator], tuple[Tensor, dict[str, float]]]
 
 
@@ -81,7 +82,6 @@ def fit(
     Raises:
         InputError: the folder's checkpoint is of another network, or the loss is not finite.
     """
-    config.folder.mkdir(parents=True, exist_ok=True)
     parameters = [p for p in network.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
     average = {k: v.detach().clone() for k, v in network.state_dict().items()}
@@ -98,9 +98,9 @@ def fit(
             done = iteration + 1
             bar.update(task, completed=done, description=f"{config.folder.name} loss {shown['loss']:.4f}")
             if done % config.log_every == 0:
-                _log(config.folder, {"iteration": done, **shown})
+                log(config.folder, {"iteration": done, **shown})
             if evaluate is not None and done % evaluate_every == 0:
-                _log(config.folder, {"iteration": done, **_evaluated(network, average, evaluate)})
+                log(config.folder, {"iteration": done, **_evaluated(network, average, evaluate)})
             if done == config.iterations or time.monotonic() - saved > config.save_seconds:
                 _save(config.folder, network, optimiser, average, done)
                 saved = time.monotonic()
@@ -157,18 +157,14 @@ def _evaluated(
 
 
 def _resume(network: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor], config: FitConfig) -> int:
-    path = config.folder / CHECKPOINT
-    if not path.exists():
-        return 0
-    try:
-        stored: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    def restore(stored: dict[str, Any]) -> int:
         network.load_state_dict(stored["network"])
         optimiser.load_state_dict(stored["optimiser"])
-    except Exception as error:
-        raise InputError(f"{path} is not a checkpoint of this network ({error}): name another folder") from error
-    for key, value in stored["average"].items():
-        average[key].copy_(value)
-    return int(stored["iteration"])
+        for key, value in stored["average"].items():
+            average[key].copy_(value)
+        return int(stored["iteration"])
+
+    return resume(config.folder, restore, "this network", 0)
 
 
 def _save(
@@ -180,11 +176,40 @@ def _save(
         "average": average,
         "iteration": iteration,
     }
-    draft = folder / (CHECKPOINT + ".part")
-    torch.save(state, draft)
-    os.replace(draft, folder / CHECKPOINT)
+    save(folder, state)
 
 
-def _log(folder: Path, numbers: Mapping[str, float]) -> None:
+def save(folder: Path, state: Mapping[str, Any]) -> None:
+    """Write the checkpoint of a folder: tensors and plain values."""
+    with write_atomically(folder / CHECKPOINT) as draft:
+        torch.save(state, draft)
+
+
+def resume(folder: Path, restore: Callable[[dict[str, Any]], Result], owner: str, fresh: Result) -> Result:
+    """Go on from the checkpoint of a folder, which is made if it is not there.
+
+    Args:
+        folder: of the run.
+        restore: gets what :func:`save` was given; where to go on from.
+        owner: whose checkpoint it must be, for the message.
+        fresh: where to begin without a checkpoint.
+
+    Raises:
+        InputError: the file is damaged, or ``restore`` cannot use it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return fresh
+    try:
+        return restore(torch.load(path, map_location="cpu", weights_only=True))
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{path} is not a checkpoint of {owner} ({error}): name another folder") from error
+
+
+def log(folder: Path, numbers: Mapping[str, float]) -> None:
+    """Add a line to ``log.jsonl`` of a folder."""
     with (folder / "log.jsonl").open("a") as file:
         file.write(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in numbers.items()}) + "\n")

@@ -4,32 +4,41 @@ from __future__ import annotations
 
 import difflib
 import functools
+import inspect
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from videoinpaint.errors import InputError
 
+_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{5,}")
 
-def stable_name(value: Any) -> str:
-    """What an object is called in records: the same in every process, unlike its `repr`.
 
-    Its ``name`` if it has one, ``module:qualname`` of a class or function, or else of its class; a path or a device is
-    its text.
+def stable_name(part: Any) -> str:
+    """What a part is called in records and checkpoints: the same in every run and process.
+
+    A text or a path is itself, a class or a function ``module:name``; a part goes by its `name`, else by its text, and
+    by its class where that text holds an address.
     """
-    if isinstance(value, Path | torch.device):
-        return str(value)
-    if isinstance(value, functools.partial):
-        return stable_name(value.func)
-    name = getattr(value, "name", None)
-    if isinstance(name, str) and name:
-        return name
-    named = value if hasattr(value, "__qualname__") else type(value)
-    return f"{named.__module__}:{named.__qualname__}"
+    if isinstance(part, str | Path):
+        return str(part)
+    if isinstance(part, functools.partial):
+        return stable_name(part.func)
+    if inspect.isclass(part) or inspect.isroutine(part):
+        return f"{part.__module__}:{part.__qualname__}"
+    for text in (getattr(part, "name", None), str(part)):
+        if is_stable(text):
+            return str(text)
+    return stable_name(type(part))
+
+
+def is_stable(name: Any) -> bool:
+    """Whether a name is a text that can be the same in another process: not empty, without a memory address."""
+    return isinstance(name, str) and bool(name.strip()) and not _ADDRESS.search(name)
 
 
 def plain(value: Any) -> Any:

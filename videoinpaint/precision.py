@@ -1,4 +1,4 @@
-"""Half the work where the processor can: the compact networks run in bfloat16 on CPUs that multiply it natively."""
+"""In which type the compact networks multiply: float32, or bfloat16, which halves the work where a CPU has it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 @cache
 def cpu_has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 natively; without that, bfloat16 is slower than single precision."""
+    """Whether this CPU multiplies bfloat16 natively; without that, bfloat16 is slower than float32."""
     if not hasattr(torch.cpu, "get_capabilities"):  # older versions of torch do not say
         return False
     capabilities = torch.cpu.get_capabilities()
@@ -45,10 +45,9 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     return "bfloat16" if device.type == "cpu" and cpu_has_bfloat16() else "float32"
 
 
-def fast(device: torch.device) -> torch.autocast:
-    """A context for inference on ``device``: bfloat16 products on a CPU that has them, else single precision."""
-    native = device.type == "cpu" and cpu_has_bfloat16()
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=native)
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """A context for inference on ``device`` whose products are made in ``precision``, "float32" or "bfloat16"."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def multiplied(x: Tensor) -> Tensor:

@@ -1,17 +1,23 @@
 """What an inpainter and a detector are. Both are batched: every tensor leads with the batch dimension B.
 
 Shapes: ``frames (B, T, 3, H, W)`` RGB in [0, 1], ``masks (B, T, 1, H, W)``, 1 = missing.
+
+Every part has a `name`, a string that is the same in every run. Three further attributes are optional, and are what
+`Streaming`, `MaybeUntrained` and `HasPrecision` say: read them by :func:`stream_of`, :func:`is_untrained` and
+:func:`precision_of`, which know what their absence means.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from videoinpaint.errors import InputError
 
 State = dict[str, Tensor]
 """What `begin` computes once per episode. Every tensor's first dimension is B, so that the environment can pick,
@@ -126,3 +132,57 @@ class OneShotInpainter(Protocol):
             the state, and M0 ``(B, T, 1, H, W)`` in {0, 1}: the pixels that a refinement may change.
         """
         ...
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """An inpainter that asks for other windows of a long video than the usual ones (optional).
+
+    ``stream`` is (frames that are repaired together, how many of them the next window repairs again).
+    """
+
+    stream: tuple[int, int]
+
+
+@runtime_checkable
+class MaybeUntrained(Protocol):
+    """A part that can be built with ``weights="random"`` (optional); then ``random_weights`` is True.
+
+    What it computes means nothing then, only what it costs: infos and reports name it.
+    """
+
+    random_weights: bool
+
+
+@runtime_checkable
+class HasPrecision(Protocol):
+    """A part that takes ``precision`` (optional): ``precision`` is what it uses, "float32" or "bfloat16"."""
+
+    precision: str
+
+
+def stream_of(part: Any, usual: tuple[int, int]) -> tuple[int, int]:
+    """The windows of a long video that an inpainter asks for, else the usual ones."""
+    return part.stream if isinstance(part, Streaming) else usual
+
+
+def is_untrained(part: Any) -> bool:
+    """Whether the part's network has random weights; a part that does not say is trained, or has no weights."""
+    return isinstance(part, MaybeUntrained) and bool(part.random_weights)
+
+
+def precision_of(part: Any) -> str:
+    """What the part's products are made in, "float32" or "bfloat16"; a part that does not say uses float32."""
+    return part.precision if isinstance(part, HasPrecision) else "float32"
+
+
+def check_same_precision(part: Any, precision: str) -> None:
+    """A part that is built already cannot change its precision any more.
+
+    Raises:
+        InputError: it uses another one than ``precision``, which is not "auto" either.
+    """
+    if precision != "auto" and isinstance(part, HasPrecision) and part.precision != precision:
+        raise InputError(
+            f"{part.name!r} is built already, with precision {part.precision!r}: build it with {precision!r}"  # type: ignore[attr-defined]
+        )

@@ -2,59 +2,141 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from videoinpaint.errors import UnknownNameError
+from videoinpaint.errors import InputError, PluginError, UnknownNameError, VideoInpaintError
+from videoinpaint.naming import is_stable, stable_name
 
 
 class Registry:
     """Lazily imported factories by name.
 
     Args:
-        kind: what is registered, singular ("inpainter"); the entry-point group is ``videoinpaint.<kind>s``.
+        kind: what is registered, singular ("inpainter").
         builtin: name -> ``"module:attribute"`` of a factory.
+        group: the entry-point group of installed plug-ins; None for ``videoinpaint.<kind>s``.
     """
 
-    def __init__(self, kind: str, builtin: dict[str, str]) -> None:
+    def __init__(self, kind: str, builtin: Mapping[str, str], group: str | None = None) -> None:
         self.kind = kind
-        self.group = "videoinpaint." + (kind[:-1] + "ies" if kind.endswith("y") else kind + "s")
+        self.group = group or f"videoinpaint.{kind}s"
         self._builtin = dict(builtin)
 
     def names(self) -> list[str]:
         """Every known name, built-in and installed, sorted."""
         return sorted({*self._builtin, *(point.name for point in entry_points(group=self.group))})
 
-    def factory(self, spec: str) -> Callable[..., Any]:
-        """The factory behind a name or a ``module:attribute`` string.
+    def find(self, spec: str) -> Any:
+        """What a name or a ``module:attribute`` string stands for: a factory, or a finished part.
 
         Raises:
             UnknownNameError: nothing answers to the name; the message lists what does.
+            PluginError: the module of a plug-in fails when it is imported.
         """
         if spec in self._builtin:
-            return _load(self._builtin[spec])
+            return load_object(self._builtin[spec], self.kind)
         for point in entry_points(group=self.group):
             if point.name == spec:
-                return point.load()
+                return load_object(point.value.split("[")[0].strip(), self.kind)
         if ":" in spec:
-            try:
-                return _load(spec)
-            except (ImportError, AttributeError) as error:
-                raise UnknownNameError(f"cannot load {self.kind} {spec!r}: {error}") from error
+            return load_object(spec, self.kind)
         raise UnknownNameError(
             f"unknown {self.kind} {spec!r}: use one of {', '.join(self.names())}, or 'module:attribute' for your own"
         )
 
-    def make(self, spec: Any, **kwargs: Any) -> Any:
-        """Build from a name; anything that is not a string is taken to be the part itself."""
-        return self.factory(spec)(**kwargs) if isinstance(spec, str) else spec
+    def make(self, spec: Any, chosen: Mapping[str, Any] | None = None, **offered: Any) -> Any:
+        """Build a named part from a name, or check one that is there already.
+
+        Args:
+            spec: a name, ``"module:attribute"`` of a factory or of a part, or the part itself.
+            chosen: arguments that somebody asked for: a part that does not take them refuses them.
+            offered: arguments that a factory gets if it takes them.
+
+        Raises:
+            UnknownNameError: nothing answers to the name.
+            InputError: an argument that was chosen is not taken, or the part has no stable name.
+            PluginError: a plug-in fails while it is imported or built.
+        """
+        chosen = chosen or {}
+        factory = self.find(spec) if isinstance(spec, str) else spec
+        shown = repr(spec) if isinstance(spec, str) else repr(stable_name(spec))
+        if isinstance(spec, str) and callable(factory):
+            for name in chosen:
+                if not takes(factory, name):
+                    raise InputError(f"the {self.kind} {shown} takes no {name}: leave {name} out")
+            part = call_plugin(spec, self.kind, factory, **offered, **chosen)
+        elif chosen:
+            names = ", ".join(chosen)
+            raise InputError(f"the {self.kind} {shown} is built already: give {names} to its constructor instead")
+        else:
+            part = factory
+        _check_name(part, self.kind, shown)
+        return part
 
 
-def _load(target: str) -> Any:
-    module, _, attribute = target.partition(":")
-    found: Any = import_module(module)
-    for part in attribute.split("."):
-        found = getattr(found, part)
-    return found
+def load_object(spec: str, what: str = "object") -> Any:
+    """The object behind ``"module:attribute"``; the attribute may have dots.
+
+    Raises:
+        UnknownNameError: there is no such module, or no such attribute in it.
+        PluginError: the module is there and fails when it is imported.
+    """
+    module, _, attribute = spec.partition(":")
+    cannot = f"cannot load {what} {spec!r}"
+    if not module or module.startswith(".") or not attribute:
+        raise UnknownNameError(f"{cannot}: write 'module:attribute'")
+    try:
+        found: Any = import_module(module)
+    except VideoInpaintError:
+        raise
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
+            raise UnknownNameError(f"{cannot}: {error}; install it, or run where Python finds it") from error
+        raise PluginError(f"{cannot}: importing {module} fails: {type(error).__name__}: {error}") from error
+    try:
+        return functools.reduce(getattr, attribute.split("."), found)
+    except AttributeError as error:
+        raise UnknownNameError(f"{cannot}: {error}") from error
+
+
+def takes(factory: Callable[..., Any], name: str) -> bool:
+    """Whether a factory can be called with an argument of this name."""
+    try:
+        parameters = inspect.signature(factory).parameters
+    except (TypeError, ValueError):  # some builtins do not say
+        return False
+    by_name = {key for key, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    return name in by_name or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def call_with_known(factory: Callable[..., Any], **offered: Any) -> Any:
+    """Call a factory with those of the offered arguments that it takes: a plug-in need not know of all."""
+    return factory(**{name: value for name, value in offered.items() if takes(factory, name)})
+
+
+def call_plugin(spec: str, what: str, factory: Callable[..., Any], **offered: Any) -> Any:
+    """`call_with_known`, where an error inside a factory is told as that of ``spec``.
+
+    Raises:
+        VideoInpaintError: as the factory raised it.
+        PluginError: the factory raised something else, which is chained.
+    """
+    try:
+        return call_with_known(factory, **offered)
+    except VideoInpaintError:
+        raise
+    except Exception as error:
+        raise PluginError(f"the {what} {spec!r} cannot be built: {type(error).__name__}: {error}") from error
+
+
+def _check_name(part: Any, kind: str, shown: str) -> None:
+    name = getattr(part, "name", None)
+    if not is_stable(name):
+        raise InputError(
+            f"the {kind} {shown} needs a name, a string that is the same in every run (no memory address), got {name!r}"
+        )

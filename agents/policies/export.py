@@ -22,6 +22,7 @@ from videoinpaint.agents.policies.networks import (
 )
 from videoinpaint.agents.policies.protocol import Observation
 from videoinpaint.errors import CorruptWeightsError, InputError
+from videoinpaint.naming import stable_name
 from videoinpaint.weights import check_tensors, path_of, read_file, save_safetensors
 
 FORMAT = "videoinpaint-policy-1"
@@ -75,7 +76,7 @@ def save_policy(path: str | Path, network: ClosedLoopPolicy, training: Mapping[s
     metadata = {
         "format": FORMAT,
         "architecture": ARCHITECTURE,
-        "training": json.dumps(dict(training or {}), default=str),
+        "training": json.dumps(dict(training or {}), default=stable_name),
     }
     return save_safetensors(path, {k: v for k, v in network.state_dict().items() if not k.startswith(_SAME)}, metadata)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ from typing import Any
 import torch
 
 from videoinpaint.agents.policies.protocol import Observation, Policy, check_actions, reset_policy
-from videoinpaint.errors import InputError, MissingWeightsError, VideoInpaintError
+from videoinpaint.errors import InputError, MissingWeightsError
 from videoinpaint.naming import stable_name
-from videoinpaint.registry import Registry
+from videoinpaint.registry import Registry, call_plugin
 
 __all__ = ["POLICIES", "Observation", "Policy", "check_actions", "make_policy", "policy_file", "reset_policy"]
 
@@ -33,6 +32,7 @@ POLICIES = Registry(
         "heads6then2": "videoinpaint.agents.policies.baselines:heads6then2",
         "heuristic": "videoinpaint.agents.policies.baselines:HeuristicPolicy",
     },
+    group="videoinpaint.policies",
 )
 
 
@@ -50,15 +50,16 @@ def make_policy(
     Raises:
         UnknownNameError: nothing answers to the name.
         MissingWeightsError, CorruptWeightsError: a file is absent, or does not hold a policy.
-        InputError: what the name leads to has no ``act``, or its factory fails.
+        InputError: what the name leads to has no ``act``.
+        PluginError: a policy of your own fails while it is imported or built.
     """
     if isinstance(spec, Path) or (isinstance(spec, str) and _names_a_file(spec)):
         from videoinpaint.agents.policies.export import load_policy
 
         return load_policy(policy_file(spec), device=device)
-    found: Any = POLICIES.factory(spec) if isinstance(spec, str) else spec
-    name = spec if isinstance(spec, str) else stable_name(spec)
-    policy = _call(name, found, seed=seed, device=device) if _is_factory(found) else found
+    found: Any = POLICIES.find(spec) if isinstance(spec, str) else spec
+    name = stable_name(spec)
+    policy = call_plugin(name, "policy", found, seed=seed, device=device) if _is_factory(found) else found
     if not callable(getattr(policy, "act", None)):
         raise InputError(f"{name!r} is no policy: it needs a method act(observation) -> actions (B, 5)")
     return policy
@@ -85,19 +86,3 @@ def _names_a_file(spec: str) -> bool:
 
 def _is_factory(found: Any) -> bool:
     return inspect.isclass(found) or (callable(found) and not hasattr(found, "act"))
-
-
-def _call(name: str, factory: Callable[..., Any], **offered: Any) -> Any:
-    """Call a factory with those of the offered arguments that it takes: a plug-in need not know of them."""
-    try:
-        parameters = inspect.signature(factory).parameters
-    except (TypeError, ValueError):  # some built-in callables do not tell what they take
-        parameters = types.MappingProxyType({})
-    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    taken = {key: value for key, value in offered.items() if takes_all or key in parameters}
-    try:
-        return factory(**taken)
-    except VideoInpaintError:
-        raise
-    except Exception as error:
-        raise InputError(f"policy {name!r} failed: {type(error).__name__}: {error}") from error

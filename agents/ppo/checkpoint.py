@@ -6,8 +6,6 @@ only and is read with ``weights_only=True``. It is taken between rollouts and ap
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import shutil
 from collections import deque
@@ -23,6 +21,8 @@ from videoinpaint.agents.policies.export import load_policy, save_policy
 from videoinpaint.agents.ppo.algorithm import ClosedLoopPPO
 from videoinpaint.agents.ppo.view import TrainingView
 from videoinpaint.errors import CorruptWeightsError, InputError
+from videoinpaint.files import write_atomically, write_json
+from videoinpaint.naming import stable_name
 
 VERSION = 2
 STATE, CONFIG, POLICY = "state.pt", "config.json", "policy.safetensors"
@@ -39,16 +39,12 @@ def save_checkpoint(
         config: the run's, to be read by people and compared on resume.
         extra: plain values to come back with the checkpoint.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"step-{model.num_timesteps:09d}"
-    draft = folder / f".{target.name}.part"
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
-    save_policy(draft / POLICY, model.learner, {"steps": model.num_timesteps})
-    write_json(draft / CONFIG, config)
-    torch.save(pack(_model_state(model) | {"version": VERSION, "extra": dict(extra)}), draft / STATE)
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(draft, target)
+    with write_atomically(target) as draft:
+        draft.mkdir()
+        save_policy(draft / POLICY, model.learner, {"steps": model.num_timesteps})
+        write_record(draft / CONFIG, config)
+        torch.save(pack(_model_state(model) | {"version": VERSION, "extra": dict(extra)}), draft / STATE)
     for old in checkpoints(folder)[:-keep]:
         shutil.rmtree(old)
     return target
@@ -86,11 +82,9 @@ def load_checkpoint(path: Path, model: ClosedLoopPPO) -> tuple[dict[str, Any], b
     return state["extra"], restored
 
 
-def write_json(path: Path, content: Any) -> None:
-    """JSON, whole or not at all; what JSON does not know is written as its text."""
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_text(json.dumps(content, indent=2, default=str) + "\n")
-    os.replace(draft, path)
+def write_record(path: Path, content: Any) -> None:
+    """JSON of what a run was given and found; parts go by their stable names."""
+    write_json(path, content, default=stable_name, allow_nan=True)
 
 
 def _model_state(model: ClosedLoopPPO) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from videoinpaint.agents.policies.policy import make_policy
 from videoinpaint.agents.ppo.algorithm import ClosedLoopPPO
 from videoinpaint.agents.ppo.behaviour_cloning import clone_behaviour
 from videoinpaint.agents.ppo.callbacks import Checkpointer, ProgressReport, Recorder, progress_bar
-from videoinpaint.agents.ppo.checkpoint import checkpoints, load_checkpoint, save_checkpoint, write_json
+from videoinpaint.agents.ppo.checkpoint import checkpoints, load_checkpoint, save_checkpoint, write_record
 from videoinpaint.agents.ppo.config import TrainConfig
 from videoinpaint.agents.ppo.view import TrainingView
 from videoinpaint.envs.ids import check_env, with_offered, with_precision
@@ -94,7 +94,7 @@ def train(
         _clone(model, config)
 
     def save() -> Path:
-        write_json(folder / "curve.json", recorder.curve)
+        write_record(folder / "curve.json", recorder.curve)
         # Checkpoints are pruned; the policies alone are small, and a learning curve needs them all.
         save_policy(folder / "policies" / f"step-{model.num_timesteps:09d}.safetensors", model.policy, {})
         return save_checkpoint(folder / "checkpoints", model, config.as_dict(), {"curve": recorder.curve})
@@ -183,7 +183,7 @@ def _resume(checkpoint: Path, model: ClosedLoopPPO, config: TrainConfig, folder:
         assert model.env is not None
         _seed_envs(model.env, config, model.num_timesteps)
     entry = {"steps": model.num_timesteps, "environments": "restored" if restored else "reset"}
-    write_json(folder / "run.json", _told(folder) | {"resumed": [*_told(folder).get("resumed", []), entry]})
+    write_record(folder / "run.json", _told(folder) | {"resumed": [*_told(folder).get("resumed", []), entry]})
     return extra["curve"]
 
 
@@ -217,7 +217,7 @@ def _describe(folder: Path, config: TrainConfig, recorder: Recorder, own: bool) 
         precision=config.precision,
         random_weights=sorted(recorder.random_weights),
     )
-    write_json(folder / "run.json", {"config": config.as_dict(), **told, "resumed": _told(folder).get("resumed", [])})
+    write_record(folder / "run.json", {"config": config.as_dict(), **told, "resumed": _told(folder).get("resumed", [])})
 
 
 def _told(folder: Path) -> dict[str, Any]:

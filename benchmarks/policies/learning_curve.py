@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -30,6 +29,7 @@ from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.episodes import Arena, EpisodeFlags, fixed_return
 from videoinpaint.benchmarks.protocol.statistics import mean_interval, paired_difference
 from videoinpaint.errors import InputError
+from videoinpaint.files import write_bytes
 
 _STEP = re.compile(r"step-(\d+)")
 
@@ -174,11 +174,7 @@ def write_plot(path: Path, results: Mapping[str, Any]) -> Path:
     axes.legend(frameon=False, fontsize=9)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=150)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    draft.write_bytes(buffer.getvalue())
-    os.replace(draft, path)
-    return path
+    return write_bytes(path, buffer.getvalue())
 
 
 def report(results: Mapping[str, Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ import cv2
 import numpy as np
 import torch
 
+from videoinpaint import files
 from videoinpaint.agents.evaluation.run_record import run_record
 from videoinpaint.errors import InputError
 
@@ -61,17 +61,7 @@ def _command() -> str:
 
 def write_json(path: str | Path, data: Mapping[str, Any]) -> Path:
     """Write a result, whole or not at all; numbers that are not finite become null."""
-    return write_text(path, json.dumps(plain(data), indent=1, allow_nan=False) + "\n")
-
-
-def write_text(path: str | Path, text: str) -> Path:
-    """Write a file, whole or not at all; its folder is made."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
-    return path
+    return files.write_json(path, plain(data), indent=1)
 
 
 def plain(value: Any) -> Any:

@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from videoinpaint.benchmarks.protocol.envelope import set_threads, write_json, write_text
+from videoinpaint.benchmarks.protocol.envelope import set_threads, write_json
 from videoinpaint.errors import InputError, VideoInpaintError
+from videoinpaint.files import write_text
 
 Flags = TypeVar("Flags")
 

@@ -20,7 +20,6 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from videoinpaint.benchmarks.protocol import tables
@@ -28,6 +27,7 @@ from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.measure import Reference
 from videoinpaint.benchmarks.protocol.statistics import paired_difference
 from videoinpaint.benchmarks.report import panels
+from videoinpaint.benchmarks.report.pictures import save_png
 from videoinpaint.clips import make_clips
 from videoinpaint.clips.files.images import resize_masks
 from videoinpaint.clips.masks.inaccurate import MASK_ERRORS, inaccurate
@@ -245,8 +245,7 @@ def draw(path: Path, clip: Clip, seen: Mapping[str, Tensor]) -> None:
     for name, frames in rows.items():
         pixels = frames.expand(-1, 3, -1, -1).clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).numpy()
         drawn.append(panels.labelled(panels.beside([pixels[time] for time in times]), name))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(panels.below(drawn)).save(path)
+    save_png(path, panels.below(drawn))
 
 
 def _tensor(frames: NDArray[np.uint8] | None) -> Tensor:

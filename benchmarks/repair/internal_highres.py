@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
+from videoinpaint.boxes import box_of
 from videoinpaint.clips import make_clips
 from videoinpaint.clips.files.images import read_image, resize_frames
 from videoinpaint.clips.files.sequences import FrameSequence, ImageFolder
 from videoinpaint.inpainters.internal.highres import Progressive, repair_progressively
-from videoinpaint.inpainters.internal.tiling import box_of
 from videoinpaint.inpainters.internal.trainer import Internal
 from videoinpaint.metrics import lpips_hole, psnr_hole, ssim_hole
 

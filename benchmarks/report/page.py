@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +36,7 @@ from videoinpaint.benchmarks.report.charts import (
     learning_chart,
 )
 from videoinpaint.errors import InputError
+from videoinpaint.files import write_text
 
 TABLE = ("psnr_hole", "psnr", "ssim", "lpips", "wta")
 MOVING = ("psnr_hole", "lpips", "wta")
@@ -62,12 +62,7 @@ def write_report(results: Mapping[str, Any], pictures: Sequence[Picture], path: 
     Raises:
         InputError: `results` lacks an entry that the page needs.
     """
-    text = render_report(results, pictures)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".part")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
-    return path
+    return write_text(path, render_report(results, pictures))
 
 
 def render_report(results: Mapping[str, Any], pictures: Sequence[Picture] = ()) -> str:

@@ -6,7 +6,6 @@ file a policy, a clip source, a clip of it and a kind of holes may follow.
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from PIL import Image
 from videoinpaint.agents import Policy
 from videoinpaint.benchmarks.report.panels import SOFT, as_grey, below, beside, closeup, enlarged, labelled, strip
 from videoinpaint.clips import Clip
+from videoinpaint.files import write_atomically
 
 Pixels = NDArray[np.uint8]
 
@@ -129,9 +129,8 @@ def back_and_forth(frames: Pixels, rounds: int) -> Pixels:
 
 def save_png(path: Path, picture: Pixels) -> None:
     """Write a picture, whole or not at all."""
-    draft = path.with_name(f".{path.name}.part")
-    Image.fromarray(picture).save(draft, format="PNG", optimize=True)
-    os.replace(draft, path)
+    with write_atomically(path) as draft:
+        Image.fromarray(picture).save(draft, format="PNG", optimize=True)
 
 
 def draw_loop(

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videoinpaint.detectors.compact.network import DetectorNetwork
-from videoinpaint.precision import fast
+from videoinpaint.precision import autocast, resolve_precision
 from videoinpaint.protocols import Detection
 from videoinpaint.weights import load_into
 
@@ -20,26 +20,34 @@ class CompactDetector:
     Args:
         device: where it computes.
         weights: a safetensors file; ``"random"`` for an untrained network (seed 0); None for the shipped weights.
+        precision: "float32", "bfloat16", or "auto" for bfloat16 on CPUs that multiply it natively.
+
+    Attributes:
+        random_weights: whether the network is untrained.
+        precision: what is used, "float32" or "bfloat16".
 
     Raises:
         MissingWeightsError, CorruptWeightsError.
+        InputError: an unknown precision.
     """
 
     name = "compact"
 
-    def __init__(self, device: str | torch.device = "cpu", weights: str | None = None) -> None:
+    def __init__(self, device: str | torch.device = "cpu", weights: str | None = None, precision: str = "auto") -> None:
         self.device = torch.device(device)
+        self.precision = resolve_precision(precision, self.device)
+        self.random_weights = weights == "random"
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             self.network = DetectorNetwork()
-        if weights != "random":
+        if not self.random_weights:
             load_into(self.network, WEIGHTS, weights)
         self.network.eval().requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def detect(self, repaired: Tensor, masks: Tensor) -> Detection:
         """See :class:`videoinpaint.protocols.Detector`. Channel weights average to the mask over the channels."""
-        with fast(self.device):
+        with autocast(self.device, self.precision):
             logits, errors = (out.float() for out in self.network(repaired, masks))
         shares = 3 * errors / errors.sum(2, keepdim=True).clamp_min(1e-6)
         size = repaired.shape[-2:]

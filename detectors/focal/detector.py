@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -129,9 +128,11 @@ def guided_logits(features: Tensor, holes: Tensor) -> Tensor:
     return scores(pixels, centres).unflatten(1, size)[:, None] / TEMPERATURE
 
 
-def focal_hrnet(**kwargs: Any) -> FocalDetector:
+def focal_hrnet(
+    device: str | torch.device = "cpu", weights: str | Path | None = None, size: int | None = None
+) -> FocalDetector:
     """:class:`FocalDetector` with the HRNet alone."""
-    return FocalDetector(extractors=("hrnet",), **kwargs)
+    return FocalDetector(device, weights, ("hrnet",), size)
 
 
 def _checked(extractors: Sequence[str]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Boxes around a target, and differentiable crops of them (CIRI, Section 3.3: w x h of X_1, 2w x 2h of a repair).
 
-A box is ``(x0, y0, x1, y1)`` in pixels, the ends exclusive: the whole frame is ``(0, 0, W, H)``. Boxes may reach beyond
-the frame; what lies there is the frame's border repeated.
+A box is ``(top, left, bottom, right)`` in pixels, as in :mod:`videoinpaint.boxes`, but a tensor and with fractions.
+Boxes may reach beyond the frame; what lies there is the frame's border repeated.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ def bounding_boxes(masks: Tensor) -> tuple[Tensor, Tensor]:
     """
     inside = masks.detach()[:, 0] > 0.5
     spans = []
-    for along in (inside.any(1), inside.any(2)):  # columns, rows
+    for along in (inside.any(2), inside.any(1)):  # rows, columns
         places = torch.arange(along.shape[1], device=masks.device, dtype=torch.float32)
         low = torch.where(along, places, math.inf).amin(1)
         high = torch.where(along, places, -math.inf).amax(1) + 1
         spans.append((low, high))
-    (x0, x1), (y0, y1) = spans
+    (top, bottom), (left, right) = spans
     present = inside.flatten(1).any(1)
-    boxes = torch.stack([x0, y0, x1, y1], 1)
+    boxes = torch.stack([top, left, bottom, right], 1)
     boxes = torch.where(present[:, None], boxes, torch.zeros_like(boxes))
     return scaled(boxes, 1.0, smallest=(SMALLEST, SMALLEST)), present
 
@@ -83,7 +83,7 @@ def search_boxes(masks: Tensor, first: Tensor) -> Tensor:
 
 
 def scaled(boxes: Tensor, factor: float, smallest: tuple[float, float] = (0.0, 0.0)) -> Tensor:
-    """Boxes ``(N, 4)`` with ``factor`` times the sides, at least ``smallest (w, h)``, about the same centres."""
+    """Boxes ``(N, 4)`` with ``factor`` times the sides, at least ``smallest (h, w)``, about the same centres."""
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     sides = torch.maximum((boxes[:, 2:] - boxes[:, :2]) * factor, boxes.new_tensor(smallest))
     return torch.cat([centre - sides / 2, centre + sides / 2], 1)
@@ -104,8 +104,9 @@ def crop(pictures: Tensor, boxes: Tensor, size: int) -> Tensor:
     largest = float((boxes[:, 2:] - boxes[:, :2]).max()) if len(boxes) else 0.0
     fine = max(1, math.floor(largest / size))
     steps = (torch.arange(size * fine, device=pictures.device, dtype=pictures.dtype) + 0.5) / (size * fine)
-    x = (boxes[:, :1] + steps * (boxes[:, 2:3] - boxes[:, :1])) * (2 / width) - 1
-    y = (boxes[:, 1:2] + steps * (boxes[:, 3:] - boxes[:, 1:2])) * (2 / height) - 1
+    top, left, bottom, right = boxes.split(1, dim=1)
+    x = (left + steps * (right - left)) * (2 / width) - 1
+    y = (top + steps * (bottom - top)) * (2 / height) - 1
     grid = torch.stack([x[:, None, :].expand(-1, len(steps), -1), y[:, :, None].expand(-1, -1, len(steps))], -1)
     sampled = F.grid_sample(pictures.expand(len(boxes), -1, -1, -1), grid, padding_mode="border", align_corners=False)
     return F.avg_pool2d(sampled, fine) if fine > 1 else sampled
@@ -116,8 +117,9 @@ def laid_back(crops: Tensor, boxes: Tensor, height: int, width: int) -> Tensor:
     boxes = boxes.to(crops)
     columns = torch.arange(width, device=crops.device, dtype=crops.dtype) + 0.5
     rows = torch.arange(height, device=crops.device, dtype=crops.dtype) + 0.5
-    x = (columns - boxes[:, :1]) / (boxes[:, 2:3] - boxes[:, :1]) * 2 - 1
-    y = (rows - boxes[:, 1:2]) / (boxes[:, 3:] - boxes[:, 1:2]) * 2 - 1
+    top, left, bottom, right = boxes.split(1, dim=1)
+    x = (columns - left) / (right - left) * 2 - 1
+    y = (rows - top) / (bottom - top) * 2 - 1
     grid = torch.stack([x[:, None, :].expand(-1, height, -1), y[:, :, None].expand(-1, -1, width)], -1)
     inside = (grid.abs() <= 1).all(-1)[:, None]
     return F.grid_sample(crops, grid, padding_mode="border", align_corners=False) * inside

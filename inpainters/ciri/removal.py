@@ -16,13 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videoinpaint.controls import HIGH, LOW
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.ciri.contextual import contextual_similarity, conv3_2
 from videoinpaint.inpainters.ciri.crops import SEARCH, bounding_boxes, crop, search_boxes, target_box
 from videoinpaint.inpainters.ciri.residue import ResidueDetector, template_of
 from videoinpaint.metrics.backbone import get_backbone
-from videoinpaint.protocols import Inpainter, Tracker
+from videoinpaint.protocols import Tracker
 
 RepairMasks = Callable[[Tensor], Tensor]
 """The frozen inpainter: masks ``(T, 1, H, W)`` in [0, 1] to a repair ``(T, 3, H, W)``, differentiable in the masks."""
@@ -173,31 +172,6 @@ def remove_residues(
     )
 
 
-def repair_by(inpainter: Inpainter, frames: Tensor, grow: int = 2) -> RepairMasks:
-    """An ordinary inpainter as a function of soft masks: it fills where they exceed one half, and they blend.
-
-    What is filled in is taken as it is; gradients reach the masks through the blending alone.
-
-    Args:
-        inpainter: one pass at neutral controls.
-        frames: X ``(T, 3, H, W)`` in [0, 1].
-        grow: pixels by which the masks are dilated first.
-    """
-    neutral = ((np.asarray(LOW) + np.asarray(HIGH)) / 2).astype(np.float32)[None]
-
-    def repair(masks: Tensor) -> Tensor:
-        # Pooling, whose gradient goes to one pixel: `window_max` would share it among equals, of which masks are full.
-        soft = F.max_pool2d(masks, 2 * grow + 1, stride=1, padding=grow)
-        with torch.no_grad():
-            holes = (soft > 0.5).to(frames)
-            blank = torch.where(holes > 0, 0.5, frames)[None]
-            filling = inpainter.refine(inpainter.begin(blank, holes[None]), blank, holes[None], neutral).frames[0]
-            filling = torch.where(holes > 0, filling, frames)
-        return soft * filling + (1 - soft) * frames
-
-    return repair
-
-
 class Objective:
     """Eq. 10 of one clip, as a function of the tracker's parameters.
 
@@ -290,7 +264,7 @@ def _region_boxes(masks: Tensor, fallback: Tensor) -> Tensor:
 def _within(boxes: Tensor, size: int, height: int, width: int) -> Tensor:
     """Which pixels of crops lie within the frame, ``(N, 1, size, size)``; what is beyond counts for nothing."""
     steps = (torch.arange(size, device=boxes.device) + 0.5) / size
-    x, y = (boxes[:, i : i + 1] + steps * (boxes[:, i + 2 : i + 3] - boxes[:, i : i + 1]) for i in (0, 1))
+    y, x = (boxes[:, i : i + 1] + steps * (boxes[:, i + 2 : i + 3] - boxes[:, i : i + 1]) for i in (0, 1))
     return (((x >= 0) & (x <= width))[:, None, None, :] & ((y >= 0) & (y <= height))[:, None, :, None]).float()
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from videoinpaint.controls import HEADS, HIGH
 from videoinpaint.inpainters.compact.memory import recall, remember
 from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs
-from videoinpaint.precision import fast
+from videoinpaint.precision import autocast, resolve_precision
 from videoinpaint.protocols import Refinement, State
 from videoinpaint.weights import load_into, load_safetensors
 
@@ -25,18 +25,26 @@ class CompactInpainter:
     Args:
         device: where it computes.
         weights: a safetensors file; ``"random"`` for an untrained network (seed 0); None for the shipped weights.
+        precision: "float32", "bfloat16", or "auto" for bfloat16 on CPUs that multiply it natively.
+
+    Attributes:
+        random_weights: whether the network is untrained.
+        precision: what is used, "float32" or "bfloat16".
 
     Raises:
         MissingWeightsError, CorruptWeightsError.
+        InputError: an unknown precision.
     """
 
     name = "compact"
     controls = frozenset({"heads", "fusion", "objective"})
     min_size = (16, 16)
 
-    def __init__(self, device: str | torch.device = "cpu", weights: str | None = None) -> None:
+    def __init__(self, device: str | torch.device = "cpu", weights: str | None = None, precision: str = "auto") -> None:
         self.device = torch.device(device)
-        if weights == "random":
+        self.precision = resolve_precision(precision, self.device)
+        self.random_weights = weights == "random"
+        if self.random_weights:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
                 self.network = CompactNetwork()
@@ -58,7 +66,7 @@ class CompactInpainter:
         values = torch.as_tensor(controls, dtype=torch.float32, device=self.device)
         looked = state["looked"] + values[:, HEADS].round()
         carried = recall(state, state["holes"], looked)
-        with fast(self.device):
+        with autocast(self.device, self.precision):
             frames, _ = self.network(Inputs(repaired, masks, state["holes"], *carried), values)
         heads = values[:, HEADS].tolist()
         spent, full = (

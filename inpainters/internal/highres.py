@@ -16,12 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from videoinpaint.boxes import box_of
 from videoinpaint.clips.files.images import read_image, resize_frames, resize_masks
 from videoinpaint.clips.files.sequences import FrameSequence
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.internal.clip import Clip, Examples, moved
 from videoinpaint.inpainters.internal.schedule import Budget, train
-from videoinpaint.inpainters.internal.tiling import box_of, draw_centre, grid_masks, tiles
+from videoinpaint.inpainters.internal.tiling import draw_centre, grid_masks, tiles
 from videoinpaint.inpainters.internal.trainer import Internal, Trainer
 
 Pixels = NDArray[np.uint8]

@@ -35,7 +35,6 @@ class InternalInpainter:
 
     Args:
         device: where it computes.
-        weights: accepted and unused: nothing is trained beforehand.
         steps: of a pass.
         config: the network and its training; by default :class:`Internal` with a pool of 4 translations.
 
@@ -50,7 +49,6 @@ class InternalInpainter:
     def __init__(
         self,
         device: str | torch.device = "cpu",
-        weights: str | None = None,
         *,
         steps: int = 40,
         config: Internal | None = None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -16,10 +15,9 @@ from torch import Tensor
 from torch.nn.utils import vector_to_parameters
 
 from videoinpaint.errors import InputError
+from videoinpaint.fitting import CHECKPOINT, log, resume, save
 from videoinpaint.inpainters.internal.clip import Clip
 from videoinpaint.inpainters.internal.trainer import Trainer
-
-CHECKPOINT = "checkpoint.pt"
 
 TOLERANCE = 0.3
 """How many dB of held-out PSNR the second stage may cost (the paper's Table 3 shows 0.15 and 0.28)."""
@@ -166,9 +164,7 @@ def _measured(trainer: Trainer, clip: Clip, run: Run, best: Tensor, folder: Path
     numbers = trainer.held_out(clip)
     run.psnr = numbers["psnr"]
     if folder is not None:
-        line = {"step": trainer.steps, "seconds": run.seconds, "loss": run.loss, **numbers}
-        with (folder / "log.jsonl").open("a") as file:
-            file.write(json.dumps({name: round(value, 4) for name, value in line.items()}) + "\n")
+        log(folder, {"step": trainer.steps, "seconds": run.seconds, "loss": run.loss, **numbers})
     # NaN: nothing is hidden by that translation, so that later is better.
     higher = not run.psnr <= run.best
     run.best, run.stale = (run.psnr, 0) if higher else (run.best, run.stale + 1)
@@ -182,24 +178,17 @@ def _identity(trainer: Trainer, clip: Clip) -> str:
 
 
 def _save(folder: Path, trainer: Trainer, clip: Clip, run: Run, best: Tensor) -> None:
-    draft = folder / (CHECKPOINT + ".part")
-    stored = {"state": trainer.state(), "best": best, "run": asdict(run), "of": _identity(trainer, clip)}
-    torch.save(stored, draft)
-    os.replace(draft, folder / CHECKPOINT)
+    save(folder, {"state": trainer.state(), "best": best, "run": asdict(run), "of": _identity(trainer, clip)})
 
 
 def _resumed(folder: Path, trainer: Trainer, clip: Clip, best: Tensor) -> tuple[Run, Tensor]:
     """The run found in the folder, loaded into the trainer; a new one where there is none."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / CHECKPOINT
-    if not path.exists():
-        return Run(), best
-    try:
-        stored: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        run, same = Run(**stored["run"]), stored["of"] == _identity(trainer, clip)
-    except Exception as error:
-        raise InputError(f"{path} is not a checkpoint of internal training ({error}): name another folder") from error
-    if not same:
-        raise InputError(f"{path} belongs to another clip, mask or settings: name another folder")
-    trainer.load(stored["state"])
-    return run, stored["best"]
+
+    def restore(stored: dict[str, Any]) -> tuple[Run, Tensor]:
+        run = Run(**stored["run"])
+        if stored["of"] != _identity(trainer, clip):
+            raise InputError(f"{folder / CHECKPOINT} belongs to another clip, mask or settings: name another folder")
+        trainer.load(stored["state"])
+        return run, stored["best"]
+
+    return resume(folder, restore, "internal training", (Run(), best))

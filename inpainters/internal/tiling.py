@@ -9,6 +9,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from videoinpaint.boxes import Box
+
 Array = NDArray[np.float32]
 
 
@@ -85,17 +87,9 @@ def grid_masks(masks: NDArray[np.uint8], patch: tuple[int, int], least: int) -> 
     return pieces
 
 
-def box_of(mask: NDArray[np.uint8]) -> tuple[int, int, int, int] | None:
-    """The bounding box of a mask ``(H, W)``: top, left, bottom, right (the last two just beyond); None if empty."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return None
-    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
-
-
 def draw_centre(
     rng: np.random.Generator,
-    box: tuple[int, int, int, int],
+    box: Box,
     size: tuple[int, int],
     reach: tuple[int, int] = (45, 80),
     odds: float = 5.0,
@@ -107,7 +101,7 @@ def draw_centre(
 
     Args:
         rng: the draw.
-        box: the mask's bounding box, see :func:`box_of`.
+        box: the mask's bounding box, see :mod:`videoinpaint.boxes`.
         size: height and width of the frame.
         reach: rows and columns.
         odds: the paper's 5; 1 is an even chance, not uniform sampling.
@@ -121,7 +115,7 @@ def draw_centre(
     return point
 
 
-def is_near(point: tuple[int, int], box: tuple[int, int, int, int], reach: tuple[int, int]) -> bool:
+def is_near(point: tuple[int, int], box: Box, reach: tuple[int, int]) -> bool:
     """Whether a point lies within ``reach`` of the bounding box's boundary, on either side of it."""
     row, column = point
     top, left, bottom, right = box

@@ -35,5 +35,7 @@ def make_propagator(
 
     Raises:
         UnknownNameError, MissingWeightsError, CorruptWeightsError, MissingPackageError.
+        InputError: options that the propagator does not take; a propagator without a stable name.
+        PluginError: one of your own fails while it is imported or built.
     """
-    return PROPAGATORS.make(spec, device=device, **options)
+    return PROPAGATORS.make(spec, options, device=device)

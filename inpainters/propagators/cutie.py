@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from videoinpaint.errors import CorruptWeightsError, InputError
+from videoinpaint.errors import CorruptWeightsError, MissingPackageError
 from videoinpaint.inpainters.propagators.common import check_target
 from videoinpaint.weights import load_tensors, path_of
 
@@ -42,12 +42,13 @@ class CutiePropagator:
             seed: of random weights.
 
         Raises:
-            InputError: the package is not installed; the message says how to install it.
+            MissingPackageError: the package is not installed; the message says how to install it.
             MissingWeightsError, CorruptWeightsError.
         """
         self.device, self.longest = torch.device(device), longest
         self._config = _configuration()
-        tensors = None if weights == "random" else _official(weights)
+        self.random_weights = weights == "random"
+        tensors = None if self.random_weights else _official(weights)
         self.network = _network(self._config, tensors, seed).to(self.device).eval()
 
     def start(self, frames: Tensor, first: Tensor) -> CutieTracker:
@@ -130,7 +131,9 @@ def _configuration() -> Any:
         import cutie
         from omegaconf import OmegaConf
     except ImportError as error:
-        raise InputError('the propagator "cutie" needs its package: pip install "videoinpaint[cutie]"') from error
+        raise MissingPackageError(
+            "the propagator 'cutie' needs the package rf-cutie: pip install 'videoinpaint[cutie]'"
+        ) from error
     folder = Path(next(iter(cutie.__path__))) / "config"
     config: Any = OmegaConf.load(folder / "eval_config.yaml")
     config.pop("defaults", None)

@@ -18,13 +18,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from videoinpaint.controls import FUSION, HEADS, clip_controls
+from videoinpaint.boxes import Box, box_of, within
+from videoinpaint.controls import FUSION, HEADS, MIDDLE, clip_controls
 from videoinpaint.inpainters.published import plan
 from videoinpaint.inpainters.published.calibration import calibration_clip
 from videoinpaint.inpainters.published.cost import Meter
 from videoinpaint.inpainters.published.geometry import FLAGGED, Geometry
 from videoinpaint.inpainters.published.layers.heads import HeadOrder, active_heads, count_heads, heads_of, measure_order
-from videoinpaint.inpainters.published.layers.regions import Box, box_of, decode_box
+from videoinpaint.inpainters.published.layers.regions import decode_box
 from videoinpaint.inpainters.published.loading import load_networks, randomise
 from videoinpaint.inpainters.published.remember import Features, alike
 from videoinpaint.protocols import Refinement, State
@@ -254,10 +255,9 @@ class PublishedInpainter(ABC):
             features = local[equal][:, places].flatten(0, 1)
             kind = ("decode", len(places), box)
             images, costs[equal] = self._count(work.take(equal), kind, partial(self.decode, features, box))
-            area = (..., slice(*box[:2]), slice(*box[2:]))
             for frame, image in zip(window.wanted, images.unflatten(0, (len(equal), -1)).unbind(1)):
                 for item, one in zip(equal, image):
-                    predicted[item, frame][area] += share[frame] * one
+                    predicted[item, frame][within(box)] += share[frame] * one
         return costs
 
     def _count_alone(self, items: int, kind: tuple[Hashable, ...], call: Callable[[], Tensor]) -> tuple[Tensor, float]:
@@ -272,7 +272,7 @@ class PublishedInpainter(ABC):
             return None
         if self._order is None:
             frames, holes = (t.to(self.device) for t in calibration_clip(*self.calibration_size))
-            everything = np.array([[12, 0.5, 0.9, 0.45, 0.2]], np.float32)
+            everything = replace(MIDDLE, fusion=0.5).to_array()[None]  # half and half, as published
             state = self.begin(frames, holes)
             self._order = measure_order(self.networks, lambda: self.refine(state, frames, holes, everything))
         return self._order

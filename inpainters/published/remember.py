@@ -9,7 +9,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from videoinpaint.inpainters.published.layers.regions import Box, box_of, encode_again
+from videoinpaint.boxes import Box, box_of
+from videoinpaint.inpainters.published.layers.regions import encode_again
 
 Key = TypeVar("Key", bound=Hashable)
 Count = Callable[[int, tuple[Hashable, ...], Callable[[], Tensor]], tuple[Tensor, float]]

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from videoinpaint.agents.ppo.config import ReplayConfig, TrainConfig, stable_name
+from videoinpaint.agents.ppo.config import ReplayConfig, TrainConfig
 from videoinpaint.errors import InputError
+from videoinpaint.naming import stable_name
 
 
 class Lazy(Mapping):

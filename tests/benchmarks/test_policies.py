@@ -96,7 +96,7 @@ def test_headroom_runs_in_both_environments(capsys):
         suites=("studio:easy",), episodes=2, choice_episodes=1, heads=(2, 12), fusion=(0.5,), **TINY
     )
     results = headroom.run(flags)
-    for environment in ("fixed", "budget"):
+    for environment in ("plain", "budget"):
         row = results["environments"][environment]["studio:easy"]
         assert row["headroom_in_hindsight"]["mean"] >= -1e-9
         assert row["metrics"]["oracle"]["iterations"] == 3

@@ -138,7 +138,7 @@ def test_results_say_what_they_were_measured_with(tmp_path: Path) -> None:
     words = ["evaluate", "--policies", "heads4", "--episodes", "2", *SMALL]
     assert main([*words, "--output", str(output)]) == 0
     told = json.loads(output.read_text())
-    assert told["env"]["id"] == "VideoInpaint-v0"
+    assert told["env"]["id"] == "VideoInpaint-v1"
     assert (told["env"]["kwargs"]["height"], told["env"]["kwargs"]["psnr_scale"]) == (36, 50.0)  # given, and a default
     assert told["precision"]["asked"] == "auto"
     assert told["precision"]["used"] in ("float32", "bfloat16")

@@ -14,7 +14,7 @@ import pytest
 from videoinpaint.controls import HIGH, LOW, NAMES
 from videoinpaint.envs.page import PAGES, environment_page, write_page
 from videoinpaint.envs.rendering import BAR, LABELS, tile
-from videoinpaint.errors import InputError
+from videoinpaint.errors import MissingPackageError
 
 
 def test_panels_show_what_their_labels_say(toy):
@@ -76,7 +76,10 @@ def test_human_mode_without_pygame_names_the_extra(toy, monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without_pygame)
-    with warnings.catch_warnings(), pytest.raises(InputError, match=r"videoinpaint\[human\]"):
+    with (
+        warnings.catch_warnings(),
+        pytest.raises(MissingPackageError, match=r"pygame: .*videoinpaint\[human\]"),
+    ):
         gymnasium.make("VideoInpaint-v0", render_mode="human", **toy)
 
 

@@ -12,7 +12,6 @@ from videoinpaint.inpainters.published.cost import count_flops
 from videoinpaint.inpainters.published.e2fgvi.attention import EXTENSION, NEIGHBOURS, WINDOW, FocalWindowAttention
 from videoinpaint.inpainters.published.e2fgvi.flow import SPyNet
 from videoinpaint.inpainters.published.e2fgvi.network import E2FGVI
-from videoinpaint.inpainters.published.e2fgvi.transformer import FocalBlock, Memory, rerun, run
 from videoinpaint.testing.parity.fixtures import check_layout, compare
 
 FIXTURES = Path(__file__).parents[3] / "shared" / "parity"
@@ -129,12 +128,6 @@ def test_padding_counts_where_all_else_is_unlikely(attention: FocalWindowAttenti
     torch.testing.assert_close(attention(tokens, pooled), plainly(attention, tokens, pooled), atol=1e-4, rtol=1e-4)
 
 
-def test_chosen_windows_come_out_as_among_all(attention: FocalWindowAttention) -> None:
-    tokens, pooled = torch.randn(2, 3, 10, 18, 16), torch.randn(2, 3, 4, 16)
-    chosen = torch.tensor([1, 3, 6])
-    torch.testing.assert_close(attention(tokens, pooled, chosen), attention(tokens, pooled)[chosen])
-
-
 def test_heads_add_up_and_idle_ones_cost_nothing(attention: FocalWindowAttention) -> None:
     tokens, pooled = torch.randn(1, 3, 10, 18, 16), torch.randn(1, 3, 4, 16)
     whole = attention(tokens, pooled)
@@ -239,79 +232,3 @@ def test_fusion_weighs_transformer_against_propagated(network: E2FGVI) -> None:
     torch.testing.assert_close(mixed[0], 2 * hallucinated[0, :1])
     torch.testing.assert_close(mixed[1], 0.5 * hallucinated[1, :1] + 1.5 * features[1, :1])
     torch.testing.assert_close(network.transform(features, wanted=[1]), network.transform(features)[:, 1:])
-
-
-# Passes over some windows.
-
-
-@pytest.fixture(scope="module")
-def blocks() -> list[FocalBlock]:
-    torch.manual_seed(0)
-    return [FocalBlock(16, 4, 98).eval().requires_grad_(False) for _ in range(2)]
-
-
-SIZE, GRID = (45, 80), (15, 27)
-
-
-@pytest.mark.parametrize("chosen", [[0], [4], [1, 8], [0, 2, 6, 7], list(range(9))])
-def test_unchanged_tokens_come_out_as_remembered(blocks: list[FocalBlock], chosen: list[int]) -> None:
-    x, memory = torch.randn(2, 3, *GRID, 16), Memory()
-    full = run(blocks, x, SIZE, memory)
-    torch.testing.assert_close(full, run(blocks, x, SIZE))
-    windows = torch.zeros(2, 9, dtype=torch.bool)
-    windows[1, chosen] = True
-    torch.testing.assert_close(rerun(blocks, x, SIZE, windows, memory), full, atol=1e-5, rtol=1e-4)
-
-
-def test_only_chosen_windows_change(blocks: list[FocalBlock]) -> None:
-    x, memory = torch.randn(1, 2, *GRID, 16), Memory()
-    before = run(blocks, x, SIZE, memory)
-    kept = [tokens.clone() for tokens in (*memory.entering, *memory.attended)]
-    windows = torch.zeros(1, 9, dtype=torch.bool)
-    assert torch.equal(rerun(blocks, x + 1, SIZE, windows, memory), before)
-    windows[0, 4] = True
-    changed = (rerun(blocks, x + torch.randn(1, 2, *GRID, 16), SIZE, windows, memory) != before).any(-1).any(1)[0]
-    assert changed[5:10, 9:18].all()
-    assert changed.sum() == AREA
-    assert all(torch.equal(a, b) for a, b in zip(kept, (*memory.entering, *memory.attended), strict=True))
-
-
-def test_first_block_is_exact_in_chosen_windows_alone(blocks: list[FocalBlock]) -> None:
-    # Where all that changes lies inside the chosen windows, the first block cannot tell a partial pass from a full one.
-    x, memory = torch.randn(1, 2, *GRID, 16), Memory()
-    run(blocks[:1], x, SIZE, memory)
-    windows = torch.zeros(1, 9, dtype=torch.bool)
-    windows[0, [3, 4]] = True
-    y = x.clone()
-    y[:, :, 7:8, 8:10] += 1  # two tokens from the windows' border: no other window's patch reaches them
-    partial, full = rerun(blocks[:1], y, SIZE, windows, memory), run(blocks[:1], y, SIZE)
-    torch.testing.assert_close(partial[:, :, 7, 4:14], full[:, :, 7, 4:14], atol=1e-4, rtol=1e-3)
-
-
-def test_windows_of_a_hole_are_those_its_pixels_see(network: E2FGVI) -> None:
-    features = torch.randn(1, 1, 128, 30, 54).requires_grad_(False)
-    masks = torch.zeros(1, 1, 1, 120, 216)
-    masks[..., 16:26, 30:50] = 1
-    windows = network.windows_of(masks)
-    assert windows.tolist() == [[True, False, False, False]]
-    # What the tokens of the other windows hold makes no difference under the mask.
-    tokens = network.ss(features)
-    other = tokens.clone()
-    other[:, :, 5:] += 1
-    other[:, :, :, 9:] += 1
-    one, two = (network.decode(network.sc(t[0], (30, 54))) for t in (tokens, other))
-    hole = masks[0] > 0
-    assert torch.equal(one[:, :1][hole], two[:, :1][hole])
-    assert not torch.equal(one, two)
-    # A hole at the border of a window is seen from both sides.
-    assert network.windows_of(masks.roll(30, -2)).sum() == 2
-
-
-def test_few_windows_cost_little(network: E2FGVI) -> None:
-    features, memory = torch.randn(1, 2, 128, 30, 54), Memory()
-    costs = []
-    for windows in (None, torch.tensor([[True, False, False, False]])):
-        costs.append(count_flops(partial(network.tokens, features, windows=windows, memory=memory))[1])
-    assert costs[1] < 0.7 * costs[0]
-    with pytest.raises(ValueError, match="memory"):
-        network.tokens(features, windows=torch.ones(1, 4, dtype=torch.bool))

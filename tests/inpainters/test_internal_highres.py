@@ -10,7 +10,7 @@ import pytest
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.internal import Internal, Trainer
 from videoinpaint.inpainters.internal.highres import PatchSource, Progressive, repair_progressively
-from videoinpaint.inpainters.internal.tiling import box_of, draw_centre, grid_masks, is_near, tiles
+from videoinpaint.inpainters.internal.tiling import draw_centre, grid_masks, is_near, tiles
 
 SMALL = Progressive(
     (24, 32),
@@ -92,7 +92,6 @@ def test_places_near_the_boundary_are_five_times_as_likely_as_the_rest():
     assert is_near((660, 900), box, reach)
     assert not is_near((550, 950), box, reach)
     assert not is_near((400, 1281), box, reach)
-    assert box_of(np.zeros((4, 4), np.uint8)) is None
 
 
 def test_a_pyramid_repairs_every_frame_and_reads_them_one_by_one(scene, tmp_path):

@@ -344,9 +344,9 @@ def test_the_environment_says_that_weights_are_random(parts):
     )
     assert env.unwrapped.honoured_controls == {"heads"}
     _, info = env.reset(seed=0)
-    assert info["random_weights"] == "sttn"
+    assert info["random_weights"] == "inpainter sttn"
     _, reward, _, _, info = env.step(np.zeros(5, np.float32))
-    assert info["random_weights"] == "sttn"
+    assert info["random_weights"] == "inpainter sttn"
     assert np.isfinite(reward)
     assert info["gflops"] > 0
     plain = gymnasium.make("VideoInpaint-v0", num_frames=2, height=48, width=64, device="cpu")

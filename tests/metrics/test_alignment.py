@@ -1,4 +1,4 @@
-"""The alignment module: identity at first, equal to torchvision's deformable convolution, trained, resumable."""
+"""The alignment module: identity at first, trained, resumable."""
 
 from __future__ import annotations
 
@@ -8,28 +8,16 @@ import numpy as np
 import pytest
 import torch
 from skimage import data
-from torchvision.ops import deform_conv2d
 
 from videoinpaint.clips import make_clips, make_masks
 from videoinpaint.clips.sources.augmented import Windows
 from videoinpaint.errors import InputError, UnknownNameError
 from videoinpaint.fitting import FitConfig
-from videoinpaint.metrics.alignment import ENCODERS, Aligner, deformable_depthwise, grid_flow, load_aligner
+from videoinpaint.metrics.alignment import ENCODERS, Aligner, grid_flow, load_aligner
 from videoinpaint.metrics.alignment_pretraining import alignment_errors, pairs, random_weights, train_aligner
 from videoinpaint.metrics.backbone import get_backbone
 from videoinpaint.motion.flow import warp
 from videoinpaint.weights import load_safetensors
-
-
-def test_deformable_convolution_equals_torchvision():
-    generator = torch.Generator().manual_seed(0)
-    x, offsets, gains, kernel, bias = (
-        torch.randn(shape, generator=generator)
-        for shape in ((2, 16, 6, 9), (2, 72, 6, 9), (2, 36, 6, 9), (16, 1, 3, 3), (16,))
-    )
-    ours = deformable_depthwise(x, 2 * offsets, gains.sigmoid(), kernel, bias)
-    theirs = deform_conv2d(x, 2 * offsets, kernel, bias, padding=1, mask=gains.sigmoid())
-    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
 
 
 def test_an_untrained_aligner_is_the_warp():

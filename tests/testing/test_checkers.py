@@ -200,6 +200,26 @@ class Comparing(Watchful):
         return Detection(masks * repaired.mean(), torch.ones_like(repaired))
 
 
+OPTIONAL = [
+    ("name", None, "has a name, a string that is the same in every run"),
+    ("name", "<Good object at 0x7f2b8c01d>", "no memory address"),
+    ("random_weights", "random", "random_weights is True or False"),
+    ("precision", "auto", "precision is 'float32' or 'bfloat16', got 'auto'"),
+    ("stream", (10, 40), "stream is .*the second less than the first"),
+    ("stream", 40, "stream is"),
+]
+
+
+@pytest.mark.parametrize(("attribute", "value", "rule"), OPTIONAL)
+def test_attributes_that_are_there_say_what_they_promise(attribute, value, rule):
+    for base, check in ((Good, check_inpainter), (Watchful, check_detector)):
+        part = type("Part", (base,), {"random_weights": False, "precision": "float32", "stream": (40, 10)})()
+        check(part)
+        setattr(part, attribute, value)
+        with pytest.raises(AssertionError, match=rule):
+            check(part)
+
+
 def test_a_good_detector_passes():
     check_detector(Watchful())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from PIL import Image
 from videoinpaint.benchmarks.report.panels import Pixels, below, beside, labelled
 from videoinpaint.clips import Clip, ClipSource, MaskSource
 from videoinpaint.errors import InputError
+from videoinpaint.files import write_atomically
 
 COLUMNS = 6  # frames of a clip on a contact sheet
 TINT = np.array([235, 30, 190], np.float32)
@@ -59,9 +59,8 @@ def write_preview(
 
         write_video(path, playing_grid(pairs), fps)
         return
-    draft = path.with_name(f".{path.name}.part")
-    Image.fromarray(contact_sheet(pairs)).save(draft, format="PNG")
-    os.replace(draft, path)
+    with write_atomically(path) as draft:
+        Image.fromarray(contact_sheet(pairs)).save(draft, format="PNG")
 
 
 def tinted(frames: Pixels, masks: Pixels) -> Pixels:

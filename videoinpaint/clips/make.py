@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from videoinpaint.clips.studio.config import StudioConfig
 from videoinpaint.clips.studio.scenes import Studio
 from videoinpaint.clips.types import ClipSource, MaskSource
 from videoinpaint.errors import InputError, UnknownNameError
+from videoinpaint.registry import call_plugin, load_object
 
 CLIP_KINDS = (
     "studio",
@@ -145,14 +145,14 @@ _MASKS_WITH_ARGUMENT = ("object", "studio", "first-frame")
 
 def _plugged_in(what: str, spec: str, kinds: tuple[str, ...]) -> Any:
     """The source behind ``module:attribute``; a class or a function is called without arguments."""
-    module, colon, attribute = spec.partition(":")
     usable = f"use {', '.join(kinds)}"
-    if colon:
+    if ":" in spec:
         try:
-            found = getattr(import_module(module), attribute)
-        except (ImportError, AttributeError, ValueError, TypeError) as error:
-            raise UnknownNameError(f"cannot load {what} {spec!r}: {error}; {usable}") from error
-        made = found() if isinstance(found, type) or not hasattr(found, "sample") else found
+            found = load_object(spec, what)
+        except UnknownNameError as error:
+            raise UnknownNameError(f"{error}; {usable}") from error
+        is_factory = isinstance(found, type) or (callable(found) and not hasattr(found, "sample"))
+        made = call_plugin(spec, what, found) if is_factory else found
         if not hasattr(made, "sample"):
             raise InputError(f"{spec!r} is no {what}: it has no method 'sample'; {usable}")
         return made

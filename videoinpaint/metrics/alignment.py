@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from videoinpaint.deformable import deformable_conv
 from videoinpaint.errors import UnknownNameError
 from videoinpaint.metrics.backbone import unit_length
 from videoinpaint.motion.flow import warp
@@ -107,36 +108,8 @@ class Aligner(nn.Module):
         # Directions, not lengths, decide how to move: activations differ by an order of magnitude between clips.
         seen = F.relu(self.reduce(unit_length(warped) * features.shape[1] ** 0.5))
         offsets, modulation = self.predict(torch.cat([seen, coarse], 1)).split([self.groups * 18, self.groups * 9], 1)
-        refined = deformable_depthwise(warped, offsets, 2 * torch.sigmoid(modulation), self.kernel, self.bias)
+        refined = deformable_conv(warped, offsets, 2 * torch.sigmoid(modulation), self.kernel, self.bias)
         return F.relu(refined)  # E's layers end in a ReLU, so what is aligned with them does too
-
-
-def deformable_depthwise(x: Tensor, offsets: Tensor, modulation: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-    """A modulated deformable depthwise 3x3 convolution, padding 1 (Zhu et al., CVPR 2019).
-
-    The same numbers as ``torchvision.ops.deform_conv2d``, several times faster on a CPU: all taps of all groups are one
-    call of the vectorised ``grid_sample``.
-
-    Args:
-        x: ``(N, C, h, w)``.
-        offsets: ``(N, groups * 18, h, w)``, per group and tap dy, dx in cells.
-        modulation: ``(N, groups * 9, h, w)``, >= 0.
-        kernel: ``(C, 1, 3, 3)``.
-        bias: ``(C,)``.
-    """
-    batch, channels, height, width = x.shape
-    groups = modulation.shape[1] // 9
-    shifts = offsets.reshape(batch * groups, 9, 2, height, width)
-    tap = torch.arange(9, device=x.device).view(9, 1, 1)
-    ys = shifts[:, :, 0] + torch.arange(height, device=x.device).view(-1, 1) + (tap // 3 - 1)
-    xs = shifts[:, :, 1] + torch.arange(width, device=x.device) + (tap % 3 - 1)
-    # align_corners=False maps the centre of cell i to (2 i + 1) / n - 1; it is defined for a single row too.
-    grid = torch.stack([(2 * xs + 1) / width - 1, (2 * ys + 1) / height - 1], -1).flatten(1, 2)
-    samples = F.grid_sample(x.reshape(batch * groups, -1, height, width), grid, align_corners=False)
-    samples = samples.view(batch, groups, channels // groups, 9, height, width)
-    samples = samples * modulation.reshape(batch, groups, 1, 9, height, width)
-    weighted = samples.view(batch, channels, 9, height, width) * kernel.view(channels, 9, 1, 1)
-    return weighted.sum(2) + bias.view(-1, 1, 1)
 
 
 def load_aligner(net: str = "alex", weights: str | None = None) -> Aligner:

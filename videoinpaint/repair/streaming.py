@@ -19,7 +19,7 @@ from videoinpaint.envs.core import observe
 from videoinpaint.envs.loop import ClosedLoop, resolve_device
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
-from videoinpaint.protocols import Detector, Inpainter
+from videoinpaint.protocols import Detector, Inpainter, stream_of
 
 WINDOW, OVERLAP = 10, 3
 """Frames repaired together, and how many of them the next window repairs again to cross-fade; an inpainter that has an
@@ -61,7 +61,7 @@ class Parts:
         """The parts that these names stand for; see :func:`inpaint`."""
         place = resolve_device(device)
         made = make_inpainter(inpainter, device=place, weights=weights), make_detector(detector, device=place)
-        usual = getattr(made[0], "stream", (WINDOW, OVERLAP))
+        usual = stream_of(made[0], (WINDOW, OVERLAP))
         window = usual[0] if window is None else window
         overlap = min(usual[1], window - 1) if overlap is None else overlap
         _check_settings(iterations, window, overlap)

@@ -13,7 +13,17 @@ from torch.nn import functional as F
 
 from videoinpaint.controls import HEADS, HIGH, LOW, Controls
 from videoinpaint.envs.loop import GREY, ClosedLoop
-from videoinpaint.protocols import Detection, Detector, Inpainter, Refinement, State
+from videoinpaint.naming import is_stable
+from videoinpaint.protocols import (
+    Detection,
+    Detector,
+    HasPrecision,
+    Inpainter,
+    MaybeUntrained,
+    Refinement,
+    State,
+    Streaming,
+)
 
 __all__ = ["check_detector", "check_inpainter", "check_policy"]
 
@@ -67,7 +77,7 @@ def check_detector(
     Raises:
         AssertionError: a rule is broken; the message names it.
     """
-    _require(isinstance(getattr(part, "name", None), str), "a detector has a name, a string")
+    _check_attributes(part, "a detector")
     frames, holes = _clips(num_frames, height, width, device)
     result = _untouched(part.detect, (frames, holes), "detect")
     _require(isinstance(result, Detection), f"detect returns a Detection, got {type(result).__name__}")
@@ -149,8 +159,28 @@ def _clips(num_frames: int, height: int, width: int, device: str) -> tuple[Tenso
     return torch.where(holes > 0, GREY, frames).to(device), holes.to(device)
 
 
+def _check_attributes(part: Any, what: str) -> None:
+    """The name, and the attributes that are optional (:mod:`videoinpaint.protocols`)."""
+    name = getattr(part, "name", None)
+    _require(
+        is_stable(name), f"{what} has a name, a string that is the same in every run (no memory address), got {name!r}"
+    )
+    if isinstance(part, MaybeUntrained):
+        _require(isinstance(part.random_weights, bool), f"random_weights is True or False, got {part.random_weights!r}")
+    if isinstance(part, HasPrecision):
+        used = part.precision
+        _require(used in ("float32", "bfloat16"), f"precision is 'float32' or 'bfloat16', got {used!r}")
+    if isinstance(part, Streaming):
+        windows = part.stream
+        pair = isinstance(windows, tuple) and len(windows) == 2 and all(isinstance(v, int) for v in windows)
+        _require(
+            pair and 0 <= windows[1] < windows[0],
+            f"stream is (frames together, frames repaired again), the second less than the first, got {windows!r}",
+        )
+
+
 def _check_declaration(part: Inpainter) -> None:
-    _require(isinstance(getattr(part, "name", None), str), "an inpainter has a name, a string")
+    _check_attributes(part, "an inpainter")
     controls = getattr(part, "controls", None)
     known = frozenset(CONTROL_GROUPS)
     _require(

@@ -10,6 +10,7 @@ import requests
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from videoinpaint.errors import CorruptWeightsError, MissingWeightsError
+from videoinpaint.files import write_text
 from videoinpaint.weights.files import recorded_hash
 
 CHUNK = 1 << 20
@@ -75,7 +76,7 @@ def download(url: str, target: Path, sha256: str | None, remedy: str, *, progres
             f"{url} sent a file with sha256 {actual}, expected {sha256}: it was deleted, try again"
         )
     if not sha256:
-        recorded_hash(target).write_text(f"{actual}  {target.name}\n")
+        write_text(recorded_hash(target), f"{actual}  {target.name}\n")
     fetched.replace(target)
     return target
 

@@ -6,9 +6,7 @@ the NumPy names such a file refers to are answered by inert stand-ins, and anyth
 
 from __future__ import annotations
 
-import os
 import pickle
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from videoinpaint.errors import CorruptWeightsError
+from videoinpaint.files import write_atomically
 
 FILES_READ: dict[Path, None] = {}
 """The weight files that this process has read, in order: what a record of a run names."""
@@ -150,15 +149,7 @@ def save_safetensors(
         metadata: a model's configuration, for the one who loads it.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    os.close(handle)
-    try:
-        save_file(plain, temporary, metadata={str(k): str(v) for k, v in (metadata or {}).items()})
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with write_atomically(path) as draft:
+        save_file(plain, draft, metadata={str(k): str(v) for k, v in (metadata or {}).items()})
     return path

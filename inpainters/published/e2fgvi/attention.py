@@ -95,13 +95,6 @@ def window_rows(positions: Tensor, windows: Tensor, length: int, tokens: int) ->
     return frames.unsqueeze(-1) * tokens + positions[window].unsqueeze(1)
 
 
-def _rows_in_use(near: Tensor, total: int) -> tuple[Tensor | None, Tensor]:
-    """The distinct rows in ``near``, and ``near`` as indices into them; None where nearly all are in use."""
-    if near.numel() >= total:
-        return None, near
-    return near.unique(return_inverse=True)
-
-
 class FocalWindowAttention(nn.Module):
     """Multi-head attention of windows to their surroundings, fine and coarse; keys of all frames together.
 
@@ -123,25 +116,22 @@ class FocalWindowAttention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, tokens: Tensor, pooled: Tensor, windows: Tensor | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, pooled: Tensor) -> Tensor:
         """Attend.
 
         Args:
             tokens: ``(B, T, rows, cols, dim)``, normalised.
             pooled: ``(B, T, N, dim)``, one token a window.
-            windows: int64 ``(P,)``, the windows whose queries are asked, numbered ``b * N + n``; None for all.
 
         Returns:
-            ``(P, T, 45, dim)``.
+            ``(B * N, T, 45, dim)``.
         """
         batch, length, rows, cols, _ = tokens.shape
         places = geometry(rows, cols, tokens.device)
-        if windows is None:
-            windows = torch.arange(batch * len(places.own), device=tokens.device)
+        windows = torch.arange(batch * len(places.own), device=tokens.device)
         table = tokens.reshape(-1, self.dim)
         near = window_rows(places.near, windows, length, rows * cols)
-        seen, near = _rows_in_use(near, len(table))
-        fine = [self._part(table if seen is None else table[seen], part) for part in (1, 2)]
+        fine = [self._part(table, part) for part in (1, 2)]
         rough = [self._part(pooled.reshape(-1, self.dim), part) for part in (1, 2)]
         each = length * (places.near.shape[1] + places.coarse.shape[1]) * fine[0].shape[1]
         attended = []

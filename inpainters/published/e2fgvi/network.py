@@ -7,8 +7,7 @@ are those of the published checkpoints.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import cast
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,22 +17,12 @@ from videoinpaint.errors import InputError
 from videoinpaint.inpainters.published.e2fgvi.attention import WINDOW
 from videoinpaint.inpainters.published.e2fgvi.feature_propagation import FeaturePropagation
 from videoinpaint.inpainters.published.e2fgvi.flow import SPyNet
-from videoinpaint.inpainters.published.e2fgvi.transformer import FocalBlock, Memory, rerun, run
+from videoinpaint.inpainters.published.e2fgvi.transformer import FocalBlock
 from videoinpaint.inpainters.published.layers.encoder import HierarchicalEncoder, decoder
-from videoinpaint.inpainters.published.layers.soft_split import (
-    KERNEL,
-    PADDING,
-    STRIDE,
-    SoftComposition,
-    SoftSplit,
-    token_grid,
-)
-from videoinpaint.inpainters.published.layers.windows import touched_windows
-from videoinpaint.motion.neighbourhoods import window_max
+from videoinpaint.inpainters.published.layers.soft_split import SoftComposition, SoftSplit, token_grid
 
 CHANNELS, TOKEN_DIM, BLOCKS = 128, 512, 8
 FIXED_SIZE = (240, 432)
-DECODER_REACH = 5  # features around its own that a decoded pixel sees: 3.5 by the decoder, 1 by a convolution before it
 Flows = tuple[Tensor, Tensor]
 
 
@@ -102,8 +91,6 @@ class E2FGVI(nn.Module):
         fusion: float | Tensor = 0.5,
         *,
         wanted: Sequence[int] | None = None,
-        windows: Tensor | None = None,
-        memory: Memory | None = None,
     ) -> Tensor:
         """Hallucinate, and fuse: ``f = 2 * (w * transformer + (1 - w) * propagated)``.
 
@@ -112,46 +99,21 @@ class E2FGVI(nn.Module):
             num_local: how many of the first frames to return; None for all.
             fusion: w in [0, 1], one number or ``(B,)``; 0.5 is the published sum.
             wanted: the frames to return, instead of the first ``num_local``.
-            windows, memory: see :meth:`tokens`.
 
         Returns:
             ``(B, num_local or len(wanted), 128, h, w)``.
         """
-        tokens = self.tokens(features, windows=windows, memory=memory)
+        tokens = self.tokens(features)
         kept = slice(num_local) if wanted is None else list(wanted)
         size = (features.shape[-2], features.shape[-1])
         return self.fuse(self.sc(tokens[:, kept], size), features[:, kept], fusion)
 
-    def tokens(self, features: Tensor, *, windows: Tensor | None = None, memory: Memory | None = None) -> Tensor:
-        """Features ``(B, T, 128, h, w)`` to the tokens that leave the transformer, ``(B, T, rows, cols, 512)``.
-
-        Args:
-            features: of all frames.
-            windows: bool ``(B, N)``, of 5x9 tokens (15x27 features) in row-major order (:meth:`windows_of`): compute
-                only these, and take the others, at every depth, from ``memory``. None for all.
-            memory: filled by a call without ``windows``, read by a call with them; 2 * 8 token grids large.
-
-        Raises:
-            ValueError: windows without a memory.
-        """
-        if windows is not None and memory is None:
-            raise ValueError("windows that are not computed are taken from a memory: give the one of a full pass")
+    def tokens(self, features: Tensor) -> Tensor:
+        """Features ``(B, T, 128, h, w)`` to the tokens that leave the transformer, ``(B, T, rows, cols, 512)``."""
         tokens, size = self.ss(features), (features.shape[-2], features.shape[-1])
-        blocks = cast(Iterable[FocalBlock], self.transformer)
-        if windows is None or memory is None:
-            return run(blocks, tokens, size, memory)
-        return rerun(blocks, tokens, size, windows, memory)
-
-    def windows_of(self, masks: Tensor) -> Tensor:
-        """The windows whose tokens reach decoded pixels under the masks, bool ``(B, N)``.
-
-        Args:
-            masks: ``(B, T, 1, H, W)``, positive where pixels matter, at the network's size.
-        """
-        seen = F.max_pool2d(masks.flatten(0, 1), 4)
-        seen = window_max(seen, DECODER_REACH)
-        tokens = F.max_pool2d(seen, KERNEL, stride=STRIDE, padding=PADDING)
-        return touched_windows(tokens.unflatten(0, masks.shape[:2]), WINDOW)
+        for block in self.transformer:
+            tokens = block(tokens, size)
+        return tokens
 
     @staticmethod
     def fuse(hallucinated: Tensor, propagated: Tensor, fusion: float | Tensor) -> Tensor:

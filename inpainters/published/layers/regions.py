@@ -13,25 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from videoinpaint.boxes import Box, within
 from videoinpaint.inpainters.published.layers.encoder import Deconv
-
-Box = tuple[int, int, int, int]
-"""``(top, bottom, left, right)``, ends excluded."""
 
 Line = tuple[int, int]
 
 ENCODER_REACH = 29  # pixels above and left of its own (below and right: 26) that a feature of the encoder sees
 STRIDE = 4
 NEARLY_ALL = 0.7  # of the map: decoding this much of it costs as much as all of it
-
-
-def box_of(masks: Tensor) -> Box | None:
-    """The smallest box around all positive pixels of masks ``(..., H, W)``; None where there are none."""
-    flat = masks.gt(0).flatten(0, -3).any(0)
-    rows, cols = (flat.any(axis).nonzero().flatten() for axis in (1, 0))
-    if not len(rows):
-        return None
-    return int(rows[0]), int(rows[-1]) + 1, int(cols[0]), int(cols[-1]) + 1
 
 
 def decode_box(decoder: nn.Sequential, features: Tensor, box: Box) -> Tensor:
@@ -45,12 +34,12 @@ def decode_box(decoder: nn.Sequential, features: Tensor, box: Box) -> Tensor:
     Returns:
         ``(N, C_out, bottom - top, right - left)``.
     """
-    needs = [_needed(decoder, features.shape[axis], line) for axis, line in ((-2, box[:2]), (-1, box[2:]))]
+    needs = [_needed(decoder, features.shape[axis], line) for axis, line in ((-2, box[::2]), (-1, box[1::2]))]
     rows, cols = ([line for line, _ in need] for need in needs)
     tall, wide = ([size for _, size in need] for need in needs)
     area = (rows[0][1] - rows[0][0]) * (cols[0][1] - cols[0][0])
     if area > NEARLY_ALL * tall[0] * wide[0]:
-        return decoder(features)[..., slice(*box[:2]), slice(*box[2:])]
+        return decoder(features)[within(box)]
     x = features[..., slice(*rows[0]), slice(*cols[0])].contiguous(memory_format=torch.channels_last)
     for index, layer in enumerate(decoder):
         before, after = (rows[index], cols[index]), (rows[index + 1], cols[index + 1])
@@ -124,7 +113,7 @@ def encode_again(encoder: Callable[[Tensor], Tensor], features: Tensor, frames: 
     Returns:
         ``(N, C_out, H/4, W/4)``, what ``encoder(frames)`` gives, up to rounding.
     """
-    ends = [_encoder_lines(changed[2 * i : 2 * i + 2], frames.shape[i - 2], features.shape[i - 2]) for i in (0, 1)]
+    ends = [_encoder_lines(changed[i::2], frames.shape[i - 2], features.shape[i - 2]) for i in (0, 1)]
     (rows, tall), (cols, wide) = ends
     crop = frames[..., slice(*tall), slice(*wide)]
     fresh = encoder(crop)

@@ -50,12 +50,12 @@ def random_detector() -> ResidueDetector:
 
 class TestCrops:
     def test_box_is_the_minimum_bounding_rectangle(self) -> None:
-        assert target_box(rectangle(10, 20, 40, 45)).tolist() == [10, 20, 40, 45]
+        assert target_box(rectangle(10, 20, 40, 45)).tolist() == [20, 10, 45, 40]
 
     def test_tiny_targets_get_the_smallest_box_about_them(self) -> None:
-        x0, y0, x1, y1 = target_box(rectangle(30, 30, 32, 60)).tolist()
-        assert (x1 - x0, y1 - y0) == (SMALLEST, 30)
-        assert (x0 + x1) / 2 == 31
+        top, left, bottom, right = target_box(rectangle(30, 30, 32, 60)).tolist()
+        assert (right - left, bottom - top) == (SMALLEST, 30)
+        assert (left + right) / 2 == 31
 
     def test_an_absent_target_is_refused(self) -> None:
         with pytest.raises(InputError, match="empty"):
@@ -65,11 +65,11 @@ class TestCrops:
         first = rectangle(10, 10, 40, 30)
         masks = torch.stack([first, rectangle(20, 12, 60, 52), torch.zeros_like(first), rectangle(30, 20, 40, 30)])
         boxes = search_boxes(masks, first)
-        assert boxes[0].tolist() == [-5, 0, 55, 40]
-        assert boxes[1].tolist() == [0, -8, 80, 72]
+        assert boxes[0].tolist() == [0, -5, 40, 55]
+        assert boxes[1].tolist() == [-8, 0, 72, 80]
         assert torch.equal(boxes[2], boxes[1])
         # A piece of the target is searched as widely as the target was large.
-        assert boxes[3].tolist() == [5, 5, 65, 45]
+        assert boxes[3].tolist() == [5, 5, 45, 65]
 
     def test_a_crop_of_the_whole_frame_is_the_frame(self) -> None:
         picture = torch.rand(1, 3, 48, 48, generator=torch.Generator().manual_seed(0))
@@ -80,7 +80,7 @@ class TestCrops:
     def test_beyond_the_border_the_border_is_repeated(self) -> None:
         picture = torch.zeros(1, 1, 20, 20)
         picture[..., 0] = 1
-        assert torch.all(crop(picture, torch.tensor([[-20.0, 0.0, 0.0, 20.0]]), 10) == 1)
+        assert torch.all(crop(picture, torch.tensor([[0.0, -20.0, 20.0, 0.0]]), 10) == 1)
 
     def test_large_boxes_are_averaged(self) -> None:
         stripes = (torch.arange(400) % 2).float().expand(1, 1, 400, 400)
@@ -98,7 +98,7 @@ class TestCrops:
 
     def test_laid_back_crops_lie_where_they_were_cut(self) -> None:
         mask = rectangle(30, 20, 50, 40)[None]
-        box = torch.tensor([[20.0, 10.0, 60.0, 50.0]])
+        box = torch.tensor([[10.0, 20.0, 50.0, 60.0]])
         torch.testing.assert_close(laid_back(crop(mask, box, 80), box, 60, 80), mask, atol=0.3, rtol=0)
 
     def test_empty_masks_are_said_to_be_empty(self) -> None:

@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from videoinpaint.boxes import Box
 from videoinpaint.inpainters.published.layers.encoder import HierarchicalEncoder, decoder, stem
-from videoinpaint.inpainters.published.layers.regions import Box, box_of, decode_box, encode_again
+from videoinpaint.inpainters.published.layers.regions import decode_box, encode_again
 
-BOXES = [(0, 52, 0, 100), (0, 30, 0, 100), (0, 7, 0, 9), (20, 33, 31, 60), (45, 52, 91, 100), (17, 18, 50, 51)]
+BOXES = [(0, 0, 52, 100), (0, 0, 30, 100), (0, 0, 7, 9), (20, 31, 33, 60), (45, 91, 52, 100), (17, 50, 18, 51)]
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def networks() -> dict[str, nn.Module]:
 def test_decoded_box_is_that_of_the_frame(networks: dict[str, nn.Module], box: Box) -> None:
     features = torch.randn(2, 8, 13, 25)
     whole = networks["decoder"](features)
-    top, bottom, left, right = box
+    top, left, bottom, right = box
     part = decode_box(networks["decoder"], features, box)  # type: ignore[arg-type]
     torch.testing.assert_close(part, whole[..., top:bottom, left:right], atol=2e-6, rtol=1e-4)
 
@@ -30,19 +31,11 @@ def test_decoded_box_is_that_of_the_frame(networks: dict[str, nn.Module], box: B
 @pytest.mark.parametrize("box", BOXES)
 def test_features_follow_what_changed(networks: dict[str, nn.Module], name: str, box: Box) -> None:
     # 4 times larger, so that the encoder does not see everything from everywhere.
-    top, bottom, left, right = (4 * side for side in box)
+    top, left, bottom, right = (4 * side for side in box)
     frames = torch.rand(1, 3, 208, 400)
     before = networks[name](frames)
     frames[..., top:bottom, left:right] = torch.rand(1, 3, bottom - top, right - left)
-    again = encode_again(networks[name], before, frames, (top, bottom, left, right))
+    again = encode_again(networks[name], before, frames, (top, left, bottom, right))
     after = networks[name](frames)
     torch.testing.assert_close(again, after, atol=2e-6, rtol=1e-4)
     assert not torch.allclose(before, after)
-
-
-def test_box_of_masks() -> None:
-    masks = torch.zeros(2, 3, 1, 20, 30)
-    assert box_of(masks) is None
-    masks[0, 1, 0, 4, 7] = 1
-    masks[1, 2, 0, 10, 3] = 0.5
-    assert box_of(masks) == (4, 11, 3, 8)

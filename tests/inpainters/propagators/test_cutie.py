@@ -7,7 +7,7 @@ import builtins
 import pytest
 import torch
 
-from videoinpaint.errors import CorruptWeightsError, InputError, MissingWeightsError
+from videoinpaint.errors import CorruptWeightsError, InputError, MissingPackageError, MissingWeightsError
 from videoinpaint.inpainters.propagators import make_propagator
 
 
@@ -20,7 +20,7 @@ def test_without_the_package_the_error_names_the_extra(monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(InputError, match=r'pip install "videoinpaint\[cutie\]"'):
+    with pytest.raises(MissingPackageError, match=r"rf-cutie: pip install 'videoinpaint\[cutie\]'"):
         make_propagator("cutie", weights="random")
 
 

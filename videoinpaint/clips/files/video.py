@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from videoinpaint.clips.files.decoding import decode, index_of
 from videoinpaint.clips.files.encoding import Encoder
 from videoinpaint.clips.files.sequences import ImageFolder, window
 from videoinpaint.errors import InputError
+from videoinpaint.files import Draft
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ogv", ".gif"})
 
@@ -151,8 +151,8 @@ class VideoWriter:
 
     def __init__(self, path: str | Path, fps: float, *, lossless: bool = False, quality: int = 16) -> None:
         self.path = Path(path).expanduser()
-        self._temporary = self.path.with_name(f".{self.path.stem}.{os.getpid()}.part{self.path.suffix}")
-        self._encoder = Encoder(self._temporary, self.path, fps, lossless, quality)
+        self._draft = Draft(self.path)
+        self._encoder = Encoder(self._draft.path, self.path, fps, lossless, quality)
         self.closed = False
 
     def write(self, frames: NDArray[np.uint8]) -> None:
@@ -181,7 +181,7 @@ class VideoWriter:
             return
         try:
             self._encoder.finish()
-            os.replace(self._temporary, self.path)
+            self._draft.keep()
             self.closed = True
         finally:
             self.discard()
@@ -191,7 +191,7 @@ class VideoWriter:
         if not self.closed:
             self.closed = True
             self._encoder.abandon()
-            self._temporary.unlink(missing_ok=True)
+            self._draft.discard()
 
     def __enter__(self) -> VideoWriter:
         return self

@@ -21,7 +21,6 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
@@ -33,6 +32,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from videoinpaint.errors import InputError, UnknownNameError
+from videoinpaint.registry import load_object
 
 __all__ = [
     "PARITY", "Agreement", "GeneratedWeights", "check_layout", "compare", "generate_tensor", "layout_differences",
@@ -289,8 +289,7 @@ def _known(name: str) -> dict[str, Any]:
 
 
 def _function(name: str) -> ParityFunction:
-    module, _, attribute = PARITY[name].partition(":")
-    return getattr(import_module(module), attribute)
+    return load_object(PARITY[name], "parity")
 
 
 def layout_differences(network: nn.Module, layout: str | Path) -> list[str]:

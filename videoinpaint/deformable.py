@@ -1,0 +1,51 @@
+"""Modulated deformable 3x3 convolutions (DCNv2, Zhu et al., CVPR 2019), fast on the CPU and in all threads."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.ops import deform_conv2d
+
+TAPS = 9
+
+
+def deformable_conv(x: Tensor, offsets: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """What ``torchvision.ops.deform_conv2d`` computes with padding 1, ``(N, C_out, H, W)``; differentiable.
+
+    That one runs on the CPU in one thread, sample by sample. Here all taps of all groups are one call of the vectorised
+    `grid_sample`, and the convolution is one product of matrices.
+
+    Args:
+        x: ``(N, C, H, W)``.
+        offsets: ``(N, groups * 18, H, W)``, ``(dy, dx)`` pairs in pixels, group by group, tap by tap.
+        modulation: ``(N, groups * 9, H, W)``, likewise, >= 0.
+        weight: ``(C_out, C, 3, 3)``, or ``(C, 1, 3, 3)`` for a depthwise convolution.
+        bias: ``(C_out,)``.
+    """
+    depthwise = weight.shape[1] == 1
+    if not depthwise and x.device.type != "cpu":
+        return deform_conv2d(x, offsets, weight, bias, padding=1, mask=modulation)
+    batch, channels, height, width = x.shape
+    columns = _sampled(x, offsets, modulation)
+    if depthwise:
+        weighted = columns * weight.view(channels, TAPS, 1, 1)
+        return weighted.sum(2) + bias.view(-1, 1, 1)
+    product = weight.flatten(1) @ columns.view(batch, channels * TAPS, height * width)
+    return product.view(batch, -1, height, width) + bias.view(-1, 1, 1)
+
+
+def _sampled(x: Tensor, offsets: Tensor, modulation: Tensor) -> Tensor:
+    """What every tap sees, times its modulation: ``(N, C, 9, H, W)``."""
+    batch, channels, height, width = x.shape
+    groups = modulation.shape[1] // TAPS
+    shifts = offsets.reshape(batch * groups, TAPS, 2, height, width)
+    tap = torch.arange(TAPS, device=x.device).view(TAPS, 1, 1)
+    ys = shifts[:, :, 0] + torch.arange(height, device=x.device).view(-1, 1) + (tap // 3 - 1)
+    xs = shifts[:, :, 1] + torch.arange(width, device=x.device) + (tap % 3 - 1)
+    # align_corners=False maps the centre of pixel i to (2 i + 1) / n - 1; it is defined for a single row too.
+    grid = torch.stack([(2 * xs + 1) / width - 1, (2 * ys + 1) / height - 1], -1).flatten(1, 2)
+    samples = F.grid_sample(x.reshape(batch * groups, -1, height, width), grid, align_corners=False)
+    samples = samples.view(batch, groups, channels // groups, TAPS, height, width)
+    samples = samples * modulation.reshape(batch, groups, 1, TAPS, height, width)
+    return samples.view(batch, channels, TAPS, height, width)
