@@ -124,7 +124,6 @@ class Core:
         return self.loop.inpainter.controls
 
     @property
-<<<<<<< ours
     def random_weights(self) -> str:
         """Untrained parts ("inpainter sttn"), with commas between, "" for none; with them only cost means anything."""
         parts: list[tuple[str, Any]] = [("inpainter", self.loop.inpainter), ("detector", self.loop.detector)]
@@ -138,21 +137,6 @@ class Core:
 
     def begun_infos(self, state: State) -> list[Info]:
         """The infos of episodes that have just begun: the damaged clip's metrics, and no reward."""
-=======
-    def notes(self) -> dict[str, str]:
-        """What every info repeats: ``random_weights`` names untrained parts ("inpainter sttn"), if any."""
-        parts: dict[str, Any] = {
-            "inpainter": self.loop.inpainter,
-            "detector": self.loop.detector,
-            "propagator": self.propagator,
-        }
-        untrained = [f"{role} {part.name}" for role, part in parts.items() if part is not None and is_untrained(part)]
-        return {"random_weights": ", ".join(untrained)} if untrained else {}
-
-    def remarks(self, state: State) -> list[dict[str, Any]]:
-        """What the infos of these episodes repeat: the notes, and one-shot how well the target was followed."""
-        measured = {name: tensor.tolist() for name, tensor in within("predicted", state).items()}
->>>>>>> theirs
         count = len(state["iteration"])
         nothing = {name: np.zeros(count) for name in (*TERMS, "compute")}
         return self._infos(state, nothing, np.zeros((count, 5), np.float32), [RUNNING] * count)

@@ -13,7 +13,7 @@ PARTS = "inpainter='telea', detector='none', num_frames=3, height=40, width=48, 
 def run(code: str) -> str:
     """The output of a fresh interpreter in which every warning is an error."""
     command = [sys.executable, "-W", "error::UserWarning", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

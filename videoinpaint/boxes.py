@@ -15,13 +15,8 @@ Box = tuple[int, int, int, int]
 
 def box_of(masks: Tensor | NDArray[Any]) -> Box | None:
     """The smallest box around all positive pixels of masks ``(..., H, W)``; None where there are none."""
-<<<<<<< ours
-    positive = (masks.detach() > 0).cpu().numpy() if isinstance(masks, Tensor) else np.greater(masks, 0)
-    flat: Any = positive.reshape(-1, *positive.shape[-2:]).any(axis=0)
-=======
     positive = (masks.detach() > 0).cpu().numpy() if isinstance(masks, Tensor) else masks > 0
     flat = np.logical_or.reduce(positive.reshape(-1, *positive.shape[-2:]), axis=0)
->>>>>>> theirs
     rows, columns = np.flatnonzero(flat.any(1)), np.flatnonzero(flat.any(0))
     if not len(rows):
         return None

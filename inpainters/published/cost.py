@@ -27,16 +27,28 @@ def attention_flops(query: Any, key: Any, value: Any, *args: Any, out_shape: Any
     return int(2 * batch * heads * queries * key[-2] * (dim + value[-1]))
 
 
+FUSED_ATTENTION = (
+    "_scaled_dot_product_flash_attention",
+    "_scaled_dot_product_flash_attention_for_cpu",
+    "_scaled_dot_product_efficient_attention",
+    "_scaled_dot_product_cudnn_attention",
+    "_scaled_dot_product_fused_attention_overrideable",
+    "_scaled_dot_product_attention_math_for_mps",
+)
+"""What torch may run for attention, by processor and version; its own counter knows some of them only."""
+
+
 def _formulas() -> dict[Any, Any]:
     formulas: dict[Any, Any] = {torch.ops.torchvision.deform_conv2d: deform_conv_flops}
-    on_cpu = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
-    if on_cpu is not None:  # torch knows those of the GPU
-        formulas[on_cpu] = attention_flops
-    return formulas
+    kernels = [getattr(torch.ops.aten, name, None) for name in FUSED_ATTENTION]
+    return formulas | {kernel: attention_flops for kernel in kernels if kernel is not None}
 
 
 def count_flops(call: Callable[[], Result]) -> tuple[Result, float]:
-    """The result of a call, and the floating-point operations it took: products of matrices and convolutions."""
+    """The result of a call, and the floating-point operations it took: products of matrices and convolutions.
+
+    The count is the same whichever kernel torch picks for attention.
+    """
     with FlopCounterMode(display=False, custom_mapping=_formulas()) as counter:
         result = call()
     return result, float(counter.get_total_flops())

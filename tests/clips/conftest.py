@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from videoinpaint.clips import Studio, write_video
+from videoinpaint.clips import Clip, ObjectMasks, Studio, write_video
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "clips"
 
@@ -43,9 +43,33 @@ def save_video() -> Callable[..., Path]:
     return save
 
 
-@pytest.fixture
-def real_clips() -> Path:
-    """Real clips beside the project, which are never part of it."""
+def _real(folder: str) -> Path:
+    """Real clips beside the project, which are never part of it: what they show is shown by made ones as well."""
     if not REAL.is_dir():
         pytest.skip("no ../shared/clips here")
-    return REAL
+    return REAL / folder
+
+
+@pytest.fixture(params=["made", "real"])
+def footage(
+    request: pytest.FixtureRequest, tmp_path: Path, save_frames: Callable[..., Path], frames: NDArray[np.uint8]
+) -> Path:
+    """A folder of clips as users have them: pictures that lost something, and an H.264 film."""
+    if request.param == "real":
+        return _real("eval")
+    for name, pictures in (("walk", frames), ("street", frames[::-1])):
+        save_frames(tmp_path / "footage" / name, pictures, ".jpg")
+    write_video(tmp_path / "footage" / "film.mp4", frames, 25)
+    return tmp_path / "footage"
+
+
+@pytest.fixture(params=["made", "real"])
+def outlines(request: pytest.FixtureRequest, tmp_path: Path, save_frames: Callable[..., Path]) -> Path:
+    """A folder of sequences of object masks, pictures of 0 and 255."""
+    if request.param == "real":
+        return _real("masks/object")
+    for seed in range(3):
+        clip = Clip(np.zeros((24, 60, 108, 3), np.uint8), "clip", None, 0)
+        masks = ObjectMasks().sample(np.random.default_rng(seed), clip)
+        save_frames(tmp_path / "outlines" / str(seed), masks * np.uint8(255))
+    return tmp_path / "outlines"

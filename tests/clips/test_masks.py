@@ -248,8 +248,8 @@ def test_missing_mask_and_empty_folder(tmp_path: Path) -> None:
         make_masks(tmp_path / "broken.png")
 
 
-def test_real_object_masks(real_clips: Path) -> None:
-    source = make_masks(f"object:{real_clips / 'masks' / 'object'}", dilate=1)
+def test_object_masks_of_footage(outlines: Path) -> None:
+    source = make_masks(f"object:{outlines}", dilate=1)
     rng = np.random.default_rng(0)
     for _ in range(10):
         share = source.sample(rng, blank(6, 60, 108)).mean(axis=(1, 2))

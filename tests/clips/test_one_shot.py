@@ -129,8 +129,8 @@ def test_impossible_settings_are_refused(arguments: dict, message: str) -> None:
         OneShotClips(**arguments)
 
 
-def test_real_outlines_make_targets(real_clips: Path) -> None:
-    clips = OneShotClips(outlines=FileMasks(real_clips / "masks" / "object", shuffle=True))
+def test_outlines_of_footage_make_targets(outlines: Path) -> None:
+    clips = OneShotClips(outlines=FileMasks(outlines, shuffle=True))
     clips.kinds = ("outline",)
     for seed in range(3):
         frames, observed, objects = drawn(clips, seed, (8, 60, 108))

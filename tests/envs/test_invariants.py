@@ -13,6 +13,7 @@ import torch
 
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import AROUND_PUBLISHED, INPAINTERS, PUBLISHED
+from videoinpaint.inpainters.internal import InternalInpainter
 
 IDS = sorted(name for name in gymnasium.registry if name.startswith("VideoInpaint"))
 PARTS = [("compact", "compact"), ("propagation", "none"), ("internal", "none"), ("telea", "compact")]
@@ -54,7 +55,9 @@ def assert_equal(first: object, second: object) -> None:
 
 
 def build(toy: dict, inpainter: str, detector: str, **kwargs: object) -> gymnasium.Env:
-    parts = {} if inpainter == "toy" else {"inpainter": inpainter, "detector": detector}
+    # A pass of internal learning is as many steps as one likes: its rules hold after few.
+    part = InternalInpainter(steps=5) if inpainter == "internal" else inpainter
+    parts = {} if inpainter == "toy" else {"inpainter": part, "detector": detector}
     return gymnasium.make("VideoInpaint-v0", **{**toy, **parts, **kwargs})
 
 

@@ -71,7 +71,12 @@ def test_a_moving_object_is_found(scene):
     moved_on = torch.tensor([0, 1, 3, 4])
     assert overlap[moved_on].mean() > held[moved_on].mean() + 0.15
     assert (overlap > 0.4).all()
-    assert torch.equal(found, propagate_mask(frames, masks[2], 2, config=QUICK))
+
+
+def test_the_same_seed_finds_the_same_masks(scene):
+    frames, masks = scene
+    one, two = (propagate_mask(frames, masks[2], 2, config=replace(QUICK, steps=20)) for _ in range(2))
+    assert torch.equal(one, two)
 
 
 def test_following_drops_what_does_not_continue_the_object():

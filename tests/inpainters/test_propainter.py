@@ -1,13 +1,11 @@
 """ProPainter: completion, propagation, sparse attention and generator do what the paper says, stage by stage."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
+from videoinpaint.inpainters.published.cost import count_flops
 from videoinpaint.inpainters.published.layers import windows
 from videoinpaint.inpainters.published.layers.heads import active_heads
 from videoinpaint.inpainters.published.propainter import attention as attention_module
@@ -15,9 +13,8 @@ from videoinpaint.inpainters.published.propainter.attention import EXTENSION, WI
 from videoinpaint.inpainters.published.propainter.completion import FlowCompletion, P3DBlock, compose_flows
 from videoinpaint.inpainters.published.propainter.network import ProPainter
 from videoinpaint.inpainters.published.propainter.recurrent_propagation import propagate_images, reduce_flows
-from videoinpaint.testing.parity.fixtures import GeneratedWeights, check_layout, compare
+from videoinpaint.testing.parity.fixtures import GeneratedWeights
 
-FIXTURES = Path(__file__).parents[3] / "shared" / "parity"
 EVERY_FRAME, EVEN = slice(None), slice(0, None, 2)
 
 
@@ -44,17 +41,6 @@ def generator() -> ProPainter:
 @pytest.fixture
 def attend() -> SparseWindowAttention:
     return GeneratedWeights()(SparseWindowAttention(dim=64))
-
-
-@pytest.mark.skipif(not (FIXTURES / "propainter.npz").is_file(), reason="the parity fixtures are not here")
-@pytest.mark.parametrize(
-    ("name", "build"), [("propainter", ProPainter), ("propainter_flow_completion", FlowCompletion)]
-)
-def test_parity(name: str, build: type[torch.nn.Module]) -> None:
-    check_layout(build(), FIXTURES / f"{name}.json")
-    agreements = compare(name, FIXTURES / f"{name}.npz")
-    assert len(agreements) >= 8
-    assert all(agreement.within for agreement in agreements.values()), agreements
 
 
 class TestCompletion:
@@ -228,9 +214,8 @@ class TestAttention:
     def test_fewer_heads_cost_less(self, attend: SparseWindowAttention) -> None:
         x, costs = _random(1, 2, 10, 18, 64), []
         for count in (1, 2, 3, 4):
-            with active_heads(attend, count), FlopCounterMode(display=False) as counter:
-                attend(x, self.TOUCHED[:1], EVERY_FRAME)
-            costs.append(counter.get_total_flops())
+            with active_heads(attend, count):
+                costs.append(count_flops(lambda: attend(x, self.TOUCHED[:1], EVERY_FRAME))[1])
         assert costs == sorted(set(costs))
 
     def test_no_frames_with_keys_add_the_bias_alone(self, attend: SparseWindowAttention) -> None:

@@ -1,7 +1,6 @@
 """RAFT: torchvision's function under the original names; clips matched both ways with every frame encoded once."""
 
 from collections import OrderedDict
-from pathlib import Path
 
 import pytest
 import torch
@@ -9,9 +8,6 @@ from torch.nn import functional as F
 from torchvision.models.optical_flow import raft_large
 
 from videoinpaint.inpainters.published.propainter.raft import RAFT, clip_flows
-from videoinpaint.testing.parity.fixtures import check_layout, compare
-
-FIXTURES = Path(__file__).parents[3] / "shared" / "parity"
 
 
 @pytest.fixture(scope="module")
@@ -111,11 +107,3 @@ def test_sizes_that_raft_cannot_take_are_refused(raft: RAFT, size: tuple[int, in
     frame = torch.zeros(1, 3, *size)
     with pytest.raises(ValueError, match="multiples of 8"):
         raft(frame, frame)
-
-
-@pytest.mark.skipif(not (FIXTURES / "raft.npz").is_file(), reason="the parity fixtures are not here")
-def test_parity() -> None:
-    check_layout(RAFT(), FIXTURES / "raft.json")
-    agreements = compare("raft", FIXTURES / "raft.npz")
-    assert {"flow_low", "flow_up", "mid_corr_first"} <= agreements.keys()
-    assert all(agreement.within for agreement in agreements.values()), agreements

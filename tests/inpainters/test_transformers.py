@@ -1,22 +1,17 @@
-"""STTN, DSTT and FuseFormer alike: published layout and numbers; stages compose; clips keep apart; heads gate."""
+"""STTN, DSTT and FuseFormer alike: published size; stages compose; clips keep apart; heads gate."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
+from videoinpaint.inpainters.published.cost import count_flops
 from videoinpaint.inpainters.published.dstt import DSTT
 from videoinpaint.inpainters.published.fuseformer import FuseFormer
 from videoinpaint.inpainters.published.layers.heads import active_heads, gated_modules
 from videoinpaint.inpainters.published.sttn import STTN
-from videoinpaint.testing.parity.fixtures import check_layout, compare
-
-FIXTURES = Path(__file__).parents[2].parent / "shared" / "parity"
-needs_fixtures = pytest.mark.skipif(not (FIXTURES / "sttn.npz").is_file(), reason="fixtures are development data")
 
 
 @dataclass(frozen=True)
@@ -27,12 +22,11 @@ class Case:
     size: tuple[int, int]
     channels: int
     parameters: int
-    tokens: str
 
 
 CASES = [
-    Case("sttn", STTN, lambda: STTN(depth=2), (48, 96), 256, 16_556_163, "mid_block0"),
-    Case("dstt", DSTT, lambda: DSTT(dim=64, hidden=128, depth=2), (48, 72), 128, 34_529_155, "mid_tokens"),
+    Case("sttn", STTN, lambda: STTN(depth=2), (48, 96), 256, 16_556_163),
+    Case("dstt", DSTT, lambda: DSTT(dim=64, hidden=128, depth=2), (48, 72), 128, 34_529_155),
     Case(
         "fuseformer",
         FuseFormer,
@@ -40,7 +34,6 @@ CASES = [
         (48, 72),
         128,
         36_591_299,
-        "mid_tokens",
     ),
 ]
 
@@ -59,18 +52,6 @@ def network(case: Case) -> nn.Module:
 @pytest.fixture
 def frames(case: Case) -> Tensor:
     return torch.rand(2, 3, 3, *case.size, generator=torch.Generator().manual_seed(1)) * 2 - 1
-
-
-@needs_fixtures
-def test_it_computes_the_published_numbers(case: Case) -> None:
-    agreements = compare(case.name, FIXTURES / f"{case.name}.npz")
-    assert {"output", "output_frame1", "mid_encoder", case.tokens, "mid_transformer"} == agreements.keys()
-    assert all(agreement.within for agreement in agreements.values()), agreements
-
-
-@needs_fixtures
-def test_official_checkpoints_fit(case: Case) -> None:
-    check_layout(case.published(), FIXTURES / f"{case.name}.json")
 
 
 def test_it_has_the_published_size(case: Case) -> None:
@@ -112,8 +93,9 @@ def test_fewer_heads_cost_less_and_change_the_result(network: nn.Module, frames:
     features = network.encode(frames.flatten(0, 1)).unflatten(0, (2, 3))
     costs, results = [], []
     for count in (1, 2, 3, 4):
-        with active_heads(network, count), FlopCounterMode(display=False) as counter:
-            results.append(network.transform(features))
-        costs.append(counter.get_total_flops())
+        with active_heads(network, count):
+            result, cost = count_flops(lambda: network.transform(features))
+        results.append(result)
+        costs.append(cost)
     assert costs == sorted(set(costs))
     assert not any(torch.allclose(result, results[-1]) for result in results[:-1])

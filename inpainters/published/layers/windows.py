@@ -56,7 +56,7 @@ def ring_indices(window: Size, extension: Size) -> Tensor:
         int64, increasing indices into the ``4 * h * w`` concatenated tokens.
     """
     (high, wide), (down, right) = window, extension
-    covered = torch.zeros(4, high, wide, dtype=torch.bool)
+    covered = torch.zeros(4, high, wide, dtype=torch.bool, device="cpu")  # values, wherever the network is built
     tall, broad = high - down, wide - right
     covered[0, :tall, :broad] = True
     covered[1, :tall, wide - broad :] = True
