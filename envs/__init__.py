@@ -9,7 +9,15 @@ from videoinpaint.envs.env import VideoInpaintEnv
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.envs.one_shot import VideoInpaintOneShotEnv, VideoInpaintOneShotVectorEnv
 from videoinpaint.envs.vector import VideoInpaintVectorEnv
-from videoinpaint.envs.wrappers import ChannelsLast, NaturalControls, SingleImage, TimeAxis
+from videoinpaint.envs.wrappers import (
+    ChannelsLast,
+    FloatObservation,
+    NaturalControls,
+    SingleImage,
+    SquareImage,
+    Thumbnails,
+    TimeAxis,
+)
 
 if TYPE_CHECKING:
     from videoinpaint.envs.sb3 import SB3VecEnv, make_sb3_vec
@@ -17,9 +25,12 @@ if TYPE_CHECKING:
 __all__ = [
     "ChannelsLast",
     "ClosedLoop",
+    "FloatObservation",
     "NaturalControls",
     "SB3VecEnv",
     "SingleImage",
+    "SquareImage",
+    "Thumbnails",
     "TimeAxis",
     "VideoInpaintEnv",
     "VideoInpaintOneShotEnv",

@@ -17,6 +17,7 @@ from videoinpaint.clips import ClipSource, MaskSource, make_clips, make_masks
 from videoinpaint.clips.validate import MIN_SIZE
 from videoinpaint.controls import ALPHA, BETA, GAMMA, MIDDLE, NAMES, action_to_controls
 from videoinpaint.detectors import make_detector
+from videoinpaint.envs import fork  # noqa: F401 - its import keeps forked workers from waiting for ever
 from videoinpaint.envs.batch import nested, take, within
 from videoinpaint.envs.episodes import Episode, EpisodeSource
 from videoinpaint.envs.infos import MAX_ITERATIONS, REPAIRED, RUNNING, Info, episode_infos, flattened
@@ -150,13 +151,15 @@ class Core:
         )
         return observation, spaces.Box(-1.0, 1.0, (5,), np.float32)
 
-    def begin(self, episodes: Sequence[Episode]) -> State:
-        """Start a batch of episodes; one that is there several times is started once."""
-        order = {id(episode): episode for episode in episodes}
-        if len(order) == len(episodes):
-            return self._begin(episodes)
-        at = {key: position for position, key in enumerate(order)}
-        return take(self._begin(list(order.values())), [at[id(episode)] for episode in episodes])
+    def begin(self, episodes: Sequence[Episode], which: Sequence[int] | None = None) -> State:
+        """Start a batch of episodes.
+
+        Args:
+            episodes: to be started, each once.
+            which: for every entry of the batch, the index of its episode; None: one entry an episode, in order.
+        """
+        state = self._begin(episodes)
+        return state if which is None or list(which) == list(range(len(episodes))) else take(state, which)
 
     def _begin(self, episodes: Sequence[Episode]) -> State:
         reference = torch.from_numpy(np.stack([e.frames for e in episodes])).to(self.device)

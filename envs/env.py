@@ -17,7 +17,7 @@ from videoinpaint.controls import Controls, action_to_controls, controls_to_acti
 from videoinpaint.envs import snapshot
 from videoinpaint.envs.core import Core, Observation, Settings, observe
 from videoinpaint.envs.episodes import Episode
-from videoinpaint.envs.rendering import Window, draw
+from videoinpaint.envs.rendering import Display, draw
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import Detector, Inpainter, State
 
@@ -243,7 +243,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         if render_mode is not None and render_mode not in RENDER_MODES:
             raise InputError(f"unknown render_mode {render_mode!r}: use {', '.join(map(repr, RENDER_MODES))} or None")
         self.render_mode = render_mode
-        self._window = Window(self.metadata["render_fps"]) if render_mode == "human" else None
+        self._window = Display(self.metadata["render_fps"]) if render_mode == "human" else None
         self._core = Core(settings)
         self.observation_space, self.action_space = self._core.spaces()
         self._state: State | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def _label(text: str, width: int) -> NDArray[np.uint8]:
     return np.asarray(bar)
 
 
-class Window:
+class Display:
     """A pygame window that shows one picture after another.
 
     Args:
@@ -81,6 +82,8 @@ class Window:
 
         size = (picture.shape[1], picture.shape[0])
         if self._screen is None:
+            # An accelerated window loads a graphics driver's copy of LLVM, and triton, imported later, crashes on it.
+            os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
             pygame.display.init()
             pygame.display.set_caption("videoinpaint")
             self._screen, self._clock = pygame.display.set_mode(size), pygame.time.Clock()

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
-from videoinpaint.envs.vector import VideoInpaintVectorEnv
+from videoinpaint.envs.infos import info_of
+from videoinpaint.envs.vector import BatchStep, VideoInpaintVectorEnv
 from videoinpaint.errors import InputError
 from videoinpaint.registration import DEFAULT_ID
 
 
 class SB3VecEnv(VecEnv):
-    """Adapter from `VideoInpaintVectorEnv` with same-step autoreset to Stable-Baselines3.
+    """Adapter from a vector environment with same-step autoreset to Stable-Baselines3.
 
     ```python
     from stable_baselines3 import PPO
@@ -28,36 +30,54 @@ class SB3VecEnv(VecEnv):
     model = PPO("MultiInputPolicy", make_sb3_vec(8, "VideoInpaint-v1"))
     ```
 
-    Where an episode ends, ``infos[i]["terminal_observation"]`` is its last observation and
-    ``infos[i]["TimeLimit.truncated"]`` says whether it was cut off rather than over.
+    Where an episode ends, ``infos[i]["terminal_observation"]`` is its last observation,
+    ``infos[i]["TimeLimit.truncated"]`` says whether it was cut off rather than over, and ``infos[i]["episode"]`` holds
+    its return ``r``, its length ``l`` and ``t``, seconds since the adapter was made.
 
     Args:
-        env: the vector environment; its ``autoreset_mode`` must be "SameStep".
+        env: a vector environment whose ``metadata["autoreset_mode"]`` is "SameStep": a `VideoInpaintVectorEnv`, bare or
+            under Gymnasium's vector wrappers, or Gymnasium's own `SyncVectorEnv`.
 
     Raises:
-        InputError: another kind of environment or autoreset mode.
+        InputError: not a vector environment, or another autoreset mode.
     """
 
-    env: VideoInpaintVectorEnv
+    env: gymnasium.vector.VectorEnv
 
     def __init__(self, env: gymnasium.vector.VectorEnv) -> None:
-        if not isinstance(env, VideoInpaintVectorEnv):
-            raise InputError(f"SB3VecEnv adapts a VideoInpaintVectorEnv without wrappers, got {env}")
-        if env.autoreset_mode != AutoresetMode.SAME_STEP:
+        if not isinstance(env, gymnasium.vector.VectorEnv):
+            raise InputError(f"SB3VecEnv adapts a gymnasium.vector.VectorEnv (see gymnasium.make_vec), got {env}")
+        mode = env.metadata.get("autoreset_mode")
+        if mode != AutoresetMode.SAME_STEP:
             raise InputError(
                 f"Stable-Baselines3 resets within the same step: make the environment with autoreset_mode='SameStep' "
-                f"instead of {env.autoreset_mode.value!r}"
+                f"instead of {getattr(mode, 'value', mode)!r}"
             )
         self.env = env
         self._actions: NDArray[np.float32] | None = None
+        self._began = time.monotonic()
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+        self._returns, self._lengths = np.zeros(self.num_envs), np.zeros(self.num_envs, dtype=np.int64)
         self.metadata = dict(env.metadata) | {"render_modes": list(env.metadata["render_modes"])}
 
     def reset(self) -> VecEnvObs:
-        """Begin an episode everywhere, with the seeds of `seed` and the options of `set_options`, used once."""
-        everyone = range(self.num_envs)
-        observation, infos = self.env.reset_each(everyone, self._seeds, self._options)
+        """Begin an episode everywhere, with the seeds of `seed` and the options of `set_options`, used once.
+
+        Raises:
+            InputError: options that differ between environments, where `env` is not a bare `VideoInpaintVectorEnv`.
+        """
+        if isinstance(self.env, VideoInpaintVectorEnv):
+            observation, infos = self.env.reset_each(range(self.num_envs), self._seeds, self._options)
+        else:
+            if any(options != self._options[0] for options in self._options):
+                raise InputError(f"the environments of {self.env} take the same options: pass one dict to set_options")
+            observation, merged = self.env.reset(
+                seed=list(self._seeds),  # type: ignore[arg-type]
+                options=self._options[0] or None,
+            )
+            infos = [info_of(merged, i) for i in range(self.num_envs)]
         self.reset_infos = infos
+        self._returns[:], self._lengths[:] = 0, 0
         self._reset_seeds()
         self._reset_options()
         return observation  # type: ignore[return-value]
@@ -74,15 +94,34 @@ class SB3VecEnv(VecEnv):
         """
         if self._actions is None:
             raise ResetNeeded("call step_async(actions) before step_wait()")
-        result, self._actions = self.env.step_each(self._actions), None
-        infos = result.infos
+        result, self._actions = self._step(self._actions), None
+        infos, rewards = result.infos, result.rewards.astype(np.float32)
         for i, (observation, info) in result.finals.items():
             self.reset_infos[i] = infos[i]
             infos[i] = info | {"terminal_observation": observation}
         for i, info in enumerate(infos):
             info["TimeLimit.truncated"] = bool(result.truncated[i] and not result.terminated[i])
         done = result.terminated | result.truncated
-        return result.observation, result.rewards.astype(np.float32), done, infos  # type: ignore[return-value]
+        self._count(rewards, done, infos)
+        return result.observation, rewards, done, infos  # type: ignore[return-value]
+
+    def _step(self, actions: NDArray[np.float32]) -> BatchStep:
+        if isinstance(self.env, VideoInpaintVectorEnv):
+            return self.env.step_each(actions)
+        observation, rewards, terminated, truncated, merged = self.env.step(actions)
+        infos = [info_of(merged, i) for i in range(self.num_envs)]
+        ends = [(info.pop("final_obs", None), info.pop("final_info", None)) for info in infos]
+        finals = {i: ends[i] for i in np.flatnonzero(terminated | truncated).tolist()}
+        return BatchStep(observation, np.asarray(rewards), terminated, truncated, infos, finals)
+
+    def _count(self, rewards: NDArray[np.float32], done: NDArray[np.bool_], infos: list[dict[str, Any]]) -> None:
+        """Put the statistics of the episodes that end into their infos."""
+        self._returns += rewards
+        self._lengths += 1
+        for i in np.flatnonzero(done).tolist():
+            seconds = round(time.monotonic() - self._began, 6)
+            infos[i]["episode"] = {"r": float(self._returns[i]), "l": int(self._lengths[i]), "t": seconds}
+            self._returns[i], self._lengths[i] = 0, 0
 
     def close(self) -> None:
         """Close the vector environment."""
@@ -90,11 +129,14 @@ class SB3VecEnv(VecEnv):
 
     def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
         """One picture an environment with ``render_mode="rgb_array"``, else Nones."""
-        return self.env.render() or [None] * self.num_envs
+        return self.env.render() or [None] * self.num_envs  # type: ignore[return-value]
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        """An attribute of the batch, once an environment: they all share it."""
-        return [getattr(self.env, attr_name) for _ in self._get_indices(indices)]
+        """An attribute, once an environment; the environments of a batch share it."""
+        if isinstance(self.env.unwrapped, SyncVectorEnv):
+            values = self.env.unwrapped.get_attr(attr_name)
+            return [values[i] for i in self._get_indices(indices)]
+        return [getattr(self.env.unwrapped, attr_name) for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
         """Set an attribute of the batch.
@@ -104,7 +146,10 @@ class SB3VecEnv(VecEnv):
         """
         if len(list(self._get_indices(indices))) != self.num_envs:
             raise InputError(f"the environments of a batch share {attr_name!r}: set it for all of them")
-        setattr(self.env, attr_name, value)
+        if isinstance(self.env.unwrapped, SyncVectorEnv):
+            self.env.unwrapped.set_attr(attr_name, value)
+        else:
+            setattr(self.env.unwrapped, attr_name, value)
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
@@ -117,13 +162,16 @@ class SB3VecEnv(VecEnv):
         chosen = list(self._get_indices(indices))
         if method_name in ("reset", "step", "set_state", "close"):
             raise InputError(f"{method_name}() of single environments of a batch: use SB3VecEnv's own, or its .env")
+        if isinstance(self.env.unwrapped, SyncVectorEnv):
+            each = [self.env.unwrapped.envs[i].get_wrapper_attr(method_name) for i in chosen]
+            return [method(*method_args, **method_kwargs) for method in each]
         if method_name in ("get_state", "render"):
-            results = getattr(self.env, method_name)(*method_args, **method_kwargs)
+            results = getattr(self.env.unwrapped, method_name)(*method_args, **method_kwargs)
             return [results[i] if results is not None else None for i in chosen]
-        return [getattr(self.env, method_name)(*method_args, **method_kwargs) for _ in chosen]
+        return [getattr(self.env.unwrapped, method_name)(*method_args, **method_kwargs) for _ in chosen]
 
     def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
-        """False: there are no single environments to wrap. Use SB3's `VecMonitor` for episode statistics."""
+        """False: there are no single environments to wrap. Episode statistics are in the infos anyway."""
         return [False for _ in self._get_indices(indices)]
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import gymnasium
 import numpy as np
 import torch
 from gymnasium.utils import seeding
+from gymnasium.wrappers import TimeLimit
 
 from videoinpaint.envs.core import Core
 from videoinpaint.envs.episodes import Episode
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import State
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ def save(
         "version": VERSION,
         "arguments": _arguments(core),
         "tensors": dict(state),
+        "given": _given(episode),
         "episode": episode.labels(),
         "done": done,
         "generator": generator.bit_generator.state,
@@ -57,11 +60,45 @@ def load(core: Core, snapshot: dict[str, Any]) -> Restored:
         raise InputError(f"the state belongs to an environment with other arguments: {', '.join(differing)}")
     state = {name: _placed(name, tensor, core.device) for name, tensor in snapshot["tensors"].items()}
     frames = state["reference"][0].permute(0, 2, 3, 1).cpu().numpy()
-    holes = state["loop/holes"][0, :, 0].byte().cpu().numpy()
-    episode = Episode(frames, holes, **snapshot["episode"])
+    given: dict[str, Any] = {
+        name: array if array is None else array.numpy() for name, array in snapshot["given"].items()
+    }
+    episode = Episode(frames, **given, **snapshot["episode"])
     generator, _ = seeding.np_random(0)
     generator.bit_generator.state = snapshot["generator"]
     return Restored(state, episode, snapshot["done"], (generator, snapshot["generator_seed"]))
+
+
+def restore(env: gymnasium.Env, snapshot: dict[str, Any]) -> Any:
+    """Continue from a state through wrappers, in an environment that need not have been reset before.
+
+    Args:
+        env: with `VideoInpaintEnv` in it; a `TimeLimit` around it goes on counting where the state stood.
+        snapshot: what ``get_state()`` of the unwrapped environment returned.
+
+    Returns:
+        the observation of the unwrapped environment.
+
+    Raises:
+        InputError: see :func:`load`.
+    """
+    observation = env.unwrapped.set_state(snapshot)  # type: ignore[attr-defined]
+    while isinstance(env, gymnasium.Wrapper):
+        if isinstance(env, TimeLimit):
+            env._elapsed_steps = int(  # type: ignore[assignment]
+                snapshot["tensors"]["iteration"][0]
+            )
+        env = env.env
+    return observation
+
+
+def _given(episode: Episode) -> dict[str, torch.Tensor | None]:
+    """What the state's tensors do not tell of an episode: one-shot, the loop's holes are predicted, not true."""
+    observed = episode.observed
+    return {
+        "holes": torch.from_numpy(episode.holes),
+        "observed": None if observed is None else torch.from_numpy(observed),
+    }
 
 
 def _arguments(core: Core) -> dict[str, Any]:

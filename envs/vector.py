@@ -144,17 +144,23 @@ class VideoInpaintVectorEnv(ControlMap, VectorEnv[Observation, NDArray[np.float3
                 raise InputError(f"{name} needs one entry an environment, {self.num_envs}, got {len(values)}")
         if self._state is None and len(which) < self.num_envs:
             raise ResetNeeded("the first reset must be of all environments: leave 'reset_mask' out")
-        generators, episodes = list(self._generators), []
-        drawn: dict[tuple[int, int], Episode] = {}  # by seed and options: equal episodes are drawn, and begun, once
+        generators = list(self._generators)
+        # Equal episodes are drawn, and begun, once: those of one seed, where all environments have the same options.
+        shared = options is None or all(asked is options[0] for asked in options)
+        drawn: list[Episode] = []
+        places: list[int] = []  # of each environment's episode among the drawn
+        known: dict[int, int] = {}  # seed -> place
         for i in which:
             seed = None if seeds is None or seeds[i] is None else int(seeds[i])  # type: ignore[arg-type]
             if seed is not None:
                 generators[i] = seeding.np_random(seed)
             own, asked = self._core.episodes.seed(generators[i][0], seed), options[i] if options else None
-            if (own, id(asked)) not in drawn:
-                drawn[own, id(asked)] = self._core.episodes.draw(generators[i][0], own, asked)
-            episodes.append(drawn[own, id(asked)])
-        started = self._core.begin(episodes)
+            if not shared or own not in known:
+                known[own] = len(drawn)
+                drawn.append(self._core.episodes.draw(generators[i][0], own, asked))
+            places.append(known[own])
+        episodes = [drawn[place] for place in places]
+        started = self._core.begin(drawn, places)
         self._state = started if len(which) == self.num_envs else put(self._running(), which, started)
         self._generators = generators
         table = dict(enumerate(self._episodes)) | dict(zip(which, episodes))

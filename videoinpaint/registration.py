@@ -75,6 +75,8 @@ def register_environments() -> None:
                 entry_point=f"videoinpaint.envs:{one.kind}Env",
                 vector_entry_point=f"videoinpaint.envs:{one.kind}VectorEnv",
                 kwargs=dict(one.kwargs),
-                # The environments say themselves when a reset is due, and `set_state` begins an episode without one.
+                # set_state() begins an episode without a reset, which these two wrappers do not know; when a reset is
+                # due, the environments say themselves.
                 order_enforce=False,
+                disable_env_checker=True,
             )

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from videoinpaint.detectors.compact.network import DetectorNetwork
 from videoinpaint.precision import autocast, resolve_precision
 from videoinpaint.protocols import Detection
-from videoinpaint.weights import load_into
+from videoinpaint.weights import build_loaded
 
 WEIGHTS = "detector-compact"
 
@@ -37,11 +37,12 @@ class CompactDetector:
         self.device = torch.device(device)
         self.precision = resolve_precision(precision, self.device)
         self.random_weights = weights == "random"
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            self.network = DetectorNetwork()
-        if not self.random_weights:
-            load_into(self.network, WEIGHTS, weights)
+        if self.random_weights:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                self.network = DetectorNetwork()
+        else:
+            self.network = build_loaded(DetectorNetwork, WEIGHTS, weights)
         self.network.eval().requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)
 
     @torch.no_grad()

@@ -26,7 +26,7 @@ from videoinpaint.inpainters.published.fuseformer.network import FuseFormer
 from videoinpaint.inpainters.published.geometry import Geometry
 from videoinpaint.inpainters.published.loading import load_networks, randomise
 from videoinpaint.protocols import Refinement, State, Tracker
-from videoinpaint.weights import load_into, load_safetensors
+from videoinpaint.weights import build_loaded, load_safetensors
 
 RANDOM = "random"
 
@@ -71,9 +71,8 @@ class CIRIInpainter:
                 return OneShotCompact()
         metadata = load_safetensors(WEIGHTS, weights)[1]
         config = CompactConfig.from_metadata(metadata)
-        model = OneShotCompact(config, attention=metadata.get("attention", "1") == "1")
-        load_into(model, WEIGHTS, weights)
-        return model
+        attention = metadata.get("attention", "1") == "1"
+        return build_loaded(lambda: OneShotCompact(config, attention=attention), WEIGHTS, weights)
 
     @torch.no_grad()
     def begin(self, frames: Tensor, masks: Tensor) -> State:

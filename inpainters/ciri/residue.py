@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.ciri.crops import SEARCH, TEMPLATE, crop, laid_back, search_boxes, target_box
-from videoinpaint.weights import load_into
+from videoinpaint.weights import build_loaded
 
 WEIGHTS = "ciri-residue"
 GREY = 0.5
@@ -199,11 +199,12 @@ def load_residue_detector(device: str | torch.device = "cpu", weights: str | Non
     Raises:
         MissingWeightsError, CorruptWeightsError.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        detector = ResidueDetector()
-    if weights != "random":
-        load_into(detector, WEIGHTS, weights)
+    if weights == "random":
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            detector = ResidueDetector()
+    else:
+        detector = build_loaded(ResidueDetector, WEIGHTS, weights)
     return detector.eval().requires_grad_(False).to(device)
 
 

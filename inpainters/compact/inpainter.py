@@ -11,7 +11,7 @@ from videoinpaint.inpainters.compact.memory import recall, remember
 from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs
 from videoinpaint.precision import autocast, resolve_precision
 from videoinpaint.protocols import Refinement, State
-from videoinpaint.weights import load_into, load_safetensors
+from videoinpaint.weights import build_loaded, load_safetensors
 
 WEIGHTS = "inpainter-compact"
 
@@ -50,8 +50,8 @@ class CompactInpainter:
                 self.network = CompactNetwork()
         else:
             metadata = load_safetensors(WEIGHTS, weights)[1]
-            self.network = CompactNetwork(CompactConfig.from_metadata(metadata))
-            load_into(self.network, WEIGHTS, weights)
+            config = CompactConfig.from_metadata(metadata)
+            self.network = build_loaded(lambda: CompactNetwork(config), WEIGHTS, weights)
         self.network.eval().requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)
 
     @torch.no_grad()

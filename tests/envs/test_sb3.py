@@ -7,7 +7,8 @@ import warnings
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers.vector import RecordEpisodeStatistics, TransformReward
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -35,7 +36,11 @@ def test_adapter_equals_stable_baselines_own_vectoriser(toy):
         assert rewards.dtype == np.float32
         assert np.array_equal(dones, their_dones)
         for info, other in zip(infos, their_infos):
-            assert info.keys() == other.keys() - {"episode"}
+            assert info.keys() == other.keys()
+            if "episode" in other:
+                assert info["episode"]["l"] == other["episode"]["l"]
+                assert info["episode"]["r"] == pytest.approx(other["episode"]["r"], abs=1e-4)
+                assert info["episode"].keys() == other["episode"].keys()
             assert info["TimeLimit.truncated"] is False
             assert info["clip"] == other["clip"]
             if "terminal_observation" in info:
@@ -84,8 +89,51 @@ def test_only_same_step_autoreset_fits(toy):
     vector = gymnasium.make_vec("VideoInpaint-v0", num_envs=2, autoreset_mode=AutoresetMode.DISABLED, **toy)
     with pytest.raises(InputError, match="SameStep"):
         SB3VecEnv(vector)
-    with pytest.raises(InputError, match="VideoInpaintVectorEnv"):
-        SB3VecEnv(gymnasium.make_vec("CartPole-v1", num_envs=2))
+    with pytest.raises(InputError, match="VectorEnv"):
+        SB3VecEnv(gymnasium.make("VideoInpaint-v0", **toy))
+
+
+def wrapped(toy):
+    env = make_sb3_vec(2, **toy).env
+    return RecordEpisodeStatistics(TransformReward(env, lambda rewards: rewards))
+
+
+def synchronous(toy):
+    make = [lambda: gymnasium.make("VideoInpaint-v0", **toy)] * 2
+    return SyncVectorEnv(make, autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+@pytest.mark.parametrize("make", [wrapped, synchronous])
+def test_any_same_step_vector_environment_gives_what_the_bare_one_gives(toy, make):
+    bare, other = make_sb3_vec(2, seed=3, **toy), SB3VecEnv(make(toy))
+    other.seed(3)
+    first, second = bare.reset(), other.reset()
+    ended = 0
+    for step in range(7):
+        assert all(np.array_equal(first[key], second[key]) for key in first)
+        first, rewards, dones, infos = bare.step(actions(step))
+        second, their_rewards, their_dones, their_infos = other.step(actions(step))
+        np.testing.assert_allclose(rewards, their_rewards, atol=1e-5)
+        assert np.array_equal(dones, their_dones)
+        for info, theirs in zip(infos, their_infos):
+            assert info.keys() <= theirs.keys()
+            assert info["clip"] == theirs["clip"]
+            assert info["metrics"] == pytest.approx(theirs["metrics"], abs=1e-4)
+            if "episode" in info:
+                ended += 1
+                assert theirs["episode"]["r"] == pytest.approx(info["episode"]["r"], abs=1e-4)
+                last = theirs["terminal_observation"]
+                assert all(np.array_equal(last[key], value) for key, value in info["terminal_observation"].items())
+    assert ended
+    assert [info["seed"] for info in bare.reset_infos] == [info["seed"] for info in other.reset_infos]
+    assert len(other.env_method("to_controls", np.zeros(5))) == len(other.get_attr("honoured_controls")) == 2
+
+
+def test_stock_ppo_logs_the_mean_return(toy):
+    model = PPO("MultiInputPolicy", make_sb3_vec(2, **toy), n_steps=8, batch_size=8, n_epochs=1, device="cpu", seed=0)
+    model.learn(16)
+    assert len(model.ep_info_buffer) > 0
+    assert all(np.isfinite(episode["r"]) and 1 <= episode["l"] <= 3 for episode in model.ep_info_buffer)
 
 
 @pytest.mark.parametrize("batched", [False, True])

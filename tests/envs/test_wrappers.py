@@ -10,10 +10,30 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from videoinpaint.controls import HIGH, LOW
-from videoinpaint.envs import ChannelsLast, NaturalControls, SingleImage, TimeAxis
+from videoinpaint.envs import (
+    ChannelsLast,
+    FloatObservation,
+    NaturalControls,
+    SingleImage,
+    SquareImage,
+    Thumbnails,
+    TimeAxis,
+)
 from videoinpaint.errors import InputError
 
-VIEWS = [TimeAxis, ChannelsLast, SingleImage, NaturalControls]
+VIEWS = [
+    TimeAxis,
+    ChannelsLast,
+    SingleImage,
+    NaturalControls,
+    FloatObservation,
+    lambda env: Thumbnails(env, 8, 12),
+    SquareImage,
+    lambda env: ChannelsLast(SingleImage(env)),
+    lambda env: SingleImage(ChannelsLast(env)),
+    lambda env: SingleImage(TimeAxis(FloatObservation(env))),
+    lambda env: FloatObservation(ChannelsLast(SingleImage(Thumbnails(env, 8, 12)))),
+]
 
 
 def test_views_show_the_same_pixels(env):
@@ -56,4 +76,30 @@ def test_natural_controls_reach_the_network_unchanged(env):
 @pytest.mark.parametrize("view", [TimeAxis, ChannelsLast, SingleImage])
 def test_views_do_not_stack(env, view):
     with pytest.raises(InputError, match="observes"):
-        view(TimeAxis(env))
+        view(view(env) if view is SingleImage else TimeAxis(env))
+
+
+def test_views_compose_in_either_order(env):
+    first, _ = ChannelsLast(SingleImage(env)).reset(seed=0)
+    second, _ = SingleImage(ChannelsLast(env)).reset(seed=0)
+    assert first.shape == (48, 64, 16)
+    assert np.array_equal(first, second)
+    floats, _ = FloatObservation(ChannelsLast(SingleImage(env))).reset(seed=0)
+    assert np.array_equal((floats * 255).round().astype(np.uint8), first)
+    assert SingleImage(TimeAxis(env)).reset(seed=0)[0].shape == (4, 48, 64, 4)
+
+
+def test_thumbnails_average_cells(env):
+    plain, _ = env.reset(seed=0)
+    small, _ = Thumbnails(env, 8, 16).reset(seed=0)
+    for key, images in plain.items():
+        cells = images.reshape(len(images), 8, 6, 16, 4).mean((2, 4))
+        assert np.abs(small[key] - cells).max() <= 0.51
+    with pytest.raises(InputError, match="fit"):
+        Thumbnails(env, 100, 100)
+
+
+@pytest.mark.parametrize("view", [Thumbnails, SquareImage, FloatObservation])
+def test_views_say_what_they_cannot_show(env, view):
+    with pytest.raises(InputError, match=r"observes|uint8"):
+        view(FloatObservation(ChannelsLast(env)))

@@ -21,7 +21,7 @@ from videoinpaint.deformable import deformable_conv
 from videoinpaint.errors import UnknownNameError
 from videoinpaint.metrics.backbone import unit_length
 from videoinpaint.motion.flow import warp
-from videoinpaint.weights import load_into
+from videoinpaint.weights import build_loaded
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,5 @@ def load_aligner(net: str = "alex", weights: str | None = None) -> Aligner:
     Raises:
         UnknownNameError, MissingWeightsError, CorruptWeightsError.
     """
-    aligner = Aligner(net)
-    if weights != "warp":
-        load_into(aligner, f"aligner-{net}", weights)
+    aligner = Aligner(net) if weights == "warp" else build_loaded(lambda: Aligner(net), f"aligner-{net}", weights)
     return aligner.requires_grad_(False).eval()

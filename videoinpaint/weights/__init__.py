@@ -12,11 +12,13 @@ import importlib.util
 import os
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pooch
+import torch
 from torch import Tensor, nn
 
 from videoinpaint.errors import CorruptWeightsError, MissingWeightsError, UnknownNameError
@@ -24,8 +26,9 @@ from videoinpaint.weights.entries import WeightEntry, known_entries
 from videoinpaint.weights.files import read_array_pickle, read_file, recorded_hash, save_safetensors
 
 __all__ = [
-    "WEIGHTS", "WeightEntry", "WeightStatus", "cache_dir", "fetch", "list_weights", "load_into", "load_safetensors",
-    "load_tensors", "path_of", "read_array_pickle", "read_file", "register", "save_safetensors", "verify",
+    "WEIGHTS", "WeightEntry", "WeightStatus", "build_loaded", "cache_dir", "fetch", "list_weights", "load_into",
+    "load_safetensors", "load_tensors", "path_of", "read_array_pickle", "read_file", "register", "save_safetensors",
+    "verify",
 ]  # fmt: skip
 
 
@@ -36,6 +39,8 @@ class WeightStatus:
     entry: WeightEntry
     path: Path | None
 
+
+Module = TypeVar("Module", bound=nn.Module)
 
 WEIGHTS: dict[str, WeightEntry] = {}
 _announced: set[str] = set()
@@ -165,9 +170,34 @@ def load_into(module: nn.Module, name: str, explicit: str | Path | None = None) 
         CorruptWeightsError: names the first tensor that is missing, unexpected or of another shape.
     """
     tensors, metadata = load_safetensors(name, explicit)
-    check_tensors(module, tensors, name)
-    module.load_state_dict(tensors)
+    _fill(module, tensors, name)
     return metadata
+
+
+def build_loaded(build: Callable[[], Module], name: str, explicit: str | Path | None = None) -> Module:
+    """A module with the weights ``name``, built without the random numbers that these would replace.
+
+    Args:
+        build: makes the module. It runs on the "meta" device, so it must not look at numbers, and every parameter and
+            buffer of the module must be in the file.
+        name: of the weights.
+        explicit: a file; None for the lookup order above.
+
+    Raises:
+        As :func:`load_into`.
+    """
+    tensors = load_tensors(name, explicit)
+    with torch.device("meta"):
+        module = build()
+    _fill(module, tensors, name, assign=True)
+    return module
+
+
+def _fill(module: nn.Module, tensors: dict[str, Tensor], name: str, assign: bool = False) -> None:
+    check_tensors(module, tensors, name)
+    # Assigned tensors would bring the file's number format along.
+    kinds = {key: value.dtype for key, value in module.state_dict().items()}
+    module.load_state_dict({key: value.to(kinds[key]) for key, value in tensors.items()}, assign=assign)
 
 
 def check_tensors(module: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
