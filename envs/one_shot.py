@@ -79,7 +79,7 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
     import gymnasium as gym
     import videoinpaint
 
-    env = gym.make("VideoInpaintOneShot-v0", clips="one_shot:my_clips#my_masks", propagator="flow")
+    env = gym.make("VideoInpaintOneShot-v1", clips="one_shot:my_clips#my_masks", propagator="flow")
     ```
 
     | Argument | Default | Meaning |
@@ -107,7 +107,8 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
 
     ## Version History
 
-    * v0: initial release
+    * v1: the reward of `VideoInpaint-v1`
+    * v0: the reward of `VideoInpaint-v0`
     """
 
     def __init__(

@@ -25,8 +25,8 @@ _HEAD = """\
 
 | | |
 | --- | --- |
-| Import | `import videoinpaint`, then `gymnasium.make("{title}-v0")` |
-| The same in one line | `gymnasium.make("videoinpaint:{title}-v0")` |
+| Import | `import videoinpaint`, then `gymnasium.make("{title}-v1")` |
+| The same in one line | `gymnasium.make("videoinpaint:{title}-v1")` |
 | Action space | `Box(-1, 1, (5,), float32)` |
 | Observation space | `Dict(frames: Box(0, 255, (3T, H, W), uint8), masks: Box(0, 255, (T, H, W), uint8))` |
 | Registered ids | {ids} |

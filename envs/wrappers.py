@@ -1,4 +1,4 @@
-"""Other views of `VideoInpaint-v0`: with a time axis, channels last, as one image, with actions in natural units."""
+"""Other views of the environments: with a time axis, channels last, as one image, with actions in natural units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stock Stable-Baselines3 PPO on `VideoInpaint-v0`: nothing of this package but the environment.
+"""Stock Stable-Baselines3 PPO on `VideoInpaint-v1`: nothing of this package but the environment.
 
 `python examples/train_ppo.py 500` trains for 500 steps (1,000 if you name none) and writes ppo_videoinpaint.zip.
 `videoinpaint train` does the same with a network made for the task, checkpoints and TensorBoard.

@@ -29,7 +29,8 @@ INPAINTERS = Registry(
 )
 
 PUBLISHED = ("sttn", "dstt", "fuseformer", "e2fgvi", "e2fgvi_hq", "propainter")
-"""Networks whose official weights are not part of this package: fetch them, or ask for ``weights="random"``."""
+"""Networks whose official weights are not part of this package: fetch them, or ask for ``weights="random"``.
+Experimental: nobody has run the official weights with this package."""
 
 AROUND_PUBLISHED = ("ciri_dstt", "ciri_fuseformer", "ciri_e2fgvi")
 """CIRI around networks of `PUBLISHED`, whose weights they need likewise."""

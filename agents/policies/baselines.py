@@ -70,7 +70,7 @@ class PlanPolicy:
 
 
 _FRUGAL = Controls(heads=2, fusion=0.6, alpha=0.8, beta=0.6, gamma=0.1)
-# Plans for VideoInpaintBudget-v0 (docs/models/policy-default.md): look far once, then repair what is left.
+# Plans for VideoInpaintBudget-v0 (docs/models/policies.md): look far once, then repair what is left.
 heads4then2 = partial(PlanPolicy, replace(_FRUGAL, heads=4), _FRUGAL)
 heads6then2 = partial(PlanPolicy, replace(_FRUGAL, heads=6), _FRUGAL)
 

@@ -1,7 +1,8 @@
 """Episodes as pictures and videos: what was missing, what the agent saw and chose, and what came out.
 
-``python -m videoinpaint.benchmarks.report.pictures docs/images/loop.png`` draws the picture of the README; after the
-file a policy, a clip source, a clip of it and a kind of holes may follow.
+``python -m videoinpaint.benchmarks.report.pictures docs/images/repair.gif`` draws the moving picture of the README, and
+``... docs/images/loop.png`` one clip through the loop; after the file a policy, a clip source, a clip of it and a kind
+of holes may follow.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def loop_picture(recording: Recording, times: int = 1) -> Pixels:
 
 def _facts(info: dict[str, Any], width: int) -> list[Pixels]:
     """Two lines on what was chosen and what came of it; empty for a reset."""
-    if "metrics" not in info:
+    if info["iteration"] == 0:
         return []
     c = info["controls"]
     chosen = f"heads {c['heads']:.0f}, fusion {c['fusion']:.2f}"
@@ -133,6 +134,38 @@ def save_png(path: Path, picture: Pixels) -> None:
         Image.fromarray(picture).save(draft, format="PNG", optimize=True)
 
 
+def save_gif(path: Path, frames: Pixels, milliseconds: int = 120) -> None:
+    """Write frames ``(T, h, w, 3)`` as a GIF in one palette that plays for ever, whole or not at all."""
+    height = frames.shape[1]
+    tall = Image.fromarray(frames.reshape(-1, *frames.shape[2:])).quantize(255, dither=Image.Dither.NONE)
+    pictures = [tall.crop((0, top, tall.width, top + height)) for top in range(0, tall.height, height)]
+    with write_atomically(path) as draft:
+        pictures[0].save(
+            draft, format="GIF", save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0, optimize=True
+        )
+
+
+def draw_repair(
+    path: Path,
+    policy: str = "heads12",
+    source: str = "studio:fast",
+    name: str = "studio-fast-000001",
+    masks: str = "stationary",
+) -> None:
+    """One clip of a source, damaged and repaired in one pass, side by side as a moving picture."""
+    from videoinpaint.agents import make_policy
+    from videoinpaint.clips import make_clips, make_masks
+
+    size = (16, 120, 216)
+    clip = make_clips(source).load(name, *size)
+    holes = make_masks(masks).sample(np.random.default_rng([0, 0]), clip)
+    env = gymnasium.make("videoinpaint:VideoInpaint-v1", num_frames=size[0], max_iterations=1, device="cpu")
+    recording = record(env, make_policy(policy), clip, holes)
+    parts = {"damaged": recording.repairs[0], "repaired": recording.repairs[-1]}
+    rows = zip(*([labelled(frame, text) for frame in frames] for text, frames in parts.items()))
+    save_gif(path, back_and_forth(np.stack([beside(row) for row in rows]), rounds=1))
+
+
 def draw_loop(
     path: Path,
     policy: str = "default",
@@ -152,4 +185,5 @@ def draw_loop(
 
 
 if __name__ == "__main__":
-    draw_loop(Path(sys.argv[1]), *sys.argv[2:6])
+    draw = draw_repair if sys.argv[1].endswith(".gif") else draw_loop
+    draw(Path(sys.argv[1]), *sys.argv[2:6])

@@ -200,7 +200,7 @@ def map_loss(guidance: Guidance, shot: Shot) -> Tensor:
 
 
 def _rough_error(repaired: Tensor, reference: Tensor, holes: Tensor, rng: np.random.Generator) -> Tensor:
-    """A detector's imitation: the blurred true error, thresholded at a random level."""
+    """What a detector might flag: the blurred true error, thresholded at a random level."""
     error = F.avg_pool2d((repaired - reference).abs().mean(2), 9, stride=1, padding=4).unsqueeze(2)
     level = float(rng.uniform(0.02, 0.12))
     return torch.sigmoid((error - level) / (0.3 * level)) * holes

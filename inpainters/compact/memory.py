@@ -3,7 +3,7 @@
 Every pair of heads looks one band of frames further ahead and behind than the pair before, so that fewer heads see less
 of the clip: 2 heads the neighbouring frames, 12 all of it. What a head finds is hard attention along a trajectory: the
 first frame in its direction of time that shows the pixel. A later pass goes on looking where the passes before it
-stopped, so that several cheap passes reach as far as a dear one.
+stopped, so that several cheap passes reach as far as an expensive one.
 """
 
 from __future__ import annotations

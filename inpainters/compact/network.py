@@ -214,7 +214,7 @@ class CompactNetwork(nn.Module):
 
         The carried image holds real detail where the motion revealed it and a mere smooth fill elsewhere, so neither
         end of the weight suits every hole. With ``sparing`` p the weight becomes ``w ** (1 + p * trust)``: detail that
-        surely arrived survives all but the highest weights.
+        can be trusted survives all but the highest weights.
         """
         carried, trust = x.propagated.flatten(0, 1), x.confidence.flatten(0, 1)
         features = self.carry(signed(x.propagated, x.confidence))

@@ -45,7 +45,7 @@ def train_inpainter(
         output: the weight file.
         network: sizes.
         init: a weight file to start from (a fresh schedule); None for random initialisation.
-        detect: what flags, half of the time, where a later pass works; None for imitations of a detector alone.
+        detect: what flags, half of the time, where a later pass works; None for simulated detections alone.
         bfloat16: autocast the network and the perceptual loss.
 
     Returns:

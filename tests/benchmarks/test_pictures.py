@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from videoinpaint.benchmarks.report.pictures import draw_loop
+from videoinpaint.benchmarks.report.pictures import draw_loop, draw_repair
 
 
 def test_a_picture_shows_the_clip_that_was_asked_for(tmp_path: Path) -> None:
@@ -21,3 +21,15 @@ def test_a_picture_shows_the_clip_that_was_asked_for(tmp_path: Path) -> None:
     damaged = pictures[1][19:139, :216]  # under its line of text
     assert (np.abs(damaged.astype(int) - 128).max(2) <= 1).mean() > 0.03  # the grey of a fresh hole
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_moving_picture_shows_damage_and_repair_side_by_side(tmp_path: Path) -> None:
+    path = tmp_path / "repair.gif"
+    draw_repair(path, "heads4", "studio:easy", "studio-easy-000002", "stationary")
+    with Image.open(path) as moving:
+        assert moving.n_frames == 30  # 16 frames forwards and back
+        first = np.asarray(moving.convert("RGB")).astype(int)[19:]
+    damaged, repaired = first[:, :216], first[:, -216:]
+    grey = [(np.abs(half - 128).max(2) <= 3).mean() for half in (damaged, repaired)]
+    assert grey[0] > grey[1] + 0.03
+    assert path.stat().st_size < 1_500_000

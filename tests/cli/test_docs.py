@@ -13,7 +13,7 @@ import tyro
 from videoinpaint.cli import COMMANDS
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/index.md", "docs/cli.md", "docs/clips.md", "docs/design.md"]
+PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md"))]
 
 
 def commands() -> list[str]:
@@ -34,15 +34,3 @@ def test_documented_commands_parse(line: str) -> None:
 
 def test_there_are_documented_commands_for_everything() -> None:
     assert {line.split()[1] for line in commands()} == set(COMMANDS)
-
-
-def test_the_readme_shows_the_example_that_is_run_by_a_test() -> None:
-    code = (ROOT / "examples" / "ten_lines.py").read_text(encoding="utf-8").split('"""', 2)[2].strip()
-    assert code in (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page: str) -> None:
-    text = (ROOT / page).read_text(encoding="utf-8")
-    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", text) if not target.startswith("http")]
-    assert [target for target in targets if not ((ROOT / page).parent / target).exists()] == []

@@ -22,7 +22,7 @@ class EnvironmentFlags:
     masks: str | None = None
     """Holes: stationary, square, object, mixed, a mask file or folder, module:attribute; none one-shot."""
     propagator: str | None = None
-    """One-shot only: what carries the first frame's mask: flow, cutie, internal, module:attribute."""
+    """One-shot only: what carries the first frame's mask: flow, cutie (experimental), internal, module:attribute."""
     num_frames: int | None = None
     """Frames of a clip."""
     height: int | None = None
@@ -32,9 +32,9 @@ class EnvironmentFlags:
     max_iterations: int | None = None
     """Refinements of an episode."""
     inpainter: str | None = None
-    """compact, propagation, telea, ..., or module:attribute."""
+    """compact, propagation, telea, ciri, internal, a published network (experimental), or module:attribute."""
     detector: str | None = None
-    """compact, none (flags the whole hole), or module:attribute."""
+    """compact, none (flags the whole hole), focal (experimental), or module:attribute."""
     backbone: Literal["alex", "vgg16"] | None = None
     """Network behind LPIPS and the feature terms of the reward."""
     reward: Literal["absolute", "improvement"] | None = None

