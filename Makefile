@@ -49,7 +49,7 @@ imports: $(VENV)/.installed
 
 # The site, strictly: a dead link, a heading that is not there and a page without a place are errors.
 docs: $(VENV)/.installed
-	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/mkdocs build --strict
 
 # One thread for each of the two workers: four on two cores wait for each other more than they compute.
 pytest: $(VENV)/.installed

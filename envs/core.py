@@ -15,13 +15,14 @@ from torch import Tensor
 
 from videoinpaint.clips import ClipSource, MaskSource, make_clips, make_masks
 from videoinpaint.clips.validate import MIN_SIZE
-from videoinpaint.controls import ALPHA, BETA, GAMMA, MIDDLE, NAMES, action_to_controls
+from videoinpaint.controls import ALPHA, BETA, DEFAULT, GAMMA, NAMES, action_to_controls
 from videoinpaint.detectors import make_detector
 from videoinpaint.envs import fork  # noqa: F401 - its import keeps forked workers from waiting for ever
 from videoinpaint.envs.batch import nested, take, within
 from videoinpaint.envs.episodes import Episode, EpisodeSource
 from videoinpaint.envs.infos import MAX_ITERATIONS, REPAIRED, RUNNING, Info, episode_infos, flattened
-from videoinpaint.envs.loop import ClosedLoop, check_size, resolve_device
+from videoinpaint.envs.loop import ClosedLoop, Observation, check_size, resolve_device
+from videoinpaint.envs.loop import observe as observe_loop
 from videoinpaint.envs.reward import TERMS, Reward
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
@@ -29,8 +30,6 @@ from videoinpaint.inpainters.propagators import make_propagator, predict_masks
 from videoinpaint.metrics.segmentation import j_and_f, region_similarity
 from videoinpaint.precision import check_precision
 from videoinpaint.protocols import Detector, Inpainter, MaskPropagator, State, is_untrained
-
-Observation = dict[str, NDArray[np.uint8]]
 
 REWARDS = ("absolute", "improvement")
 REWARD_WEIGHTS = ("action", "fixed")
@@ -215,7 +214,7 @@ class Core:
     ) -> list[Info]:
         metrics = within("last", state)
         exact = {name: tensor.double() for name, tensor in metrics.items()}
-        value, _ = self.reward.combine(exact, MIDDLE.alpha, MIDDLE.beta, MIDDLE.gamma)
+        value, _ = self.reward.combine(exact, DEFAULT.alpha, DEFAULT.beta, DEFAULT.gamma)
         others = {"quality": value, "gflops": state["loop/gflops"], "iteration": state["iteration"]}
         others |= within("predicted", state)
         measured = {name: tensor.cpu().numpy() for name, tensor in others.items()}
@@ -224,7 +223,7 @@ class Core:
     def _terms(self, metrics: State, before: State, controls: NDArray, share: Tensor) -> dict[str, NDArray[np.float64]]:
         """The named terms whose sum is the reward, each ``(B,)``: Eq. 6 and the price of compute."""
         if self.settings.reward_weights == "fixed":
-            controls = np.broadcast_to(MIDDLE.to_array(), controls.shape)
+            controls = np.broadcast_to(DEFAULT.to_array(), controls.shape)
         weights = [torch.from_numpy(controls[:, i].copy()).to(self.device) for i in (ALPHA, BETA, GAMMA)]
         terms = _to_numpy(self.reward.combine(metrics, *weights)[1])
         if self.settings.reward == "improvement":
@@ -235,13 +234,8 @@ class Core:
 
 
 def observe(state: State) -> Observation:
-    """What the agents see: ``frames`` uint8 ``(B, 3T, H, W)`` and ``masks`` uint8 ``(B, T, H, W)``, new arrays."""
-    return {name: _to_uint8(state[key]) for name, key in (("frames", "loop/repaired"), ("masks", "loop/masks"))}
-
-
-def _to_uint8(values: Tensor) -> NDArray[np.uint8]:
-    stacked = values.flatten(1, 2)
-    return stacked.mul(255).round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
+    """What the agents see, of an environment's state; see :func:`videoinpaint.envs.loop.observe`."""
+    return observe_loop(state, "loop/")
 
 
 def _to_numpy(values: State) -> dict[str, NDArray[np.float64]]:

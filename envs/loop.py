@@ -6,21 +6,26 @@ whatever stands inside a hole is overwritten with grey before any part looks at 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from videoinpaint.composition import compose
-from videoinpaint.controls import HEADS, HIGH, clip_controls
+from videoinpaint.controls import HEADS, HIGH, check_controls
 from videoinpaint.envs.batch import batch_size, nested, put, take, within
 from videoinpaint.errors import InputError
 from videoinpaint.motion.neighbourhoods import window_max
 from videoinpaint.protocols import Detection, Detector, Inpainter, OneShotInpainter, Refinement, State, Tracker
 
-__all__ = ["EMPTY_BELOW", "GREY", "ClosedLoop", "check_size", "put", "resolve_device", "take", "widened"]
+__all__ = [
+    "EMPTY_BELOW", "GREY", "ClosedLoop", "Observation", "check_size", "observe", "put", "resolve_device", "take",
+    "widened",
+]  # fmt: skip
+
+Observation = dict[str, NDArray[np.uint8]]
 
 GREY = 128 / 255
 """What holes hold before the first pass: the mid-grey that is exact in uint8."""
@@ -132,11 +137,9 @@ class ClosedLoop:
             the next state, the GFLOPs of this pass as float64 ``(B,)`` on the CPU, and what the detector says.
 
         Raises:
-            InputError: controls of another shape, or not finite.
+            InputError: controls of another shape, not finite, or out of range.
         """
-        values = clip_controls(controls)
-        if values.shape != (batch_size(state), 5):
-            raise InputError(f"controls must have shape {(batch_size(state), 5)}, got {values.shape}")
+        values = check_controls(controls, batch_size(state))
         result = self._run(state, values)
         proposal, holes = result.frames.clamp(0, 1).contiguous(), state["holes"]
         repaired = compose(proposal, state["repaired"], state["corrupted"], state["masks"], holes).clamp(0, 1)
@@ -148,6 +151,26 @@ class ClosedLoop:
         changed = {"repaired": repaired, "masks": masks, "gflops": gflops, "full_gflops": full}
         changed |= {"previous": repaired} if "previous" in state else {}
         return state | _remembered(result.state or {}) | changed, gflops, Detection(masks, detection.weights)
+
+    def run(
+        self, state: State, choose: Callable[[State], ArrayLike], iterations: int, *, to_the_end: bool = False
+    ) -> Iterator[State]:
+        """Round after round: the states of :meth:`refine`, which hold what each cost.
+
+        Args:
+            state: from :meth:`begin`.
+            choose: a state -> controls ``(B, 5)`` in natural units.
+            iterations: rounds at most.
+            to_the_end: go on where nothing is flagged any more in any clip.
+
+        Raises:
+            InputError: see :meth:`refine`.
+        """
+        for _ in range(iterations):
+            state, _, _ = self.refine(state, choose(state))
+            yield state
+            if not to_the_end and self.is_repaired(state).all():
+                return
 
     def is_repaired(self, state: State) -> Tensor:
         """Bool ``(B,)`` on the CPU: no pixel of M_n is flagged any more."""
@@ -173,6 +196,21 @@ class ClosedLoop:
         if tuple(holes.shape) != expected:
             raise InputError(f"holes must have shape {expected} for these frames, got {tuple(holes.shape)}")
         check_size(self.inpainter, *frames.shape[3:])
+
+
+def observe(state: State, prefix: str = "") -> Observation:
+    """What agents see: ``frames`` uint8 ``(B, 3T, H, W)`` and ``masks`` uint8 ``(B, T, H, W)``, new arrays.
+
+    Args:
+        state: a loop's, or one in which the loop's entries begin with `prefix`.
+        prefix: with its slash.
+    """
+    return {name: _to_uint8(state[prefix + key]) for name, key in (("frames", "repaired"), ("masks", "masks"))}
+
+
+def _to_uint8(values: Tensor) -> NDArray[np.uint8]:
+    stacked = values.flatten(1, 2)
+    return stacked.mul(255).round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
 
 
 def widened(predicted: Tensor, share: float = WIDEN) -> Tensor:

@@ -22,7 +22,7 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
     A moving *target* is to be removed from a video, and only in the first frame is it known which pixels show it
     (one-shot video inpainting, CIRI). A *propagator* carries that mask through the clip; it may lose part of the
     target, or take something else for it. What it predicts becomes `M_0`, and from there the agent, the inpainter and
-    the detector work as in `VideoInpaint-v0`, with the same actions, controls and rewards.
+    the detector work as in `VideoInpaint`, with the same actions, controls and rewards.
 
     The clip exists twice: `X`, what the camera saw, with the target in it, and `Y`, the same without the target. The
     parts see `X` and the first frame's mask; the reward compares with `Y`, which nothing else ever sees. So what a
@@ -38,11 +38,11 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
 
     ## Action Space
 
-    `Box(-1, 1, (5,), float32)`, as in `VideoInpaint-v0`.
+    `Box(-1, 1, (5,), float32)`, as in `VideoInpaint`.
 
     ## Observation Space
 
-    As in `VideoInpaint-v0`, with one difference: after a reset `frames` shows `X` with its target, not grey holes, and
+    As in `VideoInpaint`, with one difference: after a reset `frames` shows `X` with its target, not grey holes, and
     `masks` shows the predicted `M_0`.
 
     | Key | Content | Shape | Type (0 .. 255) |
@@ -52,11 +52,11 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
 
     ## Rewards
 
-    As in `VideoInpaint-v0`, against the true background `Y`. `reward="improvement"` starts from the reward of `X`.
+    As in `VideoInpaint`, against the true background `Y`. `reward="improvement"` starts from the reward of `X`.
 
     ## Info
 
-    As in `VideoInpaint-v0`, and at every reset and step two numbers that say how well the target was followed, over all
+    As in `VideoInpaint`, and at every reset and step two numbers that say how well the target was followed, over all
     frames but the first: `mask_iou` (J: intersection over union) and `mask_j_and_f` (the mean of J and of the contours'
     accuracy F, as the DAVIS benchmark defines them), both 0 .. 1. `mask` names the propagator. `psnr_hole` among the
     `metrics` is taken inside the *true* masks.
@@ -71,7 +71,7 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
 
     ## Episode End
 
-    As in `VideoInpaint-v0`.
+    As in `VideoInpaint`.
 
     ## Arguments
 
@@ -87,7 +87,7 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
     | `clips` | `"one_shot"` | clips with a target: `"one_shot[:CLIPS][#MASKS]"`, `"module:attribute"` or a source |
     | `propagator` | `"flow"` | what carries the mask: a name, `"module:attribute"`, or a `MaskPropagator` |
     | `inpainter` | `"ciri"` | a name, `"module:attribute"`, or an instance |
-    | `num_frames`, `height`, `width` | `8`, `120`, `216` | as in `VideoInpaint-v0`, like all that follow |
+    | `num_frames`, `height`, `width` | `8`, `120`, `216` | as in `VideoInpaint`, like all that follow |
     | `max_iterations` | `3` | iterations in an episode, N |
     | `detector`, `backbone` | `"compact"`, `"alex"` | |
     | `reward`, `reward_weights` | `"absolute"`, `"action"` | |
@@ -115,23 +115,23 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
         self,
         clips: str | Path | ClipSource = CLIPS,
         propagator: str | MaskPropagator = PROPAGATOR,
-        num_frames: int = 8,
-        height: int = 120,
-        width: int = 216,
-        max_iterations: int = 3,
+        num_frames: int = Settings.num_frames,
+        height: int = Settings.height,
+        width: int = Settings.width,
+        max_iterations: int = Settings.max_iterations,
         inpainter: str | Inpainter = INPAINTER,
-        detector: str | Detector = "compact",
-        backbone: str = "alex",
-        reward: str = "absolute",
-        reward_weights: str = "action",
-        psnr_scale: float = 50.0,
-        compute_price: float = 0.0,
-        device: str = "auto",
+        detector: str | Detector = Settings.detector,
+        backbone: str = Settings.backbone,
+        reward: str = Settings.reward,
+        reward_weights: str = Settings.reward_weights,
+        psnr_scale: float = Settings.psnr_scale,
+        compute_price: float = Settings.compute_price,
+        device: str = Settings.device,
         render_mode: str | None = None,
-        weights: str | None = None,
-        detector_weights: str | None = None,
-        flat_info: bool = False,
-        precision: str = "auto",
+        weights: str | None = Settings.weights,
+        detector_weights: str | None = Settings.detector_weights,
+        flat_info: bool = Settings.flat_info,
+        precision: str = Settings.precision,
     ) -> None:
         settings = Settings(
             clips, Settings.masks, num_frames, height, width, max_iterations, inpainter, detector, backbone, reward,

@@ -1,6 +1,6 @@
 """Renders an environment's class docstring into its documentation page: ``python -m videoinpaint.envs.page FILE``.
 
-A file named ``one_shot.md`` gets the page of the one-shot environment, any other that of `VideoInpaint-v0`.
+A file named ``one_shot.md`` gets the page of the one-shot environment, any other that of `VideoInpaint`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import gymnasium
 
 from videoinpaint.envs.env import VideoInpaintEnv
 from videoinpaint.envs.one_shot import VideoInpaintOneShotEnv
+from videoinpaint.envs.references import reference_table
 from videoinpaint.files import write_text
 
 PAGES: dict[str, type[VideoInpaintEnv]] = {"environment.md": VideoInpaintEnv, "one_shot.md": VideoInpaintOneShotEnv}
@@ -34,6 +35,15 @@ _HEAD = """\
 """
 
 
+_REFERENCES = """\
+## Reference returns
+
+Of each id as it is registered, on its own held-out episodes (seeds 0, 1, ...), best repair first; the score of a return
+R is (R - random) / (oracle - random). The best fixed setting was chosen on other seeds, the oracle sees the true video.
+`python -m videoinpaint.benchmarks.policies.references --output videoinpaint/data/references.json` measures them.
+"""
+
+
 def environment_page(file: str = "environment.md") -> str:
     """The page of this name, as Markdown."""
     env = PAGES.get(file, VideoInpaintEnv)
@@ -41,7 +51,9 @@ def environment_page(file: str = "environment.md") -> str:
     specs = [spec for _, spec in sorted(gymnasium.registry.items()) if spec.entry_point == entry]
     ids = [f"`{spec.id}`" + (f" ({_arguments(spec.kwargs)})" if spec.kwargs else "") for spec in specs]
     head = _HEAD.format(title=env.__name__.removesuffix("Env"), file=file, env=env.__name__, ids=", ".join(ids))
-    return head + inspect.getdoc(env).strip() + "\n"  # type: ignore[union-attr]
+    tables = [reference_table(spec.id) for spec in specs]
+    measured = [_REFERENCES, *("\n".join(lines) + "\n" for lines in tables if lines)] if any(tables) else []
+    return "\n".join([head + inspect.getdoc(env).strip() + "\n", *measured])  # type: ignore[union-attr]
 
 
 def write_page(path: str | Path) -> Path:

@@ -226,10 +226,10 @@ def _size(env: gymnasium.Env) -> tuple[int, int, int]:
     """
     space = env.observation_space
     if not isinstance(space, spaces.Dict) or set(space) != {"frames", "masks"}:
-        raise InputError(f"wrap VideoInpaint-v0 itself: this environment observes {space}")
+        raise InputError(f"wrap the environment itself: this environment observes {space}")
     frames, masks = space["frames"].shape, space["masks"].shape
     if frames is None or masks is None or len(masks) != 3 or frames != (3 * masks[0], *masks[1:]):
-        raise InputError(f"wrap VideoInpaint-v0 itself: this environment observes {space}")
+        raise InputError(f"wrap the environment itself: this environment observes {space}")
     _check_channels_first(env)
     return masks[0], masks[1], masks[2]
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videoinpaint.controls import HIGH, LOW, MIDDLE, Controls, action_to_controls, clip_controls, controls_to_action
+from videoinpaint.controls import DEFAULT, HIGH, LOW, Controls, action_to_controls, clip_controls, controls_to_action
 from videoinpaint.errors import InputError
 
 actions = st.lists(st.floats(-1, 1), min_size=5, max_size=5)
@@ -46,14 +46,10 @@ def test_nan_controls_are_refused():
 
 def test_dataclass_clips_and_rounds():
     controls = Controls.from_array([7.6, 0.9, 0.9, 0.55, 0.2])
-    assert controls == Controls(heads=8, fusion=0.8)
+    assert controls == Controls(heads=8, fusion=0.8, beta=0.55)
     assert Controls.from_array(controls.to_array()) == controls
 
 
 def test_the_neutral_setting_is_the_middle_of_every_range_with_all_heads():
-    assert np.allclose(MIDDLE.to_array()[1:], (LOW + HIGH)[1:] / 2)
-    assert MIDDLE.heads == HIGH[0]
-
-
-def test_three_default_passes_have_as_many_heads_as_one_of_all():
-    assert 3 * Controls().heads == MIDDLE.heads
+    assert np.allclose(DEFAULT.to_array()[1:], (LOW + HIGH)[1:] / 2)
+    assert DEFAULT.heads == HIGH[0]

@@ -19,11 +19,11 @@ HIGH = np.array([12.0, 0.8, 1.0, 0.6, 0.3])
 
 @dataclass(frozen=True)
 class Controls:
-    """One refinement's controls in natural units (DESIGN.md, section 1).
+    """One refinement's controls in natural units.
 
-    The defaults are those at which the compact inpainter repairs well in three passes
-    (docs/models/inpainter-compact.md): 4 heads, as three such passes look as far as one of 12 and each adds to the one
-    before, and a little more for texture than the middle of beta's range. :data:`MIDDLE` is the neutral setting.
+    The defaults are what "default" means everywhere: the policy of that name, `videoinpaint.inpaint`, and, of alpha,
+    beta and gamma, the fixed weights of the reward. All heads run, and everything else stands at the middle of its
+    range; one pass of the compact inpainter repairs best so (docs/models/inpainter-compact.md).
 
     Attributes:
         heads: attention heads that run, an integer in 2..12.
@@ -33,10 +33,10 @@ class Controls:
         gamma: weight of the temporal-alignment loss, 0.1..0.3.
     """
 
-    heads: int = 4
+    heads: int = 12
     fusion: float = 0.65
     alpha: float = 0.9
-    beta: float = 0.55
+    beta: float = 0.45
     gamma: float = 0.2
 
     def to_array(self) -> NDArray[np.float32]:
@@ -54,8 +54,8 @@ class Controls:
         return {name: getattr(self, name) for name in NAMES}
 
 
-MIDDLE = Controls(heads=12, fusion=0.65, alpha=0.9, beta=0.45, gamma=0.2)
-"""All heads, everything else at the middle of its range: fixed reward weights, and what controls are compared with."""
+DEFAULT = Controls()
+"""The default controls."""
 
 
 def clip_controls(values: ArrayLike) -> NDArray[np.float32]:
@@ -72,6 +72,22 @@ def clip_controls(values: ArrayLike) -> NDArray[np.float32]:
     return clipped.astype(np.float32)
 
 
+def check_controls(values: ArrayLike, count: int) -> NDArray[np.float32]:
+    """Natural values ``(count, 5)`` as float32, just as they are: whoever takes an action has clipped it already.
+
+    Raises:
+        InputError: another shape, a value that is not finite or out of its range, or a fraction of a head.
+    """
+    array = np.asarray(values, dtype=np.float32)
+    if array.shape != (count, 5):
+        raise InputError(f"controls must have shape {(count, 5)} in the order {NAMES}, got {array.shape}")
+    slack = 1e-6  # float32 cannot hold the ends of all ranges
+    if not ((array >= LOW - slack) & (array <= HIGH + slack)).all() or (array[:, HEADS] % 1).any():
+        ranges = ", ".join(f"{name} {low:g}..{high:g}" for name, low, high in zip(NAMES, LOW, HIGH))
+        raise InputError(f"controls must lie within {ranges}, heads whole, got {array.tolist()}")
+    return array
+
+
 def action_to_controls(actions: ArrayLike) -> NDArray[np.float32]:
     """Actions ``(B, 5)`` in [-1, 1] to controls ``(B, 5)`` in natural units: an affine map, then clipping and rounding.
 
@@ -83,7 +99,9 @@ def action_to_controls(actions: ArrayLike) -> NDArray[np.float32]:
         raise InputError(f"an action has 5 values {NAMES}, got shape {array.shape}")
     if not np.isfinite(array).all():
         raise InputError(f"an action must hold finite numbers in [-1, 1], got {array.tolist()}")
-    return clip_controls(LOW + (np.clip(array, -1, 1) + 1) / 2 * (HIGH - LOW))
+    controls = LOW + (np.clip(array, -1, 1) + 1) / 2 * (HIGH - LOW)
+    controls[..., HEADS] = np.rint(controls[..., HEADS])
+    return controls.astype(np.float32)
 
 
 def controls_to_action(values: ArrayLike) -> NDArray[np.float32]:

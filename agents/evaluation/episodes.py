@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from videoinpaint.agents.policies.policy import make_policy
 from videoinpaint.agents.policies.protocol import Policy, check_actions, reset_policy
-from videoinpaint.controls import MIDDLE
+from videoinpaint.controls import DEFAULT
 from videoinpaint.envs.ids import effective_kwargs, make_batch, with_precision
 from videoinpaint.envs.infos import info_of
 from videoinpaint.envs.loop import resolve_device
@@ -85,16 +85,16 @@ class EpisodeRecord:
 
 
 def fixed_quality(metrics: Mapping[str, float], psnr_scale: float = 50.0) -> float:
-    """Eq. 6 of one repair with the weights of ``MIDDLE``, whatever an action said: higher is better.
+    """Eq. 6 of one repair with the weights of ``DEFAULT``, whatever an action said: higher is better.
 
     Args:
         metrics: raw terms: ssim, psnr, perceptual, lpips, wta.
         psnr_scale: dB that count as 1.
     """
     return (
-        MIDDLE.alpha * (metrics["ssim"] + metrics["psnr"] / psnr_scale)
-        - MIDDLE.beta * (metrics["perceptual"] + metrics["lpips"])
-        - MIDDLE.gamma * metrics["wta"]
+        DEFAULT.alpha * (metrics["ssim"] + metrics["psnr"] / psnr_scale)
+        - DEFAULT.beta * (metrics["perceptual"] + metrics["lpips"])
+        - DEFAULT.gamma * metrics["wta"]
     )
 
 

@@ -20,7 +20,7 @@ from videoinpaint.agents.evaluation.episodes import (
     make_evaluation_env,
 )
 from videoinpaint.agents.policies.baselines import FixedPolicy
-from videoinpaint.controls import MIDDLE, Controls, controls_to_action
+from videoinpaint.controls import DEFAULT, Controls, controls_to_action
 from videoinpaint.errors import InputError
 from videoinpaint.registration import DEFAULT_ID
 
@@ -31,9 +31,9 @@ Score = Callable[[EpisodeRecord], float]
 def controls_grid(
     heads: Sequence[int] = (4, 8, 12),
     fusion: Sequence[float] = (0.5, 0.65, 0.8),
-    alpha: Sequence[float] = (MIDDLE.alpha,),
-    beta: Sequence[float] = (MIDDLE.beta,),
-    gamma: Sequence[float] = (MIDDLE.gamma,),
+    alpha: Sequence[float] = (DEFAULT.alpha,),
+    beta: Sequence[float] = (DEFAULT.beta,),
+    gamma: Sequence[float] = (DEFAULT.gamma,),
 ) -> list[Controls]:
     """Every combination of the values given, nine by default.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from videoinpaint.agents.policies.features import measured
 from videoinpaint.agents.policies.protocol import Observation
-from videoinpaint.controls import ALPHA, BETA, FUSION, GAMMA, HEADS, HIGH, LOW, MIDDLE, Controls, controls_to_action
+from videoinpaint.controls import ALPHA, BETA, DEFAULT, FUSION, GAMMA, HEADS, HIGH, LOW, Controls, controls_to_action
 
 
 class RandomPolicy:
@@ -77,13 +77,13 @@ heads6then2 = partial(PlanPolicy, replace(_FRUGAL, heads=6), _FRUGAL)
 # CLIP-RL compares with these in Tables 4, 5 and 6. Each fixes some controls; the others stand at the middle of their
 # ranges, with all 12 heads, so that heads12, fusion65 and fixed-average are one and the same setting under the names of
 # three tables.
-heads4 = partial(FixedPolicy, replace(MIDDLE, heads=4))
-heads8 = partial(FixedPolicy, replace(MIDDLE, heads=8))
-heads12 = partial(FixedPolicy, MIDDLE)
-fusion65 = partial(FixedPolicy, MIDDLE)
-fusion80 = partial(FixedPolicy, replace(MIDDLE, fusion=0.8))
-fixed_bias = partial(FixedPolicy, replace(MIDDLE, alpha=1.0, beta=0.3, gamma=0.1))
-fixed_average = partial(FixedPolicy, MIDDLE)
+heads4 = partial(FixedPolicy, replace(DEFAULT, heads=4))
+heads8 = partial(FixedPolicy, replace(DEFAULT, heads=8))
+heads12 = partial(FixedPolicy, DEFAULT)
+fusion65 = partial(FixedPolicy, DEFAULT)
+fusion80 = partial(FixedPolicy, replace(DEFAULT, fusion=0.8))
+fixed_bias = partial(FixedPolicy, replace(DEFAULT, alpha=1.0, beta=0.3, gamma=0.1))
+fixed_average = partial(FixedPolicy, DEFAULT)
 
 
 class HeuristicPolicy:

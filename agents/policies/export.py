@@ -104,13 +104,22 @@ def load_policy(path: str | Path, *, device: str | torch.device = "cpu") -> Netw
     return NetworkPolicy(network, json.loads(metadata.get("training", "{}")), device)
 
 
-def default_policy(device: str | torch.device = "cpu") -> NetworkPolicy:
-    """The shipped policy.
+def trained_policy(device: str | torch.device = "cpu") -> NetworkPolicy:
+    """The policy that ships for `VideoInpaint-v1` (docs/models/policies.md).
 
     Raises:
         MissingWeightsError: it is not installed.
     """
-    return load_policy(path_of("policy-default"), device=device)
+    return load_policy(path_of("policy-trained"), device=device)
+
+
+def trained_budget_policy(device: str | torch.device = "cpu") -> NetworkPolicy:
+    """The policy that ships for `VideoInpaintBudget-v0`, where computation has a price.
+
+    Raises:
+        MissingWeightsError: it is not installed.
+    """
+    return load_policy(path_of("policy-trained-budget"), device=device)
 
 
 def blank_network() -> ClosedLoopPolicy:

@@ -18,7 +18,6 @@ from torch.nn import functional as F
 
 from videoinpaint.agents.policies.features import BOUND, FEATURES, clip_features
 from videoinpaint.agents.policies.reveal import evenly
-from videoinpaint.controls import Controls, controls_to_action
 from videoinpaint.errors import InputError
 
 THUMBNAIL = (30, 54)
@@ -36,8 +35,6 @@ LOG_STD = (-3.0, 0.0)
 uniform)."""
 LEAST_ROOM = 0.1
 """What is left of the deviation at the bounds themselves."""
-REACHED = 0.95
-"""The largest mean, in size, at which a policy may begin: nearer to the bound its tanh has no gradient to speak of."""
 
 
 def thumbnails(frames: Tensor, masks: Tensor) -> Tensor:
@@ -141,15 +138,13 @@ class GaussianHead(nn.Module):
         self.linear = nn.Linear(latent, 2 * actions)
 
     def start(self, std: float) -> None:
-        """Begin with one standard deviation everywhere, and at the default controls where these fit."""
+        """Begin in the middle of every range, where there is most to try, with one standard deviation everywhere."""
         low, high = LOG_STD
         share = (np.log(std) - low) / (high - low)
-        default = torch.from_numpy(controls_to_action(Controls().to_array()[None])[0])
         with torch.no_grad():
             mean, spread = self.linear.bias.chunk(2)
             spread.fill_(float(np.log(share / (1 - share))))
-            if len(mean) == len(default):
-                mean.copy_(torch.atanh(default.clamp(-REACHED, REACHED)))
+            mean.zero_()
 
     def forward(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation, each ``(B, actions)``."""

@@ -19,7 +19,9 @@ __all__ = ["POLICIES", "Observation", "Policy", "check_actions", "make_policy", 
 POLICIES = Registry(
     "policy",
     {
-        "default": "videoinpaint.agents.policies.export:default_policy",
+        "default": "videoinpaint.agents.policies.baselines:FixedPolicy",
+        "trained": "videoinpaint.agents.policies.export:trained_policy",
+        "trained-budget": "videoinpaint.agents.policies.export:trained_budget_policy",
         "random": "videoinpaint.agents.policies.baselines:RandomPolicy",
         "heads4": "videoinpaint.agents.policies.baselines:heads4",
         "heads8": "videoinpaint.agents.policies.baselines:heads8",

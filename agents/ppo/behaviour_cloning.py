@@ -11,12 +11,14 @@ import torch
 from stable_baselines3.common.vec_env import VecEnv
 from torch.nn import functional as F
 
-from videoinpaint.agents.policies.networks import REACHED, ClosedLoopPolicy, GaussianHead
+from videoinpaint.agents.policies.networks import ClosedLoopPolicy, GaussianHead
 from videoinpaint.agents.policies.protocol import Policy, check_actions, reset_policy
 from videoinpaint.agents.ppo.view import shrink
 
 UPDATES = 200
 RATE = 2e-3
+REACHED = 0.95
+"""The largest mean, in size, that is cloned: nearer to the bound a policy's tanh has no gradient to speak of."""
 
 
 def clone_behaviour(network: ClosedLoopPolicy, expert: Policy, env: VecEnv, steps: int) -> float:
@@ -25,7 +27,7 @@ def clone_behaviour(network: ClosedLoopPolicy, expert: Policy, env: VecEnv, step
     Args:
         network: the policy.
         expert: the policy whose actions are learnt. It plays, so the states are those that it comes to.
-        env: environments with the observations of `VideoInpaint-v0`, which are left within an episode.
+        env: environments with the observations of `VideoInpaint`, which are left within an episode.
         steps: of each environment.
 
     Returns:

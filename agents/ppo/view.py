@@ -28,7 +28,7 @@ class TrainingView(VecEnvWrapper):
     latest complete episode looked like at first and at last is kept as :attr:`pictures`.
 
     Args:
-        venv: environments with the observations of `VideoInpaint-v0`.
+        venv: environments with the observations of `VideoInpaint`.
 
     Raises:
         InputError: other observations.

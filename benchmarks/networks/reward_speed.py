@@ -16,7 +16,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from videoinpaint.controls import MIDDLE
+from videoinpaint.controls import DEFAULT
 from videoinpaint.envs.reward import Reward
 from videoinpaint.metrics.backbone import get_backbone
 
@@ -77,7 +77,7 @@ def reward_speed(num_frames: int = 8, height: int = 120, width: int = 216, repea
     weights = holes.expand(-1, -1, 3, -1, -1)
     reward, module = Reward(), reference_lpips()
     state = reward.begin(reference, holes)
-    middle = (MIDDLE.alpha, MIDDLE.beta, MIDDLE.gamma)
+    middle = (DEFAULT.alpha, DEFAULT.beta, DEFAULT.gamma)
     runs: dict[str, Callable[[], Any]] = {
         "reward": lambda: reward.combine(reward.measure(state, repaired, weights), *middle),
         "naive": lambda: naive_scores(reference[0], repaired[0], module),

@@ -23,7 +23,7 @@ from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.suite import make_suite
 from videoinpaint.benchmarks.repair.timed import repair
-from videoinpaint.controls import MIDDLE, Controls
+from videoinpaint.controls import DEFAULT, Controls
 from videoinpaint.envs.batch import within
 from videoinpaint.envs.env import VideoInpaintEnv
 from videoinpaint.envs.reward import Reward
@@ -160,7 +160,7 @@ def _reward(env: VideoInpaintEnv, repeats: int, naive: bool) -> dict[str, Any]:
     device = str(env._core.device)
 
     def ours() -> Any:
-        return scorer.combine(scorer.measure(own, repaired, weights), MIDDLE.alpha, MIDDLE.beta, MIDDLE.gamma)
+        return scorer.combine(scorer.measure(own, repaired, weights), DEFAULT.alpha, DEFAULT.beta, DEFAULT.gamma)
 
     ours()
     if not naive:

@@ -22,6 +22,7 @@ from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
 from videoinpaint.benchmarks.protocol.episodes import Arena, episode_return
 from videoinpaint.benchmarks.protocol.statistics import Interval, mean_interval, paired_difference
+from videoinpaint.envs.references import normalised_score
 from videoinpaint.errors import InputError
 
 Records = dict[str, list[list[EpisodeRecord]]]
@@ -175,11 +176,20 @@ def summaries(records: Records, contestants: Sequence[Contestant], baseline: str
     return entries
 
 
+def add_scores(policies: Sequence[dict[str, Any]], env_id: str, env_kwargs: Mapping[str, Any]) -> None:
+    """Add the ``score`` of each mean return, where there are references for these episodes; see `envs.references`."""
+    for entry in policies:
+        score = normalised_score(env_id, entry["return"]["mean"], env_kwargs)
+        if score is not None:
+            entry["score"] = {"mean": score, "low": None, "high": None}
+
+
 COLUMNS: tuple[tuple[str, str, int, bool], ...] = (
     ("quality", "quality", 4, False),
     ("quality_difference", "quality - {baseline}", 4, True),
     ("return", "return", 3, False),
     ("difference", "return - {baseline}", 3, True),
+    ("score", "score", 2, False),
     ("psnr_hole", "PSNR hole", 2, False),
     ("ssim", "SSIM", 4, False),
     ("lpips", "LPIPS", 4, False),

@@ -24,14 +24,14 @@ from videoinpaint.benchmarks.protocol.envelope import envelope, published
 from videoinpaint.benchmarks.protocol.measure import HIGHER_IS_BETTER, Reference
 from videoinpaint.benchmarks.protocol.statistics import paired_difference, significant
 from videoinpaint.benchmarks.protocol.suite import Suite, make_suite, pairing
-from videoinpaint.controls import MIDDLE, Controls
+from videoinpaint.controls import DEFAULT, Controls
 from videoinpaint.detectors import make_detector
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.protocols import Inpainter, State
 
-BASE = MIDDLE
+BASE = DEFAULT
 SWEEPS: dict[str, dict[str, Controls]] = {
     "heads": {str(n): replace(BASE, heads=n) for n in (2, 4, 7, 10, 12)},
     "fusion": {str(w): replace(BASE, fusion=w) for w in (0.5, 0.575, 0.65, 0.725, 0.8)},

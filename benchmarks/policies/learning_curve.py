@@ -103,7 +103,9 @@ def run(flags: LearningCurve) -> dict[str, Any]:
     if not runs:
         raise InputError("name the folder of a training run at least")
     if any(_env(other) != _env(runs[0]) for other in runs):
-        raise InputError("the runs were trained in different environments: compare them with benchmarks.policies")
+        raise InputError(
+            "the runs were trained in different environments: compare them with benchmarks.policies.returns"
+        )
     steps = sorted(set.intersection(*(set(entry.policies) for entry in runs)))
     env_id, kwargs = _env(runs[0])
     kwargs |= {"device": flags.device} | {k: v for k in ("clips", "masks") if (v := getattr(flags, k)) is not None}

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.episodes import env_kwargs
-from videoinpaint.controls import MIDDLE, controls_to_action
+from videoinpaint.controls import DEFAULT, controls_to_action
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _clip(env: Any, seed: int, heads: tuple[int, ...], advance: Any) -> NDArray[
     state, rows = env.get_state(), []
     for count in heads:
         env.set_state(state)
-        _, reward, _, _, info = env.step(controls_to_action(replace(MIDDLE, heads=count).to_array()))
+        _, reward, _, _, info = env.step(controls_to_action(replace(DEFAULT, heads=count).to_array()))
         rows.append((reward, info["gflops"]))
     advance()
     return np.array(rows)

@@ -13,14 +13,14 @@ import numpy as np
 from videoinpaint.agents.evaluation.episodes import EpisodeRecord, evaluate, fixed_quality, make_evaluation_env
 from videoinpaint.agents.evaluation.oracle import BestFixed, best_fixed, controls_grid
 from videoinpaint.agents.policies.policy import Policy
-from videoinpaint.controls import MIDDLE, Controls
+from videoinpaint.controls import DEFAULT, Controls
 from videoinpaint.errors import InputError
 
 CHOICE_SEEDS = 1_000_000
 """Fixed settings are chosen on seeds from here on; evaluation seeds begin at 0, training's at a thousand times this."""
 
 OBJECTIVES = {
-    "average": (MIDDLE.alpha, MIDDLE.beta, MIDDLE.gamma),
+    "average": (DEFAULT.alpha, DEFAULT.beta, DEFAULT.gamma),
     "fidelity": (1.0, 0.3, 0.1),
     "texture": (0.8, 0.6, 0.1),
     "motion": (0.8, 0.3, 0.3),
@@ -168,7 +168,7 @@ def episode_return(record: EpisodeRecord) -> float:
 
 
 def fixed_return(record: EpisodeRecord, iterations: int = 0, psnr_scale: float = 50.0) -> float:
-    """The return that Eq. 6 gives with the weights of `MIDDLE`, whatever the action said, without any price.
+    """The return that Eq. 6 gives with the weights of `DEFAULT`, whatever the action said, without any price.
 
     Policies may be ranked by it: an agent that picks its own weights cannot raise it without a better repair, nor by
     keeping an episode from ending.

@@ -34,7 +34,7 @@ from videoinpaint.clips.masks.inaccurate import MASK_ERRORS, inaccurate
 from videoinpaint.clips.masks.recorded import open_masks
 from videoinpaint.clips.sources.pasted import OneShotClips
 from videoinpaint.clips.types import Clip
-from videoinpaint.controls import MIDDLE
+from videoinpaint.controls import DEFAULT
 from videoinpaint.detectors import make_detector
 from videoinpaint.envs.loop import WIDEN, ClosedLoop
 from videoinpaint.errors import InputError, UnknownNameError
@@ -227,7 +227,7 @@ def _measured(flags: CIRIFlags, case: Case, loop: ClosedLoop) -> tuple[dict[str,
         tracker = GivenTracker(torch.from_numpy(np.ascontiguousarray(case.predicted)).float()[:, None])
     state, predicted = loop.begin_one_shot(observed, [tracker])
     for _ in range(flags.iterations):
-        state, _, _ = loop.refine(state, MIDDLE.to_array()[None])
+        state, _, _ = loop.refine(state, DEFAULT.to_array()[None])
     seconds = time.perf_counter() - began
     after = slice(1, None)
     reference = Reference(background[:, after], truth[:, after])

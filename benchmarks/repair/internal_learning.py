@@ -31,7 +31,7 @@ from videoinpaint.benchmarks.repair.timed import repair
 from videoinpaint.detectors import make_detector
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.inpainters import make_inpainter
-from videoinpaint.inpainters.internal.clip import Clip
+from videoinpaint.inpainters.internal.clip import TrainingClip
 from videoinpaint.inpainters.internal.mixture import candidates
 from videoinpaint.inpainters.internal.schedule import Budget, train
 from videoinpaint.inpainters.internal.trainer import Internal, Trainer, crop_for
@@ -140,7 +140,7 @@ def _trained(
 ) -> dict[str, Any]:
     reference, holes = pair.tensors()
     began = time.process_time()
-    clip = Clip(reference[0], holes[0], config.start, config.pool, config.seed)
+    clip = TrainingClip(reference[0], holes[0], config.start, config.pool, config.seed)
     clip.pooled()
     trainer = Trainer(config)
     prepared = time.process_time() - began

@@ -81,11 +81,9 @@ def windows(length: int, window: int) -> list[tuple[int, int]]:
 def _window(loop: ClosedLoop, frames: Tensor, holes: Tensor, controls: np.ndarray, iterations: int) -> list[Repaired]:
     """Times and GFLOPs here are totals of the window."""
     start = _now(frames.device)
-    state = loop.begin(frames, holes)
     results, gflops = [], 0.0
-    for _ in range(iterations):
-        state, spent, _ = loop.refine(state, controls)
-        gflops += float(spent.sum())
+    for state in loop.run(loop.begin(frames, holes), lambda _: controls, iterations, to_the_end=True):
+        gflops += float(state["gflops"].sum())
         results.append(Repaired(state["repaired"], state["masks"], _now(frames.device) - start, gflops))
     return results
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from videoinpaint.controls import HEADS, HIGH, MIDDLE, clip_controls
+from videoinpaint.controls import DEFAULT, HEADS, HIGH
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.ciri.compact import OneShotCompact
 from videoinpaint.inpainters.ciri.model import OneShotModel, Scene
@@ -103,7 +103,7 @@ class CIRIInpainter:
 
     def repairs(self, frames: Tensor) -> Callable[[Tensor], Tensor]:
         """One pass over ``frames (T, 3, H, W)`` as a function of masks ``(T, 1, H, W)``, differentiable in them."""
-        neutral = torch.from_numpy(MIDDLE.to_array()[None]).to(self.device)
+        neutral = torch.from_numpy(DEFAULT.to_array()[None]).to(self.device)
 
         def repair(masks: Tensor) -> Tensor:
             scene = self.look(frames[None], masks[None])
@@ -167,7 +167,7 @@ class _AroundPublished(CIRIInpainter):
     @torch.no_grad()
     def refine(self, state: State, repaired: Tensor, masks: Tensor, controls: NDArray) -> Refinement:
         """See :class:`videoinpaint.protocols.Inpainter`: clip by clip, as each runs with its own number of heads."""
-        values = torch.from_numpy(clip_controls(controls)).to(self.device)
+        values = torch.from_numpy(controls).to(self.device)
         frames, gflops = [], []
         for item in range(len(repaired)):
             one = slice(item, item + 1)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from videoinpaint.clips.masks.inaccurate import inaccurate
 from videoinpaint.clips.sources.augmented import OneShotWindows
-from videoinpaint.controls import MIDDLE
+from videoinpaint.controls import DEFAULT
 from videoinpaint.fitting import FitConfig, fit
 from videoinpaint.inpainters.ciri.compact import OneShotCompact
 from videoinpaint.inpainters.ciri.curriculum import Curriculum
@@ -210,7 +210,7 @@ def _rough_error(repaired: Tensor, reference: Tensor, holes: Tensor, rng: np.ran
 def quality(model: OneShotCompact, shots: list[Shot]) -> dict[str, float]:
     """PSNR inside the true masks, of the repair and of compact's way (holes = predictions), and the masks' IoU."""
     rows: dict[str, list[float]] = {}
-    neutral = torch.from_numpy(MIDDLE.to_array()[None])
+    neutral = torch.from_numpy(DEFAULT.to_array()[None])
     for shot in shots:
         scene = model.scene(shot.observed, model.guide(shot.observed, shot.predicted, shot.first))
         painted, _ = model.paint(scene, shot.observed, scene.holes, neutral.expand(len(shot.observed), -1))

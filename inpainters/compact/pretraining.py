@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from videoinpaint.clips.sources.augmented import Windows
 from videoinpaint.composition import compose
-from videoinpaint.controls import ALPHA, BETA, FUSION, GAMMA, HEADS, HIGH, LOW, MIDDLE
+from videoinpaint.controls import ALPHA, BETA, DEFAULT, FUSION, GAMMA, HEADS, HIGH, LOW
 from videoinpaint.fitting import FitConfig, fit
 from videoinpaint.inpainters.compact.inpainter import WEIGHTS
 from videoinpaint.inpainters.compact.memory import recall, remember
@@ -204,7 +204,7 @@ def imperfect_error_mask(repaired: Tensor, batch: Batch, rng: np.random.Generato
 @torch.no_grad()
 def control_effects(model: CompactNetwork, batches: Sequence[Batch]) -> dict[str, float]:
     """PSNR inside the hole at neutral controls and the change at the ends of each control, in dB, and a second pass."""
-    neutral = torch.from_numpy(MIDDLE.to_array()[None])
+    neutral = torch.from_numpy(DEFAULT.to_array()[None])
     values = {"all": neutral}
     for column, name in ((HEADS, "heads"), (FUSION, "fusion"), (ALPHA, "alpha"), (BETA, "beta"), (GAMMA, "gamma")):
         for end, bound in (("low", LOW), ("high", HIGH)):

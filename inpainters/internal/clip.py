@@ -59,11 +59,11 @@ class Source(Protocol):
         crop: tuple[int, int] | None = None,
         mirror: bool = False,
     ) -> Examples:
-        """See :meth:`Clip.draw`."""
+        """See :meth:`TrainingClip.draw`."""
         ...
 
 
-class Clip:
+class TrainingClip:
     """One clip, ready to be learnt from.
 
     Args:

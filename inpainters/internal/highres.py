@@ -20,7 +20,7 @@ from videoinpaint.boxes import box_of
 from videoinpaint.clips.files.images import read_image, resize_frames, resize_masks
 from videoinpaint.clips.files.sequences import FrameSequence
 from videoinpaint.errors import InputError
-from videoinpaint.inpainters.internal.clip import Clip, Examples, moved
+from videoinpaint.inpainters.internal.clip import Examples, TrainingClip, moved
 from videoinpaint.inpainters.internal.schedule import Budget, train
 from videoinpaint.inpainters.internal.tiling import draw_centre, grid_masks, tiles
 from videoinpaint.inpainters.internal.trainer import Internal, Trainer
@@ -138,7 +138,7 @@ def _coarse(
         raise InputError("nothing is missing in any frame")
     c = settings.config
     tensors = _tensor(np.stack(small)), torch.from_numpy(np.stack(holes)).float()[:, None]
-    clip = Clip(*tensors, c.start, c.pool, c.seed)
+    clip = TrainingClip(*tensors, c.start, c.pool, c.seed)
     for progress in train(trainer, clip, Budget(steps=settings.steps[0])):
         if report is not None:
             report(0, progress.steps)
@@ -146,7 +146,7 @@ def _coarse(
 
 
 class PatchSource:
-    """Patches of one level to learn from; `Trainer.step` draws from it as from a `Clip`.
+    """Patches of one level to learn from; `Trainer.step` draws from it as from a `TrainingClip`.
 
     Args:
         frames, masks: at the last level's size.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from videoinpaint.controls import ALPHA, BETA, GAMMA, HIGH, LOW
 from videoinpaint.errors import InputError
-from videoinpaint.inpainters.internal.clip import Clip
+from videoinpaint.inpainters.internal.clip import TrainingClip
 from videoinpaint.inpainters.internal.networks import parameter_count
 from videoinpaint.inpainters.internal.trainer import PAPER_WEIGHTS, Internal, Trainer
 from videoinpaint.protocols import Refinement, State
@@ -93,8 +93,8 @@ class InternalInpainter:
                 self._trainer.step(clip, done / self.steps, flagged, weights)
         return self._trainer.repair(clip), self._trainer.state()
 
-    def _clip(self, frames: Tensor, holes: Tensor) -> Clip:
-        return Clip(frames, holes, self.config.start, self.config.pool, self.config.seed)
+    def _clip(self, frames: Tensor, holes: Tensor) -> TrainingClip:
+        return TrainingClip(frames, holes, self.config.start, self.config.pool, self.config.seed)
 
     def gflops(self, length: int, height: int, width: int) -> float:
         """Of one pass over ``length`` frames: training (a backward pass counts as two forward) and painting."""

@@ -81,11 +81,11 @@ class Fit:
 @torch.no_grad()
 def compact_repair(frames: Tensor, holes: Tensor) -> Tensor:
     """The compact network's repair, all heads, neutral controls, a window of frames at a time."""
-    from videoinpaint.controls import MIDDLE
+    from videoinpaint.controls import DEFAULT
     from videoinpaint.inpainters.compact import CompactInpainter
 
     inpainter = CompactInpainter(frames.device)
-    controls = MIDDLE.to_array()[None]
+    controls = DEFAULT.to_array()[None]
     parts = []
     for cut, hole in zip(frames.split(WINDOW), holes.split(WINDOW)):
         shown = torch.where(hole > 0, torch.full_like(cut, 128 / 255), cut)[None]

@@ -16,7 +16,7 @@ from torch.nn.utils import vector_to_parameters
 
 from videoinpaint.errors import InputError
 from videoinpaint.fitting import CHECKPOINT, log, resume, save
-from videoinpaint.inpainters.internal.clip import Clip
+from videoinpaint.inpainters.internal.clip import TrainingClip
 from videoinpaint.inpainters.internal.trainer import Trainer
 
 TOLERANCE = 0.3
@@ -93,7 +93,7 @@ class Run:
 
 def train(
     trainer: Trainer,
-    clip: Clip,
+    clip: TrainingClip,
     budget: Budget,
     *,
     folder: Path | None = None,
@@ -159,7 +159,7 @@ def train(
         vector_to_parameters(best.to(trainer.device).clone(), trainer.parameters)
 
 
-def _measured(trainer: Trainer, clip: Clip, run: Run, best: Tensor, folder: Path | None) -> Tensor:
+def _measured(trainer: Trainer, clip: TrainingClip, run: Run, best: Tensor, folder: Path | None) -> Tensor:
     """Measure the held-out PSNR, and the best weights after that."""
     numbers = trainer.held_out(clip)
     run.psnr = numbers["psnr"]
@@ -171,17 +171,17 @@ def _measured(trainer: Trainer, clip: Clip, run: Run, best: Tensor, folder: Path
     return trainer.state()["weights"] if higher or (run.late and run.psnr > run.best - TOLERANCE) else best
 
 
-def _identity(trainer: Trainer, clip: Clip) -> str:
+def _identity(trainer: Trainer, clip: TrainingClip) -> str:
     """What a checkpoint belongs to: the settings and the clip."""
     known = [float(x.double().sum()) for x in (clip.frames, clip.holes)]
     return json.dumps([asdict(trainer.config), list(clip.frames.shape), known])
 
 
-def _save(folder: Path, trainer: Trainer, clip: Clip, run: Run, best: Tensor) -> None:
+def _save(folder: Path, trainer: Trainer, clip: TrainingClip, run: Run, best: Tensor) -> None:
     save(folder, {"state": trainer.state(), "best": best, "run": asdict(run), "of": _identity(trainer, clip)})
 
 
-def _resumed(folder: Path, trainer: Trainer, clip: Clip, best: Tensor) -> tuple[Run, Tensor]:
+def _resumed(folder: Path, trainer: Trainer, clip: TrainingClip, best: Tensor) -> tuple[Run, Tensor]:
     """The run found in the folder, loaded into the trainer; a new one where there is none."""
 
     def restore(stored: dict[str, Any]) -> tuple[Run, Tensor]:

@@ -16,7 +16,7 @@ from torch.nn.utils import clip_grad_norm_, parameters_to_vector, vector_to_para
 
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.internal import losses
-from videoinpaint.inpainters.internal.clip import STARTS, Clip, Examples, Source
+from videoinpaint.inpainters.internal.clip import STARTS, Examples, Source, TrainingClip
 from videoinpaint.inpainters.internal.networks import ARCHS, InternalNetwork
 from videoinpaint.metrics.backbone import Backbone, get_backbone
 from videoinpaint.protocols import State
@@ -145,7 +145,7 @@ class Trainer:
         Args:
             clip: what is learnt from.
             progress: 0 to 1, the share of the budget used up: decides the learning rate and the stage.
-            flagged: M_{n-1}; see :meth:`Clip.draw`.
+            flagged: M_{n-1}; see :meth:`TrainingClip.draw`.
             weights: of the three losses, instead of the configuration's.
 
         Returns:
@@ -211,12 +211,12 @@ class Trainer:
         return torch.cat([self.network(signed(s), h, t)[-1] for s, h, t in parts]).add(1).div(2).clamp(0, 1)
 
     @torch.no_grad()
-    def repair(self, clip: Clip) -> Tensor:
+    def repair(self, clip: TrainingClip) -> Tensor:
         """The clip's frames ``(T, 3, H, W)`` in [0, 1] with its holes painted."""
         start, trust = clip.started(None)
         return torch.where(clip.holes > 0, self.paint(start, clip.holes, trust), clip.frames)
 
-    def held_out(self, clip: Clip) -> dict[str, float]:
+    def held_out(self, clip: TrainingClip) -> dict[str, float]:
         """PSNR in dB of known pixels hidden by the held-out translation: painted (``psnr``), and as they start."""
         batch = clip.held_out_examples()
         hidden = batch.union * (1 - batch.holes)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from videoinpaint.boxes import Box, box_of, within
-from videoinpaint.controls import FUSION, HEADS, MIDDLE, clip_controls
+from videoinpaint.controls import DEFAULT, FUSION, HEADS
 from videoinpaint.inpainters.published import plan
 from videoinpaint.inpainters.published.calibration import calibration_clip
 from videoinpaint.inpainters.published.cost import Meter
@@ -183,12 +183,11 @@ class PublishedInpainter(ABC):
         length, *size = repaired.shape[1], *repaired.shape[-2:]
         frames, holes = self._view(repaired, masks)
         painted, gflops = frames.clone(), torch.zeros(len(frames), dtype=torch.float64)
-        values = clip_controls(controls)
-        fusion = torch.from_numpy(values[:, FUSION].copy()).to(frames)
+        fusion = torch.from_numpy(controls[:, FUSION].copy()).to(frames)
         kept = {name: tensor for name, tensor in state.items() if name not in ("seen", "features")}
         everything = Pass(kept, frames, holes, fusion, True)
         features = Features(state["seen"].clone(), state["features"].clone())
-        for job in self._jobs(state, masks, holes, values):
+        for job in self._jobs(state, masks, holes, controls):
             items = list(job.items)
             work, own = replace(everything.take(items), whole=job.whole), features.take(items)
             with active_heads(self.networks, job.heads, self.ranking(job.heads)):
@@ -272,7 +271,7 @@ class PublishedInpainter(ABC):
             return None
         if self._order is None:
             frames, holes = (t.to(self.device) for t in calibration_clip(*self.calibration_size))
-            everything = replace(MIDDLE, fusion=0.5).to_array()[None]  # half and half, as published
+            everything = replace(DEFAULT, fusion=0.5).to_array()[None]  # half and half, as published
             state = self.begin(frames, holes)
             self._order = measure_order(self.networks, lambda: self.refine(state, frames, holes, everything))
         return self._order

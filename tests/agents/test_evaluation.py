@@ -13,7 +13,7 @@ from videoinpaint.agents import evaluate
 from videoinpaint.agents.evaluation.episodes import episode_record, make_evaluation_env
 from videoinpaint.agents.evaluation.oracle import best_fixed, controls_grid, oracle_return
 from videoinpaint.agents.policies.baselines import FixedPolicy, HeuristicPolicy
-from videoinpaint.controls import MIDDLE, Controls, controls_to_action
+from videoinpaint.controls import DEFAULT, Controls, controls_to_action
 from videoinpaint.envs.ids import effective_kwargs
 from videoinpaint.errors import InputError, UnknownNameError
 
@@ -26,7 +26,7 @@ def test_records_are_those_of_single_environments(small: dict) -> None:
         env.reset(seed=record.seed)
         rewards = []
         for _ in range(record.length):
-            _, reward, terminated, _, info = env.step(FixedPolicy(replace(MIDDLE, heads=4)).action)
+            _, reward, terminated, _, info = env.step(FixedPolicy(replace(DEFAULT, heads=4)).action)
             rewards.append(reward)
         assert terminated
         np.testing.assert_allclose(record.rewards, rewards, rtol=1e-5)
@@ -50,7 +50,7 @@ def test_a_record_says_what_every_iteration_gave(small: dict) -> None:
     record = evaluate("heads4", small, seeds=[5], num_envs=1)[0]
     env = gymnasium.make("VideoInpaint-v1", **small)
     env.reset(seed=5)
-    infos = [env.step(FixedPolicy(replace(MIDDLE, heads=4)).action)[4] for _ in range(record.length)]
+    infos = [env.step(FixedPolicy(replace(DEFAULT, heads=4)).action)[4] for _ in range(record.length)]
     for terms, reward, info in zip(record.reward_terms, record.rewards, infos):
         assert sum(terms.values()) == pytest.approx(reward)
         assert terms == pytest.approx(info["reward_terms"])
@@ -93,7 +93,7 @@ def test_an_id_without_a_vector_form_is_played_one_environment_after_the_other(t
     for record in records:
         env = toy_env(2)
         env.reset(seed=record.seed)
-        steps = [env.step(FixedPolicy(replace(MIDDLE, heads=8)).action) for _ in range(2)]
+        steps = [env.step(FixedPolicy(replace(DEFAULT, heads=8)).action) for _ in range(2)]
         assert record.rewards == pytest.approx([step[1] for step in steps])
         assert record.metrics == steps[-1][4]["metrics"]
         assert (record.clip, record.quality) == ("toy", None)
@@ -207,10 +207,12 @@ def test_best_fixed_ranks_the_grid(small: dict) -> None:
     best = best_fixed(small, grid, seeds=[1, 2], env_id="VideoInpaint-v0", num_envs=2)
     assert best.controls.alpha == 1.0  # the weights scale the reward
     assert [controls.alpha for controls, _ in best.scores] == [1.0, 0.8]
-    mean = np.mean([r.episode_return for r in evaluate(best.policy(), small, seeds=[1, 2], num_envs=2)])
+    mean = np.mean(
+        [r.episode_return for r in evaluate(best.policy(), small, seeds=[1, 2], env_id="VideoInpaint-v0", num_envs=2)]
+    )
     np.testing.assert_allclose(best.score, mean, rtol=1e-6)
     assert list(best.records) == grid
-    env = make_evaluation_env(2, env_kwargs=small)
+    env = make_evaluation_env(2, "VideoInpaint-v0", env_kwargs=small)
     told: list[None] = []
     given = best_fixed(grid=grid, seeds=[1, 2], env=env, on_done=lambda: told.append(None))
     assert given.scores == best.scores

@@ -27,7 +27,7 @@ from videoinpaint.agents.policies.networks import (
     thumbnails,
 )
 from videoinpaint.agents.policies.reveal import evenly
-from videoinpaint.controls import Controls, action_to_controls
+from videoinpaint.controls import action_to_controls
 from videoinpaint.errors import CorruptWeightsError, InputError, MissingWeightsError
 from videoinpaint.testing import check_policy
 
@@ -202,11 +202,9 @@ def test_a_moving_camera_is_seen_although_every_frame_looks_alike() -> None:
     assert (one - other).norm() > 0.2 * one.norm()
 
 
-def test_an_untrained_policy_begins_at_the_default_controls(observation: dict) -> None:
+def test_an_untrained_policy_begins_in_the_middle_of_every_range(observation: dict) -> None:
     mean = blank_network().get_distribution(seen(observation)).distribution.mean
-    controls = action_to_controls(mean.detach().numpy())
-    np.testing.assert_array_equal(controls[:, 0], Controls().heads)
-    np.testing.assert_allclose(controls, np.tile(Controls().to_array(), (len(controls), 1)), atol=0.02)
+    np.testing.assert_allclose(mean.detach().numpy(), 0, atol=0.1)
 
 
 def test_the_cnn_leaves_room_for_the_hand_made_features(observation: dict) -> None:

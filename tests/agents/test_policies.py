@@ -13,19 +13,19 @@ import pytest
 from videoinpaint.agents import POLICIES, make_policy
 from videoinpaint.agents.policies.baselines import FixedPolicy, HeuristicPolicy, RandomPolicy
 from videoinpaint.agents.policies.policy import check_actions
-from videoinpaint.controls import MIDDLE, action_to_controls
+from videoinpaint.controls import DEFAULT, action_to_controls
 from videoinpaint.envs.loop import GREY
 from videoinpaint.errors import InputError, MissingWeightsError, UnknownNameError, VideoInpaintError
 from videoinpaint.testing import check_policy
 
 FIXED = {
-    "heads4": replace(MIDDLE, heads=4),
-    "heads8": replace(MIDDLE, heads=8),
-    "heads12": MIDDLE,
-    "fusion65": replace(MIDDLE, fusion=0.65),
-    "fusion80": replace(MIDDLE, fusion=0.8),
-    "fixed-bias": replace(MIDDLE, alpha=1.0, beta=0.3, gamma=0.1),
-    "fixed-average": replace(MIDDLE, alpha=0.9, beta=0.45, gamma=0.2),
+    "heads4": replace(DEFAULT, heads=4),
+    "heads8": replace(DEFAULT, heads=8),
+    "heads12": DEFAULT,
+    "fusion65": replace(DEFAULT, fusion=0.65),
+    "fusion80": replace(DEFAULT, fusion=0.8),
+    "fixed-bias": replace(DEFAULT, alpha=1.0, beta=0.3, gamma=0.1),
+    "fixed-average": replace(DEFAULT, alpha=0.9, beta=0.45, gamma=0.2),
 }
 
 

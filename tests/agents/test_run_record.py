@@ -33,7 +33,7 @@ def test_effective_arguments_are_defaults_then_the_ids_then_ones_own(env_id: str
 def test_weights_that_were_read_are_hashed(tmp_path: Path) -> None:
     path = save_policy(tmp_path / "mine.safetensors", blank_network())
     load_policy(path)
-    told = run_record("VideoInpaint-v0", {"device": "cpu"}, precision="bfloat16", random_weights=["fuseformer"])
+    told = run_record("VideoInpaint-v1", {"device": "cpu", "precision": "bfloat16"}, random_weights=["fuseformer"])
     entry = next(weight for weight in told["weights"] if weight["file"].endswith("mine.safetensors"))
     assert entry["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert told["precision"] == {"asked": "bfloat16", "used": "bfloat16"}

@@ -67,7 +67,7 @@ def test_unknown_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
 def test_weights_list_tells_what_is_here(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["weights", "list"]) == 0
     shown = capsys.readouterr().out
-    assert all(name in shown for name in ("inpainter-compact", "detector-compact", "policy-default", "alexnet"))
+    assert all(name in shown for name in ("inpainter-compact", "detector-compact", "policy-trained-budget", "alexnet"))
     row = next(line for line in shown.splitlines() if line.startswith("lpips-alex"))
     assert "here" in row  # the lpips package is a dependency
 

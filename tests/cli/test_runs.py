@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from videoinpaint.agents.policies.export import blank_network, save_policy
+from videoinpaint.benchmarks.demo import verdict
 from videoinpaint.cli import main
 from videoinpaint.cli.environment import EnvironmentFlags
 from videoinpaint.cli.train import Train
@@ -201,8 +202,9 @@ def test_demo_leaves_what_it_promises_and_can_be_repeated(
     assert "What to try next" in shown
     results = json.loads((folder / "results.json").read_text())
     names = {p["name"] for p in results["policies"]}
-    assert {"ppo (this run)", "random", "heads4", "heads8", "heads12", "fixed-average", "heuristic"} <= names
+    assert {"ppo (this run)", "trained", "default", "heads4", "heads8", "heuristic", "random"} == names
     assert results["versions"]["torch"]
+    assert verdict(results["policies"]) in results["summary"]
     assert results["seeds"]["evaluation"] == "0 to 1"
     # the same seed gives the same numbers
     assert [p["return"] for p in results["policies"]] == [p["return"] for p in first["policies"]]

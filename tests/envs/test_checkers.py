@@ -12,7 +12,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 from videoinpaint.registration import ENVIRONMENTS
 
-IDS = sorted(name for name in gymnasium.registry if name.startswith("VideoInpaint"))
+IDS = sorted(one.id for one in ENVIRONMENTS)
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,9 @@ import torch
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import AROUND_PUBLISHED, INPAINTERS, PUBLISHED
 from videoinpaint.inpainters.internal import InternalInpainter
+from videoinpaint.registration import ENVIRONMENTS
 
-IDS = sorted(name for name in gymnasium.registry if name.startswith("VideoInpaint"))
+IDS = sorted(one.id for one in ENVIRONMENTS)
 PARTS = [("compact", "compact"), ("propagation", "none"), ("internal", "none"), ("telea", "compact")]
 PARTS += [("ciri", "compact"), ("toy", "toy")]
 

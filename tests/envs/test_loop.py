@@ -10,7 +10,7 @@ import torch
 
 from videoinpaint.controls import Controls
 from videoinpaint.envs.batch import batch_size, join, nested, put, take, within
-from videoinpaint.envs.loop import GREY, ClosedLoop, resolve_device
+from videoinpaint.envs.loop import GREY, ClosedLoop, observe, resolve_device
 from videoinpaint.errors import InputError
 
 CONTROLS = np.repeat(Controls().to_array()[None], 3, 0)
@@ -107,9 +107,11 @@ def test_full_gflops_are_those_of_twelve_heads(loop, clip):
     assert (gflops / state["full_gflops"]).tolist() == pytest.approx([2 / 12, 0.5, 1.0])
 
 
-@pytest.mark.parametrize("bad", [np.full((3, 5), np.nan), np.zeros((2, 5)), np.zeros((3, 4))])
+@pytest.mark.parametrize(
+    "bad", [np.full((3, 5), np.nan), CONTROLS[:2], CONTROLS[:, :4], 2 * CONTROLS, CONTROLS - (0.5, 0, 0, 0, 0)]
+)
 def test_unusable_controls_are_refused(loop, clip, bad):
-    with pytest.raises((InputError, ValueError)):
+    with pytest.raises(InputError, match="controls"):
         loop.refine(loop.begin(*clip), bad)
 
 
@@ -152,3 +154,24 @@ def test_devices_are_resolved_or_refused():
     assert resolve_device("auto").type in ("cpu", "cuda")
     with pytest.raises(InputError, match="'auto'"):
         resolve_device("cuda:77")
+
+
+@pytest.mark.parametrize("to_the_end", [False, True])
+def test_rounds_end_where_nothing_is_flagged_any_more(clip, toy, content, to_the_end):
+    frames, holes = clip
+    chosen = []
+
+    def choose(state):
+        chosen.append(observe(state)["masks"].any())
+        return CONTROLS
+
+    calm = ClosedLoop(content["inpainter"], content["detector"], "cpu")
+    assert len(list(calm.run(calm.begin(frames, holes), choose, 3, to_the_end=to_the_end))) == (3 if to_the_end else 1)
+    assert chosen == ([True, False, False] if to_the_end else [True])
+    busy = ClosedLoop(toy["inpainter"], toy["detector"], "cpu")
+    states = list(busy.run(busy.begin(frames, holes), lambda _: CONTROLS, 3))
+    expected = busy.begin(frames, holes)
+    for state in states:
+        expected = busy.refine(expected, CONTROLS)[0]
+        assert same(state, expected)
+    assert len(states) == 3

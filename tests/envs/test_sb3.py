@@ -94,7 +94,7 @@ def test_only_same_step_autoreset_fits(toy):
 
 
 def wrapped(toy):
-    env = make_sb3_vec(2, **toy).env
+    env = make_sb3_vec(2, "VideoInpaint-v0", **toy).env
     return RecordEpisodeStatistics(TransformReward(env, lambda rewards: rewards))
 
 
@@ -105,7 +105,7 @@ def synchronous(toy):
 
 @pytest.mark.parametrize("make", [wrapped, synchronous])
 def test_any_same_step_vector_environment_gives_what_the_bare_one_gives(toy, make):
-    bare, other = make_sb3_vec(2, seed=3, **toy), SB3VecEnv(make(toy))
+    bare, other = make_sb3_vec(2, "VideoInpaint-v0", seed=3, **toy), SB3VecEnv(make(toy))
     other.seed(3)
     first, second = bare.reset(), other.reset()
     ended = 0

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from videoinpaint.controls import MIDDLE, Controls
+from videoinpaint.controls import DEFAULT, Controls
 from videoinpaint.envs.batch import put, take
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.internal import PAPER, Budget, Internal, InternalInpainter, Trainer, losses, train
-from videoinpaint.inpainters.internal.clip import STARTS, Clip, moved
+from videoinpaint.inpainters.internal.clip import STARTS, TrainingClip, moved
 from videoinpaint.inpainters.internal.inpainter import loss_weights
 from videoinpaint.inpainters.internal.layers import GatedConv, mirrored
 from videoinpaint.inpainters.internal.networks import ARCHS, InternalNetwork, parameter_count
@@ -37,7 +37,7 @@ def scene() -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.fixture
 def clip(scene):
-    return Clip(*scene, "smooth", pool=2)
+    return TrainingClip(*scene, "smooth", pool=2)
 
 
 # --- networks -------------------------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def test_examples_never_show_what_is_hidden(scene, start):
     spoilt = torch.where(holes > 0, torch.rand(frames.shape), frames)
     drawn = []
     for version in (frames, spoilt):
-        made = Clip(version, holes, start, pool=1)
+        made = TrainingClip(version, holes, start, pool=1)
         drawn.append(made.draw(np.random.default_rng(5), 3))
     for name, value in vars(drawn[0]).items():
         assert torch.equal(value, vars(drawn[1])[name]), name
@@ -191,17 +191,17 @@ def test_examples_never_show_what_is_hidden(scene, start):
 
 
 def test_the_held_out_translation_is_never_drawn(scene):
-    clip = Clip(*scene, "none")
+    clip = TrainingClip(*scene, "none")
     held = moved(clip.holes[:1], clip.held_out)
     rng = np.random.default_rng(0)
     for _ in range(50):
         union = clip.draw(rng, 1).union
         assert not torch.equal(union, torch.maximum(held, clip.holes[:1]))
-    assert clip.held_out not in Clip(*scene, "smooth", pool=6).shifts
+    assert clip.held_out not in TrainingClip(*scene, "smooth", pool=6).shifts
 
 
 def test_flagged_frames_are_drawn_and_their_shape_is_the_focus(scene):
-    clip = Clip(*scene, "smooth", pool=3)
+    clip = TrainingClip(*scene, "smooth", pool=3)
     flagged = torch.zeros_like(clip.holes)
     flagged[4, :, 14:20, 20:26] = 1
     rng = np.random.default_rng(0)
@@ -221,7 +221,7 @@ def run(trainer, clip, budget, **options):
 
 def test_training_from_nothing_learns_the_clip(scene):
     config = replace(SMALL, start="none", width=0.25, crop=None, learning_rate=3e-3, second_stage=0)
-    clip, trainer = Clip(*scene, "none"), Trainer(config)
+    clip, trainer = TrainingClip(*scene, "none"), Trainer(config)
     before = trainer.held_out(clip)["psnr"]
     last = run(trainer, clip, Budget(steps=120), patience=0)[-1]
     assert (last.steps, last.spent) == (120, 1.0)
@@ -240,7 +240,7 @@ def test_training_never_ends_below_its_start_by_more_than_the_tolerance(clip):
 
 def test_resumed_training_equals_uninterrupted_training_bit_for_bit(scene, tmp_path):
     def fresh():
-        return Trainer(replace(SMALL, start="smooth")), Clip(*scene, "smooth", pool=2)
+        return Trainer(replace(SMALL, start="smooth")), TrainingClip(*scene, "smooth", pool=2)
 
     options = {"check_every": 3, "save_seconds": 0.0}
     whole, clip = fresh()
@@ -262,7 +262,7 @@ def test_a_checkpoint_of_something_else_is_refused(scene, clip, tmp_path):
     run(Trainer(replace(SMALL, start="smooth")), clip, Budget(steps=1), folder=tmp_path)
     with pytest.raises(InputError, match="another clip"):
         run(Trainer(replace(SMALL, start="smooth", seed=1)), clip, Budget(steps=1), folder=tmp_path)
-    other = Clip(scene[0] * 0.5, scene[1], "smooth", pool=2)
+    other = TrainingClip(scene[0] * 0.5, scene[1], "smooth", pool=2)
     with pytest.raises(InputError, match="another clip"):
         run(Trainer(replace(SMALL, start="smooth")), other, Budget(steps=1), folder=tmp_path)
     (tmp_path / "checkpoint.pt").write_bytes(b"torn")
@@ -271,7 +271,7 @@ def test_a_checkpoint_of_something_else_is_refused(scene, clip, tmp_path):
 
 
 def test_a_stage_that_stops_improving_ends_early(scene):
-    clip = Clip(*scene, "smooth", pool=1)
+    clip = TrainingClip(*scene, "smooth", pool=1)
     trainer = Trainer(replace(SMALL, start="smooth", learning_rate=1e-9, pool=1))
     last = run(trainer, clip, Budget(steps=400), check_every=2, patience=2)[-1]
     assert last.steps < 40
@@ -315,7 +315,7 @@ def test_it_keeps_the_rules(inpainter):
 
 
 def test_the_middle_of_the_controls_means_the_papers_weights():
-    assert loss_weights(MIDDLE.to_array()) == pytest.approx((1, 0.1, 0.2), rel=1e-3)
+    assert loss_weights(DEFAULT.to_array()) == pytest.approx((1, 0.1, 0.2), rel=1e-3)
     low, high = (loss_weights(np.array([2, 0.5, *row], np.float32)) for row in ((0.8, 0.3, 0.1), (1.0, 0.6, 0.3)))
     assert np.array(high) / low == pytest.approx([16] * 3, rel=1e-3)
 

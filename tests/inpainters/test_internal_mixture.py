@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from videoinpaint.inpainters.internal.clip import Clip
+from videoinpaint.inpainters.internal.clip import TrainingClip
 from videoinpaint.inpainters.internal.mixture import PRIOR, Candidates, Fit, candidates
 
 
@@ -42,7 +42,9 @@ def test_what_the_hole_holds_changes_neither_weights_nor_start():
     frames = torch.rand(3, 3, 24, 32, generator=make)
     holes = torch.zeros(3, 1, 24, 32)
     holes[:, :, 8:16, 10:20] = 1
-    first, second = (Clip(version, holes, "compact", pool=1) for version in (frames, frames * (1 - holes) + holes))
+    first, second = (
+        TrainingClip(version, holes, "compact", pool=1) for version in (frames, frames * (1 - holes) + holes)
+    )
     for shift in (*first.shifts, first.held_out, None):
         assert torch.equal(first.started(shift)[0], second.started(shift)[0])
     assert not torch.equal(first.started(None)[0], candidates(frames, holes).mixed(torch.tensor(PRIOR)))

@@ -40,8 +40,8 @@ from videoinpaint.testing.parity.fixtures import (
     run_parity,
 )
 
-STORED = Path(__file__).parent / "data" / "parity"
-OFFICIAL = Path(__file__).parents[2] / "shared" / "parity"
+STORED = Path(__file__).parents[1] / "data" / "parity"
+OFFICIAL = Path(__file__).parents[3] / "shared" / "parity"
 official = pytest.mark.skipif(not OFFICIAL.is_dir(), reason="the official fixtures are not here")
 heavy = pytest.mark.skipif(
     os.environ.get("VIDEOINPAINT_HEAVY") != "1", reason="1.2 GB of weights: set VIDEOINPAINT_HEAVY=1"

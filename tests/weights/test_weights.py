@@ -23,7 +23,7 @@ from videoinpaint import weights
 from videoinpaint.errors import CorruptWeightsError, MissingWeightsError, UnknownNameError
 from videoinpaint.weights import WeightEntry, load_into, load_safetensors, path_of, read_file, save_safetensors
 
-CARD = Path(__file__).parents[1] / "docs/models/alexnet.md"
+CARD = Path(__file__).parents[2] / "docs/models/alexnet.md"
 DATA = Path(videoinpaint.__file__).parent / "data"
 
 

@@ -51,11 +51,12 @@ class Evaluate(EnvironmentFlags):
 
     def run(self) -> None:
         """Play, print, write."""
-        from videoinpaint.benchmarks.policies.compare import summaries
+        from videoinpaint.benchmarks.policies.compare import add_scores, summaries
 
         contestants = self.contestants()
         records = self.play(contestants)
         policies = summaries(records, contestants, self.baseline)
+        add_scores(policies, self.env_id, self.env_kwargs())
         print_table(policies, self.baseline)
         played = [record for runs in records.values() for run in runs for record in run]
         untrained = sorted({part for record in played for part in record.random_weights.split(", ") if part})

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from videoinpaint.errors import InputError
+from videoinpaint.repair.streaming import ITERATIONS, POLICY
 
 if TYPE_CHECKING:
     from videoinpaint.clips.files.sequences import FrameSequence
@@ -51,11 +52,11 @@ class Inpaint:
     remove_residues: bool = False
     """With --propagator and ciri: tune the propagator on the video (at most 32 frames) until less of what is to go
     shines through. Takes many times as long."""
-    policy: str = "heads12"
-    """Who chooses the controls of each pass: a baseline such as heads12 (all heads) or heuristic, default (the shipped
-    policy, which saves compute), a policy file or training folder, or module:attribute."""
-    iterations: int = 3
-    """Passes over each window at most."""
+    policy: str = POLICY
+    """Who chooses the controls of each pass: default (the default controls: all heads), trained or trained-budget (the
+    policies that ship), another baseline such as heuristic, a policy file or training folder, or module:attribute."""
+    iterations: int = ITERATIONS
+    """Passes over each window at most. More than one pays for policies that spend few heads on each."""
     device: str = "auto"
     """auto (the GPU where there is one), cpu, cuda, ..."""
     fps: float | None = None

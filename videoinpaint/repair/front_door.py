@@ -13,7 +13,7 @@ from videoinpaint.errors import InputError
 from videoinpaint.protocols import Detector, Inpainter, MaskPropagator
 from videoinpaint.repair.given_masks import checked_pairs
 from videoinpaint.repair.one_mask import check_tunable, follow, repair_followed, tuned
-from videoinpaint.repair.streaming import POLICY, Parts, Pixels, Stream, checked_holes
+from videoinpaint.repair.streaming import ITERATIONS, POLICY, Parts, Pixels, Stream, checked_holes
 
 
 def inpaint(
@@ -23,7 +23,7 @@ def inpaint(
     inpainter: str | Inpainter | None = None,
     detector: str | Detector = "compact",
     policy: str | Path | Policy = POLICY,
-    iterations: int = 3,
+    iterations: int = ITERATIONS,
     device: str = "auto",
     window: int | None = None,
     overlap: int | None = None,
@@ -44,7 +44,8 @@ def inpaint(
             propagator.
         detector: likewise; by default ``"compact"``.
         policy: anything that `make_policy` takes; by default all heads, the other controls at the middle.
-        iterations: rounds of inpainting and detection for each window, fewer where nothing is flagged any more.
+        iterations: rounds of inpainting and detection for each window, fewer where nothing is flagged any more; more
+            than one pays for policies that spend few heads on each.
         device: "auto" (the GPU where there is one), "cpu", "cuda", ...
         window: frames repaired together; by default 10, or what the inpainter asks for.
         overlap: frames that neighbouring windows share, fewer than `window`; by default 3, or what the inpainter asks.

@@ -14,7 +14,7 @@ from videoinpaint.clips.validate import check_frames
 from videoinpaint.envs.loop import check_size
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import Detector, Inpainter
-from videoinpaint.repair.streaming import POLICY, Parts, Pixels, Stream, checked_holes
+from videoinpaint.repair.streaming import ITERATIONS, POLICY, Parts, Pixels, Stream, checked_holes
 
 
 def inpaint_stream(
@@ -24,7 +24,7 @@ def inpaint_stream(
     inpainter: str | Inpainter = "compact",
     detector: str | Detector = "compact",
     policy: str | Path | Policy = POLICY,
-    iterations: int = 3,
+    iterations: int = ITERATIONS,
     device: str = "auto",
     window: int | None = None,
     overlap: int | None = None,

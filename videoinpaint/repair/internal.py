@@ -15,7 +15,7 @@ from videoinpaint.errors import InputError
 if TYPE_CHECKING:
     from videoinpaint.clips.files.sequences import FrameSequence
     from videoinpaint.inpainters.internal import Budget, Trainer
-    from videoinpaint.inpainters.internal.clip import Clip
+    from videoinpaint.inpainters.internal.clip import TrainingClip
 
 SECONDS = 60.0
 STEPS = 300  # of the coarsest level of high resolution
@@ -47,7 +47,7 @@ def repair_whole(
 
     from videoinpaint.envs.loop import check_size, resolve_device
     from videoinpaint.inpainters.internal import Budget, Internal, InternalInpainter, Trainer
-    from videoinpaint.inpainters.internal.clip import Clip
+    from videoinpaint.inpainters.internal.clip import TrainingClip
     from videoinpaint.inpainters.internal.trainer import crop_for
 
     budget = Budget(steps, SECONDS if seconds is None and steps is None else seconds)
@@ -56,7 +56,9 @@ def repair_whole(
     check_size(InternalInpainter, *clip_frames.shape[1:3])  # type: ignore[arg-type]
     config = replace(Internal(), crop=crop_for(*clip_frames.shape[1:3]))
     shown = torch.from_numpy(clip_frames).permute(0, 3, 1, 2).to(place).float() / 255
-    clip = Clip(shown, torch.from_numpy(holes)[:, None].to(place).float(), config.start, config.pool, config.seed)
+    clip = TrainingClip(
+        shown, torch.from_numpy(holes)[:, None].to(place).float(), config.start, config.pool, config.seed
+    )
     trainer = Trainer(config, place)
     train_visibly(trainer, clip, budget, folder)
     painted = trainer.repair(clip).mul(255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
@@ -100,7 +102,7 @@ def repair_progressively(
         yield from highres.repair_progressively(frames, masks, folder or Path(temporary), settings, report)
 
 
-def train_visibly(trainer: Trainer, clip: Clip, budget: Budget, folder: Path | None) -> None:
+def train_visibly(trainer: Trainer, clip: TrainingClip, budget: Budget, folder: Path | None) -> None:
     """Train under a live bar that shows the PSNR of held-out known pixels; a line at the end says where it came to."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn

@@ -10,18 +10,15 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from videoinpaint.agents.policies.policy import Policy, check_actions
+from videoinpaint.agents.policies import Policy
 from videoinpaint.clips.validate import check_frames
-from videoinpaint.controls import action_to_controls
-from videoinpaint.envs.batch import nested
-from videoinpaint.envs.core import observe
 from videoinpaint.envs.loop import ClosedLoop, check_size, resolve_device, widened
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter
 from videoinpaint.inpainters.ciri.removal import removal_config
 from videoinpaint.inpainters.propagators import GivenTracker, make_propagator
 from videoinpaint.protocols import Inpainter, MaskPropagator, OneShotInpainter, Tracker
-from videoinpaint.repair.streaming import Parts, Pixels, Stream, checked_holes
+from videoinpaint.repair.streaming import Parts, Pixels, Stream, checked_holes, repaired_frames
 
 LONGEST_TUNED = 32
 """Frames of a clip whose tracker can be tuned: gradients go through a repair of all of them."""
@@ -194,13 +191,7 @@ class _OneShotRepairer:
         self._later = True
         tracker = self._whole or GivenTracker(torch.from_numpy(soft)[:, None].to(self.loop.device))
         state, _ = self.loop.begin_one_shot(torch.from_numpy(shown).permute(0, 3, 1, 2)[None].contiguous(), [tracker])
-        for _ in range(self.iterations):
-            actions = check_actions(self.policy.act(observe(nested("loop", state))), 1)
-            state, _, _ = self.loop.refine(state, action_to_controls(actions))
-            if self.loop.is_repaired(state).all():
-                break
-        pictures = observe(nested("loop", state))["frames"][0].reshape(-1, 3, *frames.shape[1:3])
-        return np.ascontiguousarray(pictures.transpose(0, 2, 3, 1)[extra:])
+        return repaired_frames(self.loop, state, self.policy, self.iterations)[extra:]
 
     def region(self, mask: NDArray[Any]) -> NDArray[np.bool_]:
         """Where a repair may differ from the frame: anywhere."""

@@ -104,7 +104,8 @@ def _own() -> Iterator[WeightEntry]:
         "aligner-alex": "aligner",
         "aligner-vgg16": "aligner --backbone vgg16",
         "ciri-compact": "one-shot",
-        "policy-default": "",
+        "policy-trained": "",
+        "policy-trained-budget": "",
         "ciri-residue": "residue",
     }.items():
         make = f"videoinpaint pretrain {command}" if command else "videoinpaint train"

@@ -1,0 +1,122 @@
+"""Reference returns of every registered environment: random, best fixed setting, oracle, and the policies that ship.
+
+    python -m videoinpaint.benchmarks.policies.references --output videoinpaint/data/references.json
+
+Each id is played as it is registered, on its own held-out episodes (seeds 0, 1, ...). The best fixed setting is the
+best of a grid on other seeds; the oracle tries the same grid in every state, greedily, sees the true video, and is no
+worse than the best constant of the episode. Scores that tables print lie between random (0) and the oracle (1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import gymnasium
+
+from videoinpaint.agents.evaluation import EpisodeRecord, oracle_return
+from videoinpaint.agents.policies.baselines import FixedPolicy
+from videoinpaint.benchmarks.protocol import tables
+from videoinpaint.benchmarks.protocol.envelope import envelope
+from videoinpaint.benchmarks.protocol.episodes import Arena, EpisodeFlags
+from videoinpaint.benchmarks.protocol.statistics import mean_interval
+from videoinpaint.registration import ENVIRONMENTS
+
+
+@dataclass(frozen=True, kw_only=True)
+class References(EpisodeFlags):
+    """What is measured."""
+
+    env_ids: tuple[str, ...] = tuple(one.id for one in ENVIRONMENTS)
+    """Registered environments."""
+    policies: tuple[str, ...] = ("random", "default", "heuristic", "trained", "trained-budget")
+    """Who plays beside the best fixed setting and the oracle."""
+    episodes: int = 12
+    """Held-out episodes of each id: seeds 0, 1, ..."""
+    choice_episodes: int = 6
+    """Episodes on which the best fixed setting is chosen: seeds 1000000, ..."""
+    heads: tuple[int, ...] = (3, 12)
+    """The grid of fixed settings."""
+    fusion: tuple[float, ...] = (0.65,)
+    """The grid of fixed settings."""
+    objectives: tuple[str, ...] = ("average", "fidelity", "texture")
+    """The grid of fixed settings: average, fidelity, texture, motion, largest."""
+
+
+def run(flags: References) -> dict[str, Any]:
+    """Measure every id; see the module's description.
+
+    Returns:
+        ``environments``: per id what :func:`videoinpaint.envs.references.references` gives.
+
+    Raises:
+        UnknownNameError, MissingWeightsError: before any episode of that id.
+    """
+    steps = len(flags.env_ids) * (2 * len(flags.candidates) + len(flags.policies) + flags.episodes)
+    bar, advance = tables.progress("measuring", steps)
+    with bar:
+        measured = {env_id: _measure(env_id, flags, advance) for env_id in flags.env_ids}
+    settings = {name: value for name, value in asdict(flags).items() if name != "output"}
+    return envelope("references", settings, environments=measured)
+
+
+def _measure(env_id: str, flags: References, advance: Any) -> dict[str, Any]:
+    with Arena(env_id, {"device": flags.device}, flags.num_envs) as arena:
+        best = arena.best_fixed(flags.candidates, flags.choice_seeds, advance).controls
+        constant = {}
+        for controls in flags.candidates:
+            constant[controls] = arena.play(FixedPolicy(controls), flags.seeds)
+            advance()
+        played = {"best fixed": constant[best]}
+        for name in flags.policies:
+            played[name] = arena.play(name, flags.seeds, name)
+            advance()
+    env = gymnasium.make(env_id, device=flags.device)
+    found = []
+    for seed in flags.seeds:
+        found.append(oracle_return(env, flags.candidates, seed=seed).record)
+        advance()
+    env.close()
+    # A search that looks one step ahead can miss what a constant finds.
+    played["oracle"] = [max(each, key=lambda r: r.episode_return) for each in zip(found, *constant.values())]
+    return {
+        "episodes": flags.episodes,
+        "best_fixed": best.as_dict(),
+        "policies": {name: _row(records) for name, records in played.items()},
+    }
+
+
+def _row(records: list[EpisodeRecord]) -> dict[str, Any]:
+    gains = [record.quality_gain or 0.0 for record in records]
+    hole = [record.metrics["psnr_hole"] for record in records]
+    return {
+        "return": mean_interval([record.episode_return for record in records]),
+        "quality_gain": mean_interval(gains),
+        "psnr_hole": mean_interval(hole),
+        "gflops": sum(record.gflops for record in records) / len(records),
+    }
+
+
+def report(results: Mapping[str, Any]) -> None:
+    """Print a table per id, best quality first."""
+    for env_id, known in results["environments"].items():
+        low, high = (known["policies"][name]["return"]["mean"] for name in ("random", "oracle"))
+        rows = [
+            [
+                name,
+                tables.interval(row["quality_gain"], 4),
+                tables.interval(row["return"], 4),
+                tables.number((row["return"]["mean"] - low) / (high - low), 2),
+                tables.number(row["psnr_hole"]["mean"], 2),
+                tables.number(row["gflops"], 0),
+            ]
+            for name, row in sorted(known["policies"].items(), key=lambda item: -item[1]["quality_gain"]["mean"])
+        ]
+        columns = ["policy", "quality gained", "return", "score", "PSNR hole", "GFLOPs"]
+        best = ", ".join(f"{name} {value:g}" for name, value in known["best_fixed"].items())
+        tables.show(env_id, columns, rows, f"{known['episodes']} episodes, 95% intervals; best fixed: {best}")
+
+
+if __name__ == "__main__":
+    tables.main(References, run, report, __doc__ or "")
