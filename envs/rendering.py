@@ -82,7 +82,8 @@ class Display:
 
         size = (picture.shape[1], picture.shape[0])
         if self._screen is None:
-            # An accelerated window loads a graphics driver's copy of LLVM, and triton, imported later, crashes on it.
+            # An accelerated window loads a graphics driver, and with it a copy of LLVM beside which triton, imported
+            # later, has crashed.
             os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
             pygame.display.init()
             pygame.display.set_caption("videoinpaint")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
+from videoinpaint.envs.ids import make_batch
 from videoinpaint.envs.infos import info_of
 from videoinpaint.envs.vector import BatchStep, VideoInpaintVectorEnv
 from videoinpaint.errors import InputError
@@ -176,22 +177,18 @@ class SB3VecEnv(VecEnv):
 
 
 def make_sb3_vec(num_envs: int, env_id: str = DEFAULT_ID, seed: int | None = None, **kwargs: Any) -> SB3VecEnv:
-    """`gymnasium.make_vec` of a registered environment, adapted to Stable-Baselines3.
+    """Many environments of a registered id, adapted to Stable-Baselines3: one batch where the id has a vector form.
 
     Args:
         num_envs: environments in the batch.
         env_id: the registered id.
         seed: environment i begins with ``seed + i`` at the first reset.
-        **kwargs: as for `VideoInpaintEnv`.
+        **kwargs: of the environment, as for `VideoInpaintEnv`.
+
+    Raises:
+        UnknownNameError, InputError: see :func:`videoinpaint.envs.ids.make_batch`.
     """
-    env = gymnasium.make_vec(
-        env_id,
-        num_envs=num_envs,
-        vectorization_mode="vector_entry_point",
-        autoreset_mode=AutoresetMode.SAME_STEP,
-        **kwargs,
-    )
-    adapted = SB3VecEnv(env)
+    adapted = SB3VecEnv(make_batch(env_id, num_envs, AutoresetMode.SAME_STEP, kwargs))
     if seed is not None:
         adapted.seed(seed)
     return adapted

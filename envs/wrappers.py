@@ -141,7 +141,8 @@ class FloatObservation(gymnasium.ObservationWrapper, RecordConstructorArgs):
 class Thumbnails(gymnasium.ObservationWrapper, RecordConstructorArgs):
     """Small frames ``(3T, height, width)`` and masks ``(T, height, width)``, uint8 averages over cells of pixels.
 
-    A replay buffer of a million full observations takes 579 GiB; other views go over this one.
+    A replay buffer of a million full observations of the default size holds a million times 32 planes of 120x216 bytes,
+    829 GB; at 30x54 it is 52 GB. Other views go over this one.
 
     Args:
         env: observing ``frames (3T, H, W)`` and ``masks (T, H, W)``, uint8.

@@ -127,7 +127,7 @@ def make_training_envs(config: TrainConfig) -> VecEnv:
 
     kwargs = _env_kwargs(config)
     spec = check_env(config.env_id, kwargs)
-    if spec.vector_entry_point is None:
+    if spec.vector_entry_point is None:  # unlike Gymnasium's, SB3's loop lets checkpoints into each environment
         return DummyVecEnv([lambda: gymnasium.make(config.env_id, **kwargs) for _ in range(config.num_envs)])
     return make_sb3_vec(config.num_envs, config.env_id, **kwargs)
 

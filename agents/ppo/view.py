@@ -24,7 +24,8 @@ class TrainingView(VecEnvWrapper):
 
     Their features are measured here, once, and not again in each of the many passes over a rollout.
 
-    At the end of an episode ``info["episode"]`` holds its return ``r`` and length ``l``. What the first environment's
+    At the end of an episode ``info["episode"]`` holds its return ``r`` and length ``l``: counted here, and not by the
+    environments below, so that checkpoints hold the counts whatever these are. What the first environment's
     latest complete episode looked like at first and at last is kept as :attr:`pictures`.
 
     Args:

@@ -147,20 +147,13 @@ def save_gif(path: Path, frames: Pixels, milliseconds: int = 120) -> None:
 
 def draw_repair(
     path: Path,
-    policy: str = "heads12",
+    policy: str = "default",
     source: str = "studio:fast",
     name: str = "studio-fast-000001",
     masks: str = "stationary",
 ) -> None:
     """One clip of a source, damaged and repaired in one pass, side by side as a moving picture."""
-    from videoinpaint.agents import make_policy
-    from videoinpaint.clips import make_clips, make_masks
-
-    size = (16, 120, 216)
-    clip = make_clips(source).load(name, *size)
-    holes = make_masks(masks).sample(np.random.default_rng([0, 0]), clip)
-    env = gymnasium.make("videoinpaint:VideoInpaint-v1", num_frames=size[0], max_iterations=1, device="cpu")
-    recording = record(env, make_policy(policy), clip, holes)
+    recording = _recorded(policy, source, name, masks, num_frames=16, max_iterations=1)
     parts = {"damaged": recording.repairs[0], "repaired": recording.repairs[-1]}
     rows = zip(*([labelled(frame, text) for frame in frames] for text, frames in parts.items()))
     save_gif(path, back_and_forth(np.stack([beside(row) for row in rows]), rounds=1))
@@ -174,14 +167,19 @@ def draw_loop(
     masks: str = "object",
 ) -> None:
     """One clip of a source with holes of a kind, repaired by a policy; by default a studio clip with a moving hole."""
+    save_png(path, loop_picture(_recorded(policy, source, name, masks)))
+
+
+def _recorded(policy: str, source: str, name: str, masks: str, **arguments: Any) -> Recording:
+    """One episode on a clip of a source, with holes that are the same at every call."""
     from videoinpaint.agents import make_policy
     from videoinpaint.clips import make_clips, make_masks
 
-    size = (8, 120, 216)
-    clip = make_clips(source).load(name, *size)
+    env = gymnasium.make("videoinpaint:VideoInpaint-v1", device="cpu", **arguments)
+    frames, height, width = env.observation_space["masks"].shape  # type: ignore[index]
+    clip = make_clips(source).load(name, frames, height, width)
     holes = make_masks(masks).sample(np.random.default_rng([0, 0]), clip)
-    env = gymnasium.make("videoinpaint:VideoInpaint-v1", device="cpu")
-    save_png(path, loop_picture(record(env, make_policy(policy), clip, holes)))
+    return record(env, make_policy(policy), clip, holes)
 
 
 if __name__ == "__main__":

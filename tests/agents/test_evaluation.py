@@ -14,7 +14,6 @@ from videoinpaint.agents.evaluation.episodes import episode_record, make_evaluat
 from videoinpaint.agents.evaluation.oracle import best_fixed, controls_grid, oracle_return
 from videoinpaint.agents.policies.baselines import FixedPolicy, HeuristicPolicy
 from videoinpaint.controls import DEFAULT, Controls, controls_to_action
-from videoinpaint.envs.ids import effective_kwargs
 from videoinpaint.errors import InputError, UnknownNameError
 
 
@@ -122,7 +121,6 @@ def test_unknown_ids_and_arguments_are_named(small: dict) -> None:
         evaluate("heads4", {"masks": "square"}, env_id="VideoInpaintOneShot-v0")
 
 
-@pytest.mark.skipif("precision" not in effective_kwargs("VideoInpaint-v0"), reason="the environment takes none")
 def test_precision_reaches_the_networks(small: dict) -> None:
     kwargs = small | {"inpainter": "compact", "max_iterations": 1}
     exact, half, again = (

@@ -148,3 +148,16 @@ def test_stock_ppo_trains(toy, batched):
     assert {type(e).__name__ for e in model.policy.features_extractor.extractors.values()} == {"NatureCNN"}
     assert len(returns) == 2
     assert max(lengths) <= 3
+
+
+def test_an_id_without_a_vector_form_is_played_one_environment_after_the_other(toy):
+    name = "VideoInpaintSinglesOnly-v0"
+    gymnasium.register(name, entry_point="videoinpaint.envs:VideoInpaintEnv", order_enforce=False)
+    try:
+        batched, singles = make_sb3_vec(2, "VideoInpaint-v0", seed=5, **toy), make_sb3_vec(2, name, seed=5, **toy)
+        assert isinstance(singles.env, SyncVectorEnv)
+        first, second = batched.reset(), singles.reset()
+        assert all(np.array_equal(first[key], second[key]) for key in first)
+        np.testing.assert_allclose(batched.step(actions(0))[1], singles.step(actions(0))[1], atol=1e-5)
+    finally:
+        del gymnasium.registry[name]
