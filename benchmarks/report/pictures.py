@@ -1,7 +1,7 @@
 """Episodes as pictures and videos: what was missing, what the agent saw and chose, and what came out.
 
 ``python -m videoinpaint.benchmarks.report.pictures docs/images/repair.gif`` draws the moving picture of the README, and
-``... docs/images/loop.png`` one clip through the loop; after the file a policy, a clip source, a clip of it and a kind
+``... FILE.png`` one clip through the loop; after the file a policy, a clip source, a clip of it and a kind
 of holes may follow.
 """
 
