@@ -16,6 +16,7 @@ from videoinpaint.errors import InputError, UnknownNameError
 from videoinpaint.naming import check_names, plain
 from videoinpaint.precision import check_precision
 from videoinpaint.registration import ENVIRONMENTS
+from videoinpaint.registry import check_trusted
 
 _SHELL = {"self", "num_envs", "autoreset_mode", "max_episode_steps", "render_mode"}
 
@@ -25,10 +26,12 @@ def spec_of(env_id: str) -> EnvSpec:
 
     Raises:
         UnknownNameError: nothing; the message lists this package's environments.
+        InputError: the id comes from a file that is not trusted, see :func:`videoinpaint.registry.names_from`.
     """
     module, _, name = env_id.rpartition(":")
     try:
         if module:
+            check_trusted(env_id)
             import_module(module)
         return gymnasium.spec(name)
     except (gymnasium.error.Error, ImportError) as error:

@@ -1,12 +1,17 @@
 """Files appear whole or not at all, and nothing else is left."""
 
+import errno
 import json
 import os
+import signal
 import stat
+import subprocess
+import sys
 
 import pytest
 
-from videoinpaint.files import Draft, write_atomically, write_bytes, write_json, write_text
+from videoinpaint.errors import InputError
+from videoinpaint.files import Draft, locked, read_json, write_atomically, write_bytes, write_json, write_text
 
 
 def test_content_arrives_in_folders_that_are_made(tmp_path):
@@ -27,13 +32,13 @@ def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
     assert path.read_text() == "new"
 
 
-@pytest.mark.parametrize("make", [lambda draft: draft.write_text("half"), lambda draft: draft.mkdir()])
-def test_an_error_leaves_what_was_there_and_nothing_else(tmp_path, make):
+@pytest.mark.parametrize("folder", [False, True])
+def test_an_error_leaves_what_was_there_and_nothing_else(tmp_path, folder):
     path = write_text(tmp_path / "a.txt", "old")
 
     def fail():
-        with write_atomically(path) as draft:
-            make(draft)
+        with write_atomically(path, folder=folder) as draft:
+            (draft / "half" if folder else draft).write_text("half")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -51,8 +56,7 @@ def test_what_json_cannot_hold_is_refused_before_anything_is_written(tmp_path):
 
 def test_a_folder_replaces_a_folder(tmp_path):
     for content in ("one", "two"):
-        with write_atomically(tmp_path / "step-1") as draft:
-            draft.mkdir()
+        with write_atomically(tmp_path / "step-1", folder=True) as draft:
             (draft / content).write_text(content)
     assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")] == ["step-1", os.path.join("step-1", "two")]
 
@@ -74,3 +78,75 @@ def test_drafts_of_one_file_do_not_meet(tmp_path):
     one.keep()
     one.discard()
     assert (tmp_path / "a.txt").read_text() == "one"
+
+
+def test_a_draft_is_made_where_nothing_was_and_follows_no_link(tmp_path, monkeypatch):
+    """Also not where somebody could guess its name."""
+    victim = write_text(tmp_path / "victim", "mine")
+    monkeypatch.setattr("videoinpaint.files.uuid.uuid4", lambda: type("", (), {"hex": "0" * 32}))
+    for planted in (lambda path: path.symlink_to(victim), lambda path: path.write_text("theirs")):
+        draft = Draft(tmp_path / "r.html")
+        planted(draft.path)
+        with pytest.raises(FileExistsError):
+            draft.create()
+        with pytest.raises(InputError, match=r"cannot write .*r\.html"):
+            write_text(tmp_path / "r.html", "new")
+    assert victim.read_text() == "mine"
+
+
+def test_a_draft_names_the_process_that_writes(tmp_path):
+    assert Draft(tmp_path / "a.b.mkv").path.name.split(".")[:4] == ["", "a", "b", str(os.getpid())]
+    assert Draft(tmp_path / "a.b.mkv").path.name.endswith(".part.mkv")
+
+
+@pytest.mark.parametrize("stem", ["x" * 250, "ä" * 125])
+def test_the_longest_name_that_a_disk_takes_can_be_written(tmp_path, stem):
+    assert write_text(tmp_path / f"{stem}.txt", "a").read_text() == "a"
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "file/inside"])
+def test_what_the_disk_refuses_is_one_line(tmp_path, name):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot write") as caught:
+        write_text(tmp_path / name, "")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
+    path = write_text(tmp_path / "a.txt", "old")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("videoinpaint.files.os.replace", full)
+    with pytest.raises(InputError, match=r"a\.txt: No space left on device"):
+        write_text(path, "new")
+    assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [("a.txt", "old")]
+
+
+@pytest.mark.parametrize("content", [b"[1]", b"{", b"\xff\xfe{", b"[" * 100_000, b'{"a": ' * 50_000, b"", b"null"])
+def test_json_that_is_none_or_another_is_one_line(tmp_path, content):
+    path = write_bytes(tmp_path / "run.json", content)
+    with pytest.raises(InputError, match=r"run\.json.* a run"):
+        read_json(path, "a run")
+    with pytest.raises(InputError, match=r"none\.json"):
+        read_json(tmp_path / "none.json", "a run")
+    assert read_json(write_text(path, '{"a": 1}'), "a run") == {"a": 1}
+
+
+def test_a_lock_holds_off_another_process_and_ends_with_its_own(tmp_path):
+    code = (
+        "import sys, time; from videoinpaint.files import locked\n"
+        "with locked(sys.argv[1], 'taken'): print('held', flush=True); time.sleep(60)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+    try:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(InputError, match="taken"), locked(tmp_path, "taken"):
+            pass
+    finally:
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+    with locked(tmp_path, "taken"):
+        assert not list(tmp_path.iterdir())

@@ -1,15 +1,39 @@
-"""Files that appear whole or not at all: written beside their place under another name, and moved there at the end."""
+"""Files that appear whole or not at all: written beside their place under another name, and moved there at the end.
+
+And what every reader of a small file and every writer of a shared folder needs: JSON that may hold anything, and locks.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from videoinpaint.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows: there two runs in one folder are the user's own affair
+    fcntl = None  # type: ignore[assignment]
+
+Shape = TypeVar("Shape", dict, list)
+
+_LONGEST = 255
+"""Bytes of a file's name on the file systems in use."""
+
+
+_REFUSALS = {
+    getattr(errno, name)
+    for name in ("EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EFBIG", "ENAMETOOLONG", "ENOTDIR", "EISDIR", "EEXIST",
+                 "ELOOP", "EINVAL", "EIO", "ENOTEMPTY")
+    if hasattr(errno, name)
+}  # fmt: skip
 
 
 class Draft:
@@ -19,12 +43,22 @@ class Draft:
         path: where it will be. What is there now stays until :meth:`keep`.
 
     Attributes:
-        path: what to write to. Its name begins with a dot and ends like the final one, which often says the format.
+        path: what to write to: ``.STEM.PID.RANDOM.part.SUFFIX`` beside the target. Nobody can guess the name and leave
+            a link there; the number is that of the process that writes, so that what a killed one left can be told.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.target = Path(path)
-        self.path = self.target.with_name(f".{self.target.stem}.{uuid.uuid4().hex[:12]}.part{self.target.suffix}")
+        ending = f".{os.getpid()}.{uuid.uuid4().hex[:12]}.part{self.target.suffix}"
+        stem = os.fsencode(self.target.stem)[: max(0, _LONGEST - 1 - len(os.fsencode(ending)))]
+        self.path = self.target.with_name("." + stem.decode(errors="ignore") + ending)
+
+    def create(self, folder: bool = False) -> None:
+        """Make it, empty, where nothing was before: an existing file is an error, and no link is followed."""
+        if folder:
+            self.path.mkdir()
+        else:
+            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666))
 
     def keep(self) -> None:
         """Put it in its place, instead of what was there."""
@@ -41,21 +75,47 @@ class Draft:
 
 
 @contextmanager
-def write_atomically(path: str | Path) -> Iterator[Path]:
+def write_atomically(path: str | Path, *, folder: bool = False) -> Iterator[Path]:
     """The path to write to within the block; at its end the file, or the folder, is in its place.
 
     Folders above it are made. An error inside the block leaves what was there before, and nothing else.
+
+    Args:
+        path: where it will be.
+        folder: it is a folder, which is there, empty, when the block begins; else an empty file is.
+
+    Raises:
+        InputError: it cannot be written: no room, no permission, a name that the disk does not take.
 
     >>> with write_atomically("picture.png") as draft:  # doctest: +SKIP
     ...     image.save(draft)
     """
     draft = Draft(path)
-    draft.target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        yield draft.path
-        draft.keep()
+        with writing(path):
+            draft.target.parent.mkdir(parents=True, exist_ok=True)
+            draft.create(folder)
+            yield draft.path
+            draft.keep()
     finally:
-        draft.discard()
+        with suppress(OSError):
+            draft.discard()
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Tell what the disk refuses within the block in one line.
+
+    Raises:
+        InputError: instead of an `OSError` about the disk; others pass.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, InputError) or error.errno not in _REFUSALS:
+            raise
+        shown = str(path) if len(str(path)) <= _LONGEST else str(path)[:_LONGEST] + "..."
+        raise InputError(f"cannot write {shown}: {error.strerror}; name another place, or make room there") from error
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:
@@ -91,3 +151,55 @@ def write_json(
         TypeError, ValueError: JSON does not know something in the content; nothing is written.
     """
     return write_text(path, json.dumps(content, indent=indent, default=default, allow_nan=allow_nan) + "\n")
+
+
+def read_json(path: str | Path, what: str, kind: type[Shape] = dict) -> Shape:  # type: ignore[assignment]
+    """A JSON file, which may hold anything.
+
+    Args:
+        path: of the file.
+        what: it should be, for the message ("a training run").
+        kind: of the outermost value.
+
+    Raises:
+        InputError: it cannot be read, is no JSON, is nested too deeply, or its outermost value is of another kind.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise InputError(f"{path} cannot be read as {what} ({reason}): name another file") from error
+    if not isinstance(content, kind):
+        raise InputError(f"{path} is not {what}: it holds a {type(content).__name__}, not a {kind.__name__}")
+    return content
+
+
+@contextmanager
+def locked(path: str | Path, refusal: str | None) -> Iterator[None]:
+    """Hold a file, or a folder, which exists, so that no second process does within its own block.
+
+    The lock goes with the process, however that ends. File systems that have no locks are not locked.
+
+    Args:
+        path: what to hold. Nothing is written to it.
+        refusal: the message where another process holds it; None to wait for that one.
+
+    Raises:
+        InputError: it is held by another.
+    """
+    if fcntl is None:
+        yield
+        return
+    place = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX | (fcntl.LOCK_NB if refusal is not None else 0))
+        except BlockingIOError as error:
+            raise InputError(str(refusal)) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOTSUP, errno.ENOLCK, errno.EBADF, errno.ENOSYS, errno.EINVAL):
+                raise
+        yield
+    finally:
+        os.close(place)

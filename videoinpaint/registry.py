@@ -4,13 +4,47 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
 from videoinpaint.errors import InputError, PluginError, UnknownNameError, VideoInpaintError
 from videoinpaint.naming import is_stable, stable_name
+
+_UNTRUSTED: ContextVar[tuple[str, frozenset[str]] | None] = ContextVar("untrusted", default=None)
+
+
+@contextmanager
+def names_from(file: Any, trusted: Collection[str] = ()) -> Iterator[None]:
+    """Within the block names may come from a data file: none of them is imported unless it is trusted.
+
+    Built-in names, and those of installed plug-ins, stay usable.
+
+    Args:
+        file: where they come from, for the message.
+        trusted: ``module:attribute`` strings that somebody asked for by a flag.
+    """
+    token = _UNTRUSTED.set((str(file), frozenset(trusted)))
+    try:
+        yield
+    finally:
+        _UNTRUSTED.reset(token)
+
+
+def check_trusted(spec: str) -> None:
+    """Look before ``module:...`` is imported.
+
+    Raises:
+        InputError: the name comes from a file, and nobody asked for it.
+    """
+    untrusted = _UNTRUSTED.get()
+    if untrusted is not None and spec not in untrusted[1]:
+        raise InputError(
+            f"{untrusted[0]} names code of its own, {spec!r}, which would run: if you trust it, add --trust {spec}"
+        )
 
 
 class Registry:
@@ -39,10 +73,10 @@ class Registry:
             PluginError: the module of a plug-in fails when it is imported.
         """
         if spec in self._builtin:
-            return load_object(self._builtin[spec], self.kind)
+            return _imported(self._builtin[spec], self.kind)
         for point in entry_points(group=self.group):
             if point.name == spec:
-                return load_object(point.value.split("[")[0].strip(), self.kind)
+                return _imported(point.value.split("[")[0].strip(), self.kind)
         if ":" in spec:
             return load_object(spec, self.kind)
         raise UnknownNameError(
@@ -85,7 +119,13 @@ def load_object(spec: str, what: str = "object") -> Any:
     Raises:
         UnknownNameError: there is no such module, or no such attribute in it.
         PluginError: the module is there and fails when it is imported.
+        InputError: the name comes from a file that is not trusted, see :func:`names_from`.
     """
+    check_trusted(spec)
+    return _imported(spec, what)
+
+
+def _imported(spec: str, what: str) -> Any:
     module, _, attribute = spec.partition(":")
     cannot = f"cannot load {what} {spec!r}"
     if not module or module.startswith(".") or not attribute:

@@ -40,8 +40,7 @@ def save_checkpoint(
         extra: plain values to come back with the checkpoint.
     """
     target = folder / f"step-{model.num_timesteps:09d}"
-    with write_atomically(target) as draft:
-        draft.mkdir()
+    with write_atomically(target, folder=True) as draft:
         save_policy(draft / POLICY, model.learner, {"steps": model.num_timesteps})
         write_record(draft / CONFIG, config)
         torch.save(pack(_model_state(model) | {"version": VERSION, "extra": dict(extra)}), draft / STATE)

@@ -9,7 +9,6 @@ of its checkpoints. The runs are training seeds of one method; steps that not al
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -29,7 +28,8 @@ from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.episodes import Arena, EpisodeFlags, fixed_return
 from videoinpaint.benchmarks.protocol.statistics import mean_interval, paired_difference
 from videoinpaint.errors import InputError
-from videoinpaint.files import write_bytes
+from videoinpaint.files import read_json, write_bytes
+from videoinpaint.registry import names_from
 
 _STEP = re.compile(r"step-(\d+)")
 
@@ -44,6 +44,9 @@ class LearningCurve(EpisodeFlags):
     """Another clip source than the training's."""
     masks: str | None = None
     """Other holes than the training's."""
+    trust: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A module:attribute, or module:Id of an environment, that run.json names and that may run (several may be given).
+    Without it nothing that a folder names is imported."""
     plot: Path | None = None
     """Draw the curve here (PNG)."""
 
@@ -71,11 +74,12 @@ def read_run(folder: Path) -> Run:
     Raises:
         InputError: no training run lies there, or no policy of it.
     """
-    try:
-        config = json.loads((folder / "run.json").read_text())["config"]
-        curve = json.loads((folder / "curve.json").read_text())
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{folder} is no training run ({error}): name a folder `videoinpaint train` wrote") from error
+    what = "what `videoinpaint train` wrote"
+    config: Any = read_json(folder / "run.json", what).get("config")
+    curve = read_json(folder / "curve.json", what, list)
+    told = isinstance(config, dict) and isinstance(config.get("env_id"), str) and isinstance(config.get("env"), dict)
+    if not told or not all(isinstance(row, dict) and isinstance(row.get("steps"), int) for row in curve):
+        raise InputError(f"{folder} is no training run: name a folder `videoinpaint train` wrote")
     policies: dict[int, Path] = {}
     for path in sorted(folder.glob("**/*.safetensors")):
         found = _STEP.search(str(path.relative_to(folder)))
@@ -97,7 +101,7 @@ def run(flags: LearningCurve) -> dict[str, Any]:
         fixed setting, each with its interval; ``training``: every run's own curve; ``baselines``.
 
     Raises:
-        InputError: no run, a folder that is none, or runs of different environments.
+        InputError: no run, a folder that is none, runs of different environments, or run.json names code.
     """
     runs = [read_run(folder) for folder in flags.runs]
     if not runs:
@@ -111,7 +115,8 @@ def run(flags: LearningCurve) -> dict[str, Any]:
     kwargs |= {"device": flags.device} | {k: v for k in ("clips", "masks") if (v := getattr(flags, k)) is not None}
     candidates, seeds = flags.candidates, flags.seeds
     bar, advance = tables.progress("evaluating", len(candidates) + 2 + len(steps) * len(runs))
-    with bar, Arena(env_id, kwargs, flags.num_envs) as arena:
+    trusted = [*flags.trust, *filter(None, (flags.clips, flags.masks))]
+    with bar, names_from(runs[0].folder / "run.json", trusted), Arena(env_id, kwargs, flags.num_envs) as arena:
         best = arena.best_fixed(candidates, flags.choice_seeds, advance).controls
         baselines = {}
         for name, policy in (("best fixed", FixedPolicy(best)), ("random", "random")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from videoinpaint.benchmarks.policies import headroom, learning_curve
 from videoinpaint.benchmarks.policies import returns as policies
 from videoinpaint.benchmarks.protocol.episodes import env_kwargs, fixed_return, grid
 from videoinpaint.controls import Controls
-from videoinpaint.errors import InputError
+from videoinpaint.errors import InputError, UnknownNameError
 
 TINY = {"num_frames": 2, "height": 48, "width": 64, "inpainter": "compact", "detector": "none"}
 
@@ -141,8 +142,58 @@ def test_learning_curves_play_every_step_that_all_runs_saved(tmp_path, capsys):
 
 
 def test_folders_without_a_training_run_are_refused(tmp_path):
-    with pytest.raises(InputError, match="no training run"):
+    with pytest.raises(InputError, match="`videoinpaint train` wrote"):
         learning_curve.run(learning_curve.LearningCurve(runs=(tmp_path,)))
+
+
+@pytest.mark.parametrize(
+    ("key", "form"),
+    [
+        *((key, "{}:Source") for key in ("config", "clips", "masks", "inpainter", "detector", "propagator")),
+        ("clips", "studio,{}:Source"),
+        ("clips", "one_shot:{}:Source"),
+        ("masks", "first-frame:{}:Source"),
+    ],
+)
+def test_nothing_that_a_run_names_is_imported(tmp_path, monkeypatch, key, form):
+    """run.json is data, like a video: looking at somebody's training must not run their code."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "planted_module.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    env = {"num_frames": 2, "height": 48, "width": 64, "inpainter": "telea", "detector": "none", "device": "cpu"}
+    folder = make_run(tmp_path / "run", [10], env)
+    name = form.format("planted_module")
+    config = {"env_id": "VideoInpaint-v1", "env": env | {key: name}}
+    if key == "config":
+        config = {"env_id": "planted_module:Id-v0", "env": env}
+    elif key == "propagator":
+        config["env_id"] = "VideoInpaintOneShot-v1"
+    (folder / "run.json").write_text(json.dumps({"config": config}))
+    flags = learning_curve.LearningCurve(runs=(folder,), episodes=5, choice_episodes=1, heads=(12,), fusion=(0.5,))
+    with pytest.raises((InputError, UnknownNameError)):
+        learning_curve.run(flags)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_a_flag_trusts_is_imported(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_own_part.py").write_text("from videoinpaint.inpainters.telea import TeleaInpainter as Mine")
+    env = {"num_frames": 2, "height": 48, "width": 64, "inpainter": "my_own_part:Mine", "detector": "none"}
+    folder = make_run(tmp_path / "run", [10], env | {"inpainter": "telea"})
+    (folder / "run.json").write_text(json.dumps({"config": {"env_id": "VideoInpaint-v0", "env": env}}))
+    flags = learning_curve.LearningCurve(runs=(folder,), episodes=5, choice_episodes=1, heads=(12,), fusion=(0.5,))
+    with pytest.raises(InputError, match="--trust my_own_part:Mine"):
+        learning_curve.run(flags)
+    assert learning_curve.run(replace(flags, trust=("my_own_part:Mine",)))["points"]
+
+
+@pytest.mark.parametrize(
+    "content", ["[1]", '{"config": 3}', '{"config": {"env_id": 1, "env": {}}}', "[" * 60_000, "\xff", '{"config": {}}']
+)
+def test_a_run_record_that_is_none_is_refused_in_one_line(tmp_path, content):
+    folder = make_run(tmp_path / "run", [10], {"num_frames": 2, "height": 48, "width": 64})
+    (folder / "run.json").write_bytes(content.encode("latin1"))
+    with pytest.raises(InputError, match=r"training run|train"):
+        learning_curve.run(learning_curve.LearningCurve(runs=(folder,)))
 
 
 def test_shared_flags_say_what_to_play(tmp_path):
