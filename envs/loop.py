@@ -16,7 +16,7 @@ from torch import Tensor
 from videoinpaint.composition import compose
 from videoinpaint.controls import HEADS, HIGH, check_controls
 from videoinpaint.envs.batch import batch_size, nested, put, take, within
-from videoinpaint.errors import InputError
+from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.motion.neighbourhoods import window_max
 from videoinpaint.protocols import Detection, Detector, Inpainter, OneShotInpainter, Refinement, State, Tracker
 
@@ -138,12 +138,16 @@ class ClosedLoop:
 
         Raises:
             InputError: controls of another shape, not finite, or out of range.
+            CorruptWeightsError: a part gives values that are not finite.
         """
         values = check_controls(controls, batch_size(state))
         result = self._run(state, values)
+        _check_finite(result.frames, "inpainter", self.inpainter.name)
         proposal, holes = result.frames.clamp(0, 1).contiguous(), state["holes"]
         repaired = compose(proposal, state["repaired"], state["corrupted"], state["masks"], holes).clamp(0, 1)
         detection = self.detector.detect(repaired, holes)
+        _check_finite(detection.masks, "detector", self.detector.name)
+        _check_finite(detection.weights, "detector", self.detector.name)
         # A detector that flags a known pixel would let the next pass see it as missing: the hole has the last word.
         masks = torch.where(holes > 0, detection.masks, torch.zeros_like(detection.masks))
         gflops = result.gflops.double().cpu()
@@ -228,6 +232,14 @@ def _remembered(inner: State) -> State:
     """An inpainter's own entries as a loop's state holds them."""
     # Sums over pixels depend on the memory layout in the last bit, and saving a state would change the layout.
     return nested("inpainter", {name: tensor.contiguous() for name, tensor in inner.items()})
+
+
+def _check_finite(values: Tensor, kind: str, name: str) -> None:
+    """Numbers that weights hold can be finite and still lead to none: a hole of NaN would be written as black."""
+    if not torch.isfinite(values).all():
+        raise CorruptWeightsError(
+            f"the {kind} {name!r} gives values that are not finite: its weights are damaged, get or train them again"
+        )
 
 
 def check_size(inpainter: Inpainter, height: int, width: int) -> None:

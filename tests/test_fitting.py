@@ -71,3 +71,15 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     network = make()
     with pytest.raises(InputError, match="learning rate"):
         fit(network, lambda rng: (network(torch.full((1, 3), np.nan)).sum(), {}), config(tmp_path, 5))
+
+
+@pytest.mark.parametrize("where", ["network", "average", "optimiser"])
+def test_a_checkpoint_with_a_number_that_is_none_is_refused(tmp_path, where):
+    network = make()
+    fit(network, regression(network), config(tmp_path, 5))
+    stored = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    tensor = stored["optimiser"]["state"][0]["exp_avg"] if where == "optimiser" else stored[where]["0.weight"]
+    tensor[0, 0] = torch.nan
+    torch.save(stored, tmp_path / CHECKPOINT)
+    with pytest.raises(InputError, match=f"{where}.*NaN"):
+        fit(network, regression(network), config(tmp_path, 5))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from videoinpaint.checks import find_unusable
 from videoinpaint.errors import InputError
 from videoinpaint.files import write_atomically
 
@@ -185,7 +186,13 @@ def save(folder: Path, state: Mapping[str, Any]) -> None:
         torch.save(state, draft)
 
 
-def resume(folder: Path, restore: Callable[[dict[str, Any]], Result], owner: str, fresh: Result) -> Result:
+def resume(
+    folder: Path,
+    restore: Callable[[dict[str, Any]], Result],
+    owner: str,
+    fresh: Result,
+    plain: Collection[str] = (),
+) -> Result:
     """Go on from the checkpoint of a folder, which is made if it is not there.
 
     Args:
@@ -193,16 +200,20 @@ def resume(folder: Path, restore: Callable[[dict[str, Any]], Result], owner: str
         restore: gets what :func:`save` was given; where to go on from.
         owner: whose checkpoint it must be, for the message.
         fresh: where to begin without a checkpoint.
+        plain: entries in which a number may stand for "not measured yet" by not being finite.
 
     Raises:
-        InputError: the file is damaged, or ``restore`` cannot use it.
+        InputError: the file is damaged, holds values that are not finite, or ``restore`` cannot use it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / CHECKPOINT
     if not path.exists():
         return fresh
     try:
-        return restore(torch.load(path, map_location="cpu", weights_only=True))
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        if wrong := find_unusable({key: value for key, value in stored.items() if key not in plain}):
+            raise ValueError(wrong)
+        return restore(stored)
     except InputError:
         raise
     except Exception as error:

@@ -96,12 +96,16 @@ def load_policy(path: str | Path, *, device: str | torch.device = "cpu") -> Netw
     tensors, metadata = read_file(path)
     if metadata.get("format") != FORMAT or metadata.get("architecture") != ARCHITECTURE:
         raise CorruptWeightsError(f"{path} is not a policy of this version ({FORMAT}): train it again")
+    try:
+        training = dict(json.loads(metadata.get("training", "{}")))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise CorruptWeightsError(f"{path} does not say how it was trained ({error}): get or train it again") from error
     network = blank_network()
     for name in [name for name in tensors if name.startswith(_ONE)]:
         tensors |= {same + name.removeprefix(_ONE): tensors[name] for same in _SAME}
     check_tensors(network, tensors, str(path))
     network.load_state_dict(tensors)
-    return NetworkPolicy(network, json.loads(metadata.get("training", "{}")), device)
+    return NetworkPolicy(network, training, device)
 
 
 def trained_policy(device: str | torch.device = "cpu") -> NetworkPolicy:

@@ -20,6 +20,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from videoinpaint.agents.policies.export import load_policy, save_policy
 from videoinpaint.agents.ppo.algorithm import ClosedLoopPPO
 from videoinpaint.agents.ppo.view import TrainingView
+from videoinpaint.checks import find_unusable
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.files import write_atomically, write_json
 from videoinpaint.naming import stable_name
@@ -71,6 +72,8 @@ def load_checkpoint(path: Path, model: ClosedLoopPPO) -> tuple[dict[str, Any], b
         state = unpack(torch.load(path / STATE, map_location="cpu", weights_only=True))
         if state["version"] != VERSION:
             raise ValueError(f"it is of version {state['version']}, this package writes {VERSION}")
+        if wrong := find_unusable({key: value for key, value in state.items() if key != "extra"}):
+            raise ValueError(wrong)
         model.policy.load_state_dict(policy.network.state_dict())
         restored = _restore(model, state)
     except InputError:

@@ -15,7 +15,7 @@ from videoinpaint.detectors.focal.hrnet import HRNetExtractor
 from videoinpaint.detectors.focal.vit import ViTExtractor
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import Detection
-from videoinpaint.weights import WEIGHTS, load_into, path_of
+from videoinpaint.weights import WEIGHTS, load_into, metadata_number, path_of
 
 EXTRACTORS: dict[str, Callable[[], nn.Module]] = {"hrnet": HRNetExtractor, "vit": ViTExtractor}
 PUBLISHED_SIZE = 1024
@@ -65,7 +65,8 @@ class FocalDetector:
         for name, network in zip(self.extractors, self.networks):
             metadata |= load_into(network, f"focal-{name}", files[name]) if files else {}
         self.networks.eval().requires_grad_(False).to(self.device)
-        self.size = int(metadata.get("size", PUBLISHED_SIZE)) if size is None else size
+        stored = metadata_number(metadata, "size", 0, 8192) if "size" in metadata else PUBLISHED_SIZE
+        self.size = stored if size is None else size
 
     @torch.no_grad()
     def detect(self, repaired: Tensor, masks: Tensor) -> Detection:

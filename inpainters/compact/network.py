@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videoinpaint.controls import ALPHA, FUSION, GAMMA, HIGH, LOW
-from videoinpaint.errors import CorruptWeightsError
 from videoinpaint.inpainters.compact.transformer import POOLED, WindowTransformer
 from videoinpaint.precision import multiplied
+from videoinpaint.weights import metadata_number
 
 SLOPE = 0.1  # of every leaky rectifier: plain ones died by the dozen in the decoder, and the network froze
 TOKEN = 8  # pixels a token spans in each direction
@@ -40,10 +40,8 @@ class CompactConfig:
     def from_metadata(metadata: Mapping[str, str]) -> CompactConfig:
         """The sizes that a weight file names; files from before there was ``sparing`` were trained without it."""
         known = {"sparing": "0", **metadata}
-        missing = [k for k in CompactConfig().as_dict() if not known.get(k, "").isdigit()]
-        if missing:
-            raise CorruptWeightsError(f"the weight file does not say the network's {', '.join(missing)}: get it again")
-        return CompactConfig(**{k: int(known[k]) for k in CompactConfig().as_dict()})
+        highest = dict.fromkeys(CompactConfig().as_dict(), 4096) | {"depth": 64}
+        return CompactConfig(**{k: metadata_number(known, k, int(k != "sparing"), high) for k, high in highest.items()})
 
     def as_dict(self) -> dict[str, int]:
         """The sizes by name."""

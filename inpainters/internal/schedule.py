@@ -191,4 +191,4 @@ def _resumed(folder: Path, trainer: Trainer, clip: TrainingClip, best: Tensor) -
         trainer.load(stored["state"])
         return run, stored["best"]
 
-    return resume(folder, restore, "internal training", (Run(), best))
+    return resume(folder, restore, "internal training", (Run(), best), plain=("run",))

@@ -21,7 +21,7 @@ from videoinpaint.agents.ppo.checkpoint import checkpoints, pack, unpack
 from videoinpaint.agents.ppo.replay import ReplayConfig
 from videoinpaint.agents.ppo.training import TrainConfig, train
 from videoinpaint.errors import CorruptWeightsError, InputError, VideoInpaintError
-from videoinpaint.weights import read_file
+from videoinpaint.weights import read_file, save_safetensors
 
 ROLLOUT = 12
 MakeEnvs = Callable[[TrainConfig], VecEnv]
@@ -150,6 +150,23 @@ def test_damaged_checkpoints_are_named_and_nothing_is_unpickled(tmp_path: Path, 
     with pytest.raises(CorruptWeightsError, match="delete it"):
         train(more, make_env=make_toys)
     assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize("where", ["policy", "optimizer"])
+def test_a_checkpoint_with_a_number_that_is_none_is_refused(tmp_path: Path, make_toys: MakeEnvs, where: str) -> None:
+    run = config(tmp_path, steps=ROLLOUT)
+    checkpoint = train(run, make_env=make_toys).checkpoint
+    if where == "policy":
+        tensors, metadata = read_file(checkpoint / "policy.safetensors")
+        next(iter(tensors.values())).view(-1)[0] = np.nan
+        save_safetensors(checkpoint / "policy.safetensors", tensors, metadata)
+    else:
+        state = torch.load(checkpoint / "state.pt", weights_only=True)
+        floats = [tensor for tensor in _tensors(state[where]) if tensor.is_floating_point() and tensor.numel()]
+        floats[0].view(-1)[0] = np.nan
+        torch.save(state, checkpoint / "state.pt")
+    with pytest.raises(CorruptWeightsError, match="NaN"):
+        train(replace(run, resume=True, steps=2 * ROLLOUT), make_env=make_toys)
 
 
 @pytest.mark.parametrize("bad", [{"steps": 0}, {"gamma": 1.5}, {"num_envs": 1, "n_steps": 1}, {"device": "abacus"}])

@@ -11,7 +11,7 @@ import torch
 from videoinpaint.controls import Controls
 from videoinpaint.envs.batch import batch_size, join, nested, put, take, within
 from videoinpaint.envs.loop import GREY, ClosedLoop, observe, resolve_device
-from videoinpaint.errors import InputError
+from videoinpaint.errors import CorruptWeightsError, InputError
 
 CONTROLS = np.repeat(Controls().to_array()[None], 3, 0)
 
@@ -175,3 +175,29 @@ def test_rounds_end_where_nothing_is_flagged_any_more(clip, toy, content, to_the
         expected = busy.refine(expected, CONTROLS)[0]
         assert same(state, expected)
     assert len(states) == 3
+
+
+@pytest.mark.parametrize("part", ["inpainter", "detector"])
+def test_a_part_that_gives_no_numbers_stops_the_loop(toy, clip, part):
+    """Weights may be finite and still so large that what they make is not."""
+
+    class Broken:
+        def __init__(self, whole):
+            self.whole = whole
+
+        def __getattr__(self, name):
+            return getattr(self.whole, name)
+
+        def refine(self, *inputs):
+            done = self.whole.refine(*inputs)
+            return replace(done, frames=done.frames * torch.nan)
+
+        def detect(self, *inputs):
+            found = self.whole.detect(*inputs)
+            return replace(found, weights=found.weights / 0)
+
+    parts = {name: toy[name] for name in ("inpainter", "detector")}
+    loop = ClosedLoop(**(parts | {part: Broken(toy[part])}))
+    state = loop.begin(*clip)
+    with pytest.raises(CorruptWeightsError, match=f"the {part} .* not finite"):
+        loop.refine(state, CONTROLS)

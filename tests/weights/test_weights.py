@@ -20,7 +20,12 @@ from torch import nn
 
 import videoinpaint
 from videoinpaint import weights
+from videoinpaint.agents.policies.export import load_policy
+from videoinpaint.detectors import make_detector
 from videoinpaint.errors import CorruptWeightsError, MissingWeightsError, UnknownNameError
+from videoinpaint.inpainters import make_inpainter
+from videoinpaint.inpainters.ciri.residue import load_residue_detector
+from videoinpaint.metrics.alignment import load_aligner
 from videoinpaint.weights import WeightEntry, load_into, load_safetensors, path_of, read_file, save_safetensors
 
 CARD = Path(__file__).parents[2] / "docs/models/alexnet.md"
@@ -204,6 +209,95 @@ def test_loading_gives_metadata_and_widens_half_precision(tmp_path):
     assert load_into(target, "mine", path) == {"a": "1"}
     assert target.weight.dtype == torch.float32
     torch.testing.assert_close(target.weight, source.weight, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".ckpt"])
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8"])
+def test_one_number_that_is_none_makes_a_file_corrupt(tmp_path, suffix, kind, value):
+    """A hole repaired with it would be black, and nothing would say so."""
+    array = np.ones((5, 7), kind)
+    array[3, 2] = value
+    path = tmp_path / f"x{suffix}"
+    write_tensors(path, {"fine": np.ones(3, kind), "bad": array})
+    with pytest.raises(CorruptWeightsError, match=r"bad holds NaN or infinite"):
+        read_file(path)
+    write_tensors(path, {"fine": np.ones(3, kind), "whole": np.arange(3), "none": np.ones(0, kind)})
+    assert set(read_file(path)[0]) == {"fine", "whole", "none"}
+
+
+def write_tensors(path, arrays):
+    if path.suffix == ".ckpt":
+        path.write_bytes(pickle.dumps(arrays, protocol=3))
+        return
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    torch.save(tensors, path) if path.suffix == ".pth" else save_safetensors(path, tensors)
+
+
+def test_a_double_beyond_single_precision_is_corrupt(tmp_path):
+    path = save_safetensors(tmp_path / "x.safetensors", {"bad": torch.tensor([1.0, 1e300], dtype=torch.float64)})
+    with pytest.raises(CorruptWeightsError, match="bad holds"):
+        read_file(path)
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.ones(3).to_sparse(),
+        torch.ones(3, dtype=torch.complex64),
+        torch.ones(3, device="meta"),
+        torch.ones(1).expand(10**6, 10**6, 10**4),
+    ],
+    ids=["sparse", "complex", "meta", "petabytes"],
+)
+def test_tensors_that_only_torch_files_can_hold_are_refused(tmp_path, tensor):
+    torch.save({"a": torch.ones(2), "odd": tensor}, tmp_path / "x.pth")
+    with pytest.raises(CorruptWeightsError, match=r"odd|plain tensors"):
+        read_file(tmp_path / "x.pth")
+
+
+def test_names_that_are_no_text_are_refused(tmp_path):
+    torch.save({3: torch.ones(2)}, tmp_path / "x.pth")
+    with pytest.raises(CorruptWeightsError, match="named tensors"):
+        load_safetensors("mine", tmp_path / "x.pth")
+
+
+def test_verify_looks_at_the_numbers(cache):
+    tensors, metadata = read_file(DATA / "detector-compact.safetensors")
+    damaged = next(name for name, tensor in tensors.items() if tensor.is_floating_point())
+    tensors[damaged] = torch.full_like(tensors[damaged], torch.nan)
+    save_safetensors(cache / "detector-compact.safetensors", tensors, metadata)
+    with pytest.raises(CorruptWeightsError, match=f"{damaged} holds NaN"):
+        weights.verify("detector-compact")
+
+
+SHIPPED = {
+    "inpainter-compact": lambda path: make_inpainter("compact", weights=path),
+    "detector-compact": lambda path: make_detector("compact", weights=path),
+    "ciri-compact": lambda path: make_inpainter("ciri", weights=path),
+    "ciri-residue": lambda path: load_residue_detector("cpu", path),
+    "aligner-alex": lambda path: load_aligner("alex", path),
+    "policy-trained": load_policy,
+}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_nothing_that_ships_is_built_from_a_damaged_file(tmp_path, name):
+    tensors, metadata = read_file(DATA / f"{name}.safetensors")
+    *_, last = (key for key, tensor in tensors.items() if tensor.is_floating_point())
+    tensors[last].view(-1)[0] = torch.inf
+    path = save_safetensors(tmp_path / f"{name}.safetensors", tensors, metadata)
+    with pytest.raises(CorruptWeightsError, match="NaN or infinite"):
+        SHIPPED[name](str(path))
+
+
+@pytest.mark.parametrize("size", ["", "-1", "²", "1" * 400, "0", "99999", "3"])
+def test_a_network_of_sizes_that_cannot_be_is_refused(tmp_path, size):
+    """3 can be read, but the tensors are those of another network."""
+    tensors, metadata = read_file(DATA / "inpainter-compact.safetensors")
+    path = save_safetensors(tmp_path / "x.safetensors", tensors, metadata | {"depth": size})
+    with pytest.raises(CorruptWeightsError):
+        make_inpainter("compact", weights=str(path))
 
 
 def test_a_restrictive_licence_is_printed_once(tmp_path, capsys):

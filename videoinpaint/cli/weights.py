@@ -58,7 +58,7 @@ class Fetch:
 
 @dataclass(frozen=True)
 class Verify:
-    """Check files against their known hashes and see that they can be read."""
+    """Check files against their known hashes, and see that they can be read and hold finite numbers."""
 
     name: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[NAME]")] = None
     """Which weights; without a name, all that are on this machine."""

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from videoinpaint.errors import InputError, UnknownNameError
+from videoinpaint.errors import CorruptWeightsError, InputError, UnknownNameError
 from videoinpaint.metrics.checks import check_holes, check_pair
 from videoinpaint.weights import check_tensors, load_tensors
 
@@ -58,12 +58,15 @@ class Backbone(nn.Module):
         tensors = load_tensors(imagenet)
         check_tensors(_Named(self.features), tensors, imagenet)
         self.features.load_state_dict(
-            {key.removeprefix("features."): value for key, value in tensors.items()}, assign=True
+            {key.removeprefix("features."): value.float() for key, value in tensors.items()}, assign=True
         )
         lins = load_tensors(linear)
-        for layer in range(5):
-            self.register_buffer(f"lin{layer}", lins[f"lin{layer}.model.1.weight"].flatten(), persistent=False)
-        self.channels = tuple(int(self.lin(layer).numel()) for layer in range(5))
+        self.channels = tuple(int(self.features[tap - 1].out_channels) for tap in self._taps)  # type: ignore[arg-type]
+        for layer, channels in enumerate(self.channels):
+            key = f"lin{layer}.model.1.weight"
+            if key not in lins or lins[key].numel() != channels:
+                raise CorruptWeightsError(f"the weights {linear!r} lack {key} of {channels} numbers: get them again")
+            self.register_buffer(f"lin{layer}", lins[key].flatten().float(), persistent=False)
         # LPIPS maps [0, 1] to [-1, 1] and then standardises; the two affine maps are one.
         shift, scale = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
         self.register_buffer("shift", ((1 + shift) / scale).view(3, 1, 1), persistent=False)

@@ -21,14 +21,14 @@ import pooch
 import torch
 from torch import Tensor, nn
 
-from videoinpaint.errors import CorruptWeightsError, MissingWeightsError, UnknownNameError
+from videoinpaint.errors import CorruptWeightsError, MissingWeightsError, UnknownNameError, VideoInpaintError
 from videoinpaint.weights.entries import WeightEntry, known_entries
-from videoinpaint.weights.files import read_array_pickle, read_file, recorded_hash, save_safetensors
+from videoinpaint.weights.files import metadata_number, read_array_pickle, read_file, recorded_hash, save_safetensors
 
 __all__ = [
     "WEIGHTS", "WeightEntry", "WeightStatus", "build_loaded", "cache_dir", "fetch", "list_weights", "load_into",
-    "load_safetensors", "load_tensors", "path_of", "read_array_pickle", "read_file", "register", "save_safetensors",
-    "verify",
+    "load_safetensors", "load_tensors", "metadata_number", "path_of", "read_array_pickle", "read_file", "register",
+    "save_safetensors", "verify",
 ]  # fmt: skip
 
 
@@ -187,8 +187,13 @@ def build_loaded(build: Callable[[], Module], name: str, explicit: str | Path | 
         As :func:`load_into`.
     """
     tensors = load_tensors(name, explicit)
-    with torch.device("meta"):
-        module = build()
+    try:
+        with torch.device("meta"):
+            module = build()
+    except (ValueError, RuntimeError, ArithmeticError, TypeError) as error:  # sizes that a damaged file names
+        if isinstance(error, VideoInpaintError):
+            raise
+        raise CorruptWeightsError(f"the weights {name!r} describe no network: {error}") from error
     _fill(module, tensors, name, assign=True)
     return module
 
@@ -242,7 +247,7 @@ def check_recorded(path: Path) -> None:
 
 
 def verify(name: str, explicit: str | Path | None = None) -> Path:
-    """Check that the file of ``name`` is present, has the known hash (where one is known) and can be read.
+    """Check that the file of ``name`` is present, has the known hash (where one is known) and holds finite numbers.
 
     Raises:
         CorruptWeightsError: it is not what the registry promises.

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from videoinpaint.checks import unusable
 from videoinpaint.errors import CorruptWeightsError
 from videoinpaint.files import write_atomically
 
@@ -101,9 +102,12 @@ def read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a weight file, by its suffix: ``.safetensors``, ``.pth``/``.pt``, ``.ckpt`` (arrays).
 
     Raises:
-        CorruptWeightsError: damaged, or it holds something other than named tensors.
+        CorruptWeightsError: damaged, or it holds something other than named tensors of finite numbers.
     """
     found = _read_file(path)
+    for name, tensor in found[0].items():
+        if wrong := unusable(tensor):
+            raise CorruptWeightsError(f"in {path}, {name} {wrong}: the file is damaged, get or train it again")
     FILES_READ[path.resolve()] = None
     return found
 
@@ -112,7 +116,7 @@ def _read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     if path.suffix == ".ckpt":
-        return {name: torch.from_numpy(array.copy()) for name, array in read_array_pickle(path).items()}, {}
+        return {name: torch.from_numpy(np.array(array)) for name, array in read_array_pickle(path).items()}, {}
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -120,9 +124,24 @@ def _read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     for container in ("state_dict", "netG"):  # netG: the generator, as STTN and DSTT publish it
         if isinstance(content, dict) and isinstance(content.get(container), dict):
             content = content[container]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+    named = isinstance(content, dict) and all(isinstance(key, str) for key in content)
+    if not named or not all(isinstance(value, Tensor) for value in content.values()):
         raise CorruptWeightsError(f"{path} does not hold a dict of named tensors")
-    return content, {}
+    return {key: value.detach() for key, value in content.items()}, {}
+
+
+def metadata_number(metadata: Mapping[str, str], name: str, low: int, high: int) -> int:
+    """A whole number that a weight file's metadata hold.
+
+    Raises:
+        CorruptWeightsError: it is not there, no number, or out of ``low..high``.
+    """
+    text = metadata.get(name, "")
+    number = int(text) if text.isdecimal() and len(text) < 10 else -1
+    if not low <= number <= high:
+        told = f"its metadata say {name}={text!r}" if text else f"its metadata do not say {name}"
+        raise CorruptWeightsError(f"a weight file cannot be used: {told}, which lies in {low} to {high}; get it again")
+    return number
 
 
 def recorded_hash(path: Path) -> Path:

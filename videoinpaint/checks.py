@@ -1,0 +1,111 @@
+"""What may come from outside: numbers within their ranges, tensors that hold numbers; one place for all front doors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from videoinpaint.errors import InputError
+
+LARGEST = float(torch.finfo(torch.float32).max)
+"""What lies beyond becomes infinite in the type that everything computes in."""
+
+MAX_SEED = 2**63 - 1
+
+
+def whole_number(value: Any, name: str, low: int, high: int) -> int:
+    """A whole number of any type, Python's or NumPy's.
+
+    Raises:
+        InputError: another type (a truth value is none), or out of ``low..high``.
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise InputError(f"{name} must be a whole number of {low} to {high}, got {shown(value)}")
+    if not low <= value <= high:
+        raise InputError(f"{name} must lie in {low} to {high}, got {shown(value)}")
+    return int(value)
+
+
+def real_number(value: Any, name: str, low: float, high: float, *, above: bool = False) -> float:
+    """A finite number of any type.
+
+    Args:
+        value: what was given.
+        name: of the argument.
+        low: the least.
+        high: the greatest.
+        above: `low` itself is not admitted.
+
+    Raises:
+        InputError: another type (a truth value is none), NaN, or out of range.
+    """
+    least = f"above {low:g}" if above else f"at least {low:g}"
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        raise InputError(f"{name} must be a number, {least} and at most {high:g}, got {shown(value)}")
+    if not low <= value <= high or (above and value == low):
+        raise InputError(f"{name} must be {least} and at most {high:g}, got {shown(value)}")
+    return float(value)
+
+
+def seed_number(value: Any, name: str = "seed", high: int = MAX_SEED) -> int:
+    """A seed.
+
+    Raises:
+        InputError: no whole number, negative, or too large.
+    """
+    return whole_number(value, name, 0, high)
+
+
+def shown(value: Any) -> str:
+    """A value for a message: its repr, short and on one line, whatever it is."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # integers of thousands of digits, nested a thousand times, or somebody's own __repr__
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def unusable(tensor: Tensor) -> str | None:
+    """Why a tensor that was read from a file cannot be computed with; None if it can.
+
+    Not plain numbers in memory (sparse, quantised, on no device), a view that pretends to be larger than its file, or
+    values that are NaN or, in float32, infinite.
+    """
+    plain = tensor.layout == torch.strided and tensor.device.type != "meta" and not tensor.is_quantized
+    if not plain or tensor.dtype.is_complex:
+        return "is no plain tensor of real numbers"
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        return f"claims the shape {tuple(tensor.shape)}, which its data do not fill"
+    if tensor.is_floating_point() and tensor.numel() and not _all_finite(tensor.detach()):
+        return "holds NaN or infinite values"
+    return None
+
+
+def _all_finite(tensor: Tensor) -> bool:
+    # One pass without a copy: both ends are NaN where any value is.
+    low, high = torch.aminmax(tensor if tensor.element_size() > 1 else tensor.float())
+    return float(low) >= -LARGEST and float(high) <= LARGEST
+
+
+def find_unusable(value: Any, name: str = "") -> str | None:
+    """The first place in nested mappings and lists where :func:`unusable` or a float says no; None if all is well."""
+    if isinstance(value, Tensor):
+        wrong = unusable(value)
+        return f"{name} {wrong}" if wrong else None
+    if isinstance(value, np.ndarray):
+        return None if value.dtype.kind != "f" or np.isfinite(value).all() else f"{name} holds NaN or infinite values"
+    if isinstance(value, float):
+        return None if math.isfinite(value) else f"{name} is {value}"
+    if isinstance(value, Mapping):
+        entries: Any = value.items()
+    elif isinstance(value, list | tuple):
+        entries = enumerate(value)
+    else:
+        return None
+    found = (find_unusable(entry, f"{name}/{key}" if name else str(key)) for key, entry in entries)
+    return next(filter(None, found), None)
