@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -176,17 +177,18 @@ def read_json(path: str | Path, what: str, kind: type[Shape] = dict) -> Shape:  
 
 
 @contextmanager
-def locked(path: str | Path, refusal: str | None) -> Iterator[None]:
+def locked(path: str | Path, message: str, *, wait: bool = False) -> Iterator[None]:
     """Hold a file, or a folder, which exists, so that no second process does within its own block.
 
     The lock goes with the process, however that ends. File systems that have no locks are not locked.
 
     Args:
         path: what to hold. Nothing is written to it.
-        refusal: the message where another process holds it; None to wait for that one.
+        message: what to say where another process holds it.
+        wait: say it on stderr, and wait for that one.
 
     Raises:
-        InputError: it is held by another.
+        InputError: it is held by another, and `wait` is not set.
     """
     if fcntl is None:
         yield
@@ -194,9 +196,12 @@ def locked(path: str | Path, refusal: str | None) -> Iterator[None]:
     place = os.open(path, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(place, fcntl.LOCK_EX | (fcntl.LOCK_NB if refusal is not None else 0))
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise InputError(str(refusal)) from error
+            if not wait:
+                raise InputError(message) from error
+            print(message, file=sys.stderr)
+            fcntl.flock(place, fcntl.LOCK_EX)
         except OSError as error:
             if error.errno not in (errno.ENOTSUP, errno.ENOLCK, errno.EBADF, errno.ENOSYS, errno.EINVAL):
                 raise

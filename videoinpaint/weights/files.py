@@ -104,18 +104,24 @@ def read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         CorruptWeightsError: damaged, or it holds something other than named tensors of finite numbers.
     """
-    found = _read_file(path)
-    for name, tensor in found[0].items():
-        if wrong := unusable(tensor):
-            raise CorruptWeightsError(f"in {path}, {name} {wrong}: the file is damaged, get or train it again")
+    found = read_as(path, path.suffix)
     FILES_READ[path.resolve()] = None
     return found
 
 
-def _read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    if path.suffix == ".safetensors":
+def read_as(path: Path, suffix: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """As :func:`read_file`, of a file that does not bear its name yet."""
+    found = _read_as(path, suffix)
+    for name, tensor in found[0].items():
+        if wrong := unusable(tensor):
+            raise CorruptWeightsError(f"in {path}, {name} {wrong}: the file is damaged, get or train it again")
+    return found
+
+
+def _read_as(path: Path, suffix: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if suffix == ".safetensors":
         return _read_safetensors(path)
-    if path.suffix == ".ckpt":
+    if suffix == ".ckpt":
         return {name: torch.from_numpy(np.array(array)) for name, array in read_array_pickle(path).items()}, {}
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
