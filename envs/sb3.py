@@ -9,11 +9,12 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
+from videoinpaint.envs.calls import OWN
 from videoinpaint.envs.ids import make_batch
 from videoinpaint.envs.infos import info_of
 from videoinpaint.envs.vector import BatchStep, VideoInpaintVectorEnv
@@ -134,10 +135,8 @@ class SB3VecEnv(VecEnv):
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
         """An attribute, once an environment; the environments of a batch share it."""
-        if isinstance(self.env.unwrapped, SyncVectorEnv):
-            values = self.env.unwrapped.get_attr(attr_name)
-            return [values[i] for i in self._get_indices(indices)]
-        return [getattr(self.env.unwrapped, attr_name) for _ in self._get_indices(indices)]
+        values = self.env.unwrapped.get_attr(attr_name)  # type: ignore[attr-defined]
+        return [values[i] for i in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
         """Set an attribute of the batch.
@@ -147,10 +146,7 @@ class SB3VecEnv(VecEnv):
         """
         if len(list(self._get_indices(indices))) != self.num_envs:
             raise InputError(f"the environments of a batch share {attr_name!r}: set it for all of them")
-        if isinstance(self.env.unwrapped, SyncVectorEnv):
-            self.env.unwrapped.set_attr(attr_name, value)
-        else:
-            setattr(self.env.unwrapped, attr_name, value)
+        self.env.unwrapped.set_attr(attr_name, [value] * self.num_envs)  # type: ignore[attr-defined]
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
@@ -160,16 +156,10 @@ class SB3VecEnv(VecEnv):
         Raises:
             InputError: for methods that would change single environments of the batch.
         """
-        chosen = list(self._get_indices(indices))
-        if method_name in ("reset", "step", "set_state", "close"):
+        if method_name in OWN:
             raise InputError(f"{method_name}() of single environments of a batch: use SB3VecEnv's own, or its .env")
-        if isinstance(self.env.unwrapped, SyncVectorEnv):
-            each = [self.env.unwrapped.envs[i].get_wrapper_attr(method_name) for i in chosen]
-            return [method(*method_args, **method_kwargs) for method in each]
-        if method_name in ("get_state", "render"):
-            results = getattr(self.env.unwrapped, method_name)(*method_args, **method_kwargs)
-            return [results[i] if results is not None else None for i in chosen]
-        return [getattr(self.env.unwrapped, method_name)(*method_args, **method_kwargs) for _ in chosen]
+        results = self.env.unwrapped.call(method_name, *method_args, **method_kwargs)  # type: ignore[attr-defined]
+        return [results[i] for i in self._get_indices(indices)]
 
     def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
         """False: there are no single environments to wrap. Episode statistics are in the infos anyway."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from videoinpaint.envs import snapshot
 from videoinpaint.envs.batch import join, put, take
+from videoinpaint.envs.calls import Calls
 from videoinpaint.envs.core import Core, Observation, Settings, observe
 from videoinpaint.envs.env import ControlMap
 from videoinpaint.envs.episodes import Episode
@@ -45,7 +46,7 @@ class BatchStep:
     finals: dict[int, tuple[Observation, dict[str, Any]]] = field(default_factory=dict)
 
 
-class VideoInpaintVectorEnv(ControlMap, VectorEnv[Observation, NDArray[np.float32], NDArray[Any]]):
+class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np.float32], NDArray[Any]]):
     """`VideoInpaintEnv`, `num_envs` times, as one batch on the device.
 
     Environment i, reset with seed s, plays the episodes that a single environment reset with seed s + i plays.

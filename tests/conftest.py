@@ -8,11 +8,13 @@ networks compute in single precision (test_precision.py asks for bfloat16), and 
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cv2
@@ -92,6 +94,21 @@ def escaped() -> list[str]:
 def repository() -> Path:
     """The folder that holds the tests."""
     return REPOSITORY
+
+
+@pytest.fixture
+def load_example() -> Callable[[str], ModuleType]:
+    """Imports a file of ``examples/`` by its name."""
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(name, REPOSITORY / "examples" / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -10,8 +10,10 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics, TransformReward
 from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import VecMonitor
 
 from videoinpaint.controls import Controls
@@ -129,11 +131,19 @@ def test_any_same_step_vector_environment_gives_what_the_bare_one_gives(toy, mak
     assert len(other.env_method("to_controls", np.zeros(5))) == len(other.get_attr("honoured_controls")) == 2
 
 
-def test_stock_ppo_logs_the_mean_return(toy):
-    model = PPO("MultiInputPolicy", make_sb3_vec(2, **toy), n_steps=8, batch_size=8, n_epochs=1, device="cpu", seed=0)
-    model.learn(16)
-    assert len(model.ep_info_buffer) > 0
-    assert all(np.isfinite(episode["r"]) and 1 <= episode["l"] <= 3 for episode in model.ep_info_buffer)
+def test_stock_ppo_logs_returns_and_successes(content, tmp_path):
+    model = PPO(
+        "MultiInputPolicy", make_sb3_vec(2, **content), n_steps=8, batch_size=8, n_epochs=1, device="cpu", seed=0
+    )
+    model.set_logger(configure(str(tmp_path), ["csv"]))
+    evaluation = EvalCallback(VecMonitor(make_sb3_vec(2, **content)), n_eval_episodes=2, eval_freq=8, verbose=0)
+    model.learn(32, log_interval=1, callback=evaluation)
+    table = np.genfromtxt(tmp_path / "progress.csv", delimiter=",", names=True, deletechars="")
+    assert np.isfinite(table["rollout/ep_rew_mean"]).any()
+    assert np.nanmax(table["rollout/ep_len_mean"]) == 1  # this detector is content with the first repair
+    assert np.nanmax(table["rollout/success_rate"]) == 1
+    assert np.nanmax(table["eval/success_rate"]) == 1
+    assert np.isfinite(table["eval/mean_reward"]).any()
 
 
 @pytest.mark.parametrize("batched", [False, True])

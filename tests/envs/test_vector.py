@@ -255,3 +255,22 @@ def test_pictures_of_all_environments(toy):
     assert len(pictures) == NUM
     assert pictures[0].dtype == np.uint8
     assert not np.array_equal(pictures[0], pictures[1])
+
+
+def test_single_environments_are_called_as_gymnasium_calls_them(toy):
+    env = gymnasium.make_vec("VideoInpaint-v1", num_envs=2, render_mode="rgb_array", **toy)
+    others = SyncVectorEnv([lambda: gymnasium.make("VideoInpaint-v1", render_mode="rgb_array", **toy)] * 2)
+    for each in (env, others):
+        each.reset(seed=3)
+    for ours, theirs in zip(env.call("render"), others.call("render"), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert env.get_attr("honoured_controls") == others.get_attr("honoured_controls")
+    env.set_attr("max_episode_steps", 1)
+    env.set_attr("max_episode_steps", [2, 2])
+    assert env.get_attr("max_episode_steps") == (2, 2)
+    with pytest.raises(InputError, match="share 'max_episode_steps': give one value for all 2"):
+        env.set_attr("max_episode_steps", [1, 2])
+    with pytest.raises(InputError, match="call the batch's own"):
+        env.call("reset")
+    with pytest.raises(AttributeError):
+        env.call("nothing_of_this_name")

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 
 from videoinpaint.agents import evaluate, make_policy
 from videoinpaint.testing import check_policy
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL = {"num_frames": 2, "height": 40, "width": 48, "inpainter": "telea", "detector": "none", "device": "cpu"}
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_ten_lines_plug_in(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,9 +30,19 @@ def test_ten_lines_are_about_ten() -> None:
     assert len([line for line in code.splitlines() if line.strip() and '"""' not in line]) <= 10
 
 
-def test_train_ppo_trains_and_saves(tmp_path: Path) -> None:
-    model = load("train_ppo").main(steps=16, n_steps=4, output=str(tmp_path / "model"), **SMALL)
+def test_train_ppo_trains_and_saves(tmp_path: Path, load_example: Callable[[str], ModuleType]) -> None:
+    model = load_example("train_ppo").main(steps=16, n_steps=4, output=str(tmp_path / "model"), **SMALL)
     assert (tmp_path / "model.zip").exists()
     shape = model.observation_space["frames"].shape
     action, _ = model.predict({"frames": np.zeros(shape, np.uint8), "masks": np.zeros((2, 40, 48), np.uint8)})
     assert action.shape == (5,)
+
+
+def test_the_single_file_learns_from_whole_rollouts(load_example: Callable[[str], ModuleType]) -> None:
+    example = load_example("ppo_single_file")
+    agent, curve = example.main(steps=24, num_envs=2, rollout=6, **SMALL)
+    again, same = example.main(steps=24, num_envs=2, rollout=6, **SMALL)
+    assert len(curve) == 2
+    assert np.isfinite(curve).all()
+    assert curve == same
+    assert all(torch.equal(a, b) for a, b in zip(agent.parameters(), again.parameters()))

@@ -1,0 +1,25 @@
+"""Other people's libraries with the environments: `make libraries` installs them and runs these tests.
+
+Elsewhere they are skipped, one library at a time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import pytest
+
+import videoinpaint  # noqa: F401 - registers the environments
+
+
+@pytest.fixture
+def small() -> dict[str, Any]:
+    """Keyword arguments of a real environment of milliseconds a step."""
+    return {"num_frames": 2, "height": 48, "width": 64, "inpainter": "telea", "detector": "none", "device": "cpu"}
+
+
+@pytest.fixture
+def env(small: dict[str, Any]) -> gymnasium.Env:
+    """`VideoInpaint-v1`, small."""
+    return gymnasium.make("VideoInpaint-v1", **small)
