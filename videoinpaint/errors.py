@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 
 class VideoInpaintError(Exception):
     """Base of every error this package raises on purpose."""
@@ -9,6 +11,18 @@ class VideoInpaintError(Exception):
 
 class InputError(VideoInpaintError, ValueError):
     """A clip, mask, action or argument cannot be used; the message names it and says what would be accepted."""
+
+
+class InputWarning(UserWarning):
+    """Work goes on, but not all of the input is used or kept as it was; the message names it.
+
+    The command line prints it as one line.
+    """
+
+
+def warn(message: str) -> None:
+    """Give an `InputWarning`, at the place that called the package's function which calls this."""
+    warnings.warn(message, InputWarning, stacklevel=3)
 
 
 class UnknownNameError(VideoInpaintError, KeyError):

@@ -208,3 +208,19 @@ def locked(path: str | Path, message: str, *, wait: bool = False) -> Iterator[No
         yield
     finally:
         os.close(place)
+
+
+def user_path(path: str | Path) -> Path:
+    """A path as a user writes it, ``~`` resolved.
+
+    Raises:
+        InputError: it can name no file: a user who does not exist, a name too long for the disk, a zero byte.
+    """
+    try:
+        found = Path(path).expanduser()
+        found.is_dir()  # raises where the name itself is the trouble
+        return found
+    except (RuntimeError, ValueError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        shown = str(path) if len(str(path)) <= _LONGEST else str(path)[:_LONGEST] + "..."
+        raise InputError(f"{shown!r} names no file: {reason}; name another path") from error

@@ -31,7 +31,7 @@ from videoinpaint.benchmarks.report.pictures import save_png
 from videoinpaint.clips import make_clips
 from videoinpaint.clips.files.images import resize_masks
 from videoinpaint.clips.masks.inaccurate import MASK_ERRORS, inaccurate
-from videoinpaint.clips.masks.recorded import open_masks
+from videoinpaint.clips.masks.sequences import open_masks
 from videoinpaint.clips.sources.pasted import OneShotClips
 from videoinpaint.clips.types import Clip
 from videoinpaint.controls import DEFAULT

@@ -23,7 +23,7 @@ from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.clips import make_clips
 from videoinpaint.clips.files.images import resize_masks
-from videoinpaint.clips.masks.recorded import open_masks
+from videoinpaint.clips.masks.sequences import open_masks
 from videoinpaint.clips.types import Clip
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.internal.masks import MaskLearner, MaskTraining

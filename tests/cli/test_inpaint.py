@@ -104,6 +104,57 @@ def test_bad_input_is_named_and_nothing_is_written(video: Path, mask: Path, tmp_
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_the_run_says_what_it_understood(
+    video: Path, mask: Path, hole: NDArray[np.uint8], tmp_path: Path, fails: Fails, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(holes: Path, *words: str) -> tuple[str, str]:
+        output = tmp_path / "out.mkv"
+        assert inpaint(video, "--mask", holes, "--output", output, "--lossless", *words) == 0
+        shown = capsys.readouterr()
+        return shown.out.splitlines()[0], shown.err
+
+    assert told(mask) == ("hole: 10.4 % of the frame, in 6 of 6 frames", "")
+    black = picture(tmp_path / "black.png", (1 - hole) * np.uint8(255))
+    line, warning = told(black)
+    assert line == "hole: 89.6 % of the frame, in 6 of 6 frames"
+    assert warning.startswith("warning: ")
+    assert "--invert" in warning
+    assert told(black, "--invert") == told(mask)
+    grey = picture(tmp_path / "grey.png", hole * np.uint8(255) + np.roll(hole, 25, axis=1) * np.uint8(100))
+    line, warning = told(grey)
+    assert line == told(mask)[0]
+    assert "10 % of the mask is neither black nor bright" in warning
+    assert told(grey, "--threshold", "50") == ("hole: 20.8 % of the frame, in 6 of 6 frames", "")
+    assert told(grey, "--object", "100") == told(mask)
+    assert "0..254" in fails("inpaint", video, "--mask", mask, "--output", tmp_path / "o.mp4", "--threshold", "300")
+
+
+def test_gaps_in_numbers_are_named(
+    video: Path, mask: Path, tmp_path: Path, fails: Fails, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = read_video(video)[0]
+
+    def folder(name: str, numbers: list[int]) -> Path:
+        (tmp_path / name).mkdir()
+        for index, number in enumerate(numbers):
+            source = picture(tmp_path / name / f"{number}.png", frames[index])
+            if name.startswith("masks"):
+                source.write_bytes(mask.read_bytes())
+        return tmp_path / name
+
+    whole, broken = [1, 2, 3, 4, 5, 6], [1, 2, 5, 6, 7, 8]
+    masks, gaps = folder("masks", whole), folder("masks_gaps", broken)
+    output = ("--output", tmp_path / "out.mp4")
+    assert "numbers 3 and 4 are missing" in fails("inpaint", video, "--mask", gaps, *output)
+    assert "numbers 3 and 4 are missing" in fails("inpaint", folder("frames", whole), "--mask", gaps, *output)
+    jumping = folder("jumping", broken)
+    assert "but not of its masks" in fails("inpaint", jumping, "--mask", masks, *output)
+    assert not (tmp_path / "out.mp4").exists()
+    for holes in (gaps, mask):
+        assert inpaint(jumping, "--mask", holes, *output) == 0
+        assert "the video jumps there" in capsys.readouterr().err
+
+
 def test_an_error_midway_leaves_the_old_file(
     video: Path, hole: NDArray[np.uint8], tmp_path: Path, fails: Fails
 ) -> None:

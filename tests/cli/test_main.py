@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from videoinpaint.cli import COMMANDS, main
@@ -101,6 +102,28 @@ def test_clips_preview_picture(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert picture.shape[0] > 2 * 48
     assert list(tmp_path.iterdir()) == [path]
     assert "studio-easy-000001" in capsys.readouterr().out
+
+
+def test_clips_preview_shows_a_mask_over_its_video(
+    video: Path, hole: NDArray[np.uint8], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    black, sheet = tmp_path / "black.png", tmp_path / "sheet.png"
+    Image.fromarray((1 - hole) * np.uint8(255)).save(black)
+    words = ["clips", str(video), "--masks", str(black), "--preview", str(sheet), "--height", "48", "--width", "64"]
+
+    def tinted() -> NDArray[np.bool_]:
+        """Which pixels of the first frame are not the video's own."""
+        first = np.asarray(Image.open(sheet))[-48:, :64].astype(int)
+        return np.abs(first - read_video(video)[0][0]).sum(axis=2) > 60
+
+    assert main(words) == 0
+    shown = capsys.readouterr()
+    assert "hole: 89.6 % of the frame" in shown.out
+    assert "--invert" in shown.err
+    assert (tinted() != hole).mean() > 0.9
+    assert main([*words, "--invert"]) == 0
+    assert "hole: 10.4 % of the frame" in capsys.readouterr().out
+    assert (tinted() == hole).mean() > 0.99
 
 
 def test_clips_preview_video(tmp_path: Path) -> None:

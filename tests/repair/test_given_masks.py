@@ -135,11 +135,23 @@ def test_frames_without_holes_and_without_anything_else() -> None:
     assert len(part.lengths) == 2  # windows without a hole cost nothing
 
 
-def test_any_value_but_zero_is_missing() -> None:
+def test_what_is_above_half_is_missing() -> None:
     frames, masks = video(4, 32, 40)
     wanted = inpaint(frames, masks, **FAST)
-    for other in (masks.astype(bool), masks * 255, masks * 7, masks.astype(np.float32) * 0.5):
+    noisy = np.maximum(masks * np.uint8(255), np.random.default_rng(0).integers(0, 4, masks.shape).astype(np.uint8))
+    noisy[2][masks[2] == 1] = 130
+    for other in (masks.astype(bool), masks * 255, masks * 7, masks.astype(np.float32) * 0.5, noisy):
         np.testing.assert_array_equal(inpaint(frames, other, **FAST), wanted)
+    for other, wish in ((1 - masks, {"invert": True}), (noisy, {"threshold": 3}), (masks * 9, {"object_id": 9})):
+        np.testing.assert_array_equal(inpaint(frames, other, **wish, **FAST), wanted)
+    with pytest.raises(InputError, match="numbers of objects"):
+        inpaint(frames, noisy % 4, **FAST)
+    with pytest.raises(InputError, match="the value 8"):
+        inpaint(frames, masks, object_id=8, **FAST)
+    with pytest.raises(InputError, match="below 0"):
+        inpaint(frames, -masks.astype(int), **FAST)
+    with pytest.raises(InputError, match="mask of frame 0 has more than two values"):
+        list(inpaint_stream(frames, noisy, **FAST))
 
 
 class Content:

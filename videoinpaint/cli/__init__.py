@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
 
-from videoinpaint.errors import VideoInpaintError
+from videoinpaint.errors import InputWarning, VideoInpaintError
 from videoinpaint.version import __version__
 
 COMMANDS = {
@@ -54,12 +57,31 @@ def _dispatch(name: str, words: list[str]) -> int:
         module.COMMAND, prog=f"videoinpaint {name}", description=module.__doc__, args=words, config=config
     )
     try:
-        command.run()
+        with _warnings_as_lines():
+            command.run()
     except VideoInpaintError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
         return _fail("interrupted", code=130)
     return 0
+
+
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Show each `InputWarning` once, as one line."""
+    told: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if not issubclass(category, InputWarning):
+            usual(message, category, *place, **more)
+        elif str(message) not in told:
+            told.add(str(message))
+            _print_line(f"warning: {message}", "yellow")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", InputWarning)
+        usual, warnings.showwarning = warnings.showwarning, show
+        yield
 
 
 def _overview() -> str:
@@ -80,9 +102,13 @@ def _overview() -> str:
 
 
 def _fail(message: str, code: int = 2) -> int:
+    _print_line(f"error: {message}", "bold red")
+    return code
+
+
+def _print_line(text: str, style: str) -> None:
+    """One line on stderr whatever the width of the terminal; brackets in file names are no markup."""
     from rich.console import Console
 
-    # One line whatever the width of the terminal, and brackets in file names are no markup.
-    line = "error: " + " ".join(message.split())
-    Console(stderr=True).print(line, style="bold red", markup=False, highlight=False, soft_wrap=True)
-    return code
+    line = " ".join(text.split()).encode(errors="backslashreplace").decode()
+    Console(stderr=True).print(line, style=style, markup=False, highlight=False, soft_wrap=True)

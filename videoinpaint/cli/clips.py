@@ -16,25 +16,33 @@ import tyro
 if TYPE_CHECKING:
     from videoinpaint.clips import ClipSource
 
+FRAMES = 24  # of a clip in a preview, where it has so many
 Source = Annotated[str, tyro.conf.arg(metavar="[SOURCE]")]
 
 
 @dataclass(frozen=True)
 class Clips:
-    """Names of the clips, and with --preview a picture or a video of some of them under their holes."""
+    """Names of the clips, and with --preview a picture or a video of some of them under their holes: look at it before
+    you repair a video with a mask."""
 
     source: tyro.conf.Positional[Source] = "studio"
     """Where clips come from, see above."""
     masks: str = "stationary"
     """Holes to draw: stationary, square, object, mixed, studio:SUITE, a mask file or folder, first-frame:PATH."""
+    invert: bool = False
+    """The file of --masks is black where to fill, and white where not."""
+    threshold: int | None = None
+    """What is brighter in the file of --masks than this, 0 to 254, is the hole; by default, than half its brightest."""
+    object_id: Annotated[int | None, tyro.conf.arg(name="object")] = None
+    """The object of this number alone is the hole, where the file of --masks numbers several."""
     preview: Path | None = None
     """Write a contact sheet (.png) or a playing grid (.mp4) here."""
     count: int = 4
     """Clips in the preview."""
     names: int = 20
     """Names to list at most."""
-    num_frames: int = 24
-    """Frames of each clip in the preview."""
+    num_frames: int | None = None
+    """Frames of each clip in the preview: by default 24, or as many as the shortest has."""
     height: int = 120
     """Height of the preview's frames, pixels."""
     width: int = 216
@@ -46,10 +54,12 @@ class Clips:
 
     def run(self) -> None:
         """List, and draw if asked to."""
+        from videoinpaint.cli.masks import tell
         from videoinpaint.cli.preview import check_preview, write_preview
-        from videoinpaint.clips import make_clips, make_masks
+        from videoinpaint.clips import FileMasks, make_clips, make_masks
 
-        source, masks = make_clips(self.source), make_masks(self.masks)
+        source = make_clips(self.source)
+        masks = make_masks(self.masks, invert=self.invert, threshold=self.threshold, object_id=self.object_id)
         if self.preview is not None:
             check_preview(self.preview, self.count, self.num_frames)
         names = source.names()
@@ -58,8 +68,10 @@ class Clips:
             print(f"  {name}{_facts(source, name)}")
         if len(names) > self.names:
             print(f"  ... and {len(names) - self.names} more")
+        if isinstance(masks, FileMasks) and masks.coverage is not None:
+            tell(masks.coverage, not (self.invert or self.threshold is not None or self.object_id is not None))
         if self.preview is not None:
-            size = (self.num_frames, self.height, self.width)
+            size = (self.num_frames or _length(source, names[: self.count]), self.height, self.width)
             write_preview(self.preview, source, masks, self.count, size, self.fps, self.seed)
             print(f"wrote {self.preview}")
 
@@ -68,6 +80,15 @@ def _endless(source: ClipSource) -> bool:
     from videoinpaint.clips import Studio
 
     return isinstance(source, Studio)
+
+
+def _length(source: ClipSource, names: list[str]) -> int:
+    """Frames of a preview that every clip has."""
+    from videoinpaint.clips import SequenceSource
+
+    if not isinstance(source, SequenceSource):
+        return FRAMES
+    return min(FRAMES, *(len(source.sequence(name)) for name in names))
 
 
 def _facts(source: ClipSource, name: str) -> str:

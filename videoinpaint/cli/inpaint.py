@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from videoinpaint.cli.masks import check_mask, check_numbers
 from videoinpaint.errors import InputError
 from videoinpaint.repair.streaming import ITERATIONS, POLICY
 
@@ -30,10 +31,17 @@ class Inpaint:
     video: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="VIDEO")]
     """The video: a file, or a folder of numbered PNG or JPEG frames."""
     mask: Path
-    """What to fill, in white: one picture for all frames, a folder with one picture per frame, or a video. With
-    --propagator: one picture, of what is to go from the first frame."""
+    """What to fill, in white: one picture for all frames, a folder with one picture per frame, or a video. What else
+    is understood - palettes, transparency - is in docs/clips.md. With --propagator: one picture, of what is to go from
+    the first frame."""
     output: Path
     """The video to write: .mp4, .mov or .mkv. An existing file is replaced when the work is done."""
+    invert: bool = False
+    """The mask is black where to fill, and white where not."""
+    threshold: int | None = None
+    """Fill what is brighter in the mask than this, 0 to 254, instead of what is brighter than half of its brightest."""
+    object_id: Annotated[int | None, tyro.conf.arg(name="object")] = None
+    """Fill the object of this number alone, where the mask's palette or its grey values number several."""
     inpainter: str | None = None
     """compact (the network; the default), ciri (for masks that are not exact; the default with --propagator),
     propagation (motion only), telea (frame by frame), internal (a network trained on this video alone, without detector
@@ -76,14 +84,18 @@ class Inpaint:
         """Check everything, then repair frame by frame under a live bar."""
         from videoinpaint.clips.files.sequences import ImageFolder
         from videoinpaint.clips.files.video import VideoReader, VideoWriter
-        from videoinpaint.clips.masks.recorded import open_masks
+        from videoinpaint.clips.masks.sequences import open_masks
         from videoinpaint.clips.validate import check_frames
         from videoinpaint.repair.internal import check_flags
 
         video = ImageFolder(self.video) if self.video.is_dir() else VideoReader(self.video)
         height, width = check_frames(video.read(0, 1)).shape[1:3]
-        masks = open_masks(self.mask, len(video) if self.propagator is None else None, height, width)
-        check_coverage(masks, self.mask)
+        masks = open_masks(
+            self.mask, len(video) if self.propagator is None else None, height, width,
+            invert=self.invert, threshold=self.threshold, object_id=self.object_id,
+        )  # fmt: skip
+        check_numbers(video, masks)
+        check_mask(masks, self.mask)
         check_propagation(self.propagator, self.mask, len(masks), self.save_masks, self.remove_residues)
         if self.propagator is not None and self.progressive:
             raise InputError("--progressive works with given masks: leave --propagator out")
@@ -175,18 +187,6 @@ def save_pictures(masks: Any, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for index, mask in enumerate(masks):
         Image.fromarray((mask > 0.5).astype("uint8") * 255).save(folder / f"{index:05d}.png")
-
-
-def check_coverage(masks: FrameSequence, path: Path) -> None:
-    """Raise InputError if nothing, or everything, is missing in all frames; one pass, a few masks at a time."""
-    empty = full = True
-    for mask in frames_of(masks):
-        empty, full = empty and not mask.any(), full and mask.all()
-        if not (empty or full):
-            return
-    if empty:
-        raise InputError(f"mask {path} is empty, there is nothing to repair: mark missing pixels white on black")
-    raise InputError(f"mask {path} covers everything, nothing is known: leave known pixels black")
 
 
 def frames_of(sequence: FrameSequence) -> Iterator[Any]:

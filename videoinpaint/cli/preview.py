@@ -17,13 +17,13 @@ COLUMNS = 6  # frames of a clip on a contact sheet
 TINT = np.array([235, 30, 190], np.float32)
 
 
-def check_preview(path: Path, count: int, num_frames: int) -> None:
+def check_preview(path: Path, count: int, num_frames: int | None) -> None:
     """Raise InputError if the preview could not be written."""
     if path.suffix.lower() not in (".png", ".mp4"):
         raise InputError(f"cannot write a preview to {path}: end the name in .png (contact sheet) or .mp4 (video)")
     if not path.resolve().parent.is_dir():
         raise InputError(f"cannot write {path}: make the folder {path.parent} first")
-    if count < 1 or num_frames < 1:
+    if count < 1 or (num_frames is not None and num_frames < 1):
         raise InputError(f"a preview needs count and num_frames of 1 or more, got {count} and {num_frames}")
 
 

@@ -1,11 +1,12 @@
 """Clips and masks: sources of video to repair and of holes to repair in it, and video files in and out."""
 
-from videoinpaint.clips.files.images import read_image, read_mask, resize_frames, resize_masks
+from videoinpaint.clips.files.images import read_image, resize_frames, resize_masks
 from videoinpaint.clips.files.sequences import FrameSequence, ImageFolder
 from videoinpaint.clips.files.video import VideoInfo, VideoReader, VideoWriter, probe, read_video, write_video
 from videoinpaint.clips.make import CLIP_KINDS, MASK_KINDS, make_clips, make_masks
 from videoinpaint.clips.masks.inaccurate import MASK_ERRORS, inaccurate
-from videoinpaint.clips.masks.recorded import FileMasks, FirstFrameMasks, open_masks, read_masks
+from videoinpaint.clips.masks.recorded import FileMasks, FirstFrameMasks
+from videoinpaint.clips.masks.sequences import MaskSequence, open_masks, read_mask, read_masks
 from videoinpaint.clips.masks.synthetic import MixedMasks, ObjectMasks, SquareMasks, StationaryMasks, StudioMasks
 from videoinpaint.clips.sources.layouts import davis, youtube_vos
 from videoinpaint.clips.sources.pasted import OneShotClips, SegmentedClips
@@ -26,6 +27,7 @@ __all__ = [
     "FirstFrameMasks",
     "FrameSequence",
     "ImageFolder",
+    "MaskSequence",
     "MaskSource",
     "MixedMasks",
     "ObjectMasks",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from videoinpaint.clips.files.images import list_images
+from videoinpaint.clips.masks.meaning import PLAIN, Wish
 from videoinpaint.clips.masks.recorded import FileMasks, FirstFrameMasks
 from videoinpaint.clips.masks.synthetic import MixedMasks, ObjectMasks, SquareMasks, StationaryMasks, StudioMasks
 from videoinpaint.clips.sources.layouts import davis, youtube_vos
@@ -17,6 +18,7 @@ from videoinpaint.clips.studio.config import StudioConfig
 from videoinpaint.clips.studio.scenes import Studio
 from videoinpaint.clips.types import ClipSource, MaskSource
 from videoinpaint.errors import InputError, UnknownNameError
+from videoinpaint.files import user_path
 from videoinpaint.registry import call_plugin, load_object
 
 CLIP_KINDS = (
@@ -60,37 +62,62 @@ def make_clips(spec: str | Path | StudioConfig | ClipSource) -> ClipSource:
         return Studio(spec)
     if not isinstance(spec, (str, Path)):
         return spec
-    if isinstance(spec, str) and "," in spec and not Path(spec).expanduser().exists():
+    if isinstance(spec, str) and "," in spec and not _exists(spec):
         return SeveralClips([make_clips(part.strip()) for part in spec.split(",")])
     kind, _, rest = str(spec).partition(":")
     if kind in _CLIPS and isinstance(spec, str):
         return _CLIPS[kind](rest)
-    if isinstance(spec, Path) or Path(spec).expanduser().exists():
+    if isinstance(spec, Path) or _exists(spec):
         return file_source(spec)
     return _plugged_in("clip source", spec, CLIP_KINDS)
 
 
-def make_masks(spec: str | Path | StudioConfig | MaskSource, dilate: int = 0) -> MaskSource:
+def make_masks(
+    spec: str | Path | StudioConfig | MaskSource,
+    dilate: int = 0,
+    *,
+    invert: bool = False,
+    threshold: int | None = None,
+    object_id: int | None = None,
+) -> MaskSource:
     """A mask source by name or path.
 
     Args:
         spec: one of `MASK_KINDS`; a `StudioConfig`, whose holes are meant; or a source, which is returned as it is.
         dilate: pixels by which every hole grows; it must be 0 where the spec is a source.
+        invert, threshold, object_id: what of a path's pictures marks the hole, where they do not say it; see
+            `open_masks`.
 
     Raises:
         InputError: the path holds no usable masks.
         UnknownNameError: the text is neither a kind nor a path.
     """
+    wish = Wish(invert, threshold, object_id)
+    if isinstance(spec, Path) or (isinstance(spec, str) and not _named_masks(spec) and _exists(spec)):
+        return FileMasks(spec, dilate=dilate, wish=wish)
+    if wish != PLAIN:
+        raise InputError(f"invert, threshold and object apply to one mask in a file or folder, not to masks {spec!r}")
     if isinstance(spec, StudioConfig):
         return StudioMasks(spec, dilate=dilate)
     kind, _, rest = spec.partition(":") if isinstance(spec, str) else ("", "", "")
-    if kind in _MASKS and (not rest or kind in _MASKS_WITH_ARGUMENT):
+    if isinstance(spec, str) and _named_masks(spec):
         return _MASKS[kind](rest, dilate)
-    if isinstance(spec, Path) or (isinstance(spec, str) and Path(spec).expanduser().exists()):
-        return FileMasks(spec, dilate=dilate)
     if dilate and not isinstance(spec, str):
         raise InputError("dilate applies to masks made by name or path: give a finished mask source its own dilation")
     return _plugged_in("mask source", spec, MASK_KINDS) if isinstance(spec, str) else spec
+
+
+def _named_masks(spec: str) -> bool:
+    kind, _, rest = spec.partition(":")
+    return kind in _MASKS and (not rest or kind in _MASKS_WITH_ARGUMENT)
+
+
+def _exists(spec: str | Path) -> bool:
+    """A path, and not merely a text that could be one."""
+    try:
+        return user_path(spec).exists()
+    except InputError:
+        return False
 
 
 def _data_set(layout: Callable[[str, str | None], ClipSource]) -> Callable[[str], ClipSource]:
@@ -103,7 +130,7 @@ def _data_set(layout: Callable[[str, str | None], ClipSource]) -> Callable[[str]
 
 def _photographs(rest: str) -> ClipSource:
     """Studio scenes made of the pictures of a folder instead of scikit-image's."""
-    folder = Path(rest).expanduser()
+    folder = user_path(rest)
     files = list_images(folder) if folder.is_dir() else []
     if not files:
         raise InputError(f"no pictures in {rest!r}: name a folder of photographs, photographs:FOLDER")

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from videoinpaint.agents.policies import Policy
+from videoinpaint.clips.masks.meaning import Wish, holes_in
 from videoinpaint.clips.validate import check_frames, check_pair
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import Detector, Inpainter, MaskPropagator
 from videoinpaint.repair.given_masks import checked_pairs
 from videoinpaint.repair.one_mask import check_tunable, follow, repair_followed, tuned
-from videoinpaint.repair.streaming import ITERATIONS, POLICY, Parts, Pixels, Stream, checked_holes
+from videoinpaint.repair.streaming import ITERATIONS, POLICY, Parts, Pixels, Stream
 
 
 def inpaint(
@@ -30,6 +31,9 @@ def inpaint(
     weights: str | None = None,
     propagator: str | MaskPropagator | None = None,
     remove_residues: bool = False,
+    invert: bool = False,
+    threshold: int | None = None,
+    object_id: int | None = None,
 ) -> Pixels:
     """Repair a video: fill what the masks mark as missing; or, with a propagator, remove what the first mask marks.
 
@@ -38,8 +42,9 @@ def inpaint(
 
     Args:
         frames: uint8 ``(T, H, W, 3)`` RGB, any T, H and W at least 32.
-        masks: ``(T, H, W)``; anything but 0 is missing. What the frames hold there is not read. Frames without holes
-            are fine as long as one has some. With a propagator ``(H, W)`` or ``(1, H, W)``, of the first frame alone.
+        masks: ``(T, H, W)``; what is above half of the highest value is missing. What the frames hold there is not
+            read. Frames without holes are fine as long as one has some. With a propagator ``(H, W)`` or ``(1, H, W)``,
+            of the first frame alone.
         inpainter: a name, ``"module:attribute"``, or an inpainter; by default ``"compact"``, and ``"ciri"`` with a
             propagator.
         detector: likewise; by default ``"compact"``.
@@ -54,6 +59,9 @@ def inpaint(
             ``"module:attribute"``, or a propagator. It sees the whole video at once: memory grows with its length.
         remove_residues: tune the propagator on the video until a repair by ``"ciri"`` shows less of the target; takes
             many times as long, and at most 32 frames.
+        invert: the masks mark what is known.
+        threshold: what is above this value is missing, instead of what is above half of the highest.
+        object_id: what has this value is missing.
 
     Returns:
         uint8 ``(T, H, W, 3)``.
@@ -62,18 +70,19 @@ def inpaint(
         InputError: frames or masks of another type or shape, nothing or everything missing, or a setting out of range.
         UnknownNameError, MissingWeightsError, CorruptWeightsError: a part cannot be made.
     """
+    holes = holes_in(masks, Wish(invert, threshold, object_id))
     inpainter = usual_inpainter(propagator) if inpainter is None else inpainter
     if propagator is not None:
         parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights)
         if remove_residues:
             check_tunable(parts.loop.inpainter, len(check_frames(frames)))
-        followed = follow(frames, masks, propagator, device)
+        followed = follow(frames, holes, propagator, device)
         followed = tuned(followed, parts, propagator) if remove_residues else followed
         clip, stream = followed.clip, repair_followed(followed, parts)
     else:
         if remove_residues:
             raise InputError("residues are those of a target that a propagator follows: name a propagator")
-        clip, holes = check_pair(frames, checked_holes(masks))
+        clip, holes = check_pair(frames, holes)
         parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights)
         stream = Stream(parts.repairer(), *parts.windows).run(checked_pairs(clip, holes, parts.loop.inpainter))
     repaired = np.empty_like(clip)

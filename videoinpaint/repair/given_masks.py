@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from videoinpaint.agents.policies import Policy
+from videoinpaint.clips.masks.meaning import holes_in
 from videoinpaint.clips.validate import check_frames
 from videoinpaint.envs.loop import check_size
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import Detector, Inpainter
-from videoinpaint.repair.streaming import ITERATIONS, POLICY, Parts, Pixels, Stream, checked_holes
+from videoinpaint.repair.streaming import ITERATIONS, POLICY, Parts, Pixels, Stream
 
 
 def inpaint_stream(
@@ -36,7 +37,7 @@ def inpaint_stream(
 
     Args:
         frames: uint8 ``(H, W, 3)`` each, all of one size.
-        masks: ``(H, W)`` each, as many.
+        masks: ``(H, W)`` each, as many, of 0 and one other value, which is missing (`open_masks` gives such).
         inpainter, detector, policy, iterations, device, window, overlap, weights: as for :func:`inpaint`.
 
     Raises:
@@ -56,7 +57,7 @@ def checked_pairs(
             less, more = ("frames", "masks") if frame is None else ("masks", "frames")
             raise InputError(f"there are fewer {less} than {more}: the {less} end after {index}")
         picture = check_frames(np.asarray(frame)[None])[0]
-        hole = np.asarray(checked_holes(mask))
+        hole = _one_hole(mask, index)
         size = size or picture.shape[:2]
         if picture.shape[:2] != size or hole.shape != size:
             raise InputError(
@@ -67,3 +68,11 @@ def checked_pairs(
         yield picture, hole
     if not size:
         raise InputError("the video has no frames")
+
+
+def _one_hole(mask: ArrayLike, index: int) -> NDArray[np.bool_]:
+    """The hole of one frame; where a mask has greys, only the whole series would tell which of them are meant."""
+    array = np.asarray(mask)
+    if array.dtype.kind in "iuf" and array.size and not ((array == 0) | (array == array.max())).all():
+        raise InputError(f"the mask of frame {index} has more than two values: use (mask > threshold)")
+    return np.asarray(holes_in(array))

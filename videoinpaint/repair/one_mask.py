@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from videoinpaint.agents.policies import Policy
+from videoinpaint.clips.masks.meaning import holes_in
 from videoinpaint.clips.validate import check_frames
 from videoinpaint.envs.loop import ClosedLoop, check_size, resolve_device, widened
 from videoinpaint.errors import InputError
@@ -18,7 +19,7 @@ from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter
 from videoinpaint.inpainters.ciri.removal import removal_config
 from videoinpaint.inpainters.propagators import GivenTracker, make_propagator
 from videoinpaint.protocols import Inpainter, MaskPropagator, OneShotInpainter, Tracker
-from videoinpaint.repair.streaming import Parts, Pixels, Stream, checked_holes, repaired_frames
+from videoinpaint.repair.streaming import Parts, Pixels, Stream, repaired_frames
 
 LONGEST_TUNED = 32
 """Frames of a clip whose tracker can be tuned: gradients go through a repair of all of them."""
@@ -151,7 +152,7 @@ def check_first(frames: ArrayLike, first: ArrayLike) -> tuple[Pixels, NDArray[np
     Raises:
         InputError: frames or mask of another type or shape; the mask is empty or covers everything.
     """
-    clip, mask = check_frames(frames), np.asarray(checked_holes(first))
+    clip, mask = check_frames(frames), np.asarray(holes_in(first))
     if mask.ndim == 3 and len(mask) > 1:
         raise InputError(f"with a propagator only the first frame's mask is used, got {len(mask)}: give masks[0]")
     mask = mask[0] if mask.ndim == 3 and len(mask) else mask

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from videoinpaint.agents.policies import Policy, check_actions, make_policy, reset_policy
 from videoinpaint.controls import action_to_controls
@@ -168,13 +168,6 @@ class Stream:
             region = self.repairer.region(self._holes[i])
             result[i] = np.where(region[..., None], np.rint(mixed).astype(np.uint8), self._frames[i])
         return result
-
-
-def checked_holes(masks: ArrayLike) -> Any:
-    """Bool masks where they are numbers at all; anything else is left for the check that names what is wrong."""
-    array = np.asarray(masks)
-    numbers = array.dtype == bool or np.issubdtype(array.dtype, np.number)
-    return array != 0 if numbers and np.isfinite(array).all() else array
 
 
 def _check_settings(iterations: int, window: int, overlap: int) -> None:

@@ -14,6 +14,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from videoinpaint.clips.files.images import check_pixels
 from videoinpaint.errors import InputError
 
 REMEDY = "copy it again, or repair it with 'ffmpeg -i IN -c:v libx264 OUT.mp4'"
@@ -65,6 +66,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise InputError(f"{path} holds no video stream: name a video file")
+            check_pixels(path, container.streams.video[0].width * container.streams.video[0].height)
             yield container, container.streams.video[0]
     except (av.FFmpegError, OSError, EOFError) as error:
         raise InputError(f"cannot read video {path}: {error}; {REMEDY}") from error

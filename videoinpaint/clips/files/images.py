@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +18,20 @@ from PIL import Image
 
 from videoinpaint.errors import InputError
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".dpx"})
+
+MAX_PIXELS = 1 << 26
+"""Pixels of a picture at most: 8192x8192, twice an 8K frame. More is refused by the header, before memory is taken."""
+
+# Formats in which one file may hold several pictures that are one sequence. (A JPEG of a phone may hold a second
+# picture too, but that one is an addition to the first.)
+_SEQUENCES = frozenset({"GIF", "PNG", "WEBP", "TIFF"})
 
 
 def natural_key(path: Path) -> tuple[tuple[int, str], ...]:
     """Sorts numbers inside names by value: frame2 stands before frame10."""
     parts = re.split(r"(\d+)", path.name)
-    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in parts)
+    return tuple((int(part), "") if index % 2 else (-1, part) for index, part in enumerate(parts))
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -27,39 +40,167 @@ def list_images(folder: Path) -> list[Path]:
     return sorted(found, key=natural_key)
 
 
+def numbers_of(paths: Sequence[Path]) -> list[int]:
+    """The number of each picture of a series, the last one in its name; [] where the names are no such series."""
+    found = [re.fullmatch(r"(.*?)(\d+)(\D*)", path.stem, re.DOTALL) for path in paths]
+    if any(match is None for match in found) or len({match[1] for match in found if match}) != 1:
+        return []
+    return [int(match[2]) for match in found if match]
+
+
+def missing_numbers(paths: Sequence[Path]) -> list[int]:
+    """The numbers that a series of pictures skips, by its usual step; [] where it has no gap, or no usual step."""
+    numbers = sorted(set(numbers_of(paths)))
+    steps = Counter(np.diff(numbers).tolist())
+    if len(steps) < 2:
+        return []
+    step, often = steps.most_common(1)[0]
+    count = (numbers[-1] - numbers[0]) // step + 1 - len(numbers)
+    if 2 * often < len(numbers) - 1 or not 0 < count <= len(numbers):
+        return []
+    return sorted(set(range(numbers[0], numbers[-1], step)) - set(numbers))
+
+
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """A picture as uint8 ``(H, W, 3)`` RGB.
+    """A picture as uint8 ``(H, W, 3)`` RGB, whatever its mode; what lies behind transparent pixels is shown.
 
     Raises:
-        InputError: the file is missing, truncated or no picture.
+        InputError: the file is missing, truncated, no picture, several pictures, or too large (`MAX_PIXELS`).
     """
-    return np.asarray(_open(path).convert("RGB"))
+    return rgb(load_picture(path), path)
 
 
-def read_mask(path: Path) -> NDArray[np.uint8]:
-    """A mask picture as uint8 ``(H, W)`` in {0, 1}, 1 = missing.
-
-    In lossless formats everything that is not black (or palette index 0) is missing; in lossy ones what is brighter
-    than half.
+def size_of(path: Path) -> tuple[int, int]:
+    """``(height, width)`` of a picture, from its header where the format has one that can be read alone.
 
     Raises:
-        InputError: the file is missing, truncated or no picture.
+        InputError: as `read_image`, as far as the header tells.
     """
-    image = _open(path)
-    if image.mode in ("P", "1"):
-        return (np.asarray(image) > 0).astype(np.uint8)
-    values = np.asarray(image.convert("RGB")).max(axis=2)
-    threshold = 0 if path.suffix.lower() in (".png", ".bmp") else 127
-    return (values > threshold).astype(np.uint8)
+    if path.suffix.lower() == ".dpx":
+        return _read_dpx(path).shape[:2]
+    with _opened(path) as image:
+        return image.height, image.width
 
 
-def _open(path: Path) -> Image.Image:
-    try:
+def load_picture(path: Path) -> Image.Image:
+    """The only picture of a file, decoded, in its own mode.
+
+    Raises:
+        InputError: see `read_image`.
+    """
+    if path.suffix.lower() == ".dpx":
+        return Image.fromarray(_read_dpx(path))
+    with _opened(path) as image:
+        count = _count(image)
+        if count == 1:
+            image.load()
+            return image
+    raise InputError(f"{path} is a sequence of {count} pictures, not one: save the one that you mean, or a video")
+
+
+def count_pictures(path: Path) -> int:
+    """How many pictures a file holds: more than one in animated GIF, PNG and WebP files, and in TIFF files of several
+    pages.
+
+    Raises:
+        InputError: the file is missing, or no picture.
+    """
+    if path.suffix.lower() == ".dpx":
+        return 1
+    with _opened(path) as image:
+        return _count(image)
+
+
+def pictures_of(path: Path, start: int = 0) -> Iterator[Image.Image]:
+    """The pictures of an animated file from one on, decoded, one in memory at a time.
+
+    Raises:
+        InputError: one of them cannot be read.
+    """
+    with _opened(path) as image:
+        for index in range(start, _count(image)):
+            with _named(path):
+                image.seek(index)
+                check_pixels(path, image.width * image.height)
+                picture = image.copy()
+            yield picture
+
+
+def rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
+    """A decoded picture as uint8 ``(H, W, 3)``; white of 16 bits, or of 1.0 in floating point, is 255.
+
+    Raises:
+        InputError: its values have no known scale.
+    """
+    if image.mode[0] in "IF":
+        grey = deep_grey(image, path)
+        grey = ((grey.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    with _named(path):
+        return np.asarray(image.convert("RGB"))
+
+
+def deep_grey(image: Image.Image, path: Path) -> NDArray[np.uint16]:
+    """A grey picture of more than 8 bits a pixel as uint16 ``(H, W)``, 65535 = white.
+
+    Raises:
+        InputError: integers outside 0..65535, or floating point outside 0..1.
+    """
+    values = np.asarray(image)
+    if image.mode == "F":
+        if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+            raise InputError(f"{path} is a floating-point picture with values outside 0..1: save it as PNG of 16 bits")
+        return np.rint(values * 65535).astype(np.uint16)
+    if values.min() < 0 or values.max() > 65535:
+        raise InputError(f"{path} is a picture of 32 bits with values outside 0..65535: save it as PNG of 16 bits")
+    return values.astype(np.uint16)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """A file's first picture, of which only the header is read."""
+    with _named(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the bound below is lower
         image = Image.open(path)
-        image.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    with image:
+        check_pixels(path, image.width * image.height)
+        with _named(path):
+            yield image
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of the library, which are of any type where a file is damaged, as one that names the file."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise InputError(_too_large(path, "far more")) from error
+    except Exception as error:
         raise InputError(f"cannot read picture {path}: {error}; save it again as PNG or JPEG") from error
-    return image
+
+
+def check_pixels(path: Path, pixels: int) -> None:
+    """Raise InputError if a file's header announces larger pictures than are read."""
+    if pixels > MAX_PIXELS:
+        raise InputError(_too_large(path, str(pixels)))
+
+
+def _too_large(path: Path, pixels: str) -> str:
+    return f"{path} has {pixels} pixels, at most {MAX_PIXELS} (8192x8192) are read: make it smaller"
+
+
+def _count(image: Image.Image) -> int:
+    return int(getattr(image, "n_frames", 1)) if image.format in _SEQUENCES else 1
+
+
+def _read_dpx(path: Path) -> NDArray[np.uint8]:
+    """A DPX picture, by FFmpeg, as Pillow reads none. It gets an open file, for % in names means a pattern to it."""
+    bound = {"max_pixels": str(MAX_PIXELS)}
+    with _named(path), path.open("rb") as file, av.open(file, "r", format="dpx_pipe", options=bound) as container:
+        frame: Any = next(container.decode(video=0))
+        return np.asarray(frame.to_ndarray(format="rgb24"))
 
 
 def resize_frames(frames: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

@@ -8,8 +8,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from videoinpaint.clips.files.images import list_images, read_image, read_mask
+from videoinpaint.clips.files.images import list_images, read_image
 from videoinpaint.errors import InputError
+from videoinpaint.files import user_path
 
 
 class FrameSequence(Protocol):
@@ -31,19 +32,17 @@ class ImageFolder:
 
     Args:
         folder: where the pictures lie; they are taken in natural order.
-        masks: read them as masks, {0, 1}, instead of RGB.
 
     Raises:
         InputError: the folder is missing or holds no picture.
     """
 
-    def __init__(self, folder: str | Path, *, masks: bool = False) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = user_path(folder)
         if not self.folder.is_dir():
             raise InputError(f"no folder {self.folder}: name a folder of PNG or JPEG frames")
         self.name, self.fps = self.folder.name, 24.0
         self.paths = list_images(self.folder)
-        self._read = read_mask if masks else read_image
         if not self.paths:
             raise InputError(f"folder {self.folder} holds no frames: put PNG or JPEG files into it, one per frame")
 
@@ -58,7 +57,7 @@ class ImageFolder:
             InputError: the window leaves the folder, a picture is unreadable, or sizes differ.
         """
         paths = [self.paths[i] for i in window(self, start, count, stride)]
-        frames = [self._read(path) for path in paths]
+        frames = [read_image(path) for path in paths]
         for path, frame in zip(paths, frames):
             if frame.shape != frames[0].shape:
                 raise InputError(

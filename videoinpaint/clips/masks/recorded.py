@@ -3,100 +3,25 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from videoinpaint.clips.files.images import IMAGE_SUFFIXES, list_images, natural_key, read_mask, resize_masks
-from videoinpaint.clips.files.sequences import FrameSequence, ImageFolder, window
-from videoinpaint.clips.files.video import VIDEO_SUFFIXES, VideoReader
+from videoinpaint.clips.files.images import IMAGE_SUFFIXES, list_images, natural_key, resize_masks
+from videoinpaint.clips.files.video import VIDEO_SUFFIXES
+from videoinpaint.clips.masks.meaning import PLAIN, Wish
+from videoinpaint.clips.masks.sequences import MaskSequence, StillMask, open_mask
 from videoinpaint.clips.masks.synthetic import checked_dilate, dilated, keep_partial
 from videoinpaint.clips.studio.draws import Draws
 from videoinpaint.clips.types import Clip, MaskSource
 from videoinpaint.errors import InputError
+from videoinpaint.files import user_path
 
 Masks = NDArray[np.uint8]
 
 _TRIES = 16
-
-
-class StillMask:
-    """One mask picture as a sequence of any length: the hole does not move."""
-
-    def __init__(self, path: Path, length: int = 1) -> None:
-        self.path, self.name, self.length = path, path.name, length
-        read_mask(path)
-
-    def __len__(self) -> int:
-        """The length that was asked for."""
-        return self.length
-
-    def read(self, start: int, count: int, stride: int = 1) -> Masks:
-        """The picture `count` times: ``(count, H, W)`` in {0, 1}."""
-        window(self, start, count, stride)
-        mask = read_mask(self.path)
-        return np.broadcast_to(mask, (count, *mask.shape))
-
-
-class VideoMasks:
-    """A video read as masks: what is brighter than half is missing."""
-
-    def __init__(self, path: Path) -> None:
-        self._reader = VideoReader(path)
-        self.name = self._reader.name
-
-    def __len__(self) -> int:
-        """The number of frames."""
-        return len(self._reader)
-
-    def read(self, start: int, count: int, stride: int = 1) -> Masks:
-        """Masks ``(count, H, W)`` in {0, 1}."""
-        return (self._reader.read(start, count, stride).max(axis=3) > 127).astype(np.uint8)
-
-
-def open_masks(
-    path: str | Path, num_frames: int | None = None, height: int | None = None, width: int | None = None
-) -> FrameSequence:
-    """A mask file or folder as a sequence of ``(H, W)`` masks that is read window by window.
-
-    A single picture stands for all frames. Where `num_frames`, `height` or `width` is given, the mask must have it.
-
-    Args:
-        path: a picture, a video, or a folder of pictures.
-        num_frames: the clip's length.
-        height: the clip's height.
-        width: the clip's width.
-
-    Raises:
-        InputError: unreadable, of another length or of another size than the clip.
-    """
-    path = Path(path).expanduser()
-    sequence = _sequence(path, num_frames or 1)
-    if num_frames is not None and len(sequence) != num_frames:
-        raise InputError(
-            f"mask {path} has {len(sequence)} frames, the clip has {num_frames}: give one mask picture for every "
-            "frame, or a single picture for all"
-        )
-    rows, columns = sequence.read(0, 1).shape[1:]
-    if (height or rows, width or columns) != (rows, columns):
-        raise InputError(
-            f"mask {path} has size {columns}x{rows}, the clip {width}x{height}: save the mask at the clip's size"
-        )
-    return sequence
-
-
-def read_masks(
-    path: str | Path, num_frames: int | None = None, height: int | None = None, width: int | None = None
-) -> Masks:
-    """All masks of a file or folder, uint8 ``(T, H, W)`` in {0, 1}, 1 = missing; see `open_masks`.
-
-    Raises:
-        InputError: unreadable, of another length or of another size than the clip.
-    """
-    sequence = open_masks(path, num_frames, height, width)
-    return sequence.read(0, len(sequence))
+_KEPT_OPEN = 256  # masks that a source remembers: thousands of them must not fill the memory
 
 
 class FileMasks:
@@ -106,24 +31,29 @@ class FileMasks:
     folder of such, at any depth. Then a mask named like the clip is laid over it, aligned in time; other clips get
     a random one.
 
+    Attributes:
+        coverage: how much the mask marks, where there is only one; else None.
+
     Args:
         path: file or folder.
         shuffle: ignore names, and draw a random mask, a random window of it and a random mirror image for each clip.
         dilate: pixels by which the hole grows, at the size of the clip.
+        wish: what of the pictures marks the hole, where they do not say it.
 
     Raises:
-        InputError: there is no mask.
+        InputError: there is no mask, or the only one that there is is unreadable or ambiguous.
     """
 
-    def __init__(self, path: str | Path, *, shuffle: bool = False, dilate: int = 0) -> None:
-        self.path, self.shuffle, self.dilate = Path(path).expanduser(), shuffle, checked_dilate(dilate)
+    def __init__(self, path: str | Path, *, shuffle: bool = False, dilate: int = 0, wish: Wish = PLAIN) -> None:
+        self.path, self.shuffle, self.dilate = user_path(path), shuffle, checked_dilate(dilate)
         self.name = f"object:{self.path}" if shuffle else str(self.path)
         self._entries = _entries(self.path)
         if not self._entries:
             raise InputError(f"no masks under {self.path}: expected mask pictures, videos, or folders of pictures")
-        for entry in self._entries.values():
-            if not entry.is_file() or entry.suffix.lower() in IMAGE_SUFFIXES:
-                _sequence(entry, 1)
+        self._wish = wish
+        self._opened: dict[Path, MaskSequence] = {}
+        # One mask is read now, so that a mistake shows at once; more of them are read when they are drawn.
+        self.coverage = self._sequence(*self._entries.values()).coverage if len(self._entries) == 1 else None
 
     def sample(self, rng: np.random.Generator, clip: Clip) -> Masks:
         """A mask for the clip.
@@ -150,13 +80,23 @@ class FileMasks:
         return Draws(rng).pick(names)
 
     def _window(self, rng: np.random.Generator, entry: Path, count: int, start: int) -> Masks:
-        sequence = _sequence(entry, start + count)
+        sequence = self._sequence(entry)
+        if isinstance(sequence, StillMask):
+            return np.repeat(sequence.read(0, 1), count, axis=0)
         spare = len(sequence) - count - start
         if spare < 0:
             first = min(start, len(sequence) - 1)
             whole = sequence.read(first, len(sequence) - first)
             return whole[np.linspace(0, len(whole) - 1, count).round().astype(int)]
         return sequence.read(start + (Draws(rng).below(spare + 1) if self.shuffle else 0), count)
+
+    def _sequence(self, entry: Path) -> MaskSequence:
+        """A mask, opened once: what its values mean is judged over all of its pictures."""
+        if entry not in self._opened:
+            if len(self._opened) >= _KEPT_OPEN:
+                self._opened.pop(next(iter(self._opened)))
+            self._opened[entry] = open_mask(entry, wish=self._wish)
+        return self._opened[entry]
 
 
 class FirstFrameMasks:
@@ -175,20 +115,6 @@ class FirstFrameMasks:
     def sample(self, rng: np.random.Generator, clip: Clip) -> Masks:
         """The first mask, repeated for all frames."""
         return np.repeat(self.masks.sample(rng, clip)[:1], len(clip.frames), axis=0)
-
-
-@lru_cache(maxsize=128)
-def _listed(folder: Path) -> ImageFolder:
-    return ImageFolder(folder, masks=True)
-
-
-def _sequence(path: Path, length: int) -> FrameSequence:
-    if path.is_dir():
-        folder = _listed(path)
-        return StillMask(folder.paths[0], length) if len(folder) == 1 else folder
-    if not path.exists():
-        raise InputError(f"no mask at {path}: name a mask picture, a mask video, or a folder of mask pictures")
-    return VideoMasks(path) if path.suffix.lower() in VIDEO_SUFFIXES else StillMask(path, length)
 
 
 def _entries(path: Path) -> dict[str, Path]:

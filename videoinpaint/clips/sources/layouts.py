@@ -6,9 +6,10 @@ from functools import partial
 from pathlib import Path
 
 from videoinpaint.clips.files.images import natural_key
-from videoinpaint.clips.files.sequences import ImageFolder
+from videoinpaint.clips.masks.sequences import MaskFolder
 from videoinpaint.clips.sources.sequences import Opener, SequenceSource, open_sequence
 from videoinpaint.errors import InputError
+from videoinpaint.files import user_path
 
 
 def davis(root: str | Path, split: str | None = None, resolution: str | None = None) -> SequenceSource:
@@ -22,7 +23,7 @@ def davis(root: str | Path, split: str | None = None, resolution: str | None = N
     Raises:
         InputError: the layout, the split or one of its clips is not there.
     """
-    root = Path(root).expanduser()
+    root = user_path(root)
     found = [name for name in (resolution or "480p", resolution or "Full-Resolution") if _images(root, name).is_dir()]
     if not found:
         raise InputError(
@@ -42,7 +43,7 @@ def youtube_vos(root: str | Path, split: str | None = None) -> SequenceSource:
     Raises:
         InputError: the layout or the split is not there.
     """
-    root = Path(root).expanduser()
+    root = user_path(root)
     bases = [root / split] if split else [root, *(root / name for name in ("train", "valid", "test"))]
     for base in bases:
         if (base / "JPEGImages").is_dir():
@@ -76,5 +77,5 @@ def _source(name: str, images: Path, annotations: Path, names: list[str] | None)
         open_sequence(images / clip)
         openers[clip] = partial(open_sequence, images / clip)
         if (annotations / clip).is_dir():
-            objects[clip] = partial(ImageFolder, annotations / clip, masks=True)
+            objects[clip] = partial(MaskFolder, annotations / clip)
     return SequenceSource(name, openers, objects)

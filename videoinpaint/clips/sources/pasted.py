@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoinpaint.clips.files.images import list_images, natural_key, resize_frames, resize_masks
-from videoinpaint.clips.files.sequences import FrameSequence, ImageFolder
+from videoinpaint.clips.files.sequences import FrameSequence
 from videoinpaint.clips.masks.recorded import FileMasks
+from videoinpaint.clips.masks.sequences import MaskFolder
 from videoinpaint.clips.sources.sequences import open_sequence
 from videoinpaint.clips.studio import exact, raster, shapes
 from videoinpaint.clips.studio.config import PHOTOGRAPHS, Range
@@ -22,6 +23,7 @@ from videoinpaint.clips.studio.targets import CutOut, Outlined, Sprite, Target
 from videoinpaint.clips.types import Clip, ClipSource, MaskSource
 from videoinpaint.clips.validate import check_length
 from videoinpaint.errors import InputError, UnknownNameError
+from videoinpaint.files import user_path
 
 MIN_FIRST_AREA = 0.01
 """The target covers at least this share of the first frame of every clip: there it is given, so it must be there."""
@@ -153,7 +155,7 @@ class SegmentedClips:
     """
 
     def __init__(self, frames: str | Path, masks: str | Path, names: Sequence[str] | None = None) -> None:
-        self.frames, self.masks = Path(frames).expanduser(), Path(masks).expanduser()
+        self.frames, self.masks = user_path(frames), user_path(masks)
         for folder in (self.frames, self.masks):
             if not folder.is_dir():
                 raise InputError(f"no folder {folder}: name a folder of folders of pictures")
@@ -163,6 +165,7 @@ class SegmentedClips:
         if missing or not found:
             raise InputError(f"{missing or 'no clip'} both in {self.frames} and in {self.masks}: found {found}")
         self.name, self._names = f"segmented:{self.frames}", list(names) if names is not None else found
+        self._objects: dict[str, MaskFolder] = {}
 
     def names(self) -> list[str]:
         """The clips' names."""
@@ -197,7 +200,9 @@ class SegmentedClips:
     def _open(self, name: str) -> tuple[FrameSequence, FrameSequence]:
         if name not in self._names:
             raise UnknownNameError(f"no clip {name!r} in {self.name}: it has {self._names}")
-        return open_sequence(self.frames / name), ImageFolder(self.masks / name, masks=True)
+        if name not in self._objects:  # what their values mean is judged over all of them, once
+            self._objects[name] = MaskFolder(self.masks / name)
+        return open_sequence(self.frames / name), self._objects[name]
 
 
 def _composed(

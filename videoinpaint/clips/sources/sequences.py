@@ -15,6 +15,7 @@ from videoinpaint.clips.files.video import VIDEO_SUFFIXES, VideoReader
 from videoinpaint.clips.studio.draws import Draws
 from videoinpaint.clips.types import Clip
 from videoinpaint.errors import InputError, UnknownNameError
+from videoinpaint.files import user_path
 
 Opener = Callable[[], FrameSequence]
 """Opens a clip's frames. Openers are picklable, so that a source can travel to another process."""
@@ -52,6 +53,7 @@ class SequenceSource:
         self.name, self.stride, self.flip = name, stride, flip
         self._openers, self._objects = dict(openers), dict(objects or {})
         self._opened: dict[str, FrameSequence] = {}
+        self._opened_objects: dict[str, FrameSequence] = {}
         self._checked = 0  # windows of this many frames are known to fit into every clip
 
     def names(self) -> list[str]:
@@ -66,11 +68,7 @@ class SequenceSource:
         """
         if name not in self._openers:
             raise UnknownNameError(f"no clip {name!r} in {self.name}: it has {_shortened(self.names())}")
-        if name not in self._opened:
-            if len(self._opened) >= _KEPT_OPEN:
-                self._opened.pop(next(iter(self._opened)))
-            self._opened[name] = self._openers[name]()
-        return self._opened[name]
+        return _kept(self._opened, name, self._openers[name])
 
     def sample(self, rng: np.random.Generator, num_frames: int, height: int, width: int) -> Clip:
         """A random window of a random clip."""
@@ -107,10 +105,19 @@ class SequenceSource:
     def _read_objects(self, name: str, start: int, num_frames: int) -> NDArray[np.uint8] | None:
         if name not in self._objects:
             return None
-        masks = self._objects[name]()
+        masks = _kept(self._opened_objects, name, self._objects[name])
         if len(masks) != len(self.sequence(name)):
             return None  # sparse annotation (YouTube-VOS marks every fifth frame): unknown for a whole window
         return masks.read(start, num_frames, self.stride)
+
+
+def _kept(opened: dict[str, FrameSequence], name: str, opener: Opener) -> FrameSequence:
+    """What an opener opens, remembered."""
+    if name not in opened:
+        if len(opened) >= _KEPT_OPEN:
+            opened.pop(next(iter(opened)))
+        opened[name] = opener()
+    return opened[name]
 
 
 def mirrored(clip: Clip) -> Clip:
@@ -142,7 +149,7 @@ def file_source(path: str | Path, *, stride: int = 1, flip: bool = False) -> Seq
     Raises:
         InputError: nothing is there, or a clip has a single frame.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     if not path.exists():
         raise InputError(f"no clip at {path}: name a video file, a folder of frames, or a folder of those")
     if path.is_file() or list_images(path):

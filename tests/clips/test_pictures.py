@@ -1,0 +1,130 @@
+"""Pictures of every mode, size and name."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from videoinpaint.clips import ImageFolder, make_clips, make_masks, open_masks, read_image
+from videoinpaint.clips.files.images import missing_numbers, natural_key
+from videoinpaint.errors import InputError, UnknownNameError
+
+RAMP = np.repeat(np.arange(0, 256, 4, dtype=np.uint8)[None], 32, axis=0)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_deep_grey_keeps_its_shades(suffix: str, tmp_path: Path) -> None:
+    for index in range(3):
+        Image.fromarray(RAMP.astype(np.uint16) * 257).save(tmp_path / f"{index}{suffix}")
+    frames = ImageFolder(tmp_path).read(0, 3)
+    np.testing.assert_array_equal(frames, np.broadcast_to(RAMP[None, ..., None], (3, 32, 64, 3)))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I", "F", "I;16B"])
+def test_every_mode_is_read(mode: str, tmp_path: Path) -> None:
+    pixels = np.where(RAMP > 100, 255, 0).astype(np.uint8)
+    if mode == "F":
+        image = Image.fromarray(pixels.astype(np.float32) / 255)
+    elif mode in ("I", "I;16B"):
+        image = Image.fromarray(pixels.astype(np.int32 if mode == "I" else ">u2") * 257)
+    else:
+        image = Image.fromarray(pixels).convert(mode)
+    image.save(tmp_path / "picture.tiff")
+    np.testing.assert_allclose(read_image(tmp_path / "picture.tiff"), np.repeat(pixels[..., None], 3, 2), atol=2)
+
+
+def test_dpx_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a%d.dpx"
+    with path.open("wb") as file, av.open(file, "w", format="image2pipe") as container:
+        stream = container.add_stream("dpx", rate=1)
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "gbrp10be"
+        frame = av.VideoFrame.from_ndarray(np.repeat(RAMP[..., None], 3, 2), "rgb24")
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    np.testing.assert_allclose(read_image(path).astype(int), np.repeat(RAMP[..., None], 3, 2), atol=1)
+    assert open_masks(path).coverage.share == pytest.approx(0.5, abs=0.02)
+
+
+def test_animations_and_damage_are_named(tmp_path: Path) -> None:
+    picture = Image.fromarray(RAMP)
+    picture.save(tmp_path / "moving.webp", save_all=True, append_images=[Image.fromarray(RAMP[:, ::-1].copy())])
+    with pytest.raises(InputError, match=r"moving\.webp is a sequence of 2 pictures"):
+        read_image(tmp_path / "moving.webp")
+    picture.save(tmp_path / "whole.png")
+    content = (tmp_path / "whole.png").read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        damaged = bytearray(content[: rng.integers(8, len(content))])
+        damaged[int(rng.integers(8, len(damaged) + 1)) - 1] ^= 255
+        (tmp_path / "damaged.png").write_bytes(damaged)
+        with suppress(InputError):  # any other error fails
+            assert read_image(tmp_path / "damaged.png").dtype == np.uint8
+
+
+def bomb(path: Path, width: int = 16000, height: int = 16000) -> Path:
+    """A GIF of a few bytes that claims to be large."""
+    size = struct.pack("<HH", width, height)
+    head = b"GIF89a" + size + b"\x80\0\0" + bytes(3) + b"\xff\xff\xff"
+    path.write_bytes(head + b",\0\0\0\0" + size + b"\0" + b"\x02\x02\x4c\x01\0;")
+    return path
+
+
+def test_sizes_are_bounded_before_memory_is_taken(tmp_path: Path) -> None:
+    gif = bomb(tmp_path / "bomb.gif")
+    Image.new("1", (12000, 12000)).save(tmp_path / "bomb.png")
+    code = (
+        "import sys, resource\n"
+        "from videoinpaint.clips import VideoReader, open_masks, read_image\n"
+        "from videoinpaint.errors import InputError\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "for open_it in (open_masks, VideoReader, read_image):\n"
+        "    for path in sys.argv[1:]:\n"
+        "        if open_it is VideoReader and path.endswith('.png'): continue\n"
+        "        try: open_it(__import__('pathlib').Path(path))\n"
+        "        except InputError as error: print(error)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    words = [sys.executable, "-c", code, str(gif), str(tmp_path / "bomb.png")]
+    *told, grown = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(told) == 5
+    assert all("bomb" in line and "67108864" in line for line in told)
+    assert int(grown) * (1 if sys.platform == "darwin" else 1024) < 200e6
+
+
+@pytest.mark.parametrize("name", ["1²2.png", "٣.png", "½.png", "a" * 200 + "1.png", "1:2.png", "100%d.png"])
+def test_names_are_no_trouble(name: str, tmp_path: Path) -> None:
+    for folder, pixels in (("frames", RAMP), ("masks", np.where(RAMP > 100, 255, 0).astype(np.uint8))):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(pixels).save(tmp_path / folder / name)
+        Image.fromarray(pixels).save(tmp_path / folder / f"0{name}")
+    assert len(make_clips(tmp_path / "frames").load("frames", 2, 32, 64).frames) == 2
+    assert len(open_masks(tmp_path / "masks", 2)) == 2
+
+
+@pytest.mark.parametrize("path", ["~nouser-at-all/x.png", "x" * 300 + ".png", "a\0b"])
+def test_impossible_paths_are_one_error(path: str) -> None:
+    for read in (open_masks, ImageFolder):
+        with pytest.raises(InputError, match=r"no folder|no mask|names no file"):
+            read(path)
+    for make in (make_clips, make_masks):
+        with pytest.raises((InputError, UnknownNameError)):
+            make(path)
+
+
+def test_numbers_in_names(tmp_path: Path) -> None:
+    def names(*stems: str) -> list[Path]:
+        return [Path(f"{stem}.png") for stem in stems]
+
+    assert [path.stem for path in sorted(names("f10", "f2", "f²"), key=natural_key)] == ["f2", "f10", "f²"]
+    assert missing_numbers(names("f1", "f2", "f4", "f5", "f6")) == [3]
+    assert missing_numbers(names("0", "10", "30", "40")) == [20]
+    assert missing_numbers(names("a1", "a2", "b4")) == []
+    assert missing_numbers(names("7", "1000000", "90000000000")) == []
+    assert missing_numbers(names("1")) == missing_numbers([]) == []
