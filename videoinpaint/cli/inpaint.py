@@ -26,7 +26,8 @@ CHUNK = 16  # frames of a folder or mask that are read at a time
 
 @dataclass(frozen=True)
 class Inpaint:
-    """Sound is not carried over. H.264 re-encodes all pixels; with --lossless (.mkv) known pixels stay bit for bit."""
+    """Outside the hole the video's own samples are encoded; sound, subtitles, chapters, tags and time stamps are kept.
+    With --lossless (.mkv) known pixels stay bit for bit."""
 
     video: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="VIDEO")]
     """The video: a file, or a folder of numbered PNG or JPEG frames."""
@@ -68,9 +69,20 @@ class Inpaint:
     device: str = "auto"
     """auto (the GPU where there is one), cpu, cuda, ..."""
     fps: float | None = None
-    """Frames a second of the result; by default those of the video (24 for a folder)."""
+    """Frames a second of the result; by default the time stamps of the video (24 a second for a folder). Sound and
+    subtitles fit no other time stamps and are then left out."""
+    codec: str = "h264"
+    """h264 (plays everywhere), hevc, av1, or ffv1 (lossless)."""
+    quality: int | None = None
+    """The codec's constant rate factor, lower is better: 0 to 51, by default 16 for h264 and 18 for hevc; to 63, by
+    default 22, for av1."""
     lossless: bool = False
-    """Keep every bit; the output must then be .mkv."""
+    """Keep every bit (ffv1); the output must then be .mkv."""
+    audio: bool = True
+    """Keep the sound of the video."""
+    strict: bool = False
+    """Refuse a video of which a frame cannot be decoded, packets were lost or the size changes, before any work; by
+    default what is near takes its place and a warning names it."""
     seconds: float | None = None
     """With internal: seconds of training, 60 by default."""
     steps: int | None = None
@@ -88,7 +100,7 @@ class Inpaint:
         from videoinpaint.clips.validate import check_frames
         from videoinpaint.repair.internal import check_flags
 
-        video = ImageFolder(self.video) if self.video.is_dir() else VideoReader(self.video)
+        video = ImageFolder(self.video) if self.video.is_dir() else VideoReader(self.video, strict=self.strict)
         height, width = check_frames(video.read(0, 1)).shape[1:3]
         masks = open_masks(
             self.mask, len(video) if self.propagator is None else None, height, width,
@@ -103,7 +115,11 @@ class Inpaint:
             raise InputError(f"{self.output} is the video itself: name another output")
         check_flags(self._inpainter, {"seconds": self.seconds, "steps": self.steps, "folder": self.folder,
                                      "progressive": self.progressive})  # fmt: skip
-        writer = VideoWriter(self.output, self.fps if self.fps is not None else video.fps, lossless=self.lossless)
+        source = video if isinstance(video, VideoReader) else None
+        writer = VideoWriter(
+            self.output, video.fps if self.fps is None and source is None else self.fps, lossless=self.lossless,
+            quality=self.quality, codec=self.codec, source=source, audio=self.audio,
+        )  # fmt: skip
         if self.propagator is not None:
             repaired = self._removed(video, masks.read(0, 1)[0])
         elif self.progressive:

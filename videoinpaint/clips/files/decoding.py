@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoinpaint.clips.files.images import check_pixels
-from videoinpaint.errors import InputError
+from videoinpaint.clips.files.planes import EXACT, copied
+from videoinpaint.clips.files.truncation import is_cut_off
+from videoinpaint.errors import InputError, warn
 
 REMEDY = "copy it again, or repair it with 'ffmpeg -i IN -c:v libx264 OUT.mp4'"
 SIZE_NOTE = re.compile(r"videoinpaint:size=(\d+)x(\d+)")
@@ -23,6 +26,7 @@ SIZE_NOTE = re.compile(r"videoinpaint:size=(\d+)x(\d+)")
 
 # VP8 stores invisible frames as packets of their own: packets must not be counted as frames.
 _INVISIBLE_PACKETS = frozenset({"vp8"})
+_FASTEST = 1000  # frames a second; more is a clock, not a rate (raw DV says 60000)
 
 
 @dataclass(frozen=True)
@@ -32,16 +36,22 @@ class Index:
     Attributes:
         stamps: presentation time stamps in order of display, int64 ``(N,)``; plain counting where the file has none.
         keys: positions in `stamps` of key frames, ascending.
-        fps: average frames a second.
+        rate: average frames a second.
+        time_base: seconds that a unit of the stamps lasts.
         seekable: the stamps are the file's own, so that one can seek to them.
         size: ``(height, width)`` to cut padded frames to, or None.
+        stored: ``(height, width)`` of pictures as they are decoded, not cut or turned.
+        matrix: the display matrix, nine int32, or nothing.
     """
 
     stamps: NDArray[np.int64]
     keys: NDArray[np.int64]
-    fps: float
+    rate: Fraction
+    time_base: Fraction
     seekable: bool
     size: tuple[int, int] | None
+    stored: tuple[int, int] = (0, 0)
+    matrix: tuple[int, ...] = ()
 
     def position(self, stamp: int | None) -> int:
         """Which frame has this time stamp; -1 if none has."""
@@ -61,13 +71,19 @@ class _Packet:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """The container and its first video stream; every error of the library becomes an `InputError` naming the file."""
+    """The container and its main video stream; every error of the library becomes an `InputError` naming the file.
+
+    Names with colons are names, not protocols; text that is not UTF-8 passes through as it is.
+    """
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
+        with av.open(f"file:{path}", metadata_errors="surrogateescape") as container:
+            stream: Any = container.streams.best("video")
+            if stream is None:
                 raise InputError(f"{path} holds no video stream: name a video file")
-            check_pixels(path, container.streams.video[0].width * container.streams.video[0].height)
-            yield container, container.streams.video[0]
+            if stream.codec_context is None:
+                raise InputError(f"cannot read video {path}: this build of FFmpeg does not know its codec; {REMEDY}")
+            check_pixels(path, stream.width * stream.height)
+            yield container, stream
     except (av.FFmpegError, OSError, EOFError) as error:
         raise InputError(f"cannot read video {path}: {error}; {REMEDY}") from error
 
@@ -88,7 +104,7 @@ def index_of(path: Path) -> Index:
         shown = [packet for packet in packets if not packet.discard]
         stamps: list[int | None] = [packet.pts for packet in shown]
         keys = [packet.key for packet in shown]
-        fps = float(stream.average_rate or stream.guessed_rate or 24)
+        rate, time_base = _rate(stream), stream.time_base
         size, codec = _true_size(container, stream), stream.codec_context.name
     seekable = None not in stamps and len(set(stamps)) == len(stamps)
     if not seekable or codec in _INVISIBLE_PACKETS:
@@ -97,50 +113,133 @@ def index_of(path: Path) -> Index:
         raise InputError(f"video {path} holds no frames: {REMEDY}")
     order = np.argsort(np.array(stamps, np.int64), kind="stable")
     starts = np.flatnonzero(np.array(keys)[order])
-    return Index(np.array(stamps, np.int64)[order], starts, fps, seekable, size)
+    base = time_base if seekable else 1 / rate
+    return _from_first_picture(path, Index(np.array(stamps, np.int64)[order], starts, rate, base, seekable, size))
 
 
-def decode(path: Path, index: Index, wanted: range) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """``(position, frame)`` for every wanted position, ascending.
+def decode(path: Path, index: Index, wanted: range, *, quiet: bool = False) -> Iterator[tuple[int, Any]]:
+    """``(position, picture)`` for every wanted position, ascending; pictures all have the size of the first.
+
+    Where one cannot be decoded the picture before it stands for it (the one after it at the very start), and one of
+    another size is scaled; a warning says so, unless `quiet`. Whoever writes into a picture calls its `make_writable`
+    first.
 
     Raises:
-        InputError: a wanted frame cannot be decoded.
+        InputError: nothing can be decoded.
     """
-    if not wanted:
-        return
-    missing = wanted
-    first_try = True
-    while missing:
-        before = missing
-        for position, frame in _decode_from(path, index, missing, seek=first_try and index.seekable):
-            if position != missing[0]:
-                break  # a frame was skipped: the file seeks inexactly
-            yield position, frame
-            missing = missing[1:]
-            if not missing:
-                return
-        if not first_try and missing == before:
-            raise InputError(f"frame {missing[0]} of video {path} cannot be decoded: {REMEDY}")
-        first_try = False
+    pictures = _sized(path, _pictures(path, index, wanted), index.stored, quiet)
+    position, picture = next(pictures, (-1, None))
+    if picture is None:
+        raise InputError(f"frame {wanted[0]} of video {path} cannot be decoded: {REMEDY}")
+    yield from _repeated(path, wanted[: _below(wanted, position)], picture, quiet)
+    wanted = wanted[_below(wanted, position) :]
+    while wanted:
+        # One picture ahead, so that this one is copied before whoever gets it writes into it.
+        end = (wanted[-1] + 1, None)
+        following = end if position >= wanted[-1] else next(pictures, end)
+        here = int(wanted[0] == position)
+        lost = wanted[here : _below(wanted, following[0])]
+        spare = copied(picture) if lost else picture
+        if here:
+            yield position, picture
+        yield from _repeated(path, lost, spare, quiet)
+        wanted = wanted[here + len(lost) :]
+        position, picture = following
 
 
-def _decode_from(path: Path, index: Index, wanted: range, seek: bool) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Decoded frames among the wanted positions, from the key frame before the first, or from the file's start."""
+def _below(wanted: range, position: int) -> int:
+    """How many of the wanted positions come before this one."""
+    return min(len(wanted), len(range(wanted.start, position, wanted.step)))
+
+
+def _repeated(path: Path, lost: range, picture: Any, quiet: bool) -> Iterator[tuple[int, Any]]:
+    if lost and not quiet:
+        what = f"frame {lost[0]}" if len(lost) == 1 else f"frames {lost[0]} to {lost[-1]}"
+        warn(f"{what} of {path} cannot be decoded: the picture beside is shown instead")
+    for position in lost:
+        yield position, copied(picture)
+
+
+def _sized(
+    path: Path, pictures: Iterator[tuple[int, Any]], size: tuple[int, int], quiet: bool
+) -> Iterator[tuple[int, Any]]:
+    """The same pictures, scaled to one size where the file changes it."""
+    told = quiet
+    for position, picture in pictures:
+        if (picture.height, picture.width) == size:
+            yield position, picture
+            continue
+        if not told:
+            now, first = f"{picture.width}x{picture.height}", f"{size[1]}x{size[0]}"
+            warn(f"{path} changes its size to {now} at frame {position}: scaled to {first}, as it began")
+        told = True
+        yield position, picture.reformat(width=size[1], height=size[0], interpolation=EXACT, threads=1)
+
+
+def _pictures(path: Path, index: Index, wanted: range) -> Iterator[tuple[int, Any]]:
+    """Decoded pictures with their positions, ascending, from one at or before the first wanted one on."""
+    earlier = index.keys[index.keys <= wanted[0]] if index.seekable else index.keys[:0]
+    key = int(earlier[-1]) if len(earlier) else 0
+    if key:
+        found = _decode_from(path, index, key)
+        first = next(found, None)
+        if first is not None and first[0] <= wanted[0]:  # otherwise the file seeks inexactly
+            yield first
+            yield from found
+            return
+    yield from _decode_from(path, index, 0)
+
+
+def _decode_from(path: Path, index: Index, key: int) -> Iterator[tuple[int, Any]]:
+    """What can be decoded, from a key frame on; packets that cannot are passed over."""
+    last = -1
     with opened(path) as (container, stream):
-        earlier = index.keys[index.keys <= wanted[0]]
-        if seek and len(earlier) and earlier[-1] > 0:
-            container.seek(int(index.stamps[earlier[-1]]), stream=stream, backward=True)
-        for count, frame in enumerate(container.decode(stream)):
-            position = index.position(frame.pts) if index.seekable else count
-            if position in wanted:
-                yield position, _to_rgb(path, frame, index.size)
-            if position >= wanted[-1]:
-                return
+        if key:
+            container.seek(int(index.stamps[key]), stream=stream, backward=True)
+        for count, picture in enumerate(_decodable(container, stream)):
+            position = index.position(picture.pts) if index.seekable else count
+            if position > last:
+                yield position, picture
+                last = position
+
+
+def _decodable(container: Any, stream: Any) -> Iterator[Any]:
+    for packet in container.demux(stream):
+        try:
+            pictures = packet.decode()
+        except av.FFmpegError:
+            continue
+        yield from pictures
+
+
+def _from_first_picture(path: Path, index: Index) -> Index:
+    """The index completed by what the first picture tells; frames before it cannot be shown."""
+    position, picture = next(_pictures(path, index, range(1)), (-1, None))
+    if picture is None:
+        raise InputError(f"no frame of video {path} can be decoded: {REMEDY}")
+    if position:
+        frames = "its first frame" if position == 1 else f"its first {position} frames"
+        warn(f"{path} starts between key frames: {frames} cannot be decoded and are left out")
+    keys = np.maximum(index.keys - position, 0)
+    return replace(
+        index, stamps=index.stamps[position:], keys=np.unique(keys), stored=(picture.height, picture.width),
+        matrix=_display_matrix(picture),
+    )  # fmt: skip
+
+
+def _display_matrix(picture: Any) -> tuple[int, ...]:
+    found = next((data for data in picture.side_data if data.type.name == "DISPLAYMATRIX"), None)
+    return () if found is None else tuple(np.frombuffer(bytes(found), np.int32).tolist())
+
+
+def _rate(stream: Any) -> Fraction:
+    rates = (stream.average_rate, stream.guessed_rate)
+    return next((Fraction(rate) for rate in rates if rate and 0 < rate <= _FASTEST), Fraction(24))
 
 
 def _index_by_decoding(path: Path) -> tuple[list[int | None], list[bool], bool]:
     with opened(path) as (container, stream):
-        found = [(frame.pts, bool(frame.key_frame)) for frame in container.decode(stream)]
+        found = [(picture.pts, bool(picture.key_frame)) for picture in _decodable(container, stream)]
     stamps = [stamp for stamp, _ in found]
     keys = [key for _, key in found]
     if None in stamps or any(a >= b for a, b in pairwise(stamps)):
@@ -149,18 +248,18 @@ def _index_by_decoding(path: Path) -> tuple[list[int | None], list[bool], bool]:
 
 
 def _check_complete(path: Path, container: Any, stream: Any, packets: list[_Packet]) -> None:
-    broken = any(packet.corrupt for packet in packets) or len(packets) < (stream.frames or 0)
-    if not broken and packets and not stream.frames:
-        broken = _ends_early(container, stream, packets)
-    if broken or not packets:
+    short = len(packets) < (stream.frames or 0) or is_cut_off(path) or _ends_early(container, stream, packets)
+    if short or not packets:
         promised = f" of {stream.frames}" if stream.frames else ""
         raise InputError(f"video {path} is truncated: it holds {len(packets)}{promised} frames; {REMEDY}")
+    if damaged := sum(packet.corrupt for packet in packets):
+        warn(f"{path} lost packets: about {damaged} of its {len(packets)} frames are damaged")
 
 
 def _ends_early(container: Any, stream: Any, packets: list[_Packet]) -> bool:
     """Matroska and WebM count no frames, but they say how long the stream is."""
     stated = _seconds(stream.metadata.get("DURATION", ""))
-    if stated is None and len(container.streams) == 1 and container.duration:
+    if stated is None and len(container.streams) == 1 and container.duration and "webm" in container.format.name:
         stated = container.duration / av.time_base
     stamps = [packet.pts for packet in packets if packet.pts is not None]
     if stated is None or not stamps or not stream.average_rate:
@@ -182,11 +281,3 @@ def _true_size(container: Any, stream: Any) -> tuple[int, int] | None:
     width, height = int(note[1]), int(note[2])
     stored = (stream.codec_context.height, stream.codec_context.width)
     return (height, width) if stored == (height + height % 2, width + width % 2) else None
-
-
-def _to_rgb(path: Path, frame: Any, size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    array = frame.to_ndarray(format="rgb24")
-    turns = round(getattr(frame, "rotation", 0) / 90)
-    if size is not None:
-        array = array[: size[0], : size[1]]
-    return np.ascontiguousarray(np.rot90(array, turns))

@@ -1,8 +1,9 @@
-"""Encoding frames into a file with PyAV."""
+"""Encoding frames into a file with PyAV: from RGB alone, or into the pictures of the file that they repair."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,50 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from videoinpaint.clips.files.colour import from_rgb
+from videoinpaint.clips.files.companions import FORMATS
+from videoinpaint.clips.files.reading import VideoReader
+from videoinpaint.clips.files.repainting import Repainting
 from videoinpaint.errors import InputError
 
-_H264_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv")
-_BT709 = 1  # FFmpeg's number for BT.709 as colour space, primaries and transfer; players assume it for untagged HD too
-_LIMITED_RANGE = 1
+FPS = (0.01, 1000.0)
+"""The frames a second that can be written: players and this package read nothing faster."""
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How FFmpeg encodes a format: its encoder, the constant rate factor by default and at most, options, suffixes."""
+
+    encoder: str
+    quality: int
+    worst: int
+    options: dict[str, str]
+    suffixes: tuple[str, ...]
+
+
+CODECS = {
+    "h264": Codec("libx264", 16, 51, {"preset": "medium"}, (".mp4", ".mov", ".m4v", ".mkv")),
+    "hevc": Codec("libx265", 18, 51, {"preset": "medium", "x265-params": "log-level=error"}, (".mp4", ".mov", ".mkv")),
+    "av1": Codec("libsvtav1", 22, 63, {"preset": "6"}, (".mp4", ".mkv")),
+    "ffv1": Codec("ffv1", 0, 51, {}, (".mkv",)),
+}
+
+
+def checked_codec(name: str, final: Path) -> Codec:
+    """What a name of a codec stands for, able to write a file of this name.
+
+    Raises:
+        InputError: unknown, not in this build of FFmpeg, or not for this kind of file.
+    """
+    if name not in CODECS:
+        raise InputError(f"unknown codec {name!r}: use one of {', '.join(CODECS)}")
+    codec = CODECS[name]
+    if codec.encoder not in av.codecs_available:
+        raise InputError(f"this build of PyAV cannot write {name} ({codec.encoder}): use another codec")
+    if final.suffix.lower() not in codec.suffixes:
+        kind = "lossless video" if name == "ffv1" else "video" if name == "h264" else f"{name} video"
+        raise InputError(f"cannot write {kind} to {final}: end the name in {' or '.join(codec.suffixes)}")
+    return codec
 
 
 class Encoder:
@@ -24,29 +64,35 @@ class Encoder:
     Args:
         temporary: the file that is written.
         final: the name that errors speak of.
-        fps: frames a second.
-        lossless: FFV1 instead of H.264.
-        quality: x264's constant rate factor.
+        fps: frames a second; None for the time stamps of `source`.
+        codec: a name of `CODECS`.
+        quality: the encoder's constant rate factor; None for the codec's default.
+        source: the video that the frames repair: what they do not change, and everything else in its file, is kept.
+        audio: keep its sound too.
 
     Raises:
         InputError: an argument cannot be used.
     """
 
-    def __init__(self, temporary: Path, final: Path, fps: float, lossless: bool, quality: int) -> None:
-        allowed = (".mkv",) if lossless else _H264_SUFFIXES
-        if final.suffix.lower() not in allowed:
-            kind = "lossless video" if lossless else "video"
-            raise InputError(f"cannot write {kind} to {final}: end the name in {' or '.join(allowed)}")
+    def __init__(
+        self, temporary: Path, final: Path, fps: float | None, codec: str, quality: int | None,
+        source: VideoReader | None, audio: bool,
+    ) -> None:  # fmt: skip
+        self._codec = checked_codec(codec, final)
         if not final.parent.is_dir():
             raise InputError(f"cannot write {final}: make the folder {final.parent} first")
-        if not (math.isfinite(fps) and fps > 0):
-            raise InputError(f"fps must be above 0, got {fps}")
-        if not 0 <= quality <= 51:
-            raise InputError(f"quality must lie in 0..51, got {quality}")
+        if fps is None and source is None:
+            raise InputError("fps is needed where there is no source to take it from")
+        if fps is not None and not (math.isfinite(fps) and FPS[0] <= fps <= FPS[1]):
+            raise InputError(f"fps must lie in {FPS[0]:g}..{FPS[1]:g}, got {fps:g}")
+        if quality is not None and not 0 <= quality <= self._codec.worst:
+            raise InputError(f"quality must lie in 0..{self._codec.worst}, got {quality}")
         self.temporary, self.final = temporary, final
-        self.rate = Fraction(fps).limit_denominator(1001)
-        self.lossless, self.quality = lossless, quality
+        self._quality = self._codec.quality if quality is None else quality
+        self._rate = Fraction(fps).limit_denominator(1001) if fps is not None else source.index.rate  # type: ignore[union-attr]
+        self._repainting = None if source is None else Repainting(source, fps is None, audio)
         self.shape: tuple[int, ...] | None = None
+        self._count = 0
         self._container: Any = None
         self._stream: Any = None
 
@@ -54,7 +100,7 @@ class Encoder:
         """Encode one frame uint8 ``(H, W, 3)``.
 
         Raises:
-            InputError: wrong dtype, shape or size.
+            InputError: wrong dtype, shape or size, or more frames than the source has.
         """
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
             raise InputError(f"frames to write must be uint8 (H, W, 3), got {frame.dtype} {frame.shape}")
@@ -63,7 +109,13 @@ class Encoder:
             self.shape = frame.shape
         if frame.shape != self.shape:
             raise InputError(f"all frames of {self.final} must have shape {self.shape}, got {frame.shape}")
-        self._mux(self._picture(frame))
+        if self._repainting is None:
+            picture = _picture(frame, self._stream.pix_fmt)
+            picture.pts, picture.time_base = self._count, 1 / self._rate
+        else:
+            picture = self._repainting.painted(frame, self._stream)
+        self._count += 1
+        self._mux(picture)
 
     def finish(self) -> None:
         """Write what the codec holds back, and the file's index.
@@ -74,41 +126,60 @@ class Encoder:
         if self._container is None:
             raise InputError(f"no frames to write to {self.final}: give at least one")
         self._mux(None)
-        self._container.close()
-        self._container = None
+        if self._repainting is not None:
+            self._repainting.copy_until(math.inf)
+        self._release()
 
     def abandon(self) -> None:
         """Close the file as it is."""
         if self._container is not None:
-            self._container.close()
-            self._container = None
+            self._release()
+
+    def _release(self) -> None:
+        container, self._container = self._container, None
+        try:
+            container.close()
+        finally:
+            if self._repainting is not None:
+                self._repainting.close()
 
     def _open(self, height: int, width: int) -> None:
-        self._container = av.open(str(self.temporary), "w")
-        padded = (height + height % 2, width + width % 2)
-        if self.lossless:
-            padded = (height, width)
-            self._stream = self._container.add_stream("ffv1", rate=self.rate)
-            self._stream.pix_fmt = "bgr0"
-        else:
-            if padded != (height, width):
-                self._container.metadata["comment"] = f"videoinpaint:size={width}x{height}"
-            options = {"crf": str(self.quality), "preset": "medium"}
-            self._stream = self._container.add_stream("libx264", rate=self.rate, options=options)
+        name = FORMATS[self.final.suffix.lower()]
+        # Matroska would move every time stamp to make room for sound that begins before 0, as AAC does.
+        kept = {"avoid_negative_ts": "disabled"} if name == "matroska" else {}
+        self._container = av.open(
+            f"file:{self.temporary}", "w", format=name, container_options=kept, metadata_errors="surrogateescape"
+        )
+        options = dict(self._codec.options)
+        if self._codec.encoder != "ffv1":
+            options["crf"] = str(self._quality)
+        self._stream = self._container.add_stream(self._codec.encoder, rate=self._rate, options=options)
+        if self._codec.encoder == "libx265" and name != "matroska":
+            self._stream.codec_context.codec_tag = "hvc1"  # the tag without which Apple's players show nothing
+        if self._repainting is not None:
+            self._repainting.prepare(self._container, self._stream, self.final)
+            return
+        padded = (height, width)
+        self._stream.pix_fmt = "bgr0"
+        if self._codec.encoder != "ffv1":
+            padded = (height + height % 2, width + width % 2)
             self._stream.pix_fmt = "yuv420p"
-            context = self._stream.codec_context
-            context.colorspace = context.color_primaries = context.color_trc = _BT709
-            context.color_range = _LIMITED_RANGE
+            context, like = self._stream.codec_context, from_rgb(np.zeros((2, 2, 3), np.uint8))
+            for part in ("colorspace", "color_primaries", "color_trc", "color_range"):
+                setattr(context, part, getattr(like, part))
+        if padded != (height, width):
+            self._container.metadata["comment"] = f"videoinpaint:size={width}x{height}"
         self._stream.height, self._stream.width = padded
-
-    def _picture(self, frame: NDArray[np.uint8]) -> Any:
-        if self.lossless:
-            return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")
-        height, width = frame.shape[:2]
-        frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")
-        return picture.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
 
     def _mux(self, picture: Any) -> None:
         for packet in self._stream.encode(picture):
+            if self._repainting is not None and packet.dts is not None:
+                self._repainting.copy_until(float(packet.dts * packet.time_base))
             self._container.mux(packet)
+
+
+def _picture(frame: NDArray[np.uint8], name: str) -> Any:
+    if name == "bgr0":
+        return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")
+    height, width = frame.shape[:2]
+    return from_rgb(np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge"))

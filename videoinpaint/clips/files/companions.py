@@ -1,0 +1,114 @@
+"""What a video file holds beside its picture, copied into another file: streams packet by packet, chapters, names."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from videoinpaint.errors import warn
+
+FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+"""How the name of an output ends -> FFmpeg's name of the format."""
+
+# What describes the old file or its old encoding, not its content.
+_OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id")
+_STATISTICS = ("bps", "number_of_", "_statistics_")
+_TIMECODE = "tmcd"
+
+
+def described(tags: dict[str, str]) -> dict[str, str]:
+    """The tags that describe content: title, language, creation time and the like."""
+    return {key: value for key, value in tags.items() if not key.lower().startswith((*_OF_THE_FILE, *_STATISTICS))}
+
+
+class Companions:
+    """The streams of a file other than its picture, on their way into an output.
+
+    Args:
+        path: the file.
+        picture: the number of the stream that is repaired, and therefore not copied.
+        output: the container to write to, open but not begun.
+        final: the name that warnings speak of.
+        audio: copy sound too.
+    """
+
+    def __init__(self, path: Path, picture: int, output: Any, final: Path, audio: bool) -> None:
+        self._input = av.open(f"file:{path}", metadata_errors="surrogateescape")
+        self._output = output
+        self._streams: dict[int, Any] = {}
+        left_out = []
+        for stream in self._input.streams:
+            if stream.index == picture or (stream.type == "audio" and not audio) or self._made_anew(stream):
+                continue
+            if _fits(stream, output.format.name):
+                self._streams[stream.index] = _added(stream, output)
+            else:
+                left_out.append(f"{_NAMES.get(stream.type, stream.type)} ({_codec(stream)})")
+        if left_out:
+            other = "; write .mkv to keep more" if output.format.name != "matroska" else ""
+            warn(f"{final} cannot hold {', '.join(left_out)} of {path}: left out{other}")
+        output.metadata.update(described(self._input.metadata))
+        output.set_chapters(self._input.chapters())
+        self._packets = self._ordered()
+        self._next = next(self._packets, None)
+
+    def copy_until(self, seconds: float) -> None:
+        """Write every packet that begins before this time."""
+        while self._next is not None and self._next[0] <= seconds:
+            self._output.mux(self._next[1])
+            self._next = next(self._packets, None)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._input.close()
+
+    def _made_anew(self, stream: Any) -> bool:
+        """Chapters and time codes are written from chapters and tags; in .mp4 they are also streams."""
+        if stream.type != "data":
+            return False
+        return "mp4" in self._input.format.name and stream.name in ("bin_data", None)
+
+    def _ordered(self) -> Iterator[tuple[float, Any]]:
+        """Packets with the seconds at which they begin, in the file's order."""
+        chosen = [stream for stream in self._input.streams if stream.index in self._streams]
+        for packet in self._input.demux(chosen) if chosen else ():
+            stamp = packet.dts if packet.dts is not None else packet.pts
+            if stamp is None:  # the end, or nothing that could be placed
+                continue
+            if packet.dts is None:
+                packet.dts = stamp
+            seconds = float(stamp * Fraction(packet.time_base))
+            packet.stream = self._streams[packet.stream_index]
+            yield seconds, packet
+
+
+_NAMES = {"audio": "sound", "subtitle": "subtitles", "video": "the further picture", "attachment": "the attachment"}
+
+
+def _codec(stream: Any) -> str:
+    return str(stream.codec_context.name if stream.codec_context else stream.name or "unknown")
+
+
+def _added(stream: Any, output: Any) -> Any:
+    """A stream of the output that takes this stream's packets as they are."""
+    added = output.add_stream_from_template(stream, opaque=True)
+    added.metadata.update(described(stream.metadata))
+    added.disposition = stream.disposition
+    added.time_base = stream.time_base
+    return added
+
+
+def _fits(stream: Any, form: str) -> bool:
+    """Whether a format can hold a stream, found by beginning a file with it."""
+    try:
+        with av.open(io.BytesIO(), "w", format=form) as trial:
+            _added(stream, trial)
+            trial.start_encoding()
+    except (av.FFmpegError, OSError, ValueError):
+        return False
+    return True

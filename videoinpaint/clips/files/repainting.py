@@ -1,0 +1,103 @@
+"""Frames written into the pictures of the video that they repair: what they do not change stays, bit for bit."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from videoinpaint.clips.files.colour import from_rgb, paste, to_rgb
+from videoinpaint.clips.files.companions import Companions
+from videoinpaint.clips.files.decoding import opened
+from videoinpaint.clips.files.description import describe
+from videoinpaint.clips.files.orientation import as_stored
+from videoinpaint.clips.files.planes import converted, fitted, format_for, padded, planar
+from videoinpaint.clips.files.reading import VideoReader
+from videoinpaint.errors import InputError, warn
+
+
+class Repainting:
+    """A second pass over a video, in step with the frames that repair it; one picture in memory at a time.
+
+    Args:
+        source: the video.
+        timed: keep the video's time stamps, and with them its sound, subtitles and chapters.
+        audio: keep its sound.
+    """
+
+    def __init__(self, source: VideoReader, timed: bool, audio: bool) -> None:
+        self.source, self._timed, self._audio = source, timed, audio
+        self._pictures = source.pictures()
+        self._companions: Companions | None = None
+        self._centred = False
+        self._position = 0
+        self._form, self._base = "", Fraction(1)
+
+    def prepare(self, output: Any, stream: Any, final: Path) -> None:
+        """Say of the output and its stream what the source says of them; join everything else that the source holds."""
+        path, index = self.source.path, self.source.index
+        first = next(self.source.pictures())
+        self._form = format_for(stream.codec.name, planar(first))
+        with opened(path) as (container, old):
+            self._centred = describe(stream, self._form, container, old, first, index.matrix, path, final)
+            others, number = len(container.streams) > 1, old.index
+        if index.size is not None:
+            output.metadata["comment"] = f"videoinpaint:size={index.size[1]}x{index.size[0]}"
+        elif (stream.height, stream.width) != index.stored:
+            output.metadata["comment"] = f"videoinpaint:size={index.stored[1]}x{index.stored[0]}"
+        base = index.time_base if self._timed else 1 / stream.codec_context.framerate
+        stream.codec_context.time_base = stream.time_base = self._base = base
+        if self._timed:
+            self._companions = Companions(path, number, output, final, self._audio)
+        elif others:
+            warn(f"{final} has frames at other times than {path}: sound, subtitles and chapters are left out")
+
+    def painted(self, frame: NDArray[np.uint8], stream: Any) -> Any:
+        """The next picture as the stream takes it, with the colours of a frame ``(H, W, 3)`` where the two differ."""
+        index = self.source.index
+        if self._position == len(index.stamps):
+            raise InputError(f"{self.source.path} has {self._position} frames, but more were given to write")
+        picture = next(self._pictures)
+        picture = self._repainted(picture, frame, (self.source.shown(picture) != frame).any(axis=2))
+        picture = padded(converted(picture, self._form), stream.width, stream.height)
+        picture.pict_type = 0  # the encoder chooses its key frames
+        timed = self._timed and index.seekable
+        picture.pts = int(index.stamps[self._position]) if timed else self._position
+        picture.time_base = self._base
+        self._position += 1
+        return picture
+
+    def _repainted(self, picture: Any, frame: NDArray[np.uint8], changed: NDArray[np.bool_]) -> Any:
+        size, matrix = (picture.height, picture.width), self.source.index.matrix
+        frame, changed = _widened(as_stored(frame, matrix), size), _widened(as_stored(changed, matrix), size)
+        grey_or_yuv = self._form.startswith(("yuv", "gray"))
+        if picture.format.has_palette:
+            picture = av.VideoFrame.from_ndarray(to_rgb(picture), "rgb24")
+        picture = planar(picture)
+        if picture.format.is_rgb and grey_or_yuv:
+            return from_rgb(frame)
+        if grey_or_yuv:
+            picture = fitted(picture, self._form)
+        picture.make_writable()
+        paste(picture, frame, changed, self._centred)
+        return picture
+
+    def copy_until(self, seconds: float) -> None:
+        """Write what the source holds beside its picture, up to this time."""
+        if self._companions is not None:
+            self._companions.copy_until(seconds)
+
+    def close(self) -> None:
+        """Let go of the source."""
+        if self._companions is not None:
+            self._companions.close()
+
+
+def _widened(array: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """The array with its last row and column repeated until it has this size."""
+    missing = [(0, size[0] - array.shape[0]), (0, size[1] - array.shape[1])]
+    return np.pad(array, [*missing, *[(0, 0)] * (array.ndim - 2)], mode="edge")
