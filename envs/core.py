@@ -13,6 +13,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
+from videoinpaint.checks import check_extent, real_number, shown, whole_number
 from videoinpaint.clips import ClipSource, MaskSource, make_clips, make_masks
 from videoinpaint.clips.validate import MIN_SIZE
 from videoinpaint.controls import ALPHA, BETA, DEFAULT, GAMMA, NAMES, action_to_controls
@@ -61,18 +62,15 @@ class Settings:
     precision: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, least in (("num_frames", 2), ("height", MIN_SIZE), ("width", MIN_SIZE), ("max_iterations", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise InputError(f"{name} must be an integer of at least {least}, got {value!r}")
+        check_extent(self.num_frames, self.height, self.width, least=(2, MIN_SIZE))
+        whole_number(self.max_iterations, "max_iterations", 1, 10**6)
         for name, known in (("reward", REWARDS), ("reward_weights", REWARD_WEIGHTS)):
-            if getattr(self, name) not in known:
-                raise InputError(f"unknown {name} {getattr(self, name)!r}: use {' or '.join(map(repr, known))}")
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in known:
+                raise InputError(f"unknown {name} {shown(value)}: use {' or '.join(map(repr, known))}")
         check_precision(self.precision)
-        if not (np.isfinite(self.compute_price) and self.compute_price >= 0):
-            raise InputError(f"compute_price must be a number of at least 0, got {self.compute_price!r}")
-        if not (np.isfinite(self.psnr_scale) and self.psnr_scale > 0):
-            raise InputError(f"psnr_scale must be a number above 0, got {self.psnr_scale!r}")
+        real_number(self.compute_price, "compute_price", 0, 1e6)
+        real_number(self.psnr_scale, "psnr_scale", 1e-3, 1e6)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from videoinpaint.checks import shown
 from videoinpaint.composition import compose
 from videoinpaint.controls import HEADS, HIGH, check_controls
 from videoinpaint.envs.batch import batch_size, nested, put, take, within
@@ -258,12 +259,16 @@ def resolve_device(device: str | torch.device) -> torch.device:
     Raises:
         InputError: no such device on this machine.
     """
-    if device == "auto":
+    if isinstance(device, str) and device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    reason = "it computes nothing"
     try:
+        if not isinstance(device, str | torch.device):
+            raise TypeError("that is no name of a device")
         resolved = torch.device(device)
-        torch.empty(0, device=resolved)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"cannot use device {str(device)!r} ({reason}): say 'auto', 'cpu' or 'cuda'") from error
-    return resolved
+        # "meta" has shapes and no numbers; others may be known to torch and not be built into it
+        if float(torch.ones(1, device=resolved)) == 1:
+            return resolved
+    except Exception as error:  # each kind of device fails in a way of its own
+        reason = " ".join(str(error).split())[:200]
+    raise InputError(f"cannot use device {shown(device)} ({reason}): say 'auto', 'cpu' or 'cuda'")

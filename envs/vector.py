@@ -13,6 +13,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from videoinpaint.checks import MAX_COUNT, check_extent, whole_number
 from videoinpaint.envs import snapshot
 from videoinpaint.envs.batch import join, put, take
 from videoinpaint.envs.calls import Calls
@@ -75,16 +76,17 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         render_mode: str | None = None,
         **settings: Any,
     ) -> None:
-        if not isinstance(num_envs, int | np.integer) or num_envs < 1:
-            raise InputError(f"num_envs must be an integer of at least 1, got {num_envs!r}")
-        if max_episode_steps is not None and max_episode_steps < 1:
-            raise InputError(f"max_episode_steps must be at least 1 or None, got {max_episode_steps!r}")
+        whole_number(num_envs, "num_envs", 1, MAX_COUNT)
+        if max_episode_steps is not None:
+            whole_number(max_episode_steps, "max_episode_steps", 1, 10**9)
         if render_mode not in (None, "rgb_array"):
             raise InputError(f"unknown render_mode {render_mode!r}: a vector environment knows 'rgb_array' and None")
         self.autoreset_mode = _autoreset(autoreset_mode)
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": 4, "autoreset_mode": self.autoreset_mode}
         self.num_envs, self.max_episode_steps, self.render_mode = int(num_envs), max_episode_steps, render_mode
-        self._core = Core(_settings(self.defaults | settings))
+        asked = _settings(self.defaults | settings)
+        check_extent(asked.num_frames, asked.height, asked.width, self.num_envs)
+        self._core = Core(asked)
         self.single_observation_space, self.single_action_space = self._core.spaces()
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)

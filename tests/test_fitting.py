@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from videoinpaint.errors import InputError
+from videoinpaint.errors import DivergedError, InputError
 from videoinpaint.fitting import CHECKPOINT, FitConfig, fit
 
 
@@ -69,7 +69,7 @@ def test_a_foreign_checkpoint_is_refused_by_name(tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     network = make()
-    with pytest.raises(InputError, match="learning rate"):
+    with pytest.raises(DivergedError, match=r"loss is nan at iteration 0.*learning rate.*no checkpoint"):
         fit(network, lambda rng: (network(torch.full((1, 3), np.nan)).sum(), {}), config(tmp_path, 5))
 
 
@@ -83,3 +83,74 @@ def test_a_checkpoint_with_a_number_that_is_none_is_refused(tmp_path, where):
     torch.save(stored, tmp_path / CHECKPOINT)
     with pytest.raises(InputError, match=f"{where}.*NaN"):
         fit(network, regression(network), config(tmp_path, 5))
+
+
+@pytest.mark.parametrize("wrong", ["loss", "gradient", "weight"])
+def test_a_run_that_goes_astray_names_its_last_good_checkpoint_and_keeps_it(tmp_path, wrong):
+    network = make()
+    calls = 0
+
+    def loss(rng):
+        nonlocal calls
+        calls += 1
+        value, scalars = regression(network)(rng)
+        if calls == 8 and wrong == "weight":
+            with torch.no_grad():
+                network[2].bias.fill_(torch.inf)
+            return (network[0].weight * 0).sum(), scalars
+        if calls == 8 and wrong == "gradient":  # finite, but the root's slope is not
+            return value + (network[0].weight * 0).sum().square().sqrt(), scalars
+        return (value * torch.nan if calls == 8 else value), scalars
+
+    with pytest.raises(DivergedError, match=f"the last good checkpoint is {tmp_path / CHECKPOINT}"):
+        fit(network, loss, config(tmp_path, 30, save_seconds=0.0))
+    assert torch.load(tmp_path / CHECKPOINT, weights_only=True)["iteration"] == 7
+    again = make()
+    fit(again, regression(again), config(tmp_path, 30))
+    assert all(torch.isfinite(p).all() for p in again.parameters())
+
+
+CHANGES = [{"seed": 1}, {"clip": 2.0}, {"average": 0.9}, {"settings": {"clips": ["other"]}}, {"settings": {}}]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path, change):
+    settings = {"settings": {"clips": ("studio",)}}
+    network = make()
+    fit(network, regression(network), config(tmp_path, 5, **settings))
+    before = (tmp_path / CHECKPOINT).read_bytes()
+    other = make(3)
+    with pytest.raises(InputError, match=rf"other settings: {next(iter(change.get('settings') or change))}|clips"):
+        fit(other, regression(other), config(tmp_path, 5, **(settings | change)))
+    with pytest.raises(InputError, match=r"iterations=6 \(was 5\)"):
+        fit(other, regression(other), config(tmp_path, 6, **settings))
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
+    fit(other, regression(other), config(tmp_path, 5, **settings))
+    assert torch.equal(other[0].weight, network[0].weight)
+
+
+def test_two_trainings_in_one_folder_are_not_both_run(tmp_path):
+    network = make()
+
+    def loss(rng):  # of the first; the second begins meanwhile
+        other = make()
+        with pytest.raises(InputError, match="another training runs"):
+            fit(other, regression(other), config(tmp_path, 1))
+        return regression(network)(rng)
+
+    fit(network, loss, config(tmp_path, 1))
+    fit(network, regression(network), config(tmp_path, 1))  # the lock is gone
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"learning_rate": 1e308}, {"learning_rate": float("nan")}, {"learning_rate": 0}, {"learning_rate": "fast"},
+        {"iterations": 0}, {"iterations": 2.5}, {"iterations": 10**400}, {"seed": -1}, {"seed": 2**64},
+        {"clip": float("inf")}, {"average": 1.5}, {"weight_decay": -1}, {"warmup": True}, {"save_seconds": -1.0},
+    ],
+)  # fmt: skip
+def test_numbers_out_of_range_are_refused_before_anything_is_written(tmp_path, wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        FitConfig(tmp_path / "new", **wrong)
+    assert not list(tmp_path.iterdir())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,6 +71,38 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
+MAX_FRAMES, MAX_SIDE, MAX_COUNT, MAX_PIXELS = 10_000, 16_384, 4_096, 2**30
+"""What environments and training windows may ask for: frames, pixels a side, clips in a batch, pixels of all of it."""
+
+_BYTES_A_PIXEL = 120
+"""What an episode's state takes with the compact parts, measured."""
+
+
+def check_extent(num_frames: Any, height: Any, width: Any, count: Any = 1, least: tuple[int, int] = (1, 1)) -> None:
+    """Look at sizes before anything of them is allocated.
+
+    Args:
+        num_frames: of a clip.
+        height: pixels.
+        width: pixels.
+        count: clips in the batch.
+        least: frames, and pixels a side.
+
+    Raises:
+        InputError: no whole number, out of bounds, or more than the machine's memory in all.
+    """
+    whole_number(num_frames, "num_frames", least[0], MAX_FRAMES)
+    whole_number(height, "height", least[1], MAX_SIDE)
+    whole_number(width, "width", least[1], MAX_SIDE)
+    whole_number(count, "the number of clips at once", 1, MAX_COUNT)
+    pixels, told = int(count) * int(num_frames) * int(height) * int(width), f"{count}x{num_frames}x{height}x{width}"
+    if pixels > MAX_PIXELS:
+        raise InputError(
+            f"clips x num_frames x height x width = {told} pixels are more than {MAX_PIXELS}: ask for less"
+        )
+    check_room(pixels * _BYTES_A_PIXEL, f"clips x num_frames x height x width = {told}")
+
+
 def unusable(tensor: Tensor) -> str | None:
     """Why a tensor that was read from a file cannot be computed with; None if it can.
 
@@ -90,6 +123,22 @@ def _all_finite(tensor: Tensor) -> bool:
     # One pass without a copy: both ends are NaN where any value is.
     low, high = torch.aminmax(tensor if tensor.element_size() > 1 else tensor.float())
     return float(low) >= -LARGEST and float(high) <= LARGEST
+
+
+def check_room(count: int, name: str) -> None:
+    """Look whether this many bytes fit into this machine's memory, before they are asked for.
+
+    Raises:
+        InputError: they do not.
+    """
+    try:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # a system that does not say
+        return
+    if 0 < there < count:
+        raise InputError(
+            f"{name} would take about {count / 2**30:,.0f} GiB, here are {there / 2**30:.0f}: ask for less"
+        )
 
 
 def find_unusable(value: Any, name: str = "") -> str | None:

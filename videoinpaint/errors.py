@@ -25,6 +25,10 @@ def warn(message: str) -> None:
     warnings.warn(message, InputWarning, stacklevel=3)
 
 
+class DivergedError(InputError):
+    """Training came to values that are not finite; the message names the last good checkpoint."""
+
+
 class UnknownNameError(VideoInpaintError, KeyError):
     """A name that no registry knows; the message lists the names that exist."""
 

@@ -10,7 +10,8 @@ import json
 import math
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,9 +20,10 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from videoinpaint.checks import find_unusable
-from videoinpaint.errors import InputError
-from videoinpaint.files import write_atomically
+from videoinpaint.checks import find_unusable, real_number, seed_number, whole_number
+from videoinpaint.errors import DivergedError, InputError
+from videoinpaint.files import locked, write_atomically
+from videoinpaint.naming import plain
 
 CHECKPOINT = "checkpoint.pt"
 Result = TypeVar("Result")
@@ -44,6 +46,10 @@ class FitConfig:
         save_seconds: wall time between checkpoints.
         log_every: iterations between lines of the log.
         progress: show a live bar.
+        settings: what else decides the result, by name, as JSON has it: a checkpoint of others is refused.
+
+    Raises:
+        InputError: a value out of its range.
     """
 
     folder: Path
@@ -57,6 +63,21 @@ class FitConfig:
     save_seconds: float = 120.0
     log_every: int = 50
     progress: bool = True
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, low in (("iterations", 1), ("warmup", 0), ("log_every", 1)):
+            whole_number(getattr(self, name), name, low, 10**9)
+        seed_number(self.seed)
+        for name, high in (("learning_rate", 1.0), ("clip", 1e6)):
+            real_number(getattr(self, name), name, 0, high, above=True)
+        for name, high in (("weight_decay", 10.0), ("average", 1.0), ("save_seconds", 1e9)):
+            real_number(getattr(self, name), name, 0, high)
+
+    def decisive(self) -> dict[str, Any]:
+        """Everything that decides the result, as JSON has it."""
+        names = ("iterations", "learning_rate", "warmup", "weight_decay", "clip", "average", "seed")
+        return plain({name: getattr(self, name) for name in names} | dict(self.settings))
 
 
 def fit(
@@ -81,8 +102,23 @@ def fit(
         the network, with averaged weights, in evaluation mode.
 
     Raises:
-        InputError: the folder's checkpoint is of another network, or the loss is not finite.
+        InputError: another training runs in the folder, or its checkpoint is of another network or of other settings.
+        DivergedError: the loss, a gradient or a weight is not finite; the checkpoint is from before.
     """
+    whole_number(evaluate_every, "evaluate_every", 1, 10**9)
+    config.folder.mkdir(parents=True, exist_ok=True)
+    with alone(config.folder):
+        return _fit(network, loss, config, evaluate, evaluate_every, before)
+
+
+def _fit(
+    network: nn.Module,
+    loss: LossFunction,
+    config: FitConfig,
+    evaluate: Callable[[nn.Module], Mapping[str, float]] | None,
+    evaluate_every: int,
+    before: Callable[[int], None] | None,
+) -> nn.Module:
     parameters = [p for p in network.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
     average = {k: v.detach().clone() for k, v in network.state_dict().items()}
@@ -103,7 +139,7 @@ def fit(
             if evaluate is not None and done % evaluate_every == 0:
                 log(config.folder, {"iteration": done, **_evaluated(network, average, evaluate)})
             if done == config.iterations or time.monotonic() - saved > config.save_seconds:
-                _save(config.folder, network, optimiser, average, done)
+                _save(config, network, optimiser, average, done)
                 saved = time.monotonic()
     network.load_state_dict(average)
     return network.eval()
@@ -126,11 +162,11 @@ def _step(
     rng = np.random.default_rng([config.seed, iteration])
     torch.manual_seed(int(rng.integers(2**31)))
     value, scalars = loss(rng)
-    if not torch.isfinite(value):
-        raise InputError(f"the training loss is {value.item()} at iteration {iteration}: lower the learning rate")
+    check_loss(value, config.folder, iteration)
     optimiser.zero_grad(set_to_none=True)
     value.backward()
-    nn.utils.clip_grad_norm_(parameters, config.clip)
+    length = nn.utils.clip_grad_norm_(parameters, config.clip)
+    check_loss(length, config.folder, iteration, "length of the gradient")
     optimiser.step()
     decay = min(config.average, (iteration + 1) / (iteration + 10))
     with torch.no_grad():
@@ -159,6 +195,7 @@ def _evaluated(
 
 def _resume(network: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor], config: FitConfig) -> int:
     def restore(stored: dict[str, Any]) -> int:
+        check_same(config.folder, json.loads(stored["settings"]), config.decisive())
         network.load_state_dict(stored["network"])
         optimiser.load_state_dict(stored["optimiser"])
         for key, value in stored["average"].items():
@@ -169,19 +206,64 @@ def _resume(network: nn.Module, optimiser: torch.optim.Optimizer, average: dict[
 
 
 def _save(
-    folder: Path, network: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor], iteration: int
+    config: FitConfig, network: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor], iteration: int
 ) -> None:
     state = {
         "network": network.state_dict(),
         "optimiser": optimiser.state_dict(),
         "average": average,
         "iteration": iteration,
+        "settings": json.dumps(config.decisive()),
     }
-    save(folder, state)
+    save(config.folder, state)
 
 
-def save(folder: Path, state: Mapping[str, Any]) -> None:
-    """Write the checkpoint of a folder: tensors and plain values."""
+def alone(folder: Path) -> AbstractContextManager[None]:
+    """Hold a run's folder while training runs in it; the lock ends with the process.
+
+    Raises:
+        InputError: on entry, where another process trains in it.
+    """
+    return locked(folder, f"another training runs in {folder}: wait for its end, or name another folder")
+
+
+def check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on from what was trained with other settings.
+
+    Raises:
+        InputError: they differ; the message names them.
+    """
+    changed = [f"{k}={now.get(k)!r} (was {before.get(k)!r})" for k in {**before, **now} if now.get(k) != before.get(k)]
+    if changed:
+        raise InputError(f"{folder} was trained with other settings: {', '.join(changed)}; name another folder")
+
+
+def check_loss(value: Tensor, folder: Path, iteration: int, what: str = "training loss") -> None:
+    """Stop a training that has left the numbers.
+
+    Raises:
+        DivergedError: the value is not finite.
+    """
+    number = float(value.detach())
+    if not math.isfinite(number):
+        raise DivergedError(f"the {what} is {number} at iteration {iteration}: {last_good(folder)}")
+
+
+def last_good(folder: Path | None) -> str:
+    """What to do after a training went astray."""
+    path = None if folder is None else folder / CHECKPOINT
+    where = f"the last good checkpoint is {path}" if path and path.is_file() else "there is no checkpoint from before"
+    return f"lower the learning rate, in another folder; {where}"
+
+
+def save(folder: Path, state: Mapping[str, Any], loose: Collection[str] = ()) -> None:
+    """Write the checkpoint of a folder: tensors and plain values, all of them finite but for the entries `loose`.
+
+    Raises:
+        DivergedError: a number is not finite; what was there stays.
+    """
+    if wrong := find_unusable({key: value for key, value in state.items() if key not in loose}):
+        raise DivergedError(f"training went astray, {wrong}: {last_good(folder)}")
     with write_atomically(folder / CHECKPOINT) as draft:
         torch.save(state, draft)
 
@@ -191,7 +273,7 @@ def resume(
     restore: Callable[[dict[str, Any]], Result],
     owner: str,
     fresh: Result,
-    plain: Collection[str] = (),
+    loose: Collection[str] = (),
 ) -> Result:
     """Go on from the checkpoint of a folder, which is made if it is not there.
 
@@ -200,7 +282,7 @@ def resume(
         restore: gets what :func:`save` was given; where to go on from.
         owner: whose checkpoint it must be, for the message.
         fresh: where to begin without a checkpoint.
-        plain: entries in which a number may stand for "not measured yet" by not being finite.
+        loose: entries in which a number may stand for "not measured yet" by not being finite.
 
     Raises:
         InputError: the file is damaged, holds values that are not finite, or ``restore`` cannot use it.
@@ -211,7 +293,7 @@ def resume(
         return fresh
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
-        if wrong := find_unusable({key: value for key, value in stored.items() if key not in plain}):
+        if wrong := find_unusable({key: value for key, value in stored.items() if key not in loose}):
             raise ValueError(wrong)
         return restore(stored)
     except InputError:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from videoinpaint.agents.policies.features import BOUND, FEATURES, clip_features
 from videoinpaint.agents.policies.reveal import evenly
-from videoinpaint.errors import InputError
+from videoinpaint.errors import DivergedError, InputError
 
 THUMBNAIL = (30, 54)
 """Height and width at which the network looks: a quarter of the environment's default size."""
@@ -147,8 +147,15 @@ class GaussianHead(nn.Module):
             mean.zero_()
 
     def forward(self, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log standard deviation, each ``(B, actions)``."""
-        unbounded, spread = self.linear(latent).chunk(2, dim=1)
+        """Mean and log standard deviation, each ``(B, actions)``.
+
+        Raises:
+            DivergedError: the network's numbers are none: an action made of them would mean nothing.
+        """
+        whole = self.linear(latent)
+        if not torch.isfinite(whole).all():
+            raise DivergedError("the policy's network gives values that are not finite: train it again, more slowly")
+        unbounded, spread = whole.chunk(2, dim=1)
         low, high = LOG_STD
         mean = torch.tanh(unbounded)
         room = (1 - mean.square()).clamp_min(LEAST_ROOM)

@@ -23,7 +23,8 @@ from videoinpaint.agents.policies.networks import ClosedLoopPolicy
 from videoinpaint.agents.ppo.config import ReplayConfig
 from videoinpaint.agents.ppo.group_baseline import group_advantages
 from videoinpaint.agents.ppo.replay import TrajectoryReplay, corrected_advantages, importance_weights
-from videoinpaint.errors import InputError
+from videoinpaint.checks import find_unusable
+from videoinpaint.errors import DivergedError, InputError
 
 _CHUNK = 256  # observations evaluated at a time outside of the updates
 
@@ -75,6 +76,7 @@ class ClosedLoopPPO(PPO):
         **kwargs: as for `stable_baselines3.PPO`.
 
     Raises:
+        DivergedError: while it learns, where the loss or a weight is not finite.
         InputError: `sync_every` or `group_size` below 1, environments that do not divide into groups, or observations
             that are not a Dict.
     """
@@ -151,6 +153,8 @@ class ClosedLoopPPO(PPO):
             samples += self._replayed_samples(self.replay)
         clip = float(self.clip_range(self._current_progress_remaining))  # type: ignore[operator]
         logs = self._epochs(samples, clip)
+        if wrong := find_unusable(self.policy.state_dict()):
+            raise DivergedError(f"training went astray: of the policy's weights, {wrong}; lower the learning rate")
         for name in logs[0]:
             self.logger.record(f"train/{name}", float(np.mean([log[name] for log in logs])))
         self.logger.record("train/explained_variance", variance)
@@ -170,9 +174,10 @@ class ClosedLoopPPO(PPO):
                 logs.append(log)
                 if self.target_kl is not None and log["approx_kl"] > 1.5 * self.target_kl:
                     return logs
+                _check_number(loss, "loss")
                 self.policy.optimizer.zero_grad()
                 loss.backward()
-                clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+                _check_number(clip_grad_norm_(self.policy.parameters(), self.max_grad_norm), "length of the gradient")
                 self.policy.optimizer.step()
             self._n_updates += 1
         return logs
@@ -263,6 +268,11 @@ class ClosedLoopPPO(PPO):
         if self.rounds_since_sync >= self.sync_every:
             self.behaviour.load_state_dict(self.policy.state_dict())
             self.rounds_since_sync = 0
+
+
+def _check_number(value: Tensor, what: str) -> None:
+    if not torch.isfinite(value):
+        raise DivergedError(f"training went astray: the {what} is {float(value)}; lower the learning rate")
 
 
 def _weights(log_probs: NDArray, acted: NDArray, max_weight: float) -> NDArray[np.float32]:

@@ -6,10 +6,12 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from videoinpaint.agents.policies.networks import START_STD
+from videoinpaint.checks import MAX_COUNT, real_number, shown, whole_number
 from videoinpaint.errors import InputError
 from videoinpaint.naming import check_names, plain
 from videoinpaint.precision import check_precision
@@ -34,6 +36,24 @@ class ReplayConfig:
     max_steps: int = 8
     ratio: float = 1.0
     max_weight: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name, high in (("trajectories", 10**9), ("max_bytes", 2**50), ("max_steps", 10**4)):
+            whole_number(getattr(self, name), name, 1, high)
+        for name in ("ratio", "max_weight"):
+            real_number(getattr(self, name), name, 0, 1e6, above=True)
+
+
+MAX_ROLLOUT = 10**6
+_WHOLE = (
+    ("steps", 1, 10**12), ("num_envs", 1, MAX_COUNT), ("n_steps", 1, MAX_ROLLOUT), ("batch_size", 1, 10**9),
+    ("n_epochs", 1, 10**4), ("sync_every", 1, 10**9), ("group_size", 1, MAX_COUNT), ("checkpoint_every", 0, 10**12),
+    ("seed", 0, 2**32 - 1),
+)  # fmt: skip
+_ABOVE_ZERO = (
+    ("gamma", 1.0), ("gae_lambda", 1.0), ("clip_range", 1.0), ("learning_rate", 1.0), ("max_grad_norm", 1e6),
+    ("target_kl", 1e3), ("start_std", 10.0),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -108,16 +128,23 @@ class TrainConfig:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("steps", "num_envs", "n_steps", "batch_size", "n_epochs", "sync_every", "group_size"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("gamma", "gae_lambda", "clip_range"):
-            if not 0 < getattr(self, name) <= 1:
-                raise InputError(f"{name} must be above 0 and at most 1, got {getattr(self, name)}")
+        for name, low, high in _WHOLE:
+            whole_number(getattr(self, name), name, low, high)
+        for name, most in _ABOVE_ZERO:
+            if name != "target_kl" or self.target_kl is not None:
+                real_number(getattr(self, name), name, 0, most, above=True)
+        for name in ("ent_coef", "vf_coef"):
+            real_number(getattr(self, name), name, 0, 1e3)
+        kinds: dict[str, Any] = {"env": Mapping, "env_id": str, "output": str | PathLike, "device": str}
+        for name, kind in kinds.items():
+            if not isinstance(getattr(self, name), kind):
+                raise InputError(f"{name} of a training run cannot be {shown(getattr(self, name))}")
         if self.num_envs % self.group_size:
             raise InputError(f"num_envs={self.num_envs} cannot be split into groups of group_size={self.group_size}")
-        if self.num_envs * self.n_steps < 2:
-            raise InputError("a rollout needs at least 2 steps: raise num_envs or n_steps")
+        if not 2 <= self.num_envs * self.n_steps <= MAX_ROLLOUT:
+            raise InputError(
+                f"a rollout needs num_envs x n_steps of 2 to {MAX_ROLLOUT} steps, got {self.num_envs * self.n_steps}"
+            )
         check_precision(self.precision)
 
     @classmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +23,9 @@ from videoinpaint.agents.ppo.config import TrainConfig
 from videoinpaint.agents.ppo.view import TrainingView
 from videoinpaint.envs.ids import check_env, with_offered, with_precision
 from videoinpaint.envs.loop import resolve_device
-from videoinpaint.errors import InputError
+from videoinpaint.errors import DivergedError, InputError
+from videoinpaint.files import read_json, writing
+from videoinpaint.fitting import alone, check_same
 from videoinpaint.version import __version__
 
 MakeEnvs = Callable[[TrainConfig], VecEnv]
@@ -76,18 +77,39 @@ def train(
         on_progress: called after every rollout with the steps so far and the latest row of the curve.
 
     Raises:
-        InputError: the folder holds another run, or the environment's arguments are not usable.
+        InputError: the folder holds another run, or one that goes on in another process, or the environment's
+            arguments are not usable.
+        DivergedError: the loss, a reward or a weight is not finite; the message names the last good checkpoint.
         UnknownNameError: nothing answers to the id or to the policy to clone.
         CorruptWeightsError: the checkpoint to resume from is damaged.
     """
     began = time.monotonic()
     folder = Path(config.output)
-    saved = checkpoints(folder / "checkpoints")
-    _check_folder(folder, config, saved)
-    own = make_env is not None
+    _check_folder(folder, config)
     model = _build(config, make_env or make_training_envs)
+    assert model.env is not None
+    try:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        with alone(folder):
+            saved = _check_folder(folder, config)  # again: another process may have ended meanwhile
+            return _train(model, config, folder, saved, make_env is not None, on_progress, began)
+    except DivergedError as error:
+        raise DivergedError(f"{error}; {_last_good(folder)}") from error
+    finally:
+        model.env.close()
+
+
+def _train(
+    model: ClosedLoopPPO,
+    config: TrainConfig,
+    folder: Path,
+    saved: list[Path],
+    own: bool,
+    on_progress: Callable[[int, dict[str, float]], None] | None,
+    began: float,
+) -> TrainResult:
     curve = _resume(saved[-1], model, config, folder) if saved else []
-    folder.mkdir(parents=True, exist_ok=True)
     recorder = Recorder(curve)
     _describe(folder, config, recorder, own)
     if config.clone is not None and not saved:
@@ -109,11 +131,13 @@ def train(
         model.logger.close()
         _describe(folder, config, recorder, own)
     policy = save_policy(folder / "policy.safetensors", model.policy, _origin(config, model, recorder.curve))
-    steps = model.num_timesteps
-    assert model.env is not None
-    model.env.close()
     last = checkpoints(folder / "checkpoints")[-1]
-    return TrainResult(folder, policy, last, steps, recorder.curve, time.monotonic() - began)
+    return TrainResult(folder, policy, last, model.num_timesteps, recorder.curve, time.monotonic() - began)
+
+
+def _last_good(folder: Path) -> str:
+    saved = checkpoints(folder / "checkpoints")
+    return f"the last good checkpoint is {saved[-1]}" if saved else "there is no checkpoint from before"
 
 
 def make_training_envs(config: TrainConfig) -> VecEnv:
@@ -187,22 +211,19 @@ def _resume(checkpoint: Path, model: ClosedLoopPPO, config: TrainConfig, folder:
     return extra["curve"]
 
 
-def _check_folder(folder: Path, config: TrainConfig, saved: list[Path]) -> None:
-    """Refuse to mix runs."""
+def _check_folder(folder: Path, config: TrainConfig) -> list[Path]:
+    """The checkpoints in a folder, after refusing to mix runs."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: name a folder for the run")
+    saved = checkpoints(folder / "checkpoints")
     if saved and not config.resume:
         raise InputError(f"{folder} already holds a training run: resume it, or name another folder")
-    if not saved:
-        return
-    try:
-        before = json.loads((saved[-1] / "config.json").read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{saved[-1]} has no readable config.json ({error}): start again in another folder") from error
-    now = config.as_dict()
-    free = _FREE - {"steps"} if config.anneal else _FREE
-    if changed := [f"{k}={now[k]!r} (was {before.get(k)!r})" for k in now if k not in free and now[k] != before.get(k)]:
-        raise InputError(f"{folder} was trained with other settings: {', '.join(changed)}; name another folder")
+    if saved:
+        before = read_json(saved[-1] / "config.json", "a run's settings")
+        now = config.as_dict()
+        free = _FREE - {"steps"} if config.anneal else _FREE
+        check_same(folder, {k: before.get(k) for k in now if k not in free}, {k: now[k] for k in now if k not in free})
+    return saved
 
 
 def _describe(folder: Path, config: TrainConfig, recorder: Recorder, own: bool) -> None:
@@ -223,8 +244,8 @@ def _describe(folder: Path, config: TrainConfig, recorder: Recorder, own: bool) 
 def _told(folder: Path) -> dict[str, Any]:
     """What run.json says so far; nothing where it is absent or damaged."""
     try:
-        return dict(json.loads((folder / "run.json").read_text()))
-    except (OSError, ValueError):
+        return read_json(folder / "run.json", "a run's record")
+    except InputError:
         return {}
 
 

@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 from videoinpaint.agents.policies.features import clip_features
 from videoinpaint.agents.policies.networks import thumbnail_space, thumbnails
 from videoinpaint.agents.policies.policy import Observation
-from videoinpaint.errors import InputError
+from videoinpaint.errors import DivergedError, InputError
 
 Seen = dict[str, NDArray[Any]]
 
@@ -58,6 +58,8 @@ class TrainingView(VecEnvWrapper):
         """One step everywhere; environments whose episode ended have begun the next one."""
         observation, rewards, dones, infos = self.venv.step_wait()
         assert isinstance(observation, dict)
+        if not np.isfinite(rewards).all():
+            raise DivergedError(f"an environment gives a reward that is no number: {np.asarray(rewards).tolist()}")
         self._returns += rewards
         self._lengths += 1
         for i in np.flatnonzero(dones).tolist():

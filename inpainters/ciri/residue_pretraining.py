@@ -17,6 +17,7 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torch.nn import functional as F
 
+from videoinpaint.checks import check_extent
 from videoinpaint.clips.masks.inaccurate import inaccurate
 from videoinpaint.clips.types import Clip, ClipSource
 from videoinpaint.errors import InputError
@@ -80,6 +81,11 @@ class ResidueData:
     num_frames: int = 6
     looks: int = 4
     batch: int = 2
+
+    def __post_init__(self) -> None:
+        """Raises InputError for sizes out of bounds."""
+        for size in self.sizes:
+            check_extent(self.num_frames, *size, self.batch, least=(2, 1))
 
     def draw(self, rng: np.random.Generator) -> Residues:
         """A batch of ``batch * looks`` examples."""

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils import vector_to_parameters
 
-from videoinpaint.errors import InputError
-from videoinpaint.fitting import CHECKPOINT, log, resume, save
+from videoinpaint.errors import DivergedError, InputError
+from videoinpaint.fitting import CHECKPOINT, alone, last_good, log, resume, save
 from videoinpaint.inpainters.internal.clip import TrainingClip
 from videoinpaint.inpainters.internal.trainer import Trainer
 
@@ -120,8 +120,26 @@ def train(
         the progress after every step.
 
     Raises:
-        InputError: the folder's checkpoint belongs to other settings or another clip.
+        InputError: the folder's checkpoint belongs to other settings or another clip, or another training runs there.
+        DivergedError: the loss or a weight is not finite.
     """
+    if folder is None:
+        yield from _train(trainer, clip, budget, None, check_every, patience, save_seconds)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder):
+        yield from _train(trainer, clip, budget, folder, check_every, patience, save_seconds)
+
+
+def _train(
+    trainer: Trainer,
+    clip: TrainingClip,
+    budget: Budget,
+    folder: Path | None,
+    check_every: int,
+    patience: int,
+    save_seconds: float,
+) -> Iterator[Progress]:
     best = trainer.state()["weights"]
     run = Run()
     if folder is not None:
@@ -140,7 +158,10 @@ def train(
         progress = spent()
         if progress >= 1 - trainer.config.second_stage and not run.late:
             run.late, run.stale = True, 0
-        terms = trainer.step(clip, progress)
+        try:
+            terms = trainer.step(clip, progress)
+        except DivergedError as error:
+            raise DivergedError(f"{error}: {last_good(folder)}") from error
         total = sum(w * v for w, v in zip(trainer.config.weights, terms.values()))
         run.loss = total if math.isnan(run.loss) else 0.95 * run.loss + 0.05 * total
         over = spent() >= 1
@@ -178,7 +199,8 @@ def _identity(trainer: Trainer, clip: TrainingClip) -> str:
 
 
 def _save(folder: Path, trainer: Trainer, clip: TrainingClip, run: Run, best: Tensor) -> None:
-    save(folder, {"state": trainer.state(), "best": best, "run": asdict(run), "of": _identity(trainer, clip)})
+    state = {"state": trainer.state(), "best": best, "run": asdict(run), "of": _identity(trainer, clip)}
+    save(folder, state, loose=("run",))
 
 
 def _resumed(folder: Path, trainer: Trainer, clip: TrainingClip, best: Tensor) -> tuple[Run, Tensor]:
@@ -191,4 +213,4 @@ def _resumed(folder: Path, trainer: Trainer, clip: TrainingClip, best: Tensor) -
         trainer.load(stored["state"])
         return run, stored["best"]
 
-    return resume(folder, restore, "internal training", (Run(), best), plain=("run",))
+    return resume(folder, restore, "internal training", (Run(), best), loose=("run",))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_, parameters_to_vector, vector_to_parameters
 
-from videoinpaint.errors import InputError
+from videoinpaint.errors import DivergedError, InputError
 from videoinpaint.inpainters.internal import losses
 from videoinpaint.inpainters.internal.clip import STARTS, Examples, Source, TrainingClip
 from videoinpaint.inpainters.internal.networks import ARCHS, InternalNetwork
@@ -67,8 +67,8 @@ class Internal:
         """Raise InputError for a setting out of range."""
         if self.arch not in ARCHS or self.start not in STARTS:
             raise InputError(f"arch is one of {', '.join(ARCHS)} and start one of {', '.join(STARTS)}, got {self}")
-        if not (self.learning_rate > 0 and 0 <= self.decay <= 1 and 0 <= self.second_stage <= 1):
-            raise InputError(f"learning_rate must be positive, decay and second_stage lie in [0, 1], got {self}")
+        if not (0 < self.learning_rate <= 1 and 0 <= self.decay <= 1 and 0 <= self.second_stage <= 1):
+            raise InputError(f"learning_rate must lie in (0, 1], decay and second_stage lie in [0, 1], got {self}")
         if self.batch < 1 or self.pool < 1 or self.patch < 16 or self.focus < 0 or min(self.weights) < 0:
             raise InputError(f"batch and pool are at least 1, patch at least 16, weights at least 0, got {self}")
 
@@ -152,7 +152,7 @@ class Trainer:
             the losses by name.
 
         Raises:
-            InputError: the loss is not finite.
+            DivergedError: the loss or its gradient is not finite; the weights are as before.
         """
         c = self.config
         for group in self.optimiser.param_groups:
@@ -162,11 +162,11 @@ class Trainer:
         with torch.enable_grad():
             terms = self._losses(batch, rng, late=progress >= 1 - c.second_stage)
             total = sum(w * terms[name] for w, name in zip(weights or c.weights, terms))
-            if not torch.isfinite(total):  # type: ignore[arg-type]
-                raise InputError(f"the internal loss is not finite at step {self.steps}: lower the learning rate")
             self.optimiser.zero_grad(set_to_none=True)
             total.backward()  # type: ignore[union-attr]
-        clip_grad_norm_(self.parameters, 1.0)
+        length = clip_grad_norm_(self.parameters, 1.0)
+        if not (torch.isfinite(total) and torch.isfinite(length)):  # type: ignore[arg-type]
+            raise DivergedError(f"the internal loss or its gradient is not finite at step {self.steps}")
         self.optimiser.step()
         self.steps += 1
         return {name: float(value.detach()) for name, value in terms.items()}

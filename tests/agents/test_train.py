@@ -13,14 +13,14 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper, VecMonitor
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from videoinpaint.agents import make_policy
 from videoinpaint.agents.ppo.checkpoint import checkpoints, pack, unpack
 from videoinpaint.agents.ppo.replay import ReplayConfig
 from videoinpaint.agents.ppo.training import TrainConfig, train
-from videoinpaint.errors import CorruptWeightsError, InputError, VideoInpaintError
+from videoinpaint.errors import CorruptWeightsError, DivergedError, InputError, VideoInpaintError
 from videoinpaint.weights import read_file, save_safetensors
 
 ROLLOUT = 12
@@ -169,7 +169,71 @@ def test_a_checkpoint_with_a_number_that_is_none_is_refused(tmp_path: Path, make
         train(replace(run, resume=True, steps=2 * ROLLOUT), make_env=make_toys)
 
 
-@pytest.mark.parametrize("bad", [{"steps": 0}, {"gamma": 1.5}, {"num_envs": 1, "n_steps": 1}, {"device": "abacus"}])
+def test_two_trainings_in_one_folder_are_not_both_run(tmp_path: Path, make_toys: MakeEnvs) -> None:
+    refused = []
+
+    def second(done: int, row: dict) -> None:
+        with pytest.raises(InputError, match="another training runs"):
+            train(config(tmp_path / "run", resume=True), make_env=make_toys)
+        refused.append(done)
+
+    first = train(config(tmp_path / "run"), make_env=make_toys, on_progress=second)
+    assert len(refused) == 4
+    assert first.steps == 4 * ROLLOUT
+    assert train(config(tmp_path / "run", resume=True), make_env=make_toys).steps == 4 * ROLLOUT  # the lock is gone
+
+
+def test_equal_trainings_give_equal_files(tmp_path: Path, make_toys: MakeEnvs) -> None:
+    one, two = (train(config(tmp_path / name), make_env=make_toys) for name in "ab")
+    assert one.policy.read_bytes() == two.policy.read_bytes()
+
+
+class Spoiling(VecEnvWrapper):
+    """Gives rewards that are no numbers once `spoiled` is set."""
+
+    spoiled = False
+
+    def reset(self) -> Any:
+        return self.venv.reset()
+
+    def step_wait(self) -> Any:
+        observation, rewards, dones, infos = self.venv.step_wait()
+        return observation, rewards * (np.nan if self.spoiled else 1), dones, infos
+
+
+@pytest.mark.parametrize("wrong", ["reward", "weight"])
+def test_training_that_goes_astray_stops_and_names_its_last_good_checkpoint(
+    tmp_path: Path, make_toys: MakeEnvs, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    run = config(tmp_path)
+    envs = Spoiling(make_toys(run))
+
+    def spoil(done: int, row: dict) -> None:
+        if done == 3 * ROLLOUT and wrong == "reward":
+            envs.spoiled = True
+        elif done == 3 * ROLLOUT:
+            fill = lambda self, closure=None: self.param_groups[0]["params"][0].data.fill_(np.inf)  # noqa: E731
+            monkeypatch.setattr(torch.optim.Adam, "step", fill)
+
+    with pytest.raises(DivergedError, match=r"last good checkpoint is .*step-0000000(24|36)"):
+        train(run, make_env=lambda _: envs, on_progress=spoil)
+    monkeypatch.undo()
+    for path in tmp_path.rglob("*.safetensors"):
+        read_file(path)
+    assert train(replace(run, resume=True), make_env=make_toys).steps == 4 * ROLLOUT
+
+
+HUGE = 10**400
+BAD = [
+    {"steps": 0}, {"steps": "many"}, {"steps": HUGE}, {"gamma": 1.5}, {"num_envs": 1, "n_steps": 1},
+    {"device": "abacus"}, {"ent_coef": float("nan")}, {"ent_coef": float("inf")}, {"learning_rate": 1e308},
+    {"learning_rate": float("nan")}, {"vf_coef": -1.0}, {"max_grad_norm": 0.0}, {"target_kl": float("nan")},
+    {"seed": -1}, {"seed": 2**32}, {"seed": 1.5}, {"start_std": float("nan")}, {"num_envs": HUGE},
+    {"n_steps": 10**9}, {"checkpoint_every": -1}, {"env": ["clips"]}, {"device": "meta"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: f"{bad}"[:40])
 def test_bad_settings_leave_nothing(tmp_path: Path, bad: dict, make_toys: MakeEnvs) -> None:
     with pytest.raises(InputError):
         train(config(tmp_path / "run", **bad), make_env=make_toys)

@@ -147,7 +147,23 @@ def test_clips_preview_video(tmp_path: Path) -> None:
         (["clips", "--preview", "out.png", "--num-frames", "0"], "num_frames"),
         (["pretrain", "inpainter", "--clips", "no/such/clips"], "no/such/clips"),
         (["pretrain", "inpainter", "--output", "weights.bin"], "weights.bin"),
-        (["pretrain", "inpainter", "--iterations", "0"], "--iterations"),
+        (["pretrain", "inpainter", "--iterations", "0"], "iterations"),
+        (["pretrain", "inpainter", "--learning-rate", "1e308"], "learning_rate"),
+        (["pretrain", "detector", "--seed", "-1"], "seed"),
+        (["pretrain", "residue", "--num-frames", "1000000"], "num_frames"),
+        (["pretrain", "aligner", "--width", "999999"], "width"),
+        (["pretrain", "one-shot", "--batch", "0"], "at once"),
+        (["train", "--ent-coef", "nan"], "ent_coef"),
+        (["train", "--learning-rate", "1e308"], "learning_rate"),
+        (["train", "--compute-price", "1e308"], "compute_price"),
+        (["train", "--seed", "-5"], "seed"),
+        (["train", "--num-envs", "1000000"], "num_envs"),
+        (["train", "--num-frames", "10000", "--width", "16000", "--height", "16000"], "pixels"),
+        (["train", "--device", "meta"], "meta"),
+        (["evaluate", "--num-envs", "100000"], "num_envs"),
+        (["evaluate", "--first-seed", "-3"], "seed"),
+        (["evaluate", "--first-seed", "99999999999999999999"], "seed"),
+        (["evaluate", "--episodes", "999999999999"], "episodes"),
         (["pretrain", "inpainter", "--larger", "4x128"], "4x128x224"),
         (["pretrain", "detector", "--inpainter-weights", "none.safetensors"], "none.safetensors"),
     ],
@@ -160,7 +176,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def test_pretrain_inpainter_writes_weights_that_load(tmp_path: Path) -> None:
+def test_pretrain_inpainter_writes_weights_that_load(tmp_path: Path, fails: Fails) -> None:
     from videoinpaint.inpainters import make_inpainter
 
     output = tmp_path / "inpainter.safetensors"
@@ -180,3 +196,6 @@ def test_pretrain_inpainter_writes_weights_that_load(tmp_path: Path) -> None:
     assert main([*words, "--output", str(output)]) == 0
     assert make_inpainter("compact", weights=str(output)).name == "compact"
     assert (tmp_path / "inpainter" / "checkpoint.pt").is_file()
+    before = output.read_bytes()
+    assert "masks='square' (was 'mixed')" in fails(*words, "--masks", "square", "--output", str(output))
+    assert output.read_bytes() == before

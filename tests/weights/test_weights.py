@@ -58,6 +58,20 @@ def test_round_trip_keeps_tensors_and_metadata(tmp_path):
     assert os.listdir(path.parent) == ["x.safetensors"]
 
 
+def test_equal_tensors_make_equal_files_in_every_process(tmp_path):
+    code = (
+        "import sys, torch; from videoinpaint.weights import save_safetensors\n"
+        "save_safetensors(sys.argv[1], {c: torch.ones(ord(c) - 90) for c in 'badc'}, {c: c for c in 'zyxwvutsrqpä'})"
+    )
+    paths = [tmp_path / f"{i}.safetensors" for i in range(3)]
+    for path in paths:
+        subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+    assert len({path.read_bytes() for path in paths}) == 1
+    tensors, metadata = read_file(paths[0])
+    assert metadata == {c: c for c in "zyxwvutsrqpä"}
+    assert {name: len(tensor) for name, tensor in tensors.items()} == {c: ord(c) - 90 for c in "abcd"}
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = save_safetensors(tmp_path / "x.safetensors", {"a": torch.ones(2)})
     with pytest.raises(AttributeError):

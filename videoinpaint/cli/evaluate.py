@@ -76,8 +76,12 @@ class Evaluate(EnvironmentFlags):
             UnknownNameError: nothing answers to the environment's id.
         """
         from videoinpaint.benchmarks.policies.compare import contestant
+        from videoinpaint.checks import MAX_COUNT, MAX_SEED, seed_number, whole_number
         from videoinpaint.envs.ids import check_env, with_precision
 
+        whole_number(self.episodes, "episodes", 2, 10**6)
+        whole_number(self.num_envs, "num_envs", 1, MAX_COUNT)
+        seed_number(self.first_seed, "first_seed", MAX_SEED - self.episodes)
         for path, endings in ((self.output, OUTPUTS), (self.report, (".html",))):
             if path is not None and path.suffix not in endings:
                 raise InputError(f"cannot write {path}: end the name in {', '.join(endings)}")

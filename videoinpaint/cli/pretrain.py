@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -57,9 +57,6 @@ class Common:
         from videoinpaint.clips import make_clips, make_masks
         from videoinpaint.clips.sources.augmented import Windows
 
-        for field in ("iterations", "num_frames", "batch"):
-            if getattr(self, field) < 1:
-                raise InputError(f"--{field.replace('_', '-')} must be 1 or more, got {getattr(self, field)}")
         sources = [make_clips(source) for source in self.clips]
         size = (self.num_frames, self.height, self.width)
         windows = Windows(sources, make_masks(self.masks), *size, self.batch, tuple(map(_size, self.larger)))
@@ -77,7 +74,9 @@ class Common:
         """The schedule."""
         from videoinpaint.fitting import FitConfig
 
-        return FitConfig(folder, self.iterations, self.learning_rate, seed=self.seed)
+        settings = {"network": type(self).__name__.lower()}
+        settings |= {f.name: _told(getattr(self, f.name)) for f in fields(self) if f.name not in ("output", "folder")}
+        return FitConfig(folder, self.iterations, self.learning_rate, seed=self.seed, settings=settings)
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ class Inpainter(Common):
         def detect(repaired: Tensor, holes: Tensor) -> Tensor:
             return detector.detect(repaired, holes).masks
 
-        data, schedule = self.data(), self.fit(folder)
+        schedule, data = self.fit(folder), self.data()
         _report(train_inpainter(data, schedule, output, init=init, detect=detect, bfloat16=self.bfloat16), folder)
 
 
@@ -127,15 +126,15 @@ class Detector(Common):
         from videoinpaint.repair.varied import mixed_repair
 
         output, folder = self.places("detector-compact" if self.arch == "compact" else "focal-hrnet")
-        weights, init = _existing(self.inpainter_weights), _existing(self.init)
+        weights, init, schedule = _existing(self.inpainter_weights), _existing(self.init), self.fit(folder)
         if init and self.arch == "compact":
             raise InputError("--init needs --arch focal: the compact detector starts at random")
         repair = mixed_repair({"telea": 1, "propagation": 1, "compact": 2}, _text(weights))
         if self.arch == "focal":
             every = self.evaluate_every
-            train_focal(self.data(), repair, self.fit(folder), output, init=init, evaluate_every=every)
+            train_focal(self.data(), repair, schedule, output, init=init, evaluate_every=every)
         else:
-            train_detector(self.data(), repair, self.fit(folder), output)
+            train_detector(self.data(), repair, schedule, output)
         _report(output, folder)
 
 
@@ -151,7 +150,8 @@ class Aligner(Common):
         from videoinpaint.metrics.alignment_pretraining import train_aligner
 
         output, folder = self.places(f"aligner-{self.backbone}")
-        _report(train_aligner(self.data(), self.fit(folder), output, self.backbone), folder)
+        schedule = self.fit(folder)
+        _report(train_aligner(self.data(), schedule, output, self.backbone), folder)
 
 
 @dataclass(frozen=True)
@@ -176,10 +176,11 @@ class Residue(Common):
         from videoinpaint.repair.varied import mixed_repair
 
         output, folder = self.places("ciri-residue")
+        schedule = self.fit(folder)
         repair = mixed_repair({"telea": 1, "propagation": 1, "compact": 2}, _text(_existing(self.inpainter_weights)))
         sources = [make_clips(source) for source in self.clips]
         data = ResidueData(sources, repair, num_frames=self.num_frames, batch=self.batch)
-        _report(train_residue_detector(data, self.fit(folder), output, bfloat16=self.bfloat16), folder)
+        _report(train_residue_detector(data, schedule, output, bfloat16=self.bfloat16), folder)
 
 
 @dataclass(frozen=True)
@@ -205,13 +206,13 @@ class OneShot(Common):
         from videoinpaint.inpainters.ciri.pretraining import train_one_shot
 
         output, folder = self.places("ciri-compact")
+        init, schedule, attention = _existing(self.init), self.fit(folder), not self.ablate
         sources = [make_clips(source) for source in self.clips]
         size = (self.num_frames, self.height, self.width)
         windows = OneShotWindows(sources, *size, self.batch, tuple(map(_size, self.larger)))
         curriculum = None if self.ablate else Curriculum()
         if not 0 <= self.warm <= 1:
             raise InputError(f"--warm must lie in [0, 1], got {self.warm}")
-        init, schedule, attention = _existing(self.init), self.fit(folder), not self.ablate
         train_one_shot(windows, schedule, output, curriculum=curriculum, attention=attention, init=init, warm=self.warm)
         _report(output, folder)
 
@@ -237,6 +238,13 @@ def _existing(path: Path | None) -> Path | None:
     if path is not None and not path.is_file():
         raise InputError(f"no weight file at {path}: check the path")
     return path
+
+
+def _told(value: Any) -> Any:
+    """A flag as a checkpoint records it; a file goes by its content, which may change under its name."""
+    from videoinpaint.agents.evaluation.run_record import sha256
+
+    return f"sha256 {sha256(value)}" if isinstance(value, Path) and value.is_file() else value
 
 
 def _text(path: Path | None) -> str | None:

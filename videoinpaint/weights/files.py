@@ -6,6 +6,7 @@ the NumPy names such a file refers to are answered by inert stand-ins, and anyth
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,12 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from videoinpaint.checks import unusable
 from videoinpaint.errors import CorruptWeightsError
-from videoinpaint.files import write_atomically
+from videoinpaint.files import write_bytes
 
 FILES_READ: dict[Path, None] = {}
 """The weight files that this process has read, in order: what a record of a run names."""
@@ -168,6 +169,8 @@ def save_safetensors(
 ) -> Path:
     """Write tensors and string metadata (values are passed through ``str``), whole or not at all.
 
+    Equal tensors and metadata make equal files, byte for byte.
+
     Args:
         path: where; folders are made, an existing file is replaced in one step.
         tensors: name -> tensor, moved to the CPU.
@@ -175,6 +178,13 @@ def save_safetensors(
     """
     path = Path(path)
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with write_atomically(path) as draft:
-        save_file(plain, draft, metadata={str(k): str(v) for k, v in (metadata or {}).items()})
-    return path
+    return write_bytes(path, _with_metadata(save(plain), {str(k): str(v) for k, v in (metadata or {}).items()}))
+
+
+def _with_metadata(content: bytes, metadata: dict[str, str]) -> bytes:
+    """A safetensors file with sorted metadata: as the library writes them their order is another in every process."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = {"__metadata__": dict(sorted(metadata.items()))} | json.loads(content[8:start])
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[start:]

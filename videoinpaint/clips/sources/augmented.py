@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from videoinpaint.checks import check_extent
 from videoinpaint.clips.sources.pasted import OneShotClips
 from videoinpaint.clips.types import Clip, ClipSource, MaskSource
 from videoinpaint.errors import InputError
@@ -34,6 +35,11 @@ class Windows:
     width: int = 144
     batch: int = 1
     larger: tuple[tuple[int, int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises InputError for sizes out of bounds."""
+        for size in ((self.num_frames, self.height, self.width), *self.larger):
+            check_extent(*size, self.batch)
 
     def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """A batch: reference ``(B, T, 3, H, W)`` float32 in [0, 1] and holes ``(B, T, 1, H, W)`` in {0, 1}."""
@@ -69,6 +75,11 @@ class OneShotWindows:
     larger: tuple[tuple[int, int, int], ...] = ()
     least: float = 0.01
     most: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Raises InputError for sizes out of bounds."""
+        for size in ((self.num_frames, self.height, self.width), *self.larger):
+            check_extent(*size, self.batch)
 
     def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """A batch: observed and reference ``(B, T, 3, H, W)`` float32 in [0, 1], true masks ``(B, T, 1, H, W)`` {0, 1}.
