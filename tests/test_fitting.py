@@ -145,7 +145,7 @@ def test_two_trainings_in_one_folder_are_not_both_run(tmp_path):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"learning_rate": 1e308}, {"learning_rate": float("nan")}, {"learning_rate": 0}, {"learning_rate": "fast"},
+        {"learning_rate": 1e308}, {"learning_rate": float("nan")}, {"learning_rate": -1}, {"learning_rate": "fast"},
         {"iterations": 0}, {"iterations": 2.5}, {"iterations": 10**400}, {"seed": -1}, {"seed": 2**64},
         {"clip": float("inf")}, {"average": 1.5}, {"weight_decay": -1}, {"warmup": True}, {"save_seconds": -1.0},
     ],

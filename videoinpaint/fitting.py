@@ -69,9 +69,8 @@ class FitConfig:
         for name, low in (("iterations", 1), ("warmup", 0), ("log_every", 1)):
             whole_number(getattr(self, name), name, low, 10**9)
         seed_number(self.seed)
-        for name, high in (("learning_rate", 1.0), ("clip", 1e6)):
-            real_number(getattr(self, name), name, 0, high, above=True)
-        for name, high in (("weight_decay", 10.0), ("average", 1.0), ("save_seconds", 1e9)):
+        real_number(self.clip, "clip", 0, 1e6, above=True)
+        for name, high in (("learning_rate", 1.0), ("weight_decay", 10.0), ("average", 1.0), ("save_seconds", 1e9)):
             real_number(getattr(self, name), name, 0, high)
 
     def decisive(self) -> dict[str, Any]:

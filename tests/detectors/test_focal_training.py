@@ -94,12 +94,20 @@ def test_windows_too_small_to_normalise_are_refused(tmp_path):
 
 
 def test_an_interrupted_run_goes_on_and_its_weights_load(tmp_path):
-    def train(name, iterations):
-        config = FitConfig(tmp_path / name, iterations, progress=False, warmup=1, log_every=1, learning_rate=0)
-        return train_focal(windows(1), grey, config, tmp_path / f"{name}.safetensors")
+    def train(repair):
+        config = FitConfig(
+            tmp_path / "run", 2, progress=False, warmup=1, log_every=1, learning_rate=0, save_seconds=0.0
+        )
+        return train_focal(windows(1), repair, config, tmp_path / "run.safetensors")
 
-    train("run", 1)
-    train("run", 2)
+    def interrupted(corrupted, holes, rng):
+        if (tmp_path / "run/checkpoint.pt").exists():
+            raise KeyboardInterrupt
+        return corrupted
+
+    with pytest.raises(KeyboardInterrupt):
+        train(interrupted)
+    train(grey)
     lines = (tmp_path / "run/log.jsonl").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ['{"iteration": 1', '{"iteration": 2']
     tensors, metadata = read_file(tmp_path / "run.safetensors")

@@ -190,9 +190,10 @@ class TestTraining:
             losses.append(inputs[0])
             return residue_loss(*inputs)
 
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr("videoinpaint.inpainters.ciri.residue_pretraining.residue_loss", interrupted)
+        monkeypatch.setattr("videoinpaint.inpainters.ciri.residue_pretraining.residue_loss", interrupted)
+        with pytest.raises(KeyboardInterrupt):
             train_residue_detector(small, config, tmp_path / "weights.safetensors")
+        monkeypatch.undo()
         assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["iteration"] == 1
         output = train_residue_detector(small, config, tmp_path / "weights.safetensors")
         assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["iteration"] == 2
