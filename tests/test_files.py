@@ -11,7 +11,16 @@ import sys
 import pytest
 
 from videoinpaint.errors import InputError
-from videoinpaint.files import Draft, locked, read_json, write_atomically, write_bytes, write_json, write_text
+from videoinpaint.files import (
+    Draft,
+    check_place,
+    locked,
+    read_json,
+    write_atomically,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 
 def test_content_arrives_in_folders_that_are_made(tmp_path):
@@ -150,3 +159,31 @@ def test_a_lock_holds_off_another_process_and_ends_with_its_own(tmp_path):
         other.wait()
     with locked(tmp_path, "taken"):
         assert not list(tmp_path.iterdir())
+
+
+def test_drafts_of_dead_processes_alone_are_removed(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    name = f".{ended.pid}.0123456789ab.part"
+    (tmp_path / f".a{name}").mkdir()
+    stale = [tmp_path / f".a.b{name}.txt", tmp_path / f".a{name}"]
+    others = [
+        tmp_path / f".a.b.{os.getpid()}.0123456789ab.part.txt",  # of a process that runs
+        tmp_path / f".c{name}.txt",  # of another file
+        tmp_path / f".a.b.{ended.pid}.part.txt",  # no name that this package gives
+        tmp_path / f"a.b{name}.txt",
+    ]
+    for path in (stale[0], *others):
+        path.touch()
+    check_place(tmp_path / "a.b.txt")
+    check_place(tmp_path / "a")
+    assert not any(path.exists() for path in stale)
+    assert sorted(tmp_path.iterdir()) == sorted(others)
+
+
+def test_places_that_take_no_file(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "a", tmp_path / ("x" * 300)):
+        with pytest.raises(InputError, match="cannot write"):
+            check_place(path)
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import sys
 import uuid
@@ -208,6 +209,47 @@ def locked(path: str | Path, message: str, *, wait: bool = False) -> Iterator[No
         yield
     finally:
         os.close(place)
+
+
+def check_place(path: str | Path) -> None:
+    """See that a file of this name can be made, by making one beside it; and remove what killed runs left of it.
+
+    Raises:
+        InputError: the folder is missing or cannot be written, or the disk does not take the name.
+    """
+    draft = Draft(path)
+    try:
+        with writing(path):
+            with suppress(FileNotFoundError):
+                os.lstat(path)  # a draft's name is shortened where the file's own would be too long
+            draft.create()
+    finally:
+        with suppress(OSError):
+            draft.discard()
+    remove_stale(path)
+
+
+def remove_stale(path: str | Path) -> None:
+    """Remove drafts of a file whose writers are no more: a killed run cannot remove its own."""
+    target = Path(path)
+    pattern = re.compile(r"\." + re.escape(target.stem) + r"\.(\d+)\.[0-9a-f]{12}\.part" + re.escape(target.suffix))
+    for found in target.parent.iterdir():
+        match = pattern.fullmatch(found.name)
+        if match and not _runs(int(match[1])):
+            with suppress(OSError):
+                shutil.rmtree(found) if found.is_dir() and not found.is_symlink() else found.unlink()
+
+
+def _runs(process: int) -> bool:
+    if os.name == "nt":  # there the call below would end the process
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def user_path(path: str | Path) -> Path:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,8 +28,14 @@ COMMANDS = {
 """Subcommand -> what it does. Each is the module of that name, whose COMMAND tyro turns into an object with `run`."""
 
 
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line (default: the process's own) and return its exit code: 0 done, 2 bad input, 130 interrupted.
+    """Run one command line (default: the process's own) and return its exit code.
+
+    0 is done, 2 bad input or a disk that refuses, 128 + N ended by signal N: 130 by Ctrl-C, 143 by SIGTERM, 129 by
+    SIGHUP.
 
     Raises:
         SystemExit: by the parser, after help (0) or unknown flags (2).
@@ -57,13 +66,51 @@ def _dispatch(name: str, words: list[str]) -> int:
         module.COMMAND, prog=f"videoinpaint {name}", description=module.__doc__, args=words, config=config
     )
     try:
-        with _warnings_as_lines():
+        with _warnings_as_lines(), _signals_as_interrupts():
             command.run()
     except VideoInpaintError as error:
         return _fail(str(error))
-    except KeyboardInterrupt:
-        return _fail("interrupted", code=130)
+    except OSError as error:
+        if error.filename is None and error.errno not in _DISK:
+            raise
+        remedy = "make room, or name another place" if error.errno in _DISK else "name another file or folder"
+        return _fail(f"{error.filename or 'the disk'}: {error.strerror}; {remedy}")
+    except KeyboardInterrupt as error:
+        number = error.number if isinstance(error, _Ended) else signal.SIGINT
+        return _fail("interrupted", code=128 + number)
     return 0
+
+
+class _Ended(KeyboardInterrupt):
+    """A signal asks the process to end: what cleans up after Ctrl-C cleans up after this."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"ended by signal {number}")
+        self.number = number
+
+
+@contextmanager
+def _signals_as_interrupts() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP interrupt the work as Ctrl-C does, where nobody handles or ignores (nohup) them."""
+    here = os.getpid()
+
+    def end(number: int, _: Any) -> None:
+        if os.getpid() != here:  # a worker that was forked: it has nothing to clean up
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        raise _Ended(number)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []  # Python lets only the main thread set handlers
+    caught = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    for number in caught:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in caught:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from videoinpaint.cli.masks import check_mask, check_numbers
+from videoinpaint.cli.output import check_masks_folder, check_output, keep_masks, save_masks, write_all
 from videoinpaint.errors import InputError
 from videoinpaint.repair.streaming import ITERATIONS, POLICY
 
 if TYPE_CHECKING:
     from videoinpaint.clips.files.sequences import FrameSequence
-    from videoinpaint.clips.files.video import VideoWriter
 
 CHUNK = 16  # frames of a folder or mask that are read at a time
 
@@ -93,7 +93,7 @@ class Inpaint:
     """With internal, for frames larger than 960x540: coarse to fine, in patches, whose size bounds memory."""
 
     def run(self) -> None:
-        """Check everything, then repair frame by frame under a live bar."""
+        """Check everything, then repair frame by frame and show progress."""
         from videoinpaint.clips.files.sequences import ImageFolder
         from videoinpaint.clips.files.video import VideoReader, VideoWriter
         from videoinpaint.clips.masks.sequences import open_masks
@@ -102,6 +102,9 @@ class Inpaint:
 
         video = ImageFolder(self.video) if self.video.is_dir() else VideoReader(self.video, strict=self.strict)
         height, width = check_frames(video.read(0, 1)).shape[1:3]
+        if isinstance(video, ImageFolder):
+            video.check_size()
+        check_output(self.output, self.video, len(video) * height * width, self.lossless)
         masks = open_masks(
             self.mask, len(video) if self.propagator is None else None, height, width,
             invert=self.invert, threshold=self.threshold, object_id=self.object_id,
@@ -111,8 +114,6 @@ class Inpaint:
         check_propagation(self.propagator, self.mask, len(masks), self.save_masks, self.remove_residues)
         if self.propagator is not None and self.progressive:
             raise InputError("--progressive works with given masks: leave --propagator out")
-        if self.output.exists() and self.output.resolve() == self.video.resolve():
-            raise InputError(f"{self.output} is the video itself: name another output")
         check_flags(self._inpainter, {"seconds": self.seconds, "steps": self.steps, "folder": self.folder,
                                      "progressive": self.progressive})  # fmt: skip
         source = video if isinstance(video, VideoReader) else None
@@ -127,6 +128,8 @@ class Inpaint:
         else:
             repaired = self._repaired(frames_of(video), frames_of(masks))
         write_all(repaired, writer, len(video))
+        if self.save_masks is not None:
+            keep_masks(self.save_masks)
         print(f"wrote {self.output}: {len(video)} frames of {width}x{height}")
         if self.weights == "random":
             print(f"the weights of {self._inpainter} are random: this repair means nothing, only its cost does")
@@ -176,7 +179,7 @@ class Inpaint:
         if self.remove_residues and made is not None:
             followed = tuned(followed, made, self.propagator)
         if self.save_masks is not None:
-            save_pictures(followed.masks, self.save_masks)
+            save_masks(followed.masks, self.save_masks)
         if made is None:
             return self._repaired(iter(frames), iter(holes_of(followed.masks)))
         return repair_followed(followed, made)
@@ -192,17 +195,8 @@ def check_propagation(
         raise InputError("--remove-residues needs --propagator: residues are those of a target that it follows")
     if propagator is not None and length != 1:
         raise InputError(f"mask {mask} has {length} frames: with --propagator give one picture, of the first frame")
-    if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError(f"{output} exists already: name a new folder for the masks")
-
-
-def save_pictures(masks: Any, folder: Path) -> None:
-    """Write masks ``(T, H, W)`` in [0, 1] as black and white pictures, white above one half."""
-    from PIL import Image
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for index, mask in enumerate(masks):
-        Image.fromarray((mask > 0.5).astype("uint8") * 255).save(folder / f"{index:05d}.png")
+    if output is not None:
+        check_masks_folder(output)
 
 
 def frames_of(sequence: FrameSequence) -> Iterator[Any]:
@@ -212,27 +206,6 @@ def frames_of(sequence: FrameSequence) -> Iterator[Any]:
         return
     for start in range(0, len(sequence), CHUNK):
         yield from sequence.read(start, min(CHUNK, len(sequence) - start))
-
-
-def write_all(frames: Iterator[Any], writer: VideoWriter, total: int) -> None:
-    """Write frames as they come, under a live bar; on any error the unfinished file is deleted."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn("repairing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with writer, Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("repairing", total=total)
-        for frame in frames:
-            writer.write(frame)
-            bar.advance(task)
 
 
 COMMAND = Inpaint

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from videoinpaint.errors import InputError
+from videoinpaint.errors import InputError, warn
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".dpx"})
 
@@ -67,7 +67,10 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         InputError: the file is missing, truncated, no picture, several pictures, or too large (`MAX_PIXELS`).
     """
-    return rgb(load_picture(path), path)
+    image = load_picture(path)
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+        warn(f"pictures in {path.parent} have transparency, which is not kept: what lies behind it is shown")
+    return rgb(image, path)
 
 
 def size_of(path: Path) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from videoinpaint.clips.files.images import list_images, read_image
+from videoinpaint.clips.files.images import list_images, read_image, size_of
 from videoinpaint.errors import InputError
 from videoinpaint.files import user_path
 
@@ -50,6 +50,17 @@ class ImageFolder:
         """The number of pictures."""
         return len(self.paths)
 
+    def check_size(self) -> tuple[int, int]:
+        """``(height, width)`` of all pictures, by their headers.
+
+        Raises:
+            InputError: they differ, or one has no readable header.
+        """
+        size = size_of(self.paths[0])
+        for path in self.paths[1:]:
+            check_same_size(path, size_of(path), size)
+        return size
+
     def read(self, start: int, count: int, stride: int = 1) -> NDArray[np.uint8]:
         """Decode only the pictures asked for.
 
@@ -59,12 +70,17 @@ class ImageFolder:
         paths = [self.paths[i] for i in window(self, start, count, stride)]
         frames = [read_image(path) for path in paths]
         for path, frame in zip(paths, frames):
-            if frame.shape != frames[0].shape:
-                raise InputError(
-                    f"{path} has size {frame.shape[1]}x{frame.shape[0]}, but {paths[0].name} before it has "
-                    f"{frames[0].shape[1]}x{frames[0].shape[0]}: all frames of a folder must have one size"
-                )
+            check_same_size(path, frame.shape, frames[0].shape)
         return np.stack(frames)
+
+
+def check_same_size(name: object, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    """Raise InputError if a picture ``(H, W, ...)`` has another size than those before it."""
+    if found[:2] != wanted[:2]:
+        raise InputError(
+            f"{name} has size {found[1]}x{found[0]}, those before it {wanted[1]}x{wanted[0]}: "
+            "all pictures of a sequence must have one size"
+        )
 
 
 def window(sequence: FrameSequence, start: int, count: int, stride: int = 1) -> range:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -125,8 +126,11 @@ class VideoWriter:
         """Give up what was written so far; a finished file stays."""
         if not self.closed:
             self.closed = True
-            self._encoder.abandon()
-            self._draft.discard()
+            try:
+                with suppress(OSError):  # a full disk refuses the rest of the file, too
+                    self._encoder.abandon()
+            finally:
+                self._draft.discard()
 
     def __enter__(self) -> VideoWriter:
         return self

@@ -124,8 +124,7 @@ def understand(evidence: Evidence, wish: Wish, name: object) -> Meaning:
         scale = 257 if evidence.depth == "uint16" else 1
         return Meaning("brightness", wish.threshold * scale + 1, LARGEST, wish.invert)
     if evidence.labels:
-        _check_background(evidence, name)
-        return Meaning("index", 1, LARGEST, wish.invert)
+        return _objects(evidence, wish, name)
     tally = evidence.brightness
     first = tally.highest // 2 + 1
     if tally.highest < BLACK and len(tally.values()) > 2:
@@ -179,14 +178,19 @@ def _numbered(evidence: Evidence, wanted: int, name: object) -> Channel:
     return channel
 
 
-def _check_background(evidence: Evidence, name: object) -> None:
+def _objects(evidence: Evidence, wish: Wish, name: object) -> Meaning:
+    """All objects of a palette: all but index 0 where that is black, as in DAVIS, else all that is not black."""
     if len(evidence.index.highs) < evidence.pictures:
         raise InputError(f"the pictures of mask {name} have palettes and have none: save all in one way")
-    if evidence.first >= BLACK:
+    if evidence.first < BLACK:
+        return Meaning("index", 1, LARGEST, wish.invert)
+    meaning = Meaning("brightness", BLACK, LARGEST, wish.invert)
+    if min(evidence.brightness.lows) >= BLACK or (coverage(evidence, meaning).share > 0.5 and not wish.invert):
         raise InputError(
             f"the palette of mask {name} has colours, and its first is not black, so that the background is not known: "
             "save it in black and white, or give --object ID"
         )
+    return meaning
 
 
 def _transparency(evidence: Evidence, wish: Wish, name: object) -> Meaning:

@@ -17,9 +17,8 @@ from videoinpaint.clips.files.images import (
     load_picture,
     missing_numbers,
     pictures_of,
-    size_of,
 )
-from videoinpaint.clips.files.sequences import FrameSequence, ImageFolder, window
+from videoinpaint.clips.files.sequences import FrameSequence, ImageFolder, check_same_size, window
 from videoinpaint.clips.files.video import VIDEO_SUFFIXES, VideoReader
 from videoinpaint.clips.masks.evidence import Evidence, Planes, planes_of
 from videoinpaint.clips.masks.meaning import PLAIN, Coverage, Meaning, Wish, coverage, understand
@@ -55,7 +54,7 @@ class MaskSequence(ABC):
         evidence, size = Evidence(self.wish.object_id), None
         for name, planes in self._planes(0):
             size = size or planes.brightness.shape
-            _check_same_size(name, planes.brightness.shape, size)
+            check_same_size(name, planes.brightness.shape, size)
             evidence.add(planes, name)
         meaning = understand(evidence, self.wish, self.path)
         return meaning, coverage(evidence, meaning)
@@ -133,7 +132,8 @@ class MaskFolder(MaskSequence):
 
     def __init__(self, path: Path, wish: Wish = PLAIN) -> None:
         super().__init__(path, wish)
-        self.paths = ImageFolder(path).paths
+        self._folder = ImageFolder(path)
+        self.paths = self._folder.paths
 
     def __len__(self) -> int:
         """The number of pictures."""
@@ -144,10 +144,7 @@ class MaskFolder(MaskSequence):
 
     def check_size(self) -> tuple[int, int]:
         """``(height, width)`` of all masks, by their headers."""
-        size = size_of(self.paths[0])
-        for path in self.paths[1:]:
-            _check_same_size(path, size_of(path), size)
-        return size
+        return self._folder.check_size()
 
     def read(self, start: int, count: int, stride: int = 1) -> Masks:
         """Only the pictures asked for are decoded."""
@@ -290,10 +287,3 @@ def gap_of(sequence: FrameSequence) -> str:
     if len(shown) == 1:
         return f", number {shown[0]} is missing"
     return f", numbers {', '.join(shown[:-1])} and {shown[-1]} are missing"
-
-
-def _check_same_size(name: object, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
-    if found != wanted:
-        raise InputError(
-            f"mask {name} has size {found[1]}x{found[0]}, those before it {wanted[1]}x{wanted[0]}: save all at one size"
-        )

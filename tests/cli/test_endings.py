@@ -1,0 +1,167 @@
+"""How a repair ends that does not end well: what is left, what is said, and how the next one begins."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from videoinpaint.cli import main, output
+from videoinpaint.clips.files.video import read_video, write_video
+
+Fails = Callable[..., str]
+CHEAP = ("--inpainter", "telea", "--detector", "none", "--device", "cpu")
+COMMAND = [sys.executable, "-c", "import sys; from videoinpaint.cli import main; sys.exit(main())"]
+
+
+def parts(folder: Path) -> list[Path]:
+    return list(folder.glob("*.part*"))
+
+
+@pytest.fixture
+def long_words(tmp_path: Path) -> list[str]:
+    """A repair that takes much longer than a test may."""
+    frame = np.random.default_rng(0).integers(0, 256, (240, 320, 3)).astype(np.uint8)
+    write_video(tmp_path / "long.mkv", (np.roll(frame, 7 * time, axis=1) for time in range(300)), 25)
+    hole = np.zeros((240, 320), np.uint8)
+    hole[40:200, 40:280] = 255
+    Image.fromarray(hole).save(tmp_path / "large.png")
+    files = [tmp_path / "long.mkv", "--mask", tmp_path / "large.png", "--output", tmp_path / "out.mp4"]
+    return ["inpaint", *map(str, files), *CHEAP]
+
+
+def started(words: list[str], folder: Path, **more: Any) -> subprocess.Popen[str]:
+    """The command, when it has begun to write."""
+    process = subprocess.Popen([*COMMAND, *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **more)
+    until = time.monotonic() + 300
+    while not any(path.stat().st_size for path in parts(folder)):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_signals_clean_up(number: int, long_words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "out.mp4").write_bytes(b"older")
+    process = started(long_words, tmp_path)
+    process.send_signal(number)
+    shown = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + number
+    assert shown.splitlines()[-1] == "error: interrupted"
+    assert "Traceback" not in shown
+    assert not parts(tmp_path)
+    assert (tmp_path / "out.mp4").read_bytes() == b"older"
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(
+    video: Path, mask: Path, long_words: list[str], tmp_path: Path
+) -> None:
+    process = started(long_words, tmp_path)
+    words = [str(word) for word in ("inpaint", video, "--mask", mask, "--output", tmp_path / "out.mp4", *CHEAP)]
+    assert main(words) == 0
+    assert len(parts(tmp_path)) == 1  # the other still runs: its file is its own
+    process.kill()
+    process.communicate()
+    assert len(parts(tmp_path)) == 1
+    assert main(words) == 0
+    assert not parts(tmp_path)
+
+
+def limited() -> None:
+    """No file above 20 kB, as on a disk that is full."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+
+def test_a_full_disk_is_one_line(long_words: list[str], tmp_path: Path) -> None:
+    ended = subprocess.run([*COMMAND, *long_words], capture_output=True, text=True, preexec_fn=limited, check=False)
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.splitlines()[-1].startswith(f"error: cannot write {tmp_path / 'out.mp4'}: ")
+    assert "Traceback" not in ended.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["large.png", "long.mkv"]
+
+
+def test_places_that_take_no_file_are_named_before_the_work(
+    video: Path, mask: Path, tmp_path: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def line(target: Path, *words: str | Path) -> str:
+        return fails("inpaint", video, "--mask", mask, "--output", target, *CHEAP, *words)
+
+    assert "is a folder" in line(tmp_path)
+    assert "make the folder" in line(mask / "out.mp4")
+    assert "too long" in line(tmp_path / ("x" * 300 + ".mp4"))
+    assert "names no file" in fails("inpaint", "~nouser-at-all/a.mp4", "--mask", mask, "--output", tmp_path / "o.mp4")
+    monkeypatch.setitem(output._LEAST_BYTES, False, 1e15)
+    assert "MB are free" in line(tmp_path / "out.mp4")
+    monkeypatch.undo()
+    if os.geteuid():  # the superuser may write everywhere
+        (tmp_path / "locked").mkdir(mode=0o500)
+        assert "Permission denied" in line(tmp_path / "locked" / "out.mp4")
+        assert "Permission denied" in line(
+            tmp_path / "out.mp4", "--propagator", "flow", "--save-masks", tmp_path / "locked" / "found"
+        )
+    assert not parts(tmp_path)
+
+
+def test_all_pictures_are_looked_at_before_the_work(
+    frames: NDArray[np.uint8], mask: Path, tmp_path: Path, fails: Fails
+) -> None:
+    for folder in ("frames", "masks"):
+        (tmp_path / folder).mkdir()
+        for index, frame in enumerate(frames):
+            Image.fromarray(frame).save(tmp_path / folder / f"{index}.png")
+            if folder == "masks":
+                (tmp_path / folder / f"{index}.png").write_bytes(mask.read_bytes())
+
+    def line() -> str:
+        return fails(
+            "inpaint", tmp_path / "frames", "--mask", tmp_path / "masks", "--output", tmp_path / "o.mp4", *CHEAP
+        )
+
+    whole = mask.read_bytes()
+    (tmp_path / "masks" / "5.png").write_bytes(whole[:-40])
+    assert "5.png" in line()
+    Image.fromarray(np.zeros((48, 63), np.uint8)).save(tmp_path / "masks" / "5.png")
+    assert "5.png has size 63x48, those before it 64x48" in line()
+    (tmp_path / "masks" / "5.png").write_bytes(whole)
+    Image.fromarray(frames[0][:-1]).save(tmp_path / "frames" / "4.png")
+    assert "4.png has size 64x47, those before it 64x48" in line()
+
+
+def test_progress_is_told_without_a_terminal(
+    video: Path, mask: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(output, "PAUSE", 0.0)
+    assert main([str(w) for w in ("inpaint", video, "--mask", mask, "--output", tmp_path / "o.mp4", *CHEAP)]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(",")[0] for line in lines] == [f"repairing: {done} of 6 frames" for done in range(1, 6)]
+
+
+def test_masks_of_an_interrupted_run_do_not_block_the_next(
+    video: Path, mask: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["inpaint", video, "--mask", mask, "--output", tmp_path / "out.mkv", "--lossless", "--propagator", "flow"]
+    words += ["--save-masks", tmp_path / "found", *CHEAP]
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("videoinpaint.clips.files.video.VideoWriter.write", interrupted)
+        assert main([str(word) for word in words]) == 130
+    assert len(list((tmp_path / "found").glob("*.png"))) == 6
+    assert main([str(word) for word in words]) == 0
+    assert len(list((tmp_path / "found").iterdir())) == len(read_video(tmp_path / "out.mkv")[0]) == 6
+    assert main([str(word) for word in words]) == 2
+    assert "exists already" in capsys.readouterr().err

@@ -1,0 +1,133 @@
+"""What the command line writes: places checked before the work, progress while it lasts, masks beside the video."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from videoinpaint.errors import InputError
+from videoinpaint.files import check_place, user_path, write_atomically, writing
+
+if TYPE_CHECKING:
+    from videoinpaint.clips.files.video import VideoWriter
+
+PAUSE = 5.0
+"""Seconds between lines of progress where there is no terminal."""
+
+UNFINISHED = ".unfinished"
+"""What a folder of masks holds until the repair is done, so that an interrupted run can be started again."""
+
+_LEAST_BYTES = {False: 0.02, True: 0.5}
+"""Bytes a pixel and frame that even a still video takes, by whether it is lossless."""
+
+
+def check_output(path: Path, video: Path, pixels: int, lossless: bool) -> None:
+    """See that a video can be written, before any work.
+
+    Args:
+        path: where.
+        video: what is repaired.
+        pixels: of all its frames together.
+        lossless: every bit is to be kept.
+
+    Raises:
+        InputError: it is the video itself, or a folder, or its folder takes no file of this name, or has no room.
+    """
+    path = user_path(path)
+    if path.exists() and path.resolve() == user_path(video).resolve():
+        raise InputError(f"{path} is the video itself: name another output")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: name a file to write")
+    if not path.parent.is_dir():
+        raise InputError(f"cannot write {path}: make the folder {path.parent} first")
+    check_place(path)
+    needed, free = int(pixels * _LEAST_BYTES[lossless]), shutil.disk_usage(path.parent).free
+    if free < needed:
+        raise InputError(
+            f"cannot write {path}: it will take {needed / 1e6:.0f} MB or more, {free / 1e6:.0f} MB are free; "
+            "make room, or name another place"
+        )
+
+
+def check_masks_folder(folder: Path) -> None:
+    """Raise InputError if masks could not be written to a folder, or if it holds what is not an interrupted run's."""
+    folder = user_path(folder)
+    there = folder.is_dir() and any(folder.iterdir()) and not (folder / UNFINISHED).exists()
+    if there or (folder.exists() and not folder.is_dir()):
+        raise InputError(f"{folder} exists already: name a new folder for the masks")
+    place = folder
+    while not place.parent.exists():  # folders above it are made, too
+        place = place.parent
+    check_place(place)
+
+
+def save_masks(masks: Any, folder: Path) -> None:
+    """Write masks ``(T, H, W)`` in [0, 1] as black and white pictures, white above one half, of an unfinished run."""
+    from PIL import Image
+
+    with write_atomically(folder, folder=True) as draft:
+        (draft / UNFINISHED).touch()
+        for index, mask in enumerate(masks):
+            Image.fromarray((mask > 0.5).astype("uint8") * 255).save(draft / f"{index:05d}.png")
+
+
+def keep_masks(folder: Path) -> None:
+    """Tell that the run which saved these masks is done: no other may replace them."""
+    (folder / UNFINISHED).unlink(missing_ok=True)
+
+
+def write_all(frames: Iterator[Any], writer: VideoWriter, total: int) -> None:
+    """Write frames as they come and show progress; on any error the unfinished file is deleted.
+
+    Raises:
+        InputError: the disk refuses, or what the frames raise.
+    """
+    with writing(writer.path), writer, progress("repairing", total) as advance:
+        for frame in frames:
+            writer.write(frame)
+            advance()
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Any]:
+    """A function to call after each frame: a live bar on a terminal, elsewhere a line on stderr every few seconds."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines(what, total)
+        return
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)
+
+
+def _lines(what: str, total: int) -> Any:
+    begun = told = time.monotonic()
+    done = 0
+
+    def advance() -> None:
+        nonlocal done, told
+        done, now = done + 1, time.monotonic()
+        if now - told >= PAUSE and done < total:
+            told = now
+            left = (now - begun) / done * (total - done)
+            print(
+                f"{what}: {done} of {total} frames, {now - begun:.0f} s, {left:.0f} s left", file=sys.stderr, flush=True
+            )
+
+    return advance
