@@ -16,6 +16,7 @@ DETECTORS = Registry(
         "focal_hrnet": "videoinpaint.detectors.focal:focal_hrnet",
         "none": "videoinpaint.detectors.none:WholeHoleDetector",
     },
+    methods=("detect",),
 )
 
 __all__ = ["DETECTORS", "make_detector"]

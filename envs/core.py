@@ -16,7 +16,7 @@ from torch import Tensor
 from videoinpaint.checks import check_extent, real_number, shown, whole_number
 from videoinpaint.clips import ClipSource, MaskSource, make_clips, make_masks
 from videoinpaint.clips.validate import MIN_SIZE
-from videoinpaint.controls import ALPHA, BETA, DEFAULT, GAMMA, NAMES, action_to_controls
+from videoinpaint.controls import ALPHA, BETA, DEFAULT, GAMMA, NAMES, action_to_controls, as_numbers
 from videoinpaint.detectors import make_detector
 from videoinpaint.envs import fork  # noqa: F401 - its import keeps forked workers from waiting for ever
 from videoinpaint.envs.batch import nested, take, within
@@ -69,6 +69,13 @@ class Settings:
             if not isinstance(value, str) or value not in known:
                 raise InputError(f"unknown {name} {shown(value)}: use {' or '.join(map(repr, known))}")
         check_precision(self.precision)
+        for name in ("weights", "detector_weights"):
+            if not isinstance(getattr(self, name), str | Path | None):
+                raise InputError(f"{name} is the path of a file, or 'random', got {shown(getattr(self, name))}")
+        if not isinstance(self.backbone, str):
+            raise InputError(f"backbone is the name of a network, got {shown(self.backbone)}")
+        if not isinstance(self.flat_info, bool | np.bool_):
+            raise InputError(f"flat_info is True or False, got {shown(self.flat_info)}")
         real_number(self.compute_price, "compute_price", 0, 1e6)
         real_number(self.psnr_scale, "psnr_scale", 1e-3, 1e6)
 
@@ -102,6 +109,8 @@ class Core:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.layout: dict[str, tuple[tuple[int, ...], torch.dtype]] | None = None
+        """Shape, without B, and type of every tensor of a state, which depend on the settings alone; None at first."""
         self.device = resolve_device(settings.device)
         self.shape = (int(settings.num_frames), int(settings.height), int(settings.width))
         self.propagator: MaskPropagator | None = None
@@ -167,7 +176,9 @@ class Core:
         state |= {"reference": reference, "iteration": torch.zeros(len(episodes), dtype=torch.int64)}
         # R_0 scores the damaged clip, with the whole hole as supervision weight: nothing was detected yet.
         weights = state["loop/holes"].expand(-1, -1, 3, -1, -1)
-        return state | nested("last", self.reward.measure(within("reward", state), state["loop/corrupted"], weights))
+        state |= nested("last", self.reward.measure(within("reward", state), state["loop/corrupted"], weights))
+        self.layout = {name: (tuple(tensor.shape[1:]), tensor.dtype) for name, tensor in state.items()}
+        return state
 
     def _begin_loop(self, episodes: Sequence[Episode], reference: Tensor, holes: Tensor) -> State:
         """The loop's part of the state; one-shot, `holes` are the true masks, of which only the first is shown."""
@@ -190,9 +201,10 @@ class Core:
             InputError: actions of another shape than ``(B, 5)``, or not finite.
         """
         expected = (len(state["iteration"]), 5)
-        if np.shape(actions) != expected:
-            raise InputError(f"actions must have shape {expected} in the order {NAMES}, got {np.shape(actions)}")
-        controls = action_to_controls(actions)
+        values = as_numbers(actions, "actions")
+        if values.shape != expected:
+            raise InputError(f"actions must have shape {expected} in the order {NAMES}, got {values.shape}")
+        controls = action_to_controls(values)
         loop, gflops, detection = self.loop.refine(within("loop", state), controls)
         metrics = self.reward.measure(within("reward", state), loop["repaired"], detection.weights)
         terms = self._terms(metrics, within("last", state), controls, gflops / loop["full_gflops"].clamp_min(1e-12))

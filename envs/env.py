@@ -12,11 +12,12 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 from numpy.typing import ArrayLike, NDArray
 
+from videoinpaint.checks import seed_number, shown
 from videoinpaint.clips import ClipSource, MaskSource
-from videoinpaint.controls import Controls, action_to_controls, controls_to_action
+from videoinpaint.controls import Controls, action_to_controls, as_numbers, controls_to_action
 from videoinpaint.envs import snapshot
 from videoinpaint.envs.core import Core, Observation, Settings, observe
-from videoinpaint.envs.episodes import Episode
+from videoinpaint.envs.episodes import Episode, check_options
 from videoinpaint.envs.rendering import Display, draw
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import Detector, Inpainter, State
@@ -54,7 +55,7 @@ class ControlMap:
         Raises:
             InputError: another shape, or not finite.
         """
-        return Controls.from_array(action_to_controls(np.asarray(action).reshape(1, -1))[0])
+        return Controls.from_array(action_to_controls(as_numbers(action).reshape(1, -1))[0])
 
     def to_action(self, controls: Controls) -> NDArray[np.float32]:
         """The action float32 ``(5,)`` in [-1, 1] that stands for these controls."""
@@ -245,8 +246,10 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         self._build(settings, render_mode)
 
     def _build(self, settings: Settings, render_mode: str | None) -> None:
-        if render_mode is not None and render_mode not in RENDER_MODES:
-            raise InputError(f"unknown render_mode {render_mode!r}: use {', '.join(map(repr, RENDER_MODES))} or None")
+        if render_mode is not None and (not isinstance(render_mode, str) or render_mode not in RENDER_MODES):
+            raise InputError(
+                f"unknown render_mode {shown(render_mode)}: use {', '.join(map(repr, RENDER_MODES))} or None"
+            )
         self.render_mode = render_mode
         self._window = Display(self.metadata["render_fps"]) if render_mode == "human" else None
         self._core = Core(settings)
@@ -265,8 +268,10 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
             options: ``{"clip": name or uint8 (T, H, W, 3), "mask": kind or (T, H, W)}``, both optional.
 
         Raises:
-            InputError, UnknownNameError: the options name or hold nothing usable.
+            InputError, UnknownNameError: a seed that is none, or options that name or hold nothing usable.
         """
+        seed = None if seed is None else seed_number(seed)
+        check_options(options)
         super().reset(seed=seed)
         self._episode = self._core.episodes.draw(self.np_random, seed, options)
         self._state = self._core.begin([self._episode])
@@ -286,9 +291,10 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         """
         if self._state is None or self._episode is None or self._done:
             raise ResetNeeded("this episode is over (or none has begun): call reset() before step()")
-        if np.shape(action) != (5,):
-            raise InputError(f"an action has shape (5,), got {np.shape(action)}")
-        self._state, outcome = self._core.step(self._state, np.asarray(action)[None])
+        values = as_numbers(action)
+        if values.shape != (5,):
+            raise InputError(f"an action has shape (5,), got {values.shape}")
+        self._state, outcome = self._core.step(self._state, values[None])
         self._done = bool(outcome.terminated[0])
         self._show()
         info = self._core.info(outcome.infos[0], self._episode)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +10,11 @@ import numpy as np
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
+from videoinpaint.checks import shown
 from videoinpaint.clips import Clip, ClipSource, MaskSource, make_masks
 from videoinpaint.clips.validate import check_length, check_masks
 from videoinpaint.errors import InputError
+from videoinpaint.naming import stable_name
 
 OPTIONS = ("clip", "mask")
 _SEEDS = 2**31 - 1
@@ -42,6 +45,20 @@ class Episode:
         return {"clip": self.clip, "mask": self.mask, "seed": self.seed}
 
 
+def check_options(options: Any, *others: str) -> dict[str, Any]:
+    """The options of a reset, new.
+
+    Raises:
+        InputError: they are no dict, or one of them is unknown.
+    """
+    if options is not None and not isinstance(options, Mapping):
+        raise InputError(f"the options of a reset are a dict, got {shown(options)}")
+    if unknown := set(options or {}) - {*OPTIONS, *others}:
+        told = " and ".join(map(repr, OPTIONS))
+        raise InputError(f"unknown reset options {sorted(map(shown, unknown))}: use {told}")
+    return dict(options or {})
+
+
 @dataclass(frozen=True)
 class EpisodeSource:
     """Draws episodes of one size.
@@ -59,7 +76,10 @@ class EpisodeSource:
     propagator: str | None = None
 
     def __post_init__(self) -> None:
-        """Raises InputError if a clip of the source is known to be too short for an episode."""
+        """Raises InputError for what is no source, or if a clip is known to be too short for an episode."""
+        for kind, source in (("clip", self.clips), ("mask", self.masks)):
+            if not callable(getattr(source, "sample", None)) or not isinstance(getattr(source, "name", None), str):
+                raise InputError(f"{shown(source)} is no {kind} source: it needs a name and a method sample")
         check_length(self.clips, self.shape[0])
 
     @staticmethod
@@ -79,9 +99,7 @@ class EpisodeSource:
             InputError: an option is unknown, or its array is unusable.
             UnknownNameError: a source does not know the name.
         """
-        options = options or {}
-        if unknown := set(options) - set(OPTIONS):
-            raise InputError(f"unknown reset options {sorted(unknown)}: use {' and '.join(map(repr, OPTIONS))}")
+        options = check_options(options)
         seed = self.seed(rng, seed)
         own, _ = seeding.np_random(seed)
         clip = self._clip(own, options.get("clip"))
@@ -98,7 +116,9 @@ class EpisodeSource:
         elif isinstance(option, Clip):
             clip = option
         else:
-            clip = Clip(np.asarray(option), "given")
+            clip = Clip(_array(option, "clip"), "given")
+        if not isinstance(clip, Clip) or not isinstance(clip.frames, np.ndarray):
+            raise InputError(f"the clip source {stable_name(self.clips)!r} gives {shown(clip)}, not a Clip")
         if clip.frames.shape != (*self.shape, 3) or clip.frames.dtype != np.uint8:
             raise InputError(
                 f"clip {clip.name!r} must be uint8 {(*self.shape, 3)} (T, H, W, 3), "
@@ -130,4 +150,15 @@ class EpisodeSource:
         if option is None or isinstance(option, str):
             source = self.masks if option is None else make_masks(option)
             return check_masks(source.sample(rng, clip), *self.shape), source.name
-        return check_masks(option, *self.shape), "given"
+        return check_masks(_array(option, "mask"), *self.shape), "given"
+
+
+def _array(value: Any, what: str) -> NDArray[Any]:
+    try:
+        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"values of type {array.dtype}")
+    except Exception as error:  # NumPy refuses each kind of nonsense in another way
+        reason = " ".join(str(error).split())
+        raise InputError(f"options[{what!r}] must be a name or an array, got {shown(value)} ({reason})") from error
+    return array

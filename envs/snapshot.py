@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +11,25 @@ import numpy as np
 import torch
 from gymnasium.utils import seeding
 from gymnasium.wrappers import TimeLimit
+from torch import Tensor
 
+from videoinpaint.checks import find_unusable, seed_number, shown
+from videoinpaint.clips.validate import check_masks
 from videoinpaint.envs.core import Core
 from videoinpaint.envs.episodes import Episode
-from videoinpaint.errors import InputError
+from videoinpaint.errors import InputError, VideoInpaintError
 from videoinpaint.protocols import State
 
 VERSION = 2
+_KEYS = ("version", "arguments", "tensors", "given", "episode", "done", "generator", "generator_seed")
+_HIGHEST = 1e6
+"""No number of a state is larger; a part's own may be, up to the square of it."""
+_RANGES = {
+    "loop/corrupted": (0, 1), "loop/holes": (0, 1), "loop/repaired": (0, 1), "loop/masks": (0, 1),
+    "loop/previous": (0, 1), "loop/gflops": (0, 1e12), "loop/full_gflops": (0, 1e12), "reward/reference": (0, 1),
+    "reward/holes": (0, 1), "last/psnr": (0, 100), "last/psnr_hole": (0, 100), "last/ssim": (-1, 1),
+    "predicted/mask_iou": (0, 1), "predicted/mask_j_and_f": (0, 1), "reference": (0, 255),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,28 +58,101 @@ def save(
     }
 
 
-def load(core: Core, snapshot: dict[str, Any]) -> Restored:
+def load(core: Core, snapshot: Mapping[str, Any]) -> Restored:
     """The inverse of :func:`save`, with tensors moved to the core's device.
 
+    Everything is looked at before anything is returned: what comes back can be stepped.
+
     Raises:
-        InputError: not a snapshot of this version, or of an environment with other arguments.
+        InputError: not a snapshot of this version, of an environment with other arguments, or a damaged one.
     """
-    if not isinstance(snapshot, dict) or snapshot.get("version") != VERSION:
+    try:
+        return _load(core, snapshot)
+    except VideoInpaintError:
+        raise
+    except Exception as error:  # what somebody else wrote can be wrong in any way
+        raise InputError(f"the state is damaged ({type(error).__name__}: {shown(error)}): take another") from error
+
+
+def _load(core: Core, snapshot: Mapping[str, Any]) -> Restored:
+    if not isinstance(snapshot, Mapping) or snapshot.get("version") != VERSION:
         raise InputError(f"not a state of version {VERSION}: pass what get_state() returned")
+    if missing := [key for key in _KEYS if key not in snapshot]:
+        raise InputError(f"the state is damaged, it lacks {', '.join(missing)}: pass what get_state() returned")
     ours, theirs = _arguments(core), snapshot["arguments"]
     if differing := [
-        f"{name}={theirs.get(name)!r} (here {ours[name]!r})" for name in ours if theirs.get(name) != ours[name]
+        f"{name}={shown(theirs.get(name))} (here {ours[name]!r})" for name in ours if theirs.get(name) != ours[name]
     ]:
         raise InputError(f"the state belongs to an environment with other arguments: {', '.join(differing)}")
-    state = {name: _placed(name, tensor, core.device) for name, tensor in snapshot["tensors"].items()}
-    frames = state["reference"][0].permute(0, 2, 3, 1).cpu().numpy()
-    given: dict[str, Any] = {
-        name: array if array is None else array.numpy() for name, array in snapshot["given"].items()
-    }
-    episode = Episode(frames, **given, **snapshot["episode"])
+    if not isinstance(snapshot["done"], bool):
+        raise InputError(f"the state is damaged: done is {shown(snapshot['done'])}")
     generator, _ = seeding.np_random(0)
     generator.bit_generator.state = snapshot["generator"]
-    return Restored(state, episode, snapshot["done"], (generator, snapshot["generator_seed"]))
+    seed = snapshot["generator_seed"]
+    if seed is not None:
+        seed_number(seed, "generator_seed", 2**256)
+    tensors, given = snapshot["tensors"], snapshot["given"]
+    if wrong := find_unusable({"tensors": tensors, "given": given}):
+        raise InputError(f"the state is damaged: {wrong}")
+    episode = _episode(core, tensors["reference"], given, snapshot["episode"])
+    _check_layout(core, tensors, episode)
+    _check_values(core, tensors, episode, snapshot["done"])
+    state = {name: _placed(name, tensor.detach(), core.device) for name, tensor in tensors.items()}
+    return Restored(state, episode, snapshot["done"], (generator, seed))
+
+
+def _episode(core: Core, reference: Tensor, given: Mapping[str, Any], labels: Mapping[str, Any]) -> Episode:
+    frames, height, width = core.shape
+    _check_tensor("reference", reference, (1, frames, 3, height, width), torch.uint8)
+    _check_tensor("holes", given["holes"], core.shape, torch.uint8)
+    observed = given["observed"]
+    if (observed is None) != (core.propagator is None):
+        raise InputError("the state is damaged: what the camera saw belongs to a one-shot episode, and to no other")
+    if observed is not None:
+        _check_tensor("observed", observed, (*core.shape, 3), torch.uint8)
+        observed = observed.cpu().numpy()
+    if set(labels) != {"clip", "mask", "seed"} or not all(isinstance(labels[key], str) for key in ("clip", "mask")):
+        raise InputError(f"the state is damaged: its episode is called {shown(labels)}")
+    seed = seed_number(labels["seed"], "the seed of the state's episode")
+    pictures = reference[0].permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    holes = check_masks(given["holes"].cpu().numpy(), *core.shape)
+    return Episode(pictures, holes, labels["clip"], labels["mask"], seed, observed)
+
+
+def _check_layout(core: Core, tensors: Mapping[str, Tensor], episode: Episode) -> None:
+    """Names, shapes and types are those of the episodes that this environment begins."""
+    if core.layout is None:  # nothing was begun here yet: the state's own episode shows how it should look
+        core.begin([episode])
+    assert core.layout is not None
+    if wrong := core.layout.keys() ^ tensors.keys():
+        raise InputError(f"the state is damaged: its tensors lack, or have too many of, {', '.join(sorted(wrong))}")
+    for name, (shape, dtype) in core.layout.items():
+        _check_tensor(name, tensors[name], (1, *shape), dtype)
+
+
+def _check_values(core: Core, tensors: Mapping[str, Tensor], episode: Episode, done: bool) -> None:
+    for name, tensor in tensors.items():
+        low, high = _RANGES.get(name, (-_HIGHEST, _HIGHEST))
+        if name == "iteration":
+            low, high = 0, core.settings.max_iterations
+        elif name.startswith("loop/inpainter/"):
+            low, high = -(_HIGHEST**2), _HIGHEST**2
+        elif name.startswith("last/"):
+            low, high = low - 1e-3, high + 1e-3  # rounding
+        if tensor.numel() and not low <= float(tensor.min()) <= float(tensor.max()) <= high:
+            raise InputError(f"the state is damaged: {name} is not within {low:g} and {high:g}")
+    same = torch.allclose(tensors["reference"].float() / 255, tensors["reward/reference"].cpu().float(), atol=1e-5)
+    holes = torch.from_numpy(episode.holes)[None, :, None].float()
+    if not same or not torch.equal(tensors["reward/holes"].cpu(), holes):
+        raise InputError("the state contradicts itself: the reward's clip and hole are not the episode's")
+    if int(tensors["iteration"]) == core.settings.max_iterations and not done:
+        raise InputError("the state contradicts itself: all iterations are made, and the episode goes on")
+
+
+def _check_tensor(name: str, tensor: Any, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    if not isinstance(tensor, Tensor) or tuple(tensor.shape) != tuple(shape) or tensor.dtype != dtype:
+        told = f"{tensor.dtype} {tuple(tensor.shape)}" if isinstance(tensor, Tensor) else shown(tensor)
+        raise InputError(f"the state is damaged: {name} must be {dtype} {tuple(shape)}, it is {told}")
 
 
 def restore(env: gymnasium.Env, snapshot: dict[str, Any]) -> Any:

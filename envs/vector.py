@@ -13,13 +13,14 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from videoinpaint.checks import MAX_COUNT, check_extent, whole_number
+from videoinpaint.checks import MAX_COUNT, MAX_SEED, check_extent, seed_number, shown, whole_number
+from videoinpaint.controls import as_numbers
 from videoinpaint.envs import snapshot
 from videoinpaint.envs.batch import join, put, take
 from videoinpaint.envs.calls import Calls
 from videoinpaint.envs.core import Core, Observation, Settings, observe
 from videoinpaint.envs.env import ControlMap
-from videoinpaint.envs.episodes import Episode
+from videoinpaint.envs.episodes import Episode, check_options
 from videoinpaint.envs.infos import TRUNCATED
 from videoinpaint.envs.rendering import draw
 from videoinpaint.errors import InputError
@@ -79,8 +80,10 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         whole_number(num_envs, "num_envs", 1, MAX_COUNT)
         if max_episode_steps is not None:
             whole_number(max_episode_steps, "max_episode_steps", 1, 10**9)
-        if render_mode not in (None, "rgb_array"):
-            raise InputError(f"unknown render_mode {render_mode!r}: a vector environment knows 'rgb_array' and None")
+        if render_mode is not None and render_mode != "rgb_array":
+            raise InputError(
+                f"unknown render_mode {shown(render_mode)}: a vector environment knows 'rgb_array' and None"
+            )
         self.autoreset_mode = _autoreset(autoreset_mode)
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": 4, "autoreset_mode": self.autoreset_mode}
         self.num_envs, self.max_episode_steps, self.render_mode = int(num_envs), max_episode_steps, render_mode
@@ -120,9 +123,14 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         Raises:
             InputError, UnknownNameError: the options name or hold nothing usable.
         """
-        options = dict(options or {})
+        options = check_options(options, "reset_mask")
         which = self._reset_mask(options.pop("reset_mask", None))
-        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed
+        seeds: Sequence[int | None] | None = None
+        if isinstance(seed, list | tuple | np.ndarray):
+            seeds = list(seed)
+        elif seed is not None:
+            first = seed_number(seed, high=MAX_SEED - self.num_envs)
+            seeds = [first + i for i in range(self.num_envs)]
         observation, infos = self.reset_each(which, seeds, [options] * self.num_envs)
         return observation, self._merge(dict(zip(which, infos)))
 
@@ -154,7 +162,7 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         places: list[int] = []  # of each environment's episode among the drawn
         known: dict[int, int] = {}  # seed -> place
         for i in which:
-            seed = None if seeds is None or seeds[i] is None else int(seeds[i])  # type: ignore[arg-type]
+            seed = None if seeds is None or seeds[i] is None else seed_number(seeds[i])
             if seed is not None:
                 generators[i] = seeding.np_random(seed)
             own, asked = self._core.episodes.seed(generators[i][0], seed), options[i] if options else None
@@ -192,13 +200,14 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
     def step_each(self, actions: NDArray[np.float32]) -> BatchStep:
         """As :meth:`step`, with one info dict an environment."""
         state = self._running()
-        if np.shape(actions) != (self.num_envs, 5):
-            raise InputError(f"actions must have shape {(self.num_envs, 5)}, got {np.shape(actions)}")
+        values = as_numbers(actions, "actions", finite=False)  # those of environments that begin anew are ignored
+        if values.shape != (self.num_envs, 5):
+            raise InputError(f"actions must have shape {(self.num_envs, 5)}, got {values.shape}")
         over = np.flatnonzero(self._done).tolist()
         if over and self.autoreset_mode != AutoresetMode.NEXT_STEP:
             raise ResetNeeded(f"the episodes of environments {over} are over: reset them with options['reset_mask']")
         active = np.flatnonzero(~self._done).tolist()
-        result = self._advance(state, np.asarray(actions), active)
+        result = self._advance(state, values, active)
         done = result.terminated | result.truncated
         self._done = done.copy()
         if self.autoreset_mode == AutoresetMode.SAME_STEP:
@@ -230,8 +239,8 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         Raises:
             InputError: a wrong number of states, or states of environments with other arguments.
         """
-        if len(states) != self.num_envs:
-            raise InputError(f"set_state needs {self.num_envs} states, got {len(states)}")
+        if not isinstance(states, list | tuple) or len(states) != self.num_envs:
+            raise InputError(f"set_state needs a list of {self.num_envs} states, got {shown(states)}")
         restored = [snapshot.load(self._core, state) for state in states]
         self._state = join([one.state for one in restored])
         self._episodes = [one.episode for one in restored]
@@ -244,7 +253,7 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
             raise ResetNeeded("no episode has begun: call reset() first")
         return self._state
 
-    def _advance(self, state: State, actions: NDArray[np.float32], active: list[int]) -> BatchStep:
+    def _advance(self, state: State, actions: NDArray[np.float64], active: list[int]) -> BatchStep:
         """Step the environments `active`; the others keep their state and get reward 0 and an empty info."""
         rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, np.bool_)
         truncated = np.zeros(self.num_envs, np.bool_)
@@ -294,6 +303,8 @@ def _settings(arguments: dict[str, Any]) -> Settings:
 def _autoreset(mode: str | AutoresetMode) -> AutoresetMode:
     if isinstance(mode, AutoresetMode):
         return mode
+    if not isinstance(mode, str):
+        raise InputError(f"autoreset_mode is a name, got {shown(mode)}")
     known = {name: one for one in AutoresetMode for name in (one.name, one.value)}
     if mode not in known:
         raise InputError(f"unknown autoreset_mode {mode!r}: use one of {', '.join(m.value for m in AutoresetMode)}")

@@ -12,7 +12,7 @@ from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from videoinpaint.controls import HIGH, LOW, controls_to_action
+from videoinpaint.controls import HIGH, LOW, as_numbers, controls_to_action
 from videoinpaint.errors import InputError
 
 __all__ = [
@@ -214,9 +214,10 @@ class NaturalControls(gymnasium.ActionWrapper, RecordConstructorArgs):
         Raises:
             InputError: another shape, or not finite.
         """
-        if np.shape(action) != (5,):
-            raise InputError(f"an action has shape (5,), got {np.shape(action)}")
-        return controls_to_action(np.asarray(action)[None])[0]
+        values = as_numbers(action)
+        if values.shape != (5,):
+            raise InputError(f"an action has shape (5,), got {values.shape}")
+        return controls_to_action(values[None])[0]
 
 
 def _size(env: gymnasium.Env) -> tuple[int, int, int]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from videoinpaint.checks import shown
+from videoinpaint.errors import InputError
 from videoinpaint.precision import check_precision
 from videoinpaint.protocols import Inpainter, check_same_precision
 from videoinpaint.registry import Registry
@@ -26,6 +28,7 @@ INPAINTERS = Registry(
         "ciri_fuseformer": "videoinpaint.inpainters.ciri.inpainter:CIRIFuseFormerInpainter",
         "ciri_e2fgvi": "videoinpaint.inpainters.ciri.inpainter:CIRIE2FGVIInpainter",
     },
+    methods=("begin", "refine"),
 )
 
 PUBLISHED = ("sttn", "dstt", "fuseformer", "e2fgvi", "e2fgvi_hq", "propainter")
@@ -67,6 +70,19 @@ def make_inpainter(
     # A factory that hands all its arguments on need not know of precision: "auto" is what parts do anyway.
     offered = {"device": device} if precision == "auto" else {"device": device, "precision": precision}
     part = INPAINTERS.make(spec, chosen, **offered)
+    _check_claims(part)
     if not isinstance(spec, str):
         check_same_precision(part, precision)
     return part
+
+
+def _check_claims(part: Inpainter) -> None:
+    """Raise InputError where an inpainter does not say what it takes; the loop would fail on it later."""
+    controls, least = getattr(part, "controls", None), getattr(part, "min_size", None)
+    if not isinstance(controls, frozenset | set) or not controls <= {"heads", "fusion", "objective"}:
+        raise InputError(
+            f"the inpainter {part.name!r} needs controls, a set of 'heads', 'fusion', 'objective', got "
+            f"{shown(controls)}"
+        )
+    if not isinstance(least, tuple | list) or len(least) != 2 or not all(isinstance(side, int) for side in least):
+        raise InputError(f"the inpainter {part.name!r} needs min_size, a height and a width, got {shown(least)}")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from videoinpaint.checks import shown
 from videoinpaint.errors import InputError
 
 NAMES = ("heads", "fusion", "alpha", "beta", "gamma")
@@ -45,8 +47,15 @@ class Controls:
 
     @classmethod
     def from_array(cls, values: ArrayLike) -> Controls:
-        """Controls from five natural values; they are clipped to their ranges and heads is rounded."""
-        clipped = clip_controls(np.asarray(values, dtype=np.float64).reshape(1, 5))[0]
+        """Controls from five natural values; they are clipped to their ranges and heads is rounded.
+
+        Raises:
+            InputError: not five finite numbers.
+        """
+        array = as_numbers(values, "controls")
+        if array.size != 5:
+            raise InputError(f"controls are 5 values {NAMES}, got shape {array.shape}")
+        clipped = clip_controls(array.reshape(1, 5))[0]
         return cls(round(float(clipped[HEADS])), *(round(float(v), 6) for v in clipped[1:]))
 
     def as_dict(self) -> dict[str, float]:
@@ -58,15 +67,40 @@ DEFAULT = Controls()
 """The default controls."""
 
 
+def as_numbers(values: Any, what: str = "an action", *, finite: bool = True) -> NDArray[np.float64]:
+    """Actions or controls as float64, whatever they come as: arrays, lists, tensors.
+
+    Args:
+        values: what was given.
+        what: it is, for the message.
+        finite: NaN and infinities are refused.
+
+    Raises:
+        InputError: text, mappings, ragged lists, integers beyond all types, NaN, infinities.
+    """
+    try:
+        plain = values.detach().cpu() if hasattr(values, "detach") else values
+        array = np.asarray(plain)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"values of type {array.dtype}")
+        array = array.astype(np.float64)
+    except Exception as error:  # NumPy refuses each kind of nonsense in another way
+        reason = " ".join(str(error).split())
+        raise InputError(f"{what} must hold numbers, got {shown(values)} ({reason})") from error
+    if finite and not np.isfinite(array).all():
+        raise InputError(f"{what} must hold finite numbers, got {shown(array.tolist())}")
+    return array
+
+
 def clip_controls(values: ArrayLike) -> NDArray[np.float32]:
     """Natural values ``(B, 5)`` clipped to their ranges, heads rounded.
 
     Raises:
         InputError: a value is NaN or infinite.
     """
-    array = np.asarray(values, dtype=np.float64)
-    if not np.isfinite(array).all():
-        raise InputError(f"controls must be finite numbers, got {array.tolist()}")
+    array = as_numbers(values, "controls")
+    if array.shape[-1:] != (5,):
+        raise InputError(f"controls are 5 values {NAMES}, got shape {array.shape}")
     clipped = np.clip(array, LOW, HIGH)
     clipped[..., HEADS] = np.rint(clipped[..., HEADS])
     return clipped.astype(np.float32)
@@ -78,7 +112,7 @@ def check_controls(values: ArrayLike, count: int) -> NDArray[np.float32]:
     Raises:
         InputError: another shape, a value that is not finite or out of its range, or a fraction of a head.
     """
-    array = np.asarray(values, dtype=np.float32)
+    array = as_numbers(values, "controls").astype(np.float32)
     if array.shape != (count, 5):
         raise InputError(f"controls must have shape {(count, 5)} in the order {NAMES}, got {array.shape}")
     slack = 1e-6  # float32 cannot hold the ends of all ranges
@@ -94,11 +128,9 @@ def action_to_controls(actions: ArrayLike) -> NDArray[np.float32]:
     Raises:
         InputError: wrong shape, or a value is NaN or infinite.
     """
-    array = np.asarray(actions, dtype=np.float64)
+    array = as_numbers(actions)
     if array.shape[-1:] != (5,):
         raise InputError(f"an action has 5 values {NAMES}, got shape {array.shape}")
-    if not np.isfinite(array).all():
-        raise InputError(f"an action must hold finite numbers in [-1, 1], got {array.tolist()}")
     controls = LOW + (np.clip(array, -1, 1) + 1) / 2 * (HIGH - LOW)
     controls[..., HEADS] = np.rint(controls[..., HEADS])
     return controls.astype(np.float32)

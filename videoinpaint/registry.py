@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
@@ -54,9 +54,13 @@ class Registry:
         kind: what is registered, singular ("inpainter").
         builtin: name -> ``"module:attribute"`` of a factory.
         group: the entry-point group of installed plug-ins; None for ``videoinpaint.<kind>s``.
+        methods: that every part must have.
     """
 
-    def __init__(self, kind: str, builtin: Mapping[str, str], group: str | None = None) -> None:
+    def __init__(
+        self, kind: str, builtin: Mapping[str, str], group: str | None = None, methods: Sequence[str] = ()
+    ) -> None:
+        self.methods = tuple(methods)
         self.kind = kind
         self.group = group or f"videoinpaint.{kind}s"
         self._builtin = dict(builtin)
@@ -93,7 +97,7 @@ class Registry:
 
         Raises:
             UnknownNameError: nothing answers to the name.
-            InputError: an argument that was chosen is not taken, or the part has no stable name.
+            InputError: an argument that was chosen is not taken, or the part lacks a method or a stable name.
             PluginError: a plug-in fails while it is imported or built.
         """
         chosen = chosen or {}
@@ -109,6 +113,8 @@ class Registry:
             raise InputError(f"the {self.kind} {shown} is built already: give {names} to its constructor instead")
         else:
             part = factory
+        if missing := [name for name in self.methods if not callable(getattr(part, name, None))]:
+            raise InputError(f"{shown} is no {self.kind}: it has no method {', '.join(missing)}")
         _check_name(part, self.kind, shown)
         return part
 

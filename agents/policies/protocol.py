@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from videoinpaint.controls import as_numbers
 from videoinpaint.errors import InputError
 
 Observation = dict[str, NDArray[np.uint8]]
@@ -32,11 +33,9 @@ def check_actions(actions: Any, count: int, name: str = "the policy") -> NDArray
     Raises:
         InputError: another shape, or values that are not finite.
     """
-    array = np.asarray(actions, dtype=np.float32)
+    array = as_numbers(actions, f"an action of {name}").astype(np.float32)
     if array.shape != (count, 5):
         raise InputError(f"{name} must return actions of shape {(count, 5)}, got {array.shape}")
-    if not np.isfinite(array).all():
-        raise InputError(f"{name} returned actions that are not finite: {array.tolist()}")
     return np.clip(array, -1.0, 1.0)
 
 

@@ -18,6 +18,7 @@ PROPAGATORS = Registry(
         "cutie": "videoinpaint.inpainters.propagators.cutie:CutiePropagator",
         "held": "videoinpaint.inpainters.propagators.common:HeldPropagator",
     },
+    methods=("start",),
 )
 
 __all__ = ["PROPAGATORS", "GivenTracker", "check_target", "make_propagator", "predict_masks", "stacked_masks"]

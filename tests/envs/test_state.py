@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium.wrappers import RecordEpisodeStatistics
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import videoinpaint  # noqa: F401 - registers the environments
+from videoinpaint.envs import VideoInpaintEnv, VideoInpaintVectorEnv
 from videoinpaint.envs.snapshot import restore
+from videoinpaint.errors import InputError
 
 
 @pytest.mark.parametrize("wrap", [lambda env: env, RecordEpisodeStatistics], ids=["made", "statistics"])
@@ -35,3 +42,107 @@ def test_a_restored_one_shot_episode_knows_the_true_masks_and_what_the_camera_sa
     fresh.set_state(first.get_state())
     for name in ("frames", "holes", "observed"):
         assert np.array_equal(getattr(fresh._episode, name), getattr(first._episode, name)), name
+
+
+def begun(toy, seed=1):
+    env = VideoInpaintEnv(**toy)
+    env.reset(seed=seed)
+    env.step(np.zeros(5, np.float32))
+    return env
+
+
+def flat(state):
+    """Everything in a state, as bytes and plain values."""
+    if isinstance(state, torch.Tensor):
+        return state.numpy().tobytes(), tuple(state.shape), str(state.dtype)
+    if isinstance(state, dict):
+        return {key: flat(value) for key, value in state.items()}
+    return repr(state)
+
+
+def damaged(state, draw):
+    """A state with one thing wrong with it, and what that is."""
+    state = copy.deepcopy(state)
+    kind = draw(st.sampled_from(["lacks", "extra", "value", "shape", "type", "plain", "top"]))
+    names = sorted(state["tensors"])
+    name = draw(st.sampled_from(names))
+    tensor = state["tensors"][name]
+    if kind == "lacks":
+        del state["tensors"][name]
+    elif kind == "extra":
+        state["tensors"]["loop/more"] = torch.zeros(1)
+    elif kind == "value":
+        bad = [1e30, -1e30] + ([np.nan, np.inf] if tensor.is_floating_point() else [])
+        value = draw(st.sampled_from(bad if tensor.is_floating_point() else [200]))
+        if name == "reference":  # any byte is a colour, but then the reward's is another
+            value = (int(tensor.view(-1)[0]) + 100) % 256
+        tensor.view(-1)[draw(st.integers(0, tensor.numel() - 1)) if name != "reference" else 0] = value
+    elif kind == "shape":
+        change = draw(st.sampled_from([lambda x: x[:0], lambda x: torch.cat([x, x]), lambda x: x[..., None]]))
+        state["tensors"][name] = change(tensor)
+    elif kind == "type":
+        other = torch.float16 if tensor.dtype == torch.float32 else torch.float32
+        state["tensors"][name] = tensor.to(other)
+    elif kind == "plain":
+        wrong = [None, "text", 3, [1], {}, torch.zeros(2).to_sparse(), torch.empty(3, device="meta")]
+        state["tensors"][name] = draw(st.sampled_from(wrong))
+    else:
+        key = draw(st.sampled_from(["version", "arguments", "tensors", "given", "episode", "done", "generator"]))
+        state[key] = draw(st.sampled_from([None, "text", 7, [], {}, {"seed": -1}, {"state": 3}, {"holes": None}]))
+        if draw(st.booleans()):
+            del state[key]
+    return state
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_damaged_state_is_refused_and_changes_nothing(toy, fresh):
+    source = begun(toy)
+    good = source.get_state()
+
+    @settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(st.data())
+    def refuse(data):
+        bad = damaged(good, data.draw)
+        env = VideoInpaintEnv(**toy) if fresh else begun(toy, seed=5)
+        before = None if fresh else flat(env.get_state())
+        with pytest.raises(InputError) as caught:
+            env.set_state(bad)
+        assert "\n" not in str(caught.value)
+        if fresh:
+            with pytest.raises(gymnasium.error.ResetNeeded):
+                env.step(np.zeros(5, np.float32))
+        else:
+            assert flat(env.get_state()) == before
+            env.step(np.zeros(5, np.float32))
+
+    refuse()
+    begun(toy, seed=5).set_state(good)
+
+
+@pytest.mark.parametrize("states", [None, 3, [], [{}], "states", [None, None]])
+def test_a_batch_takes_all_states_or_none(toy, states):
+    batch = VideoInpaintVectorEnv(num_envs=2, **toy)
+    batch.reset(seed=0)
+    good = batch.get_state()
+    with pytest.raises(InputError):
+        batch.set_state(states)
+    broken = copy.deepcopy(good)
+    broken[1]["tensors"]["loop/masks"][:] = torch.nan
+    with pytest.raises(InputError, match="loop/masks"):
+        batch.set_state([begun(toy, 9).get_state(), broken[1]])
+    assert [flat(state) for state in batch.get_state()] == [flat(state) for state in good]
+
+
+@pytest.mark.parametrize("inpainter", ["compact", "propagation", "internal"])
+def test_states_of_real_parts_are_taken_by_a_fresh_environment(size, inpainter):
+    arguments = size | {"inpainter": inpainter, "device": "cpu"}
+    env = VideoInpaintEnv(**arguments)
+    env.reset(seed=3)
+    env.step(np.zeros(5, np.float32))
+    state, action = env.get_state(), np.full(5, 0.3, np.float32)
+    expected = env.step(action)
+    fresh = VideoInpaintEnv(**arguments)
+    fresh.set_state(state)
+    got = fresh.step(action)
+    assert np.array_equal(got[0]["frames"], expected[0]["frames"])
+    assert got[1:4] == expected[1:4]
