@@ -18,7 +18,6 @@ FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 # What describes the old file or its old encoding, not its content.
 _OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id")
 _STATISTICS = ("bps", "number_of_", "_statistics_")
-_TIMECODE = "tmcd"
 
 
 def described(tags: dict[str, str]) -> dict[str, str]:
@@ -35,43 +34,63 @@ class Companions:
         output: the container to write to, open but not begun.
         final: the name that warnings speak of.
         audio: copy sound too.
+        timed: the output keeps the file's time stamps; otherwise nothing that has times of its own is copied.
     """
 
-    def __init__(self, path: Path, picture: int, output: Any, final: Path, audio: bool) -> None:
+    def __init__(self, path: Path, picture: int, output: Any, final: Path, audio: bool, timed: bool) -> None:
         self._input = av.open(f"file:{path}", metadata_errors="surrogateescape")
         self._output = output
-        self._streams: dict[int, Any] = {}
-        left_out = []
+        self._streams: dict[int, Any] = {}  # by their numbers in the input
+        self._last: dict[int, int] = {}  # their last time stamps
+        self._failed: set[int] = set()
+        self._path, self._final = path, final
+        left_out, untimely = [], []
         for stream in self._input.streams:
             if stream.index == picture or (stream.type == "audio" and not audio) or self._made_anew(stream):
                 continue
-            if _fits(stream, output.format.name):
+            if not timed and stream.type != "attachment":
+                untimely.append(f"{_name(stream)} ({_codec(stream)})")
+            elif _fits(stream, output.format.name):
                 self._streams[stream.index] = _added(stream, output)
             else:
-                left_out.append(f"{_NAMES.get(stream.type, stream.type)} ({_codec(stream)})")
+                left_out.append(f"{_name(stream)} ({_codec(stream)})")
         if left_out:
-            other = "; write .mkv to keep more" if output.format.name != "matroska" else ""
+            other = "; write .mkv to keep them" if output.format.name != "matroska" else ""
             warn(f"{final} cannot hold {', '.join(left_out)} of {path}: left out{other}")
+        chapters = self._input.chapters()
+        if not timed and (untimely or chapters):
+            what = ", ".join([*untimely, *(["chapters"] if chapters else [])])
+            warn(f"{final} has frames at other times than {path}: {what} left out")
         output.metadata.update(described(self._input.metadata))
-        output.set_chapters(self._input.chapters())
+        output.set_chapters(chapters if timed else [])
         self._packets = self._ordered()
         self._next = next(self._packets, None)
 
     def copy_until(self, seconds: float) -> None:
         """Write every packet that begins before this time."""
         while self._next is not None and self._next[0] <= seconds:
-            self._output.mux(self._next[1])
+            self._write(self._next[1])
             self._next = next(self._packets, None)
+
+    def _write(self, packet: Any) -> None:
+        number, kind = packet.stream_index, f"{_name(packet.stream)} ({_codec(packet.stream)})"
+        try:
+            self._output.mux(packet)
+        except (av.error.InvalidDataError, av.error.ArgumentError):
+            if number not in self._failed:
+                warn(f"{self._final} cannot hold all of the {kind} of {self._path}: packets are damaged, and left out")
+            self._failed.add(number)
 
     def close(self) -> None:
         """Let go of the file."""
         self._input.close()
 
     def _made_anew(self, stream: Any) -> bool:
-        """Chapters and time codes are written from chapters and tags; in .mp4 they are also streams."""
-        if stream.type != "data":
+        """Chapters and time codes are written from chapters and tags; in .mp4 they are streams as well."""
+        if stream.type != "data" or "mp4" not in self._input.format.name:
             return False
-        return "mp4" in self._input.format.name and stream.name in ("bin_data", None)
+        chapters = self._input.chapters()
+        return "timecode" in stream.metadata or (bool(chapters) and stream.frames == len(chapters))
 
     def _ordered(self) -> Iterator[tuple[float, Any]]:
         """Packets with the seconds at which they begin, in the file's order."""
@@ -83,15 +102,25 @@ class Companions:
             if packet.dts is None:
                 packet.dts = stamp
             seconds = float(stamp * Fraction(packet.time_base))
+            last = self._last.get(packet.stream_index)
+            if last is not None and packet.dts <= last:  # a clock that jumped back: no format takes that
+                packet.dts = last + 1
+            self._last[packet.stream_index] = packet.dts
+            if packet.pts is not None:
+                packet.pts = max(packet.pts, packet.dts)
             packet.stream = self._streams[packet.stream_index]
             yield seconds, packet
 
 
-_NAMES = {"audio": "sound", "subtitle": "subtitles", "video": "the further picture", "attachment": "the attachment"}
+_NAMES = {"audio": "sound", "subtitle": "subtitles", "video": "a further picture", "attachment": "an attachment"}
+
+
+def _name(stream: Any) -> str:
+    return _NAMES.get(stream.type, f"a stream of {stream.type}")
 
 
 def _codec(stream: Any) -> str:
-    return str(stream.codec_context.name if stream.codec_context else stream.name or "unknown")
+    return str(stream.codec_context.codec.canonical_name if stream.codec_context else stream.name or "unknown")
 
 
 def _added(stream: Any, output: Any) -> Any:

@@ -21,8 +21,7 @@ from videoinpaint.clips.files.truncation import is_cut_off
 from videoinpaint.errors import InputError, warn
 
 REMEDY = "copy it again, or repair it with 'ffmpeg -i IN -c:v libx264 OUT.mp4'"
-SIZE_NOTE = re.compile(r"videoinpaint:size=(\d+)x(\d+)")
-"""The comment that `VideoWriter` leaves when it had to pad: width x height before padding."""
+_SIZE_NOTE = re.compile(r"videoinpaint:size=(\d+)x(\d+)")
 
 # VP8 stores invisible frames as packets of their own: packets must not be counted as frames.
 _INVISIBLE_PACKETS = frozenset({"vp8"})
@@ -248,9 +247,11 @@ def _index_by_decoding(path: Path) -> tuple[list[int | None], list[bool], bool]:
 
 
 def _check_complete(path: Path, container: Any, stream: Any, packets: list[_Packet]) -> None:
-    short = len(packets) < (stream.frames or 0) or is_cut_off(path) or _ends_early(container, stream, packets)
+    # AVI counts chunks without data, which mean that a frame lasts longer; how long the file is tells more there.
+    promise = 0 if container.format.name == "avi" else stream.frames or 0
+    short = len(packets) < promise or is_cut_off(path) or _ends_early(container, stream, packets)
     if short or not packets:
-        promised = f" of {stream.frames}" if stream.frames else ""
+        promised = f" of {promise}" if promise else ""
         raise InputError(f"video {path} is truncated: it holds {len(packets)}{promised} frames; {REMEDY}")
     if damaged := sum(packet.corrupt for packet in packets):
         warn(f"{path} lost packets: about {damaged} of its {len(packets)} frames are damaged")
@@ -274,8 +275,13 @@ def _seconds(text: str) -> float | None:
     return None if match is None else int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
 
 
+def size_note(height: int, width: int) -> str:
+    """The comment that a writer leaves which had to pad frames: their size before."""
+    return f"videoinpaint:size={width}x{height}"
+
+
 def _true_size(container: Any, stream: Any) -> tuple[int, int] | None:
-    note = SIZE_NOTE.search(next((v for k, v in container.metadata.items() if k.lower() == "comment"), ""))
+    note = _SIZE_NOTE.search(next((v for k, v in container.metadata.items() if k.lower() == "comment"), ""))
     if note is None:
         return None
     width, height = int(note[1]), int(note[2])

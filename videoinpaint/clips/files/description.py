@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import re
-import struct
 from pathlib import Path
 from typing import Any
 
 import av
 import av.logging
-from av.bitstream import BitStreamFilterContext
 
+from videoinpaint.clips.files.borrowed import turn
 from videoinpaint.clips.files.companions import described
 from videoinpaint.clips.files.orientation import Matrix
 from videoinpaint.clips.files.planes import FULL, has_alpha, is_full, planar, samples
@@ -21,8 +19,6 @@ _HDR = {16: "PQ", 18: "HLG"}  # FFmpeg's numbers of transfer curves
 _FIELDS = (2, 3, 4, 5)  # FFmpeg's numbers of field orders
 _TOP_FIRST, _BOTTOM_FIRST = 2, 3
 _LOCATION = re.compile(r"\((?:[^()]*, )?(topleft|bottomleft|left|center|top|bottom)\)")
-_UNKNOWN_LEVEL = -99
-_TAGS = {"libx264": b"avc1", "libx265": b"hvc1", "libsvtav1": b"av01", "ffv1": b"FFV1"}
 
 
 def describe(
@@ -42,10 +38,8 @@ def describe(
         whether colour samples lie in the middle between two columns of pixels.
     """
     context = stream.codec_context
-    rate, codec_tag = context.framerate, context.codec_tag
     if matrix:
-        _turn(stream, matrix)
-        context.framerate, context.codec_tag = rate, codec_tag
+        turn(stream, matrix)
     stream.pix_fmt = form
     stream.width, stream.height = _whole(first, form, stream.codec.name)
     if old.sample_aspect_ratio:
@@ -132,21 +126,3 @@ def _chroma_location(container: Any, stream: Any) -> str:
     line = next((line for line in lines if line.strip().startswith((f"{start}[", f"{start}(", f"{start}:"))), "")
     found = _LOCATION.search(line)
     return "" if found is None else found[1]
-
-
-def _turn(stream: Any, matrix: Matrix) -> None:
-    """Give a stream a display matrix. PyAV can only copy one from another stream, so one is made that has it: the
-    parameters of a tiny film whose header is rewritten."""
-    film = io.BytesIO()
-    with av.open(film, "w", format="mov") as container:
-        tiny = container.add_stream("mjpeg", rate=25)
-        tiny.width, tiny.height, tiny.pix_fmt = 64, 64, "yuvj420p"
-        container.mux(tiny.encode(av.VideoFrame(64, 64, "yuvj420p")))
-        container.mux(tiny.encode(None))
-    data = bytearray(film.getvalue().replace(b"jpeg", _TAGS[stream.codec.name]))
-    place = data.index(b"tkhd") + 44
-    data[place : place + 36] = struct.pack(">9i", *matrix)
-    with av.open(io.BytesIO(bytes(data))) as container:
-        BitStreamFilterContext("null", in_stream=container.streams.video[0], out_stream=stream)
-    context = stream.codec_context
-    context.level, context.bit_rate, context.extradata = _UNKNOWN_LEVEL, 0, None

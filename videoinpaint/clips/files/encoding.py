@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from videoinpaint.clips.files.colour import from_rgb
 from videoinpaint.clips.files.companions import FORMATS
+from videoinpaint.clips.files.decoding import size_note
 from videoinpaint.clips.files.reading import VideoReader
 from videoinpaint.clips.files.repainting import Repainting
 from videoinpaint.errors import InputError
@@ -129,6 +130,8 @@ class Encoder:
         if self._repainting is not None:
             self._repainting.copy_until(math.inf)
         self._release()
+        if self._repainting is not None:
+            self._repainting.finish(self.temporary)
 
     def abandon(self) -> None:
         """Close the file as it is."""
@@ -145,8 +148,9 @@ class Encoder:
 
     def _open(self, height: int, width: int) -> None:
         name = FORMATS[self.final.suffix.lower()]
-        # Matroska would move every time stamp to make room for sound that begins before 0, as AAC does.
-        kept = {"avoid_negative_ts": "disabled"} if name == "matroska" else {}
+        # Matroska would move every time stamp to make room for sound that begins before 0, as AAC does. Its checksums
+        # would be wrong where something is written afterwards.
+        kept = {"avoid_negative_ts": "disabled", "write_crc32": "0"} if name == "matroska" else {}
         self._container = av.open(
             f"file:{self.temporary}", "w", format=name, container_options=kept, metadata_errors="surrogateescape"
         )
@@ -168,7 +172,7 @@ class Encoder:
             for part in ("colorspace", "color_primaries", "color_trc", "color_range"):
                 setattr(context, part, getattr(like, part))
         if padded != (height, width):
-            self._container.metadata["comment"] = f"videoinpaint:size={width}x{height}"
+            self._container.metadata["comment"] = size_note(height, width)
         self._stream.height, self._stream.width = padded
 
     def _mux(self, picture: Any) -> None:

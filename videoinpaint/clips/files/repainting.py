@@ -8,11 +8,13 @@ from typing import Any
 
 import av
 import numpy as np
+from av.codec.context import Flags
 from numpy.typing import NDArray
 
+from videoinpaint.clips.files.borrowed import HALF_TURN, shape_pixels
 from videoinpaint.clips.files.colour import from_rgb, paste, to_rgb
 from videoinpaint.clips.files.companions import Companions
-from videoinpaint.clips.files.decoding import opened
+from videoinpaint.clips.files.decoding import opened, size_note
 from videoinpaint.clips.files.description import describe
 from videoinpaint.clips.files.orientation import as_stored
 from videoinpaint.clips.files.planes import converted, fitted, format_for, padded, planar
@@ -35,6 +37,8 @@ class Repainting:
         self._companions: Companions | None = None
         self._centred = False
         self._position = 0
+        self.aspect: Fraction | None = None
+        self._size = (0, 0)
         self._form, self._base = "", Fraction(1)
 
     def prepare(self, output: Any, stream: Any, final: Path) -> None:
@@ -43,18 +47,23 @@ class Repainting:
         first = next(self.source.pictures())
         self._form = format_for(stream.codec.name, planar(first))
         with opened(path) as (container, old):
-            self._centred = describe(stream, self._form, container, old, first, index.matrix, path, final)
-            others, number = len(container.streams) > 1, old.index
-        if index.size is not None:
-            output.metadata["comment"] = f"videoinpaint:size={index.size[1]}x{index.size[0]}"
-        elif (stream.height, stream.width) != index.stored:
-            output.metadata["comment"] = f"videoinpaint:size={index.stored[1]}x{index.stored[0]}"
-        base = index.time_base if self._timed else 1 / stream.codec_context.framerate
-        stream.codec_context.time_base = stream.time_base = self._base = base
+            self.aspect = _told_aspect(output, stream, old)
+            if self.aspect and index.matrix:
+                warn(f"{final} cannot hold both the turn and the shape of pixels of {path}: its pixels are square")
+            matrix = HALF_TURN if self.aspect and not index.matrix else index.matrix
+            self._centred = describe(stream, self._form, container, old, first, matrix, path, final)
+            number = old.index
+        self._size = (stream.width, stream.height)
+        context = stream.codec_context
+        base = index.time_base if self._timed else 1 / context.framerate
+        context.time_base = stream.time_base = self._base = base
         if self._timed:
-            self._companions = Companions(path, number, output, final, self._audio)
-        elif others:
-            warn(f"{final} has frames at other times than {path}: sound, subtitles and chapters are left out")
+            context.flags |= Flags.frame_duration
+        self._companions = Companions(path, number, output, final, self._audio, self._timed)
+        if (stream.height, stream.width) != index.stored:
+            key = next((key for key in output.metadata if key.lower() == "comment"), "comment")
+            note = size_note(index.stored[0], index.stored[1])
+            output.metadata[key] = f"{output.metadata.get(key, '')} {note}".strip()
 
     def painted(self, frame: NDArray[np.uint8], stream: Any) -> Any:
         """The next picture as the stream takes it, with the colours of a frame ``(H, W, 3)`` where the two differ."""
@@ -86,6 +95,11 @@ class Repainting:
         paste(picture, frame, changed, self._centred)
         return picture
 
+    def finish(self, written: Path) -> None:
+        """Write what could not be written before the rest."""
+        if self.aspect and not self.source.index.matrix:
+            shape_pixels(written, self.aspect, *self._size)
+
     def copy_until(self, seconds: float) -> None:
         """Write what the source holds beside its picture, up to this time."""
         if self._companions is not None:
@@ -95,6 +109,13 @@ class Repainting:
         """Let go of the source."""
         if self._companions is not None:
             self._companions.close()
+
+
+def _told_aspect(output: Any, stream: Any, old: Any) -> Fraction | None:
+    """The shape of pixels where it has to be written into the finished file: if neither codec nor muxer tells it."""
+    shaped = old.sample_aspect_ratio not in (None, 0, 1)
+    silent = output.format.name == "matroska" and stream.codec.name in ("ffv1", "libsvtav1")
+    return Fraction(old.sample_aspect_ratio) if shaped and silent else None
 
 
 def _widened(array: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
