@@ -19,7 +19,16 @@ from videoinpaint.controls import HEADS, HIGH, check_controls
 from videoinpaint.envs.batch import batch_size, nested, put, take, within
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.motion.neighbourhoods import window_max
-from videoinpaint.protocols import Detection, Detector, Inpainter, OneShotInpainter, Refinement, State, Tracker
+from videoinpaint.protocols import (
+    Detection,
+    Detector,
+    Inpainter,
+    OneShotInpainter,
+    Reaching,
+    Refinement,
+    State,
+    Tracker,
+)
 
 __all__ = [
     "EMPTY_BELOW", "GREY", "ClosedLoop", "Observation", "check_size", "observe", "put", "resolve_device", "take",
@@ -79,15 +88,38 @@ class ClosedLoop:
         Raises:
             InputError: shapes disagree, or frames are smaller than the inpainter accepts.
         """
+        corrupted, holes = self._corrupted(frames, holes)
+        return _begun(corrupted, holes, self.inpainter.begin(corrupted, holes))
+
+    @torch.no_grad()
+    def begin_within(
+        self, frames: Tensor, holes: Tensor, wanted: range, before: State | None = None
+    ) -> tuple[State, State]:
+        """Start an episode of some frames of a clip, into which content is carried from all of it.
+
+        Args:
+            frames, holes: as of :meth:`begin`, of the whole clip.
+            wanted, before: as of :class:`videoinpaint.protocols.Reaching`, which the inpainter must be.
+
+        Returns:
+            the state, and what to give as `before` when the video goes on.
+
+        Raises:
+            InputError: see :meth:`begin`.
+        """
+        assert isinstance(self.inpainter, Reaching)
+        corrupted, holes = self._corrupted(frames, holes)
+        begun, seen = self.inpainter.begin_within(corrupted, holes, wanted, before)
+        part = slice(wanted.start, wanted.stop)
+        return _begun(corrupted[:, part], holes[:, part], begun), seen
+
+    def _corrupted(self, frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
+        """X and M0 as float32, on the device, grey in the holes."""
         self._check(frames, holes)
         holes = holes.to(self.device).gt(0).float()
         known = frames.to(self.device)
         known = known.float() / 255 if known.dtype == torch.uint8 else known.float()
-        corrupted = torch.where(holes > 0, torch.full_like(known, GREY), known)
-        none = torch.zeros(len(frames), dtype=torch.float64)
-        own = {"corrupted": corrupted, "holes": holes, "repaired": corrupted, "masks": holes}
-        begun = self.inpainter.begin(corrupted, holes)
-        return own | {"gflops": none, "full_gflops": none} | _remembered(begun)
+        return torch.where(holes > 0, torch.full_like(known, GREY), known), holes
 
     @torch.no_grad()
     def begin_one_shot(self, frames: Tensor, trackers: Sequence[Tracker]) -> tuple[State, Tensor]:
@@ -227,6 +259,13 @@ def widened(predicted: Tensor, share: float = WIDEN) -> Tensor:
     """
     radius = max(1, round(share * predicted.shape[-1])) if share else 0
     return window_max(predicted.gt(0.5).float(), radius)
+
+
+def _begun(corrupted: Tensor, holes: Tensor, begun: State) -> State:
+    """A loop's state before the first round."""
+    none = torch.zeros(len(corrupted), dtype=torch.float64)
+    own = {"corrupted": corrupted, "holes": holes, "repaired": corrupted, "masks": holes}
+    return own | {"gflops": none, "full_gflops": none} | _remembered(begun)
 
 
 def _remembered(inner: State) -> State:

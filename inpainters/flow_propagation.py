@@ -17,6 +17,10 @@ from videoinpaint.protocols import Refinement, State
 Motion = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Smoothly filled frames and their holes to forward and backward flows between neighbours, ``(B, T-1, 2, H, W)``."""
 
+LOSES = 23
+"""Hops that each lose some trust; further ones, in videos longer than those that networks were trained on, lose none:
+what a subtitle hides for fifty frames is better shown as it was before than as a blur."""
+
 
 def propagate(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Trace every hole pixel along the completed motion, both ways in time, to the first frame that shows it.
@@ -46,17 +50,70 @@ def trace(frames: Tensor, holes: Tensor, motion: Motion = complete_flows) -> Sta
         arrives: the colour of the first frame that shows the pixel in that direction of time, the trust in it, in
         [0, 1], and how many frames away it was found.
     """
-    frames = torch.where(holes > 0, torch.zeros_like(frames), frames)
-    filled = smooth_fill(frames.flatten(0, 1), 1 - holes.flatten(0, 1)).view_as(frames)
-    if frames.shape[1] == 1 or not holes.any():
-        nothing = frames.new_zeros(*frames.shape[:2], 5, *frames.shape[3:])
-        return {"filled": filled, "ahead": nothing, "behind": nothing}
-    forward, backward = motion(filled, holes)
-    errors = [consistency(a.flatten(0, 1), b.flatten(0, 1)) for a, b in ((forward, backward), (backward, forward))]
-    errors = [e.view(*forward.shape[:2], 1, *forward.shape[3:]) for e in errors]
-    ahead = _trace(frames, holes, forward, errors[0], step=1)
-    behind = _trace(frames, holes, backward, errors[1], step=-1)
-    return {"filled": filled, "ahead": ahead, "behind": behind}
+    return traced(frames, holes, seen_motion(frames, holes, motion), range(frames.shape[1]))
+
+
+def seen_motion(frames: Tensor, holes: Tensor, motion: Motion = complete_flows, before: State | None = None) -> State:
+    """What :func:`traced` follows: all that is estimated from the frames, pair by pair.
+
+    Args:
+        frames, holes, motion: as of :func:`trace`.
+        before: the same of the first frames of the clip, from an earlier call: a video that goes on is not estimated
+            again. Frame by frame and pair by pair nothing depends on what else is in the clip.
+
+    Returns:
+        by frame ``filled (B, T, 3, H, W)``, the smooth fill; and by frame with its successor ``flows (B, T, 4, H, W)``,
+        forward and backward, and their ``errors (B, T, 2, H, W)``, zero for the last frame.
+    """
+    length, known = frames.shape[1], 0 if before is None else before["filled"].shape[1]
+    seen = before or {
+        name: frames.new_zeros(len(frames), 0, channels, *frames.shape[3:]) for name, channels in _SEEN.items()
+    }
+    for start in range(known, length, _AT_ONCE):
+        part = slice(start, min(start + _AT_ONCE, length))
+        shown = torch.where(holes[:, part] > 0, 0.0, frames[:, part])
+        filled = smooth_fill(shown.flatten(0, 1), 1 - holes[:, part].flatten(0, 1)).view_as(shown)
+        seen = _appended(seen, filled, holes[:, : part.stop], motion)
+    return seen
+
+
+_SEEN = {"filled": 3, "flows": 4, "errors": 2}
+_AT_ONCE = 24  # frames, because estimating their motion takes several times the memory that it is kept in
+
+
+def _appended(seen: State, filled: Tensor, holes: Tensor, motion: Motion) -> State:
+    """What is seen of a clip, and of the frames after it; `holes` are those of all frames."""
+    count = filled.shape[1]
+    whole = torch.cat([seen["filled"], filled], 1)
+    pairs = torch.cat([seen["flows"], seen["errors"]], 2)
+    pairs = torch.cat([pairs, pairs.new_zeros(len(pairs), count, *pairs.shape[2:])], 1)
+    first = max(0, whole.shape[1] - count - 1)  # the last pair so far lacked its second frame
+    if whole.shape[1] - first > 1:
+        there, back = motion(whole[:, first:], holes[:, first:])
+        errors = [consistency(a.flatten(0, 1), b.flatten(0, 1)) for a, b in ((there, back), (back, there))]
+        errors = [e.view(*there.shape[:2], 1, *there.shape[3:]) for e in errors]
+        pairs[:, first:-1] = torch.cat([there, back, *errors], 2)
+    return {"filled": whole, "flows": pairs[:, :, :4], "errors": pairs[:, :, 4:]}
+
+
+def traced(frames: Tensor, holes: Tensor, seen: State, wanted: range) -> State:
+    """As :func:`trace`, for some frames of the clip alone, along motion that is known.
+
+    Args:
+        frames, holes: as of :func:`trace`.
+        seen: from :func:`seen_motion`.
+        wanted: the frames whose holes are traced, through all frames of the clip.
+    """
+    part = slice(wanted.start, wanted.stop)
+    nothing = frames.new_zeros(len(frames), len(wanted), 5, *frames.shape[3:])
+    found = {"filled": seen["filled"][:, part], "ahead": nothing, "behind": nothing}
+    if frames.shape[1] == 1 or not holes[:, part].any():
+        return found
+    frames = torch.where(holes > 0, 0.0, frames)
+    for name, step, at in (("ahead", 1, 0), ("behind", -1, 1)):
+        flow, error = seen["flows"][:, :-1, 2 * at : 2 * at + 2], seen["errors"][:, :-1, at : at + 1]
+        found[name] = _trace(frames, holes, flow, error, step, wanted)
+    return found
 
 
 def carry(found: State, holes: Tensor, reach: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -84,10 +141,11 @@ def carry(found: State, holes: Tensor, reach: Tensor | None = None) -> tuple[Ten
     return torch.where(holes > 0, inside, found["filled"]), torch.where(holes > 0, confidence, 1.0)
 
 
-def _trace(frames: Tensor, holes: Tensor, flow: Tensor, error: Tensor, step: int) -> Tensor:
-    """Follow all hole pixels of a batch at once in one direction of time; see :func:`trace`."""
+def _trace(frames: Tensor, holes: Tensor, flow: Tensor, error: Tensor, step: int, wanted: range) -> Tensor:
+    """Follow all hole pixels of the wanted frames at once in one direction of time; see :func:`trace`."""
     length, height, width = frames.shape[1], *frames.shape[3:]
-    clip, time, _, ys, xs = holes.nonzero(as_tuple=True)
+    clip, time, _, ys, xs = holes[:, wanted.start : wanted.stop].nonzero(as_tuple=True)
+    row, time = time, time + wanted.start
     found = frames.new_zeros(len(xs), 5)
     # The points still under way: which they are, their clip and frame, where they have got to.
     which = torch.arange(len(xs), device=xs.device)
@@ -110,12 +168,12 @@ def _trace(frames: Tensor, holes: Tensor, flow: Tensor, error: Tensor, step: int
         seen = _bilinear(pixels, image + now, x, y, height, width)
         landed = seen[:, 3] > 0.999
         # Each hop through estimated motion loses some trust, each inconsistency more.
-        trust = torch.exp(-0.5 * trouble[landed]) * 0.97 ** (hop - 1)
+        trust = torch.exp(-0.5 * trouble[landed]) * 0.97 ** min(hop - 1, LOSES)
         away = torch.full_like(trust, hop)
         found[which[landed]] = torch.cat([seen[landed, :3], trust[:, None], away[:, None]], dim=1)
         keep = ~landed & _frame_ahead(now, step, length)
-    dense = frames.new_zeros(*frames.shape[:2], height, width, 5)
-    dense[clip, time, ys, xs] = found
+    dense = frames.new_zeros(len(frames), len(wanted), height, width, 5)
+    dense[clip, row, ys, xs] = found
     return dense.permute(0, 1, 4, 2, 3).contiguous()
 
 
@@ -145,7 +203,15 @@ class PropagationInpainter:
 
     def begin(self, frames: Tensor, masks: Tensor) -> State:
         """Propagate once; see :class:`videoinpaint.protocols.Inpainter`."""
-        return {"propagated": propagate(frames, masks)[0]}
+        return self.begin_within(frames, masks, range(frames.shape[1]))[0]
+
+    def begin_within(
+        self, frames: Tensor, masks: Tensor, wanted: range, before: State | None = None
+    ) -> tuple[State, State]:
+        """See :class:`videoinpaint.protocols.Reaching`."""
+        seen = seen_motion(frames, masks, before=before)
+        found = traced(frames, masks, seen, wanted)
+        return {"propagated": carry(found, masks[:, wanted.start : wanted.stop])[0]}, seen
 
     def refine(self, state: State, repaired: Tensor, masks: Tensor, controls: NDArray) -> Refinement:
         """The propagated frames again; see :class:`videoinpaint.protocols.Inpainter`."""

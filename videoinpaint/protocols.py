@@ -4,7 +4,7 @@ Shapes: ``frames (B, T, 3, H, W)`` RGB in [0, 1], ``masks (B, T, 1, H, W)``, 1 =
 
 Every part has a `name`, a string that is the same in every run. Three further attributes are optional, and are what
 `Streaming`, `MaybeUntrained` and `HasPrecision` say: read them by :func:`stream_of`, :func:`is_untrained` and
-:func:`precision_of`, which know what their absence means.
+:func:`precision_of`, which know what their absence means. An inpainter may also be `Reaching`.
 """
 
 from __future__ import annotations
@@ -130,6 +130,27 @@ class OneShotInpainter(Protocol):
 
         Returns:
             the state, and M0 ``(B, T, 1, H, W)`` in {0, 1}: the pixels that a refinement may change.
+        """
+        ...
+
+
+@runtime_checkable
+class Reaching(Protocol):
+    """An inpainter that carries content in from more frames of a long video than it repaints together (optional)."""
+
+    def begin_within(
+        self, frames: Tensor, masks: Tensor, wanted: range, before: State | None = None
+    ) -> tuple[State, State]:
+        """`Inpainter.begin` for some frames of a clip, with the whole clip to look at.
+
+        Args:
+            frames, masks: of the whole clip.
+            wanted: the frames that are to be repaired.
+            before: the second result of an earlier call, for the first frames of this clip.
+
+        Returns:
+            the state of the wanted frames alone, and what was learnt of the clip: tensors ``(B, T, ...)``, frame by
+            frame, of which the caller may drop frames at the front with their tensors' entries.
         """
         ...
 

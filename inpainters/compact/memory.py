@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from videoinpaint.inpainters.compact.transformer import HEADS
-from videoinpaint.inpainters.flow_propagation import carry, trace
+from videoinpaint.inpainters.flow_propagation import carry, seen_motion, trace, traced
 from videoinpaint.motion.camera import stabilised_flows
 from videoinpaint.protocols import State
 
@@ -23,6 +23,15 @@ REACH = (0, 1, 2, 4, 7, 12, 10_000)
 def remember(frames: Tensor, holes: Tensor) -> State:
     """Trace all hole pixels through the clip once; see :func:`videoinpaint.inpainters.flow_propagation.trace`."""
     return trace(frames, holes, stabilised_flows)
+
+
+def remember_within(frames: Tensor, holes: Tensor, wanted: range, before: State | None = None) -> tuple[State, State]:
+    """What is remembered of some frames of a clip, and the motion of all of it, for the next call.
+
+    Arguments as of :func:`videoinpaint.inpainters.flow_propagation.seen_motion` and ``traced``.
+    """
+    seen = seen_motion(frames, holes, stabilised_flows, before)
+    return traced(frames, holes, seen, wanted), seen
 
 
 def recall(memory: State, holes: Tensor, heads: Tensor) -> tuple[Tensor, Tensor]:

@@ -175,7 +175,7 @@ def test_iterations_end_when_nothing_is_flagged_or_all_are_made() -> None:
             return np.zeros((1, 5), np.float32)
 
     content = Content()
-    inpaint(frames, masks, **(FAST | {"detector": content, "policy": Watching()}))
+    inpaint(frames, masks, **(FAST | {"detector": content, "policy": Watching(), "iterations": 3}))
     assert (content.calls, len(seen)) == (1, 1)
     inpaint(frames, masks, **(FAST | {"policy": Watching(), "iterations": 5}))
     assert len(seen) == 1 + 5

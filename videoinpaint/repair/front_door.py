@@ -28,6 +28,7 @@ def inpaint(
     device: str = "auto",
     window: int | None = None,
     overlap: int | None = None,
+    reach: int | None = None,
     weights: str | None = None,
     propagator: str | MaskPropagator | None = None,
     remove_residues: bool = False,
@@ -38,7 +39,8 @@ def inpaint(
     """Repair a video: fill what the masks mark as missing; or, with a propagator, remove what the first mask marks.
 
     Known pixels come back bit for bit. Long videos are repaired in windows that overlap and are cross-faded inside the
-    holes, so that working memory does not grow with the video.
+    holes, so that working memory does not grow with the video. Only a box around the holes is worked on, at
+    reduced size where it is larger than a million pixels. Nothing is carried across a cut between scenes.
 
     Args:
         frames: uint8 ``(T, H, W, 3)`` RGB, any T, H and W at least 32.
@@ -52,8 +54,10 @@ def inpaint(
         iterations: rounds of inpainting and detection for each window, fewer where nothing is flagged any more; more
             than one pays for policies that spend few heads on each.
         device: "auto" (the GPU where there is one), "cpu", "cuda", ...
-        window: frames repaired together; by default 10, or what the inpainter asks for.
+        window: frames repaired together; by default 24 (10 of more than 500,000 pixels), or what the inpainter asks.
         overlap: frames that neighbouring windows share, fewer than `window`; by default 3, or what the inpainter asks.
+        reach: frames before and after a window from which content is carried into it, by inpainters that can; by
+            default 60, or fewer where frames or holes are so large that memory asks for it.
         weights: the inpainter's, as for `make_inpainter`.
         propagator: carries the first frame's mask through the video (one-shot repair): a name such as ``"flow"``,
             ``"module:attribute"``, or a propagator. It sees the whole video at once: memory grows with its length.
@@ -73,7 +77,7 @@ def inpaint(
     holes = holes_in(masks, Wish(invert, threshold, object_id))
     inpainter = usual_inpainter(propagator) if inpainter is None else inpainter
     if propagator is not None:
-        parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights)
+        parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights, reach)
         if remove_residues:
             check_tunable(parts.loop.inpainter, len(check_frames(frames)))
         followed = follow(frames, holes, propagator, device)
@@ -83,8 +87,8 @@ def inpaint(
         if remove_residues:
             raise InputError("residues are those of a target that a propagator follows: name a propagator")
         clip, holes = check_pair(frames, holes)
-        parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights)
-        stream = Stream(parts.repairer(), *parts.windows).run(checked_pairs(clip, holes, parts.loop.inpainter))
+        parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights, reach)
+        stream = Stream(parts.repairer(), parts.windows).run(checked_pairs(clip, holes, parts.loop.inpainter))
     repaired = np.empty_like(clip)
     for index, frame in enumerate(stream):
         repaired[index] = frame

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 
@@ -29,22 +29,25 @@ def inpaint_stream(
     device: str = "auto",
     window: int | None = None,
     overlap: int | None = None,
+    reach: int | None = None,
     weights: str | None = None,
+    on_cut: Callable[[int], None] | None = None,
 ) -> Iterator[Pixels]:
-    """As :func:`inpaint`, frame by frame: reads no more than a window ahead and yields ``(H, W, 3)`` in order.
+    """As :func:`inpaint`, frame by frame: yields ``(H, W, 3)`` in order, reading a window and its reach ahead at most.
 
     The parts are made, and the settings checked, when this is called; frames and masks are checked as they come.
 
     Args:
         frames: uint8 ``(H, W, 3)`` each, all of one size.
         masks: ``(H, W)`` each, as many, of 0 and one other value, which is missing (`open_masks` gives such).
-        inpainter, detector, policy, iterations, device, window, overlap, weights: as for :func:`inpaint`.
+        inpainter, detector, policy, iterations, device, window, overlap, reach, weights: as for :func:`inpaint`.
+        on_cut: called with the number of the first frame of every scene but the first, when it is reached.
 
     Raises:
         InputError: also while it runs, where a frame or mask does not fit or one of the two series ends first.
     """
-    parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights)
-    return Stream(parts.repairer(), *parts.windows).run(checked_pairs(frames, masks, parts.loop.inpainter))
+    parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights, reach)
+    return Stream(parts.repairer(), parts.windows, on_cut).run(checked_pairs(frames, masks, parts.loop.inpainter))
 
 
 def checked_pairs(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,8 @@ from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter
 from videoinpaint.inpainters.ciri.removal import removal_config
 from videoinpaint.inpainters.propagators import GivenTracker, make_propagator
 from videoinpaint.protocols import Inpainter, MaskPropagator, OneShotInpainter, Tracker
-from videoinpaint.repair.streaming import Parts, Pixels, Stream, repaired_frames
+from videoinpaint.repair.looped import repaired_frames
+from videoinpaint.repair.streaming import Parts, Pixels, Stream
 
 LONGEST_TUNED = 32
 """Frames of a clip whose tracker can be tuned: gradients go through a repair of all of them."""
@@ -128,10 +129,10 @@ def repair_followed(followed: Followed, parts: Parts) -> Iterator[Pixels]:
     clip, predicted = followed.clip, followed.masks
     check_size(parts.loop.inpainter, *clip.shape[1:3])
     if not isinstance(parts.loop.inpainter, OneShotInpainter):
-        return Stream(parts.repairer(), *parts.windows).run(zip(clip, holes_of(predicted)))
-    whole = followed.tracker if len(clip) <= parts.windows[0] else None
+        return Stream(parts.repairer(), parts.windows).run(zip(clip, holes_of(predicted)))
+    whole = followed.tracker if len(clip) <= parts.windows.length else None
     repairer = _OneShotRepairer(parts.loop, parts.policy, parts.iterations, (clip[0], predicted[0]), whole)
-    return Stream(repairer, *parts.windows).run(zip(clip, predicted))
+    return Stream(repairer, parts.windows).run(zip(clip, predicted))
 
 
 def holes_of(predicted: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -182,13 +183,14 @@ class _OneShotRepairer:
         self.loop, self.policy, self.iterations = loop, policy, iterations
         self._first, self._whole, self._later = first, whole, False
 
-    def repair(self, frames: Pixels, masks: NDArray[Any]) -> Pixels:
-        """Frames ``(t, H, W, 3)`` with the target gone, from predicted masks ``(t, H, W)``."""
+    def repair(self, frames: Sequence[Pixels], masks: Sequence[NDArray[Any]], first: int, wanted: range) -> Pixels:
+        """Frames with the target gone, from predicted masks; see :class:`videoinpaint.repair.streaming.Repairer`."""
         # The first window holds the clip's first frame, the others get it put before them.
-        shown, soft, extra = frames, masks, int(self._later)
+        part, extra = slice(wanted.start, wanted.stop), int(self._later)
+        shown, soft = np.stack(frames[part]), np.stack(masks[part])
         if extra:
-            shown = np.concatenate([self._first[0][None], frames])
-            soft = np.concatenate([self._first[1][None], masks])
+            shown = np.concatenate([self._first[0][None], shown])
+            soft = np.concatenate([self._first[1][None], soft])
         self._later = True
         tracker = self._whole or GivenTracker(torch.from_numpy(soft)[:, None].to(self.loop.device))
         state, _ = self.loop.begin_one_shot(torch.from_numpy(shown).permute(0, 3, 1, 2)[None].contiguous(), [tracker])

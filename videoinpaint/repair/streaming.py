@@ -2,32 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from videoinpaint.agents.policies import Policy, check_actions, make_policy, reset_policy
-from videoinpaint.controls import action_to_controls
+from videoinpaint.agents.policies import Policy, make_policy, reset_policy
 from videoinpaint.detectors import make_detector
-from videoinpaint.envs.loop import ClosedLoop, observe, resolve_device
+from videoinpaint.envs.loop import ClosedLoop, resolve_device
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
-from videoinpaint.protocols import Detector, Inpainter, State, stream_of
+from videoinpaint.motion.cuts import is_cut
+from videoinpaint.protocols import Detector, Inpainter, Reaching, stream_of
+from videoinpaint.repair.looped import LoopRepairer
 
-WINDOW, OVERLAP = 10, 3
-"""Frames repaired together, and how many of them the next window repairs again to cross-fade; an inpainter that has an
-attribute ``stream`` asks for other numbers."""
+WINDOW, OVERLAP, REACH = 24, 3, 60
+"""Frames repaired together, how many of them the next window repairs again to cross-fade, and how many before and after
+them content is carried from. An inpainter that has an attribute ``stream`` asks for other windows, and only one that is
+`Reaching` looks beyond them."""
+
+SHORT, LARGE = 10, 500_000
+"""Frames repaired together where a frame has more than so many pixels."""
+
+HELD = 1_000_000_000
+"""Bytes of frames and masks that are held at once; they bound the reach."""
 
 POLICY, ITERATIONS = "default", 1
 """The default controls, once: with all heads a second and third pass of the compact network change the error inside the
 hole by less than 0.01 dB and cost as much as the first (docs/models/inpainter-compact.md)."""
 
 Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How a video is divided in time.
+
+    Attributes:
+        length: frames repaired together.
+        overlap: how many of them the next window repairs again to cross-fade.
+        reach: frames before and after a window from which content is carried into it.
+        bounded: fewer of all where frames are so large that they would take much memory.
+    """
+
+    length: int
+    overlap: int
+    reach: int = 0
+    bounded: bool = False
+
+    def within(self, height: int, width: int) -> Windows:
+        """The windows for frames of this size."""
+        pixels = height * width
+        length = SHORT if self.bounded and pixels > LARGE and self.length > SHORT else self.length
+        room = max(0, (HELD // (4 * pixels) - length) // 2)
+        return replace(self, length=length, overlap=min(self.overlap, length - 1), reach=min(self.reach, room))
 
 
 @dataclass(frozen=True)
@@ -38,13 +69,13 @@ class Parts:
         loop: the inpainter and the detector.
         policy: chooses the controls; it begins anew.
         iterations: rounds for each window.
-        windows: frames of a window, and those that neighbouring windows share.
+        windows: over the video.
     """
 
     loop: ClosedLoop
     policy: Policy
     iterations: int
-    windows: tuple[int, int]
+    windows: Windows
 
     @staticmethod
     def made(
@@ -56,17 +87,22 @@ class Parts:
         window: int | None = None,
         overlap: int | None = None,
         weights: str | None = None,
+        reach: int | None = None,
     ) -> Parts:
         """The parts that these names stand for; see :func:`inpaint`."""
         place = resolve_device(device)
         made = make_inpainter(inpainter, device=place, weights=weights), make_detector(detector, device=place)
         usual = stream_of(made[0], (WINDOW, OVERLAP))
-        window = usual[0] if window is None else window
-        overlap = min(usual[1], window - 1) if overlap is None else overlap
-        _check_settings(iterations, window, overlap)
+        length = usual[0] if window is None else window
+        overlap = min(usual[1], length - 1) if overlap is None else overlap
+        reach = REACH if reach is None else reach
+        _check_settings(iterations, length, overlap, reach)
+        windows = Windows(length, overlap, reach if isinstance(made[0], Reaching) else 0, bounded=window is None)
         actor = make_policy(policy, device=place)
         reset_policy(actor)
-        return Parts(ClosedLoop(*made, place), actor, iterations, (window, overlap))
+        # Nobody asks what the detector would say after the last pass.
+        judge = made[1] if iterations > 1 else make_detector("none", device=place)
+        return Parts(ClosedLoop(made[0], judge, place), actor, iterations, windows)
 
     def repairer(self) -> Repairer:
         """What repairs one window with given masks."""
@@ -76,8 +112,15 @@ class Parts:
 class Repairer(Protocol):
     """Repairs one window of a video."""
 
-    def repair(self, frames: Pixels, masks: NDArray[Any]) -> Pixels:
-        """Frames ``(t, H, W, 3)`` repaired, whose masks are ``(t, H, W)``."""
+    def repair(self, frames: Sequence[Pixels], masks: Sequence[NDArray[Any]], first: int, wanted: range) -> Pixels:
+        """Repaired frames ``(len(wanted), H, W, 3)``.
+
+        Args:
+            frames: ``(H, W, 3)`` each, neighbours of one scene.
+            masks: theirs, ``(H, W)`` each.
+            first: which frame of the video the first one is.
+            wanted: which of them to repair; from the others content may be carried.
+        """
         ...
 
     def region(self, mask: NDArray[Any]) -> NDArray[np.bool_]:
@@ -85,92 +128,113 @@ class Repairer(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class LoopRepairer:
-    """Repairs one window in a closed loop."""
-
-    loop: ClosedLoop
-    policy: Policy
-    iterations: int
-
-    def repair(self, frames: Pixels, holes: NDArray[np.bool_]) -> Pixels:
-        """Frames ``(t, H, W, 3)`` with the holes ``(t, H, W)`` filled and everything else as it was."""
-        if not holes.any():
-            return frames
-        clip = torch.from_numpy(frames).permute(0, 3, 1, 2)[None].contiguous()
-        state = self.loop.begin(clip, torch.from_numpy(holes)[None, :, None])
-        return np.where(holes[..., None], repaired_frames(self.loop, state, self.policy, self.iterations), frames)
-
-    def region(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """The hole itself."""
-        return mask
-
-
-def repaired_frames(loop: ClosedLoop, state: State, policy: Policy, iterations: int) -> Pixels:
-    """Frames ``(t, H, W, 3)`` of the one clip in a loop's state, after as many rounds as are needed and allowed."""
-
-    def choose(state: State) -> NDArray[np.float32]:
-        return action_to_controls(check_actions(policy.act(observe(state)), 1))
-
-    *_, last = loop.run(state, choose, iterations)
-    frames = observe(last)["frames"][0]
-    return np.ascontiguousarray(frames.reshape(-1, 3, *frames.shape[1:]).transpose(0, 2, 3, 1))
-
-
 class Stream:
-    """Windows over a stream. It holds at most a window of frames, of holes and of earlier repairs.
+    """Windows over a stream of frames, scene by scene.
 
-    Every window is full, if the video is that long: the last one reaches back as far as that needs, because an
+    It holds a window of frames and holes with as many in reach before and after it, and of earlier repairs those that
+    the next window repairs again.
+
+    Every window is full, if the scene is that long: the last one reaches back as far as that needs, because an
     inpainter finds little to go by in a window of one or two frames.
+
+    Args:
+        repairer: repairs a window.
+        windows: how long they are.
+        on_cut: called with the number of the first frame of every scene but the first.
     """
 
-    def __init__(self, repairer: Repairer, window: int, overlap: int) -> None:
-        self.repairer, self.window, self.overlap = repairer, window, overlap
-        self._frames: list[Pixels] = []
-        self._holes: list[NDArray[Any]] = []
-        self._repairs: list[Pixels] = []  # of the first frames of the window: those an earlier window repaired
-        self._yielded = 0  # how many of the window's frames are out already
+    def __init__(self, repairer: Repairer, windows: Windows, on_cut: Callable[[int], None] | None = None) -> None:
+        self.repairer, self.windows, self._on_cut = repairer, windows, on_cut or (lambda _: None)
 
     def run(self, pairs: Iterable[tuple[Pixels, NDArray[Any]]]) -> Iterator[Pixels]:
         """Repaired frames, in order, of frames with their masks."""
-        # A full window is repaired when the frame after it comes, because the last one keeps nothing back; the next is
-        # due when only the frames held back are left of it.
-        for frame, hole in pairs:
-            if len(self._frames) == self.window:
-                if self._yielded == 0:
-                    yield from self._advance(self.overlap)
-                self._slide()
-            self._frames.append(frame)
-            self._holes.append(hole)
-        yield from self._advance(0)
+        scene = None
+        for frame, mask in pairs:
+            if scene is None:
+                scene = _Scene(self.repairer, self.windows.within(*frame.shape[:2]), 0)
+            elif scene.ends_before(frame, mask):
+                yield from scene.rest()
+                scene = _Scene(self.repairer, scene.windows, scene.stop)
+                self._on_cut(scene.stop)
+            yield from scene.add(frame, mask)
+        if scene is not None:
+            yield from scene.rest()
 
-    def _slide(self) -> None:
-        """Drop the oldest frame: it is out."""
-        for held in (self._frames, self._holes, self._repairs):
-            del held[0]
-        self._yielded -= 1
+
+class _Scene:
+    """The windows over one scene.
+
+    Args:
+        repairer: see `Stream`.
+        windows: see `Stream`.
+        first: which frame of the video the scene begins with.
+    """
+
+    def __init__(self, repairer: Repairer, windows: Windows, first: int) -> None:
+        self.repairer, self.windows = repairer, windows
+        self._frames: list[Pixels] = []
+        self._masks: list[NDArray[Any]] = []
+        self._repairs: list[Pixels] = []  # those that are held back, of the frames from `_out` on
+        self._first = first  # of the frames that are held
+        self._begin = self._out = 0  # the next window's first frame and the first not yielded, counted from `_first`
+
+    @property
+    def stop(self) -> int:
+        """The frame of the video after the last one added."""
+        return self._first + len(self._frames)
+
+    def ends_before(self, frame: Pixels, mask: NDArray[Any]) -> bool:
+        """Whether this frame belongs to another scene."""
+        return is_cut(self._frames[-1], frame, self._masks[-1] > 0.5, mask > 0.5)
+
+    def add(self, frame: Pixels, mask: NDArray[Any]) -> Iterator[Pixels]:
+        """One more frame; yields what can be repaired without any further one."""
+        # A window is repaired when the frame after its reach comes, because the last one keeps nothing back.
+        if len(self._frames) == self._begin + self.windows.length + self.windows.reach:
+            yield from self._advance(self.windows.overlap)
+            self._begin += self.windows.length - self.windows.overlap
+            self._let_go()
+        self._frames.append(frame)
+        self._masks.append(mask)
+
+    def rest(self) -> Iterator[Pixels]:
+        """The frames that are not out yet, when the scene is over."""
+        count, length = len(self._frames), self.windows.length
+        while self._begin + length < count:
+            yield from self._advance(self.windows.overlap)
+            self._begin += length - self.windows.overlap
+        self._begin = max(0, count - length)
+        yield from self._advance(0)
 
     def _advance(self, keep: int) -> Iterator[Pixels]:
         """Repair the window and yield all but its last `keep` frames."""
-        result = self._faded(self.repairer.repair(np.stack(self._frames), np.stack(self._holes)))
-        self._repairs = result
-        stop = len(result) - keep
-        yield from result[self._yielded : stop]
-        self._yielded = stop
+        stop = min(self._begin + self.windows.length, len(self._frames))
+        wanted = range(self._begin, stop)
+        fresh = self.repairer.repair(self._frames, self._masks, self._first, wanted)
+        ready = self._faded(fresh[self._out - self._begin :])
+        yield from ready[: len(ready) - keep]
+        self._repairs, self._out = ready[len(ready) - keep :], stop - keep
+
+    def _let_go(self) -> None:
+        """Drop the frames that no later window reaches; the last one may begin a whole window before its end."""
+        count = max(0, self._begin - max(self.windows.reach, self.windows.length))
+        del self._frames[:count], self._masks[:count]
+        self._first, self._begin, self._out = self._first + count, self._begin - count, self._out - count
 
     def _faded(self, fresh: Pixels) -> list[Pixels]:
-        """The new repairs, cross-faded with the earlier ones over the frames that are not out yet."""
-        start, stop = self._yielded, len(self._repairs)
-        result = [*self._repairs[:start], *fresh[start:]]
-        for i in range(start, stop):
-            share = (i - start + 1) / (stop - start + 1)
-            mixed = (1 - share) * self._repairs[i].astype(np.float32) + share * fresh[i].astype(np.float32)
-            region = self.repairer.region(self._holes[i])
-            result[i] = np.where(region[..., None], np.rint(mixed).astype(np.uint8), self._frames[i])
+        """New repairs of the frames that are not out yet, cross-faded with the earlier repairs of the first of them."""
+        result, count = list(fresh), len(self._repairs)
+        for i, earlier in enumerate(self._repairs):
+            share = (i + 1) / (count + 1)
+            mixed = (1 - share) * earlier.astype(np.float32) + share * fresh[i].astype(np.float32)
+            region = self.repairer.region(self._masks[self._out + i])
+            result[i] = np.where(region[..., None], np.rint(mixed).astype(np.uint8), self._frames[self._out + i])
         return result
 
 
-def _check_settings(iterations: int, window: int, overlap: int) -> None:
+def _check_settings(iterations: int, window: int, overlap: int, reach: int) -> None:
+    if reach < 0:
+        raise InputError(f"reach must be 0 or more frames, got {reach}")
     if iterations < 1:
         raise InputError(f"iterations must be at least 1, got {iterations}")
     if window < 2 or not 0 <= overlap < window:

@@ -1,0 +1,190 @@
+"""Windows that look beyond themselves, boxes around holes, and scenes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from videoinpaint.boxes import box_of
+from videoinpaint.clips import make_clips
+from videoinpaint.inpainters.flow_propagation import PropagationInpainter, seen_motion, trace, traced
+from videoinpaint.protocols import Reaching
+from videoinpaint.repair import inpaint, inpaint_stream
+from videoinpaint.repair.cutouts import MARGIN, Cutout, cutout_of
+from videoinpaint.repair.streaming import HELD, SHORT, Windows
+
+CARRY = {"inpainter": "propagation", "detector": "none", "device": "cpu"}
+
+
+def panning(length: int, height: int = 48, width: int = 96, step: int = 2) -> np.ndarray:
+    """A window that moves over a smooth texture by `step` pixels a frame."""
+    rng = np.random.default_rng(3)
+    coarse = torch.from_numpy(rng.random((1, 3, height // 4, (width + step * length) // 4 + 2)))
+    size = (height, width + step * length + 8)
+    wide = torch.nn.functional.interpolate(coarse, size=size, mode="bicubic", align_corners=False)[0]
+    wide = (wide.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    return np.stack([wide[:, step * t : step * t + width] for t in range(length)])
+
+
+def subtitle(frames: np.ndarray, first: int, last: int) -> np.ndarray:
+    masks = np.zeros(frames.shape[:3], bool)
+    masks[first:last, 30:40, 16:80] = True
+    return masks
+
+
+def error(repaired: np.ndarray, frames: np.ndarray, masks: np.ndarray) -> float:
+    return float(np.abs(repaired.astype(float) - frames)[masks].mean())
+
+
+def test_what_a_subtitle_hides_is_carried_from_beyond_the_window() -> None:
+    frames = np.repeat(panning(1), 40, axis=0)  # a still camera: only other times show what is hidden
+    masks = subtitle(frames, 8, 32)
+    near = inpaint(frames, masks, window=8, overlap=2, reach=0, **CARRY)
+    far = inpaint(frames, masks, window=8, overlap=2, reach=24, **CARRY)
+    assert error(far, frames, masks) < 0.4 * error(near, frames, masks)
+    np.testing.assert_array_equal(far[~masks], frames[~masks])
+
+
+def test_windows_within_reach_of_everything_equal_one_window() -> None:
+    frames = panning(20)
+    masks = subtitle(frames, 4, 15)
+    whole = inpaint(frames, masks, window=20, **CARRY)
+    parts = inpaint(frames, masks, window=6, overlap=2, reach=20, **CARRY)
+    np.testing.assert_array_equal(parts, whole)
+
+
+def test_motion_that_was_kept_gives_the_same_bits() -> None:
+    frames = torch.from_numpy(panning(9)).permute(0, 3, 1, 2)[None].float() / 255
+    holes = torch.from_numpy(subtitle(panning(9), 2, 7))[None, :, None].float()
+    at_once, before = seen_motion(frames, holes), None
+    for stop in (1, 4, 9):
+        before = seen_motion(frames[:, :stop], holes[:, :stop], before=before)
+    assert before is not None
+    assert all(torch.equal(at_once[name], before[name]) for name in at_once)
+    whole, part = trace(frames, holes), traced(frames, holes, at_once, range(3, 6))
+    assert all(torch.equal(whole[name][:, 3:6], part[name]) for name in whole)
+
+
+def test_a_stream_reads_no_more_than_a_window_and_its_reach_ahead() -> None:
+    frames = panning(40)
+    masks, read, ahead = subtitle(frames, 5, 35), 0, []
+
+    def source():
+        nonlocal read
+        for frame in frames:
+            read += 1
+            yield frame
+
+    for index, _ in enumerate(inpaint_stream(source(), iter(masks), window=6, overlap=2, reach=5, **CARRY)):
+        ahead.append(read - index)
+    assert len(ahead) == 40
+    assert max(ahead) <= 6 + 5 + 1
+
+
+class Watching(PropagationInpainter):
+    """Remembers how many frames it looked at, and how large they were."""
+
+    name = "watching"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[int, ...]] = []
+
+    def begin_within(self, frames, masks, wanted, before=None):
+        self.seen.append((frames.shape[1], *frames.shape[3:]))
+        return super().begin_within(frames, masks, wanted, before)
+
+
+def test_nothing_is_carried_across_a_cut() -> None:
+    first, second = panning(10), 255 - panning(10) // 3
+    frames, masks = np.concatenate([first, second]), np.zeros((20, 48, 96), bool)
+    masks[:, 10:22, 30:50] = True
+    cuts: list[int] = []
+    part = Watching()
+    together = np.stack(list(inpaint_stream(frames, masks, on_cut=cuts.append, **(CARRY | {"inpainter": part}))))
+    assert cuts == [10]
+    assert [length for length, *_ in part.seen] == [10, 10]
+    apart = [inpaint(frames[at], masks[at], **CARRY) for at in (slice(10), slice(10, 20))]
+    np.testing.assert_array_equal(together, np.concatenate(apart))
+
+
+def test_cost_follows_the_hole_not_the_frame() -> None:
+    small, large = (np.repeat(panning(1, *size), 4, axis=0) for size in ((240, 432), (720, 1280)))
+    sizes = []
+    for frames in (small, large):
+        masks = np.zeros(frames.shape[:3], bool)
+        masks[:, 100:140, 90:190] = True
+        part = Watching()
+        repaired = inpaint(frames, masks, **(CARRY | {"inpainter": part}))
+        np.testing.assert_array_equal(repaired[~masks], frames[~masks])
+        sizes.append(part.seen[0])
+    assert sizes[0] == sizes[1] == (4, 40 + 2 * MARGIN, 100 + 2 * MARGIN)
+
+
+def test_a_large_hole_of_a_large_frame_is_worked_on_at_reduced_size() -> None:
+    frames = np.repeat(panning(1, 1440, 1440), 2, axis=0)
+    masks = np.zeros(frames.shape[:3], bool)
+    masks[:, 200:1200, 200:1200] = True
+    part = Watching()
+    repaired = inpaint(frames, masks, **(CARRY | {"inpainter": part}))
+    assert part.seen == [(2, 1000, 1000)]
+    np.testing.assert_array_equal(repaired[~masks], frames[~masks])
+    assert error(repaired, frames, masks) < 60
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_boxes_hold_their_holes_and_only_grow(data: st.DataObject) -> None:
+    height, width = data.draw(st.integers(40, 700)), data.draw(st.integers(40, 900))
+    before: Cutout | None = None
+    for _ in range(4):
+        holes = np.zeros((height, width), bool)
+        top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+        holes[top : top + data.draw(st.integers(1, 200)), left : left + data.draw(st.integers(1, 200))] = True
+        found, needed = cutout_of(holes, before), box_of(holes)
+        assert needed is not None
+        box = found.box
+        assert 0 <= box[0] <= max(0, needed[0] - MARGIN // 2) or box[0] == 0
+        assert needed[2] <= box[2] <= height
+        assert needed[3] <= box[3] <= width
+        assert box[1] <= needed[1]
+        assert box[2] == height or box[2] - needed[2] >= MARGIN // 2
+        if before is not None:
+            assert before.box[0] >= box[0]
+            assert before.box[3] <= box[3]
+        assert found.size[0] * found.size[1] <= 1_000_000
+        before = found
+
+
+def test_windows_are_bounded_by_the_size_of_a_frame() -> None:
+    usual = Windows(24, 3, 60, bounded=True)
+    assert usual.within(240, 432) == usual
+    assert usual.within(1080, 1920).length == SHORT
+    large = usual.within(2160, 3840)
+    assert 0 < large.reach < 60
+    assert (large.length + 2 * large.reach) * 2160 * 3840 * 4 <= HELD
+    assert Windows(24, 3, 60).within(1080, 1920).length == 24
+
+
+def test_the_networks_reach_too() -> None:
+    from videoinpaint.inpainters import make_inpainter
+
+    assert isinstance(make_inpainter("compact"), Reaching)
+    assert not isinstance(make_inpainter("telea"), Reaching)
+    source = make_clips("studio:easy")
+    frames = source.load(source.names()[0], 12, 64, 96).frames
+    masks = np.zeros(frames.shape[:3], bool)
+    masks[4:8, 40:52, 20:70] = True
+    short = {"window": 4, "overlap": 1, "device": "cpu"}
+    far, near = (inpaint(frames, masks, reach=reach, **short) for reach in (8, 0))
+    assert error(far, frames, masks) < error(near, frames, masks)
+
+
+@pytest.mark.parametrize("reach", [-1, -60])
+def test_a_negative_reach_is_refused(reach: int) -> None:
+    frames = panning(4)
+    with pytest.raises(Exception, match="reach must be 0 or more"):
+        inpaint(frames, subtitle(frames, 0, 4), reach=reach, **CARRY)

@@ -1,0 +1,124 @@
+"""The part of the frames that is worked on: a box around the holes, at a size that memory allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from videoinpaint.boxes import Box, box_of, within
+
+MARGIN = 64
+"""Pixels around the holes that are looked at: what a network sees of a place, and a camera's motion is found in.
+
+Whole frames instead change the error inside holes of real clips by less than 0.05 dB
+(`python -m videoinpaint.benchmarks.repair.cutouts`).
+"""
+GROWTH = 1 / 4
+"""Of the frame, by which a box grows further than it must, as all motion is estimated again then."""
+WHOLE = 0.7
+"""A box that covers so much of the frame is the whole frame."""
+MOST_PIXELS = 1_000_000
+"""A larger box is worked on at reduced size, and only its repaired holes are enlarged again."""
+
+Pixels = NDArray[np.uint8]
+Holes = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """A box of the frames, and the size it is worked on.
+
+    Attributes:
+        box: in pixels of the frame.
+        size: ``(height, width)``, the box's own or less.
+    """
+
+    box: Box
+    size: tuple[int, int]
+
+    @property
+    def reduced(self) -> bool:
+        """Whether it is worked on at less than its own size."""
+        top, left, bottom, right = self.box
+        return self.size != (bottom - top, right - left)
+
+    def frames(self, frames: Sequence[Pixels]) -> Pixels:
+        """Frames ``(H, W, 3)`` cut out and reduced by area averaging, ``(t, h, w, 3)``."""
+        top, left, bottom, right = self.box
+        return np.stack([self._reduced(frame[top:bottom, left:right]) for frame in frames])
+
+    def holes(self, holes: Sequence[Holes]) -> Holes:
+        """Holes ``(H, W)`` likewise, ``(t, h, w)``; a pixel is missing if any of it is."""
+        cut = [hole[within(self.box)] for hole in holes]
+        return np.stack([self._reduced(hole.astype(np.float32)) > 0 if self.reduced else hole for hole in cut])
+
+    def pasted(self, repaired: Pixels, frames: Pixels, holes: Holes) -> Pixels:
+        """Frames ``(t, H, W, 3)`` with their holes ``(t, H, W)`` taken from the repaired cutouts, the rest as it is."""
+        top, left, bottom, right = self.box
+        if self.reduced:
+            size = (right - left, bottom - top)
+            repaired = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC) for frame in repaired])
+        result = frames.copy()
+        inside = result[:, top:bottom, left:right]
+        np.copyto(inside, repaired, where=holes[within(self.box)][..., None])
+        return result
+
+    def _reduced(self, image: NDArray[Any]) -> NDArray[Any]:
+        if not self.reduced:
+            return image
+        return cv2.resize(np.ascontiguousarray(image), self.size[::-1], interpolation=cv2.INTER_AREA)
+
+
+def cutout_of(holes: Holes, before: Cutout | None = None, margin: int = MARGIN) -> Cutout:
+    """What to cut out for a hole ``(H, W)``, which is not empty.
+
+    Args:
+        holes: missing in any of the frames that are looked at.
+        before: what was cut out of the frames before these: kept where it will do, as what is known of the clip's
+            motion then stays known, and else only made larger.
+        margin: pixels around the holes; half of them will do.
+    """
+    height, width = holes.shape
+    needed = box_of(holes)
+    assert needed is not None
+    if before is not None and _spare(before.box, needed, (height, width)) >= margin // 2:
+        return before
+    box = _clipped(tuple(edge + way * margin for edge, way in zip(needed, (-1, -1, 1, 1))), height, width)
+    if before is not None:
+        box = _grown(before.box, box, height, width)
+    if (box[2] - box[0]) * (box[3] - box[1]) >= WHOLE * height * width:
+        box = (0, 0, height, width)
+    return Cutout(box, _size(box))
+
+
+def _size(box: Box) -> tuple[int, int]:
+    height, width = box[2] - box[0], box[3] - box[1]
+    scale = min(1.0, (MOST_PIXELS / (height * width)) ** 0.5)
+    return (height, width) if scale == 1 else (int(height * scale), int(width * scale))
+
+
+def _spare(box: Box, needed: Box, size: tuple[int, int]) -> int:
+    """The fewest pixels between what is needed and an edge of the box that is no edge of the frame."""
+    gaps = (needed[0] - box[0], needed[1] - box[1], box[2] - needed[2], box[3] - needed[3])
+    ends = (box[0] == 0, box[1] == 0, box[2] == size[0], box[3] == size[1])
+    return min((gap for gap, at_end in zip(gaps, ends) if not at_end or gap < 0), default=max(size))
+
+
+def _grown(before: Box, box: Box, height: int, width: int) -> Box:
+    """Around both, and larger at every edge that moved."""
+    more = (round(GROWTH * height), round(GROWTH * width))
+    edges = []
+    for i, (old, new) in enumerate(zip(before, box)):
+        outward = new < old if i < 2 else new > old
+        edges.append((new - more[i % 2] if i < 2 else new + more[i % 2]) if outward else old)
+    return _clipped(tuple(edges), height, width)
+
+
+def _clipped(box: tuple[int, ...], height: int, width: int) -> Box:
+    top, left, bottom, right = box
+    return max(0, top), max(0, left), min(height, bottom), min(width, right)

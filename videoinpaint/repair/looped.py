@@ -1,0 +1,107 @@
+"""Repairing one window of a video in a closed loop: cut out around the holes, with the frames in its reach."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from videoinpaint.agents.policies import Policy, check_actions
+from videoinpaint.controls import action_to_controls
+from videoinpaint.envs.loop import ClosedLoop, observe
+from videoinpaint.protocols import Reaching, State
+from videoinpaint.repair.cutouts import MARGIN, Cutout, cutout_of
+
+BUDGET = 12_000_000
+"""Pixels times frames that are kept to carry from, at 36 bytes each and three times as much while a window is begun."""
+
+Pixels = NDArray[np.uint8]
+Holes = NDArray[np.bool_]
+
+
+@dataclass
+class _Seen:
+    """What is known of the motion of some frames of the video.
+
+    Attributes:
+        first: the first of them, counted from the beginning of the video.
+        cutout: what was cut out of them.
+        motion: tensors ``(1, t, ...)``.
+    """
+
+    first: int
+    cutout: Cutout
+    motion: State
+
+    @property
+    def stop(self) -> int:
+        """The frame after the last."""
+        return self.first + next(iter(self.motion.values())).shape[1]
+
+    def between(self, first: int, stop: int, cutout: Cutout) -> State | None:
+        """What is known of frames from `first` on, before `stop`; None where that is nothing."""
+        if cutout != self.cutout or not self.first <= first < self.stop:
+            return None
+        return {name: tensor[:, first - self.first : stop - self.first] for name, tensor in self.motion.items()}
+
+
+class LoopRepairer:
+    """Repairs windows of a video with given masks.
+
+    Args:
+        loop: the inpainter and the detector.
+        policy: chooses the controls.
+        iterations: rounds at most.
+        margin: pixels around the holes that are looked at.
+    """
+
+    def __init__(self, loop: ClosedLoop, policy: Policy, iterations: int, margin: int = MARGIN) -> None:
+        self.loop, self.policy, self.iterations, self.margin = loop, policy, iterations, margin
+        self._seen: _Seen | None = None
+
+    def repair(self, frames: Sequence[Pixels], holes: Sequence[Holes], first: int, wanted: range) -> Pixels:
+        """See :class:`videoinpaint.repair.streaming.Repairer`."""
+        part = slice(wanted.start, wanted.stop)
+        own, missing = np.stack(frames[part]), np.stack(holes[part])
+        if not missing.any():
+            return own
+        if not isinstance(self.loop.inpainter, Reaching):
+            state = self.loop.begin(*_tensors(own, missing))
+            return np.where(missing[..., None], self._finished(state), own)
+        earlier = self._seen.cutout if self._seen and self._seen.first <= first < self._seen.stop else None
+        cutout = cutout_of(np.logical_or.reduce(holes), earlier, self.margin)
+        reach = max(0, (BUDGET // (cutout.size[0] * cutout.size[1]) - len(wanted)) // 2)
+        low, high = max(0, wanted.start - reach), min(len(frames), wanted.stop + reach)
+        before = self._seen.between(first + low, first + high, cutout) if self._seen else None
+        around = _tensors(cutout.frames(frames[low:high]), cutout.holes(holes[low:high]))
+        inner = range(wanted.start - low, wanted.stop - low)
+        state, motion = self.loop.begin_within(*around, inner, before)
+        self._seen = _Seen(first + low, cutout, motion)
+        return cutout.pasted(self._finished(state), own, missing)
+
+    def region(self, mask: Holes) -> Holes:
+        """The hole itself."""
+        return mask
+
+    def _finished(self, state: State) -> Pixels:
+        return repaired_frames(self.loop, state, self.policy, self.iterations)
+
+
+def _tensors(frames: Pixels, holes: Holes) -> tuple[Tensor, Tensor]:
+    clip = torch.from_numpy(frames).permute(0, 3, 1, 2)[None].contiguous()
+    return clip, torch.from_numpy(holes)[None, :, None]
+
+
+def repaired_frames(loop: ClosedLoop, state: State, policy: Policy, iterations: int) -> Pixels:
+    """Frames ``(t, H, W, 3)`` of the one clip in a loop's state, after as many rounds as are needed and allowed."""
+
+    def choose(state: State) -> NDArray[np.float32]:
+        return action_to_controls(check_actions(policy.act(observe(state)), 1))
+
+    *_, last = loop.run(state, choose, iterations)
+    frames = observe(last)["frames"][0]
+    return np.ascontiguousarray(frames.reshape(-1, 3, *frames.shape[1:]).transpose(0, 2, 3, 1))
