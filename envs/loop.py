@@ -119,7 +119,7 @@ class ClosedLoop:
         holes = holes.to(self.device).gt(0).float()
         known = frames.to(self.device)
         known = known.float() / 255 if known.dtype == torch.uint8 else known.float()
-        return torch.where(holes > 0, torch.full_like(known, GREY), known), holes
+        return torch.where(holes > 0, GREY, known), holes
 
     @torch.no_grad()
     def begin_one_shot(self, frames: Tensor, trackers: Sequence[Tracker]) -> tuple[State, Tensor]:

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import cv2
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from videoinpaint.motion.flow import complete_flows, consistency, smooth_fill
+from videoinpaint.motion.neighbourhoods import window_max
 from videoinpaint.protocols import Refinement, State
 
 Motion = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -62,38 +66,37 @@ def seen_motion(frames: Tensor, holes: Tensor, motion: Motion = complete_flows, 
             again. Frame by frame and pair by pair nothing depends on what else is in the clip.
 
     Returns:
-        by frame ``filled (B, T, 3, H, W)``, the smooth fill; and by frame with its successor ``flows (B, T, 4, H, W)``,
-        forward and backward, and their ``errors (B, T, 2, H, W)``, zero for the last frame.
+        by frame ``filled (B, T, 3, H, W)``, the smooth fill; and from each frame to its successor ``forward``, and back
+        ``backward``, ``(B, T, H, W, 3)``: the flow and the error of both together, zero for the last frame.
     """
     length, known = frames.shape[1], 0 if before is None else before["filled"].shape[1]
-    seen = before or {
-        name: frames.new_zeros(len(frames), 0, channels, *frames.shape[3:]) for name, channels in _SEEN.items()
-    }
+    seen = before
     for start in range(known, length, _AT_ONCE):
         part = slice(start, min(start + _AT_ONCE, length))
         shown = torch.where(holes[:, part] > 0, 0.0, frames[:, part])
         filled = smooth_fill(shown.flatten(0, 1), 1 - holes[:, part].flatten(0, 1)).view_as(shown)
         seen = _appended(seen, filled, holes[:, : part.stop], motion)
+    assert seen is not None
     return seen
 
 
-_SEEN = {"filled": 3, "flows": 4, "errors": 2}
 _AT_ONCE = 24  # frames, because estimating their motion takes several times the memory that it is kept in
 
 
-def _appended(seen: State, filled: Tensor, holes: Tensor, motion: Motion) -> State:
+def _appended(seen: State | None, filled: Tensor, holes: Tensor, motion: Motion) -> State:
     """What is seen of a clip, and of the frames after it; `holes` are those of all frames."""
     count = filled.shape[1]
-    whole = torch.cat([seen["filled"], filled], 1)
-    pairs = torch.cat([seen["flows"], seen["errors"]], 2)
-    pairs = torch.cat([pairs, pairs.new_zeros(len(pairs), count, *pairs.shape[2:])], 1)
+    whole = filled if seen is None else torch.cat([seen["filled"], filled], 1)
+    rows = {name: filled.new_zeros(len(filled), count, *filled.shape[3:], 3) for name in ("forward", "backward")}
+    if seen is not None:
+        rows = {name: torch.cat([seen[name], fresh], 1) for name, fresh in rows.items()}
     first = max(0, whole.shape[1] - count - 1)  # the last pair so far lacked its second frame
     if whole.shape[1] - first > 1:
         there, back = motion(whole[:, first:], holes[:, first:])
-        errors = [consistency(a.flatten(0, 1), b.flatten(0, 1)) for a, b in ((there, back), (back, there))]
-        errors = [e.view(*there.shape[:2], 1, *there.shape[3:]) for e in errors]
-        pairs[:, first:-1] = torch.cat([there, back, *errors], 2)
-    return {"filled": whole, "flows": pairs[:, :, :4], "errors": pairs[:, :, 4:]}
+        for name, flow, other in (("forward", there, back), ("backward", back, there)):
+            error = consistency(flow.flatten(0, 1), other.flatten(0, 1)).view(*flow.shape[:2], 1, *flow.shape[3:])
+            rows[name][:, first:-1] = torch.cat([flow, error], 2).permute(0, 1, 3, 4, 2)
+    return {"filled": whole, **rows}
 
 
 def traced(frames: Tensor, holes: Tensor, seen: State, wanted: range) -> State:
@@ -109,10 +112,10 @@ def traced(frames: Tensor, holes: Tensor, seen: State, wanted: range) -> State:
     found = {"filled": seen["filled"][:, part], "ahead": nothing, "behind": nothing}
     if frames.shape[1] == 1 or not holes[:, part].any():
         return found
-    frames = torch.where(holes > 0, 0.0, frames)
-    for name, step, at in (("ahead", 1, 0), ("behind", -1, 1)):
-        flow, error = seen["flows"][:, :-1, 2 * at : 2 * at + 2], seen["errors"][:, :-1, at : at + 1]
-        found[name] = _trace(frames, holes, flow, error, step, wanted)
+    shown = torch.where(holes > 0, 0.0, frames).permute(0, 1, 3, 4, 2)
+    pixels = torch.cat([shown, 1 - holes.permute(0, 1, 3, 4, 2)], 4)
+    found["ahead"] = _trace(pixels, holes, seen["forward"][:, :-1], 1, wanted)
+    found["behind"] = _trace(pixels, holes, seen["backward"][:, :-1], -1, wanted)
     return found
 
 
@@ -141,51 +144,96 @@ def carry(found: State, holes: Tensor, reach: Tensor | None = None) -> tuple[Ten
     return torch.where(holes > 0, inside, found["filled"]), torch.where(holes > 0, confidence, 1.0)
 
 
-def _trace(frames: Tensor, holes: Tensor, flow: Tensor, error: Tensor, step: int, wanted: range) -> Tensor:
-    """Follow all hole pixels of the wanted frames at once in one direction of time; see :func:`trace`."""
-    length, height, width = frames.shape[1], *frames.shape[3:]
+def _trace(pixels: Tensor, holes: Tensor, motion: Tensor, step: int, wanted: range) -> Tensor:
+    """Follow all hole pixels of the wanted frames at once in one direction of time; see :func:`trace`.
+
+    Args:
+        pixels: ``(B, T, H, W, 4)``, colours and whether they are known.
+        holes: ``(B, T, 1, H, W)``.
+        motion: ``(B, T-1, H, W, 3)``, flow and error of every pair in this direction.
+        step: 1 or -1.
+        wanted: the frames to start from.
+    """
+    length, height, width = holes.shape[1], *holes.shape[3:]
     clip, time, _, ys, xs = holes[:, wanted.start : wanted.stop].nonzero(as_tuple=True)
     row, time = time, time + wanted.start
-    found = frames.new_zeros(len(xs), 5)
+    found = pixels.new_zeros(len(xs), 5)
     # The points still under way: which they are, their clip and frame, where they have got to.
     which = torch.arange(len(xs), device=xs.device)
     image, now = clip * length, time
-    x, y = xs.to(frames.dtype), ys.to(frames.dtype)
+    x, y = xs.to(pixels.dtype), ys.to(pixels.dtype)
     trouble = torch.zeros_like(x)
+    distance, travel = _distance_to_known(holes), _travel(holes, motion, step)
     # One table per quantity, pixels as rows: bilinear look-ups at scattered points are then four row gathers.
-    pixels = torch.cat([frames, 1 - holes], 2).permute(0, 1, 3, 4, 2).reshape(-1, 4)
-    motion = torch.cat([flow, error], 2).permute(0, 1, 3, 4, 2).reshape(-1, 3)
-    keep = _frame_ahead(now, step, length)
+    shown = F.max_pool2d(pixels[..., 3].flatten(0, 1), 2, stride=1).gt(0)  # any of four, by the first
+    shown = F.pad(shown, (0, 1, 0, 1)).flatten()
+    pixels, motion = pixels.reshape(-1, 4), motion.reshape(-1, 3)
+    keep = _frame_ahead(now, step, length) & (distance[clip, ys, xs] <= travel[clip, time] + SLACK)
     for hop in range(1, length):
-        which, image, now, x, y, trouble = (row[keep] for row in (which, image, now, x, y, trouble))
+        if not keep.all():
+            which, image, now, x, y, trouble = (row[keep] for row in (which, image, now, x, y, trouble))
         if not len(which):
             break
         pair = image - image // length + torch.minimum(now, now + step)
-        moved, now = _bilinear(motion, pair, x, y, height, width), now + step
+        moved, now = _bilinear(motion, *_corner(pair, x, y, height, width), width), now + step
         x, y, trouble = x + moved[:, 0], y + moved[:, 1], trouble + moved[:, 2]
         inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1) & (trouble < 4)
-        which, image, now, x, y, trouble = (row[inside] for row in (which, image, now, x, y, trouble))
-        seen = _bilinear(pixels, image + now, x, y, height, width)
+        corner, fx, fy = _corner(image + now, x, y, height, width)
+        near = (inside & shown[corner]).nonzero()[:, 0]
+        seen = _bilinear(pixels, corner[near], fx[near], fy[near], width)
         landed = seen[:, 3] > 0.999
+        there = near[landed]
         # Each hop through estimated motion loses some trust, each inconsistency more.
-        trust = torch.exp(-0.5 * trouble[landed]) * 0.97 ** min(hop - 1, LOSES)
+        trust = torch.exp(-0.5 * trouble[there]) * 0.97 ** min(hop - 1, LOSES)
         away = torch.full_like(trust, hop)
-        found[which[landed]] = torch.cat([seen[landed, :3], trust[:, None], away[:, None]], dim=1)
-        keep = ~landed & _frame_ahead(now, step, length)
-    dense = frames.new_zeros(len(frames), len(wanted), height, width, 5)
+        found[which[there]] = torch.cat([seen[landed, :3], trust[:, None], away[:, None]], dim=1)
+        inside[there] = False
+        keep = inside & _frame_ahead(now, step, length)
+    dense = pixels.new_zeros(len(holes), len(wanted), height, width, 5)
     dense[clip, row, ys, xs] = found
     return dense.permute(0, 1, 4, 2, 3).contiguous()
+
+
+SLACK = 2.0  # pixels: a look-up reads the four around a point, and distances are rounded
+
+
+def _distance_to_known(holes: Tensor) -> Tensor:
+    """How far ``(B, H, W)`` a pixel is from the nearest one that any frame shows; infinite where there is none."""
+    never = holes.amin(1)[:, 0].gt(0).byte().cpu().numpy()
+    far = [cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for mask in never]
+    far = [np.where(mask.all(), np.inf, distance) for mask, distance in zip(never, far)]
+    return torch.from_numpy(np.stack(far).astype(np.float32)).to(holes.device)
+
+
+def _travel(holes: Tensor, motion: Tensor, step: int) -> Tensor:
+    """How far ``(B, T)`` a point that starts in a hole of each frame can get before it is out of holes or of frames.
+
+    The sum of the largest motions that holes have on the way: points in a still hole of a still camera, which is most
+    of a logo, get nowhere, and need not be followed.
+    """
+    before = slice(None, -1) if step > 0 else slice(1, None)
+    near = window_max(holes[:, before], 1)[:, :, 0]
+    most = torch.where(near > 0, motion[..., :2].square().sum(-1), 0.0).flatten(2).amax(2).sqrt()
+    total = holes.new_zeros(len(holes), holes.shape[1])
+    ordered = most.flip(1).cumsum(1).flip(1) if step > 0 else most.cumsum(1)
+    total[:, before] = ordered
+    return total
 
 
 def _frame_ahead(now: Tensor, step: int, length: int) -> Tensor:
     return (now + step >= 0) & (now + step < length)
 
 
-def _bilinear(table: Tensor, image: Tensor, x: Tensor, y: Tensor, height: int, width: int) -> Tensor:
-    """Rows of ``table (images * H * W, C)`` interpolated at points ``(x, y)`` of the images with index ``image``."""
+def _corner(image: Tensor, x: Tensor, y: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Of points in the images with index ``image``: the row of the pixel left above in a table ``(images * H * W, C)``,
+    and how far right and below of it the points lie, each ``(N, 1)``."""
     x0, y0 = x.floor().clamp(0, width - 2), y.floor().clamp(0, height - 2)
-    fx, fy = (x - x0).unsqueeze(1), (y - y0).unsqueeze(1)
     corner = image * (height * width) + y0.long() * width + x0.long()
+    return corner, (x - x0).unsqueeze(1), (y - y0).unsqueeze(1)
+
+
+def _bilinear(table: Tensor, corner: Tensor, fx: Tensor, fy: Tensor, width: int) -> Tensor:
+    """Rows of a table interpolated at points that `_corner` placed."""
     a, b, c, d = (table.index_select(0, corner + further) for further in (0, 1, width, width + 1))
     return (a * (1 - fx) + b * fx) * (1 - fy) + (c * (1 - fx) + d * fx) * fy
 

@@ -164,7 +164,8 @@ def _seam(repaired: NDArray[np.uint8], pair: Pair, windows: Windows) -> float:
 
 def _means(clips: dict[str, dict[str, float]]) -> dict[str, float]:
     names = next(iter(clips.values()))
-    return {name: float(np.nanmean([scores[name] for scores in clips.values()] or [np.nan])) for name in names}
+    known = {name: [scores[name] for scores in clips.values() if np.isfinite(scores[name])] for name in names}
+    return {name: float(np.mean(values)) if values else float("nan") for name, values in known.items()}
 
 
 def report(results: Mapping[str, Any]) -> None:

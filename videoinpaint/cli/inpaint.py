@@ -66,6 +66,14 @@ class Inpaint:
     policies that ship), another baseline such as heuristic, a policy file or training folder, or module:attribute."""
     iterations: int = ITERATIONS
     """Passes over each window at most. More than one pays for policies that spend few heads on each."""
+    window: int | None = None
+    """Frames repaired together: 24 by default, 10 of more than 500,000 pixels, or what the inpainter asks for."""
+    reach: int | None = None
+    """Frames before and after a window from which content is carried into it, by compact and propagation: 60 by
+    default, fewer where memory asks for it."""
+    dilate: int = 0
+    """Pixels by which the mask grows. Where it ends at the very edge of what is to go, or just within, 2 pixels at
+    432x240 take away the outline that is left otherwise."""
     device: str = "auto"
     """auto (the GPU where there is one), cpu, cuda, ..."""
     fps: float | None = None
@@ -114,6 +122,8 @@ class Inpaint:
         check_propagation(self.propagator, self.mask, len(masks), self.save_masks, self.remove_residues)
         if self.propagator is not None and self.progressive:
             raise InputError("--progressive works with given masks: leave --propagator out")
+        if self.dilate and (self.propagator is not None or self._inpainter == "internal"):
+            raise InputError("--dilate works with given masks and without internal: followed masks are widened anyway")
         check_flags(self._inpainter, {"seconds": self.seconds, "steps": self.steps, "folder": self.folder,
                                      "progressive": self.progressive})  # fmt: skip
         source = video if isinstance(video, VideoReader) else None
@@ -154,7 +164,8 @@ class Inpaint:
             return repair_whole(frames, masks, device=self.device, **budget)  # type: ignore[arg-type]
         return inpaint_stream(
             frames, masks, inpainter=self._inpainter, detector=self.detector, policy=self.policy,
-            iterations=self.iterations, device=self.device, weights=self.weights,
+            iterations=self.iterations, device=self.device, weights=self.weights, window=self.window,
+            reach=self.reach, dilate=self.dilate, on_cut=_tell_cut,
         )  # fmt: skip
 
     def _removed(self, video: FrameSequence, first: Any) -> Iterator[Any]:
@@ -168,8 +179,9 @@ class Inpaint:
         made = None
         if self._inpainter != "internal":  # made first, so that a mistake shows before the mask is carried
             made = Parts.made(
-                self._inpainter, self.detector, self.policy, self.iterations, self.device, weights=self.weights
-            )
+                self._inpainter, self.detector, self.policy, self.iterations, self.device, self.window,
+                weights=self.weights, reach=self.reach,
+            )  # fmt: skip
         if self.remove_residues:
             if made is None:
                 raise InputError("--remove-residues works on repairs by ciri: use --inpainter ciri")
@@ -183,6 +195,10 @@ class Inpaint:
         if made is None:
             return self._repaired(iter(frames), iter(holes_of(followed.masks)))
         return repair_followed(followed, made)
+
+
+def _tell_cut(frame: int) -> None:
+    print(f"a new scene begins with frame {frame}: nothing is carried across the cut")
 
 
 def check_propagation(

@@ -22,7 +22,7 @@ GROWTH = 1 / 4
 """Of the frame, by which a box grows further than it must, as all motion is estimated again then."""
 WHOLE = 0.7
 """A box that covers so much of the frame is the whole frame."""
-MOST_PIXELS = 1_000_000
+MOST_PIXELS = 520_000
 """A larger box is worked on at reduced size, and only its repaired holes are enlarged again."""
 
 Pixels = NDArray[np.uint8]

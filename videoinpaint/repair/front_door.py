@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from videoinpaint.agents.policies import Policy
 from videoinpaint.clips.masks.meaning import Wish, holes_in
+from videoinpaint.clips.masks.synthetic import checked_dilate
 from videoinpaint.clips.validate import check_frames, check_pair
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import Detector, Inpainter, MaskPropagator
@@ -30,6 +31,7 @@ def inpaint(
     overlap: int | None = None,
     reach: int | None = None,
     weights: str | None = None,
+    dilate: int = 0,
     propagator: str | MaskPropagator | None = None,
     remove_residues: bool = False,
     invert: bool = False,
@@ -40,7 +42,7 @@ def inpaint(
 
     Known pixels come back bit for bit. Long videos are repaired in windows that overlap and are cross-faded inside the
     holes, so that working memory does not grow with the video. Only a box around the holes is worked on, at
-    reduced size where it is larger than a million pixels. Nothing is carried across a cut between scenes.
+    reduced size where it is larger than 520,000 pixels. Nothing is carried across a cut between scenes.
 
     Args:
         frames: uint8 ``(T, H, W, 3)`` RGB, any T, H and W at least 32.
@@ -59,6 +61,8 @@ def inpaint(
         reach: frames before and after a window from which content is carried into it, by inpainters that can; by
             default 60, or fewer where frames or holes are so large that memory asks for it.
         weights: the inpainter's, as for `make_inpainter`.
+        dilate: pixels by which the holes grow, for masks that end at the very edge of what is to go: 2 at 432x240
+            (docs/cli.md). Masks that a propagator follows are widened anyway.
         propagator: carries the first frame's mask through the video (one-shot repair): a name such as ``"flow"``,
             ``"module:attribute"``, or a propagator. It sees the whole video at once: memory grows with its length.
         remove_residues: tune the propagator on the video until a repair by ``"ciri"`` shows less of the target; takes
@@ -77,6 +81,8 @@ def inpaint(
     holes = holes_in(masks, Wish(invert, threshold, object_id))
     inpainter = usual_inpainter(propagator) if inpainter is None else inpainter
     if propagator is not None:
+        if dilate:
+            raise InputError("masks that a propagator follows are widened anyway: leave dilate out")
         parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights, reach)
         if remove_residues:
             check_tunable(parts.loop.inpainter, len(check_frames(frames)))
@@ -88,7 +94,8 @@ def inpaint(
             raise InputError("residues are those of a target that a propagator follows: name a propagator")
         clip, holes = check_pair(frames, holes)
         parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights, reach)
-        stream = Stream(parts.repairer(), parts.windows).run(checked_pairs(clip, holes, parts.loop.inpainter))
+        pairs = checked_pairs(clip, holes, parts.loop.inpainter, checked_dilate(dilate))
+        stream = Stream(parts.repairer(), parts.windows).run(pairs)
     repaired = np.empty_like(clip)
     for index, frame in enumerate(stream):
         repaired[index] = frame

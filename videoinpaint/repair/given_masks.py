@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from videoinpaint.agents.policies import Policy
 from videoinpaint.clips.masks.meaning import holes_in
+from videoinpaint.clips.masks.synthetic import checked_dilate, dilated
 from videoinpaint.clips.validate import check_frames
 from videoinpaint.envs.loop import check_size
 from videoinpaint.errors import InputError
@@ -31,6 +32,7 @@ def inpaint_stream(
     overlap: int | None = None,
     reach: int | None = None,
     weights: str | None = None,
+    dilate: int = 0,
     on_cut: Callable[[int], None] | None = None,
 ) -> Iterator[Pixels]:
     """As :func:`inpaint`, frame by frame: yields ``(H, W, 3)`` in order, reading a window and its reach ahead at most.
@@ -40,20 +42,21 @@ def inpaint_stream(
     Args:
         frames: uint8 ``(H, W, 3)`` each, all of one size.
         masks: ``(H, W)`` each, as many, of 0 and one other value, which is missing (`open_masks` gives such).
-        inpainter, detector, policy, iterations, device, window, overlap, reach, weights: as for :func:`inpaint`.
+        inpainter, detector, policy, iterations, device, window, overlap, reach, weights, dilate: as of :func:`inpaint`.
         on_cut: called with the number of the first frame of every scene but the first, when it is reached.
 
     Raises:
         InputError: also while it runs, where a frame or mask does not fit or one of the two series ends first.
     """
     parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights, reach)
-    return Stream(parts.repairer(), parts.windows, on_cut).run(checked_pairs(frames, masks, parts.loop.inpainter))
+    pairs = checked_pairs(frames, masks, parts.loop.inpainter, checked_dilate(dilate))
+    return Stream(parts.repairer(), parts.windows, on_cut).run(pairs)
 
 
 def checked_pairs(
-    frames: Iterable[Pixels], masks: Iterable[ArrayLike], inpainter: Inpainter
+    frames: Iterable[Pixels], masks: Iterable[ArrayLike], inpainter: Inpainter, dilate: int = 0
 ) -> Iterator[tuple[Pixels, NDArray[np.bool_]]]:
-    """Frames with their holes, checked one by one."""
+    """Frames with their holes, checked one by one; holes grow by `dilate` pixels."""
     size: tuple[int, ...] = ()
     for index, (frame, mask) in enumerate(zip_longest(frames, masks)):
         if frame is None or mask is None:
@@ -68,7 +71,7 @@ def checked_pairs(
             )
         if index == 0:
             check_size(inpainter, *size)
-        yield picture, hole
+        yield picture, dilated(hole[None].astype(np.uint8), dilate)[0] > 0
     if not size:
         raise InputError("the video has no frames")
 
