@@ -1,19 +1,23 @@
-"""What may come from outside: numbers within their ranges, tensors that hold numbers; one place for all front doors."""
+"""What may come from outside: numbers within their ranges, tensors that hold numbers; one place for all front doors.
+
+Plain numbers are looked at without torch, which takes seconds to load: registering the environments must not need it.
+"""
 
 from __future__ import annotations
 
 import math
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from videoinpaint.errors import InputError
 
-LARGEST = float(torch.finfo(torch.float32).max)
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LARGEST = float(np.finfo(np.float32).max)
 """What lies beyond becomes infinite in the type that everything computes in."""
 
 MAX_SEED = 2**63 - 1
@@ -109,6 +113,8 @@ def unusable(tensor: Tensor) -> str | None:
     Not plain numbers in memory (sparse, quantised, on no device), a view that pretends to be larger than its file, or
     values that are NaN or, in float32, infinite.
     """
+    import torch
+
     plain = tensor.layout == torch.strided and tensor.device.type != "meta" and not tensor.is_quantized
     if not plain or tensor.dtype.is_complex:
         return "is no plain tensor of real numbers"
@@ -120,6 +126,8 @@ def unusable(tensor: Tensor) -> str | None:
 
 
 def _all_finite(tensor: Tensor) -> bool:
+    import torch
+
     # One pass without a copy: both ends are NaN where any value is.
     low, high = torch.aminmax(tensor if tensor.element_size() > 1 else tensor.float())
     return float(low) >= -LARGEST and float(high) <= LARGEST
@@ -143,6 +151,8 @@ def check_room(count: int, name: str) -> None:
 
 def find_unusable(value: Any, name: str = "") -> str | None:
     """The first place in nested mappings and lists where :func:`unusable` or a float says no; None if all is well."""
+    from torch import Tensor
+
     if isinstance(value, Tensor):
         wrong = unusable(value)
         return f"{name} {wrong}" if wrong else None

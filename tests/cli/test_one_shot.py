@@ -97,7 +97,7 @@ def test_environments_of_targets_from_the_command_line(fails: Fails) -> None:
     flags = EnvironmentFlags(env_id="VideoInpaintOneShot-v0", propagator="held", num_frames=3, height=48, width=64)
     env = gymnasium.make(flags.env_id, **flags.env_kwargs())
     assert env.reset(seed=0)[1]["mask"] == "held"
-    line = fails("evaluate", "--policies", "heads4", "--propagator", "held", "--episodes", "1")
+    line = fails("evaluate", "--policies", "heads4", "--propagator", "held", "--episodes", "2")
     assert "propagator" in line
 
 

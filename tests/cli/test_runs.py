@@ -175,7 +175,7 @@ def test_bad_input_is_one_line(tmp_path: Path, fails: Fails, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     assert "nonsense" in fails("evaluate", "--policies", "nonsense", *SMALL)
     assert "scores.txt" in fails("evaluate", "--policies", "random", "--output", "scores.txt", *SMALL)
-    assert "2 episodes" in fails("evaluate", "--policies", "random", "--episodes", "1", *SMALL)
+    assert "episodes must lie in 2" in fails("evaluate", "--policies", "random", "--episodes", "1", *SMALL)
     assert "height" in fails("evaluate", "--policies", "random", *SMALL, "--height", "8")
     assert "steps" in fails("train", "--steps", "0", *SMALL)
     assert "nonsense" in fails("train", *SMALL, "--clips", "nonsense")

@@ -24,7 +24,8 @@ USABLE = [
 
 
 def names(value):
-    return f"{type(value).__name__}-{value}"[:30]
+    shown = "" if type(value) is object else value  # an address would be another one in every process
+    return f"{type(value).__name__}-{shown}"[:30]
 
 
 @pytest.fixture(scope="module")
