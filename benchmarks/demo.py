@@ -18,6 +18,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 from videoinpaint.agents import Policy, make_policy
@@ -152,7 +153,7 @@ def _train(config: DemoConfig, console: Console) -> TrainResult:
         steps = affordable_steps(config)
         console.print(f"{steps} steps fit into about {config.seconds:.0f} s on this machine")
     folder = config.output / "training"
-    console.print(f"watch it: [bold]tensorboard --logdir {folder}[/]")
+    console.print(f"watch it: [bold]tensorboard --logdir {escape(str(folder))}[/]")
     return train(
         TrainConfig(
             folder,
@@ -196,7 +197,7 @@ def _compare(config: DemoConfig, contestants: Sequence[Contestant], console: Con
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("evaluating", total=len(contestants))
         records = play(contestants, range(config.episodes), DEFAULT_ID, config.env_kwargs(), NUM_ENVS,
-                       lambda name: bar.update(task, advance=1, description=f"evaluated {name}"))  # fmt: skip
+                       lambda name: bar.update(task, advance=1, description=f"evaluated {escape(name)}"))  # fmt: skip
     policies = summaries(records, contestants, "random")
     tables.show("", *comparison_table(policies, "random"), verdict(policies))
     return policies
@@ -296,7 +297,9 @@ def next_steps(folder: Path) -> list[dict[str, str]]:
 
 def _say_goodbye(config: DemoConfig, results: Mapping[str, Any], console: Console) -> None:
     console.print()
-    console.print(f"[bold green]Done[/] in {results['seconds']['whole']:.0f} s. In [bold]{config.output}/[/]:")
+    console.print(
+        f"[bold green]Done[/] in {results['seconds']['whole']:.0f} s. In [bold]{escape(str(config.output))}/[/]:"
+    )
     for name, what in {"report.html": "open this first", **results["files"]}.items():
         console.print(f"  {name:<28} {what}", markup=False, highlight=False)
     console.print(f"\n{verdict(results['policies'])}", markup=False, highlight=False)

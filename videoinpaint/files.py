@@ -128,8 +128,8 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
 
 
 def write_text(path: str | Path, content: str) -> Path:
-    """Write text in UTF-8, whole or not at all; returns the path."""
-    return write_bytes(path, content.encode())
+    """Write text in UTF-8, whole or not at all; returns the path. What UTF-8 has not is written as an escape."""
+    return write_bytes(path, content.encode(errors="backslashreplace"))
 
 
 def write_json(

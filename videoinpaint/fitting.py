@@ -123,7 +123,7 @@ def _fit(
     average = {k: v.detach().clone() for k, v in network.state_dict().items()}
     start = _resume(network, optimiser, average, config)
     saved, shown = time.monotonic(), {"loss": math.nan}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not config.progress) as bar:
         task = bar.add_task(config.folder.name, total=config.iterations, completed=start)
         for iteration in range(start, config.iterations):

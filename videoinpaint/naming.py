@@ -36,6 +36,11 @@ def stable_name(part: Any) -> str:
     return stable_name(type(part))
 
 
+def one_line(text: Any) -> str:
+    """A name as tables and terminals can show it: on one line, without control characters and halves of characters."""
+    return "".join(c for c in " ".join(str(text).split()) if c.isprintable() or c == " ")
+
+
 def is_stable(name: Any) -> bool:
     """Whether a name is a text that can be the same in another process: not empty, without a memory address."""
     return isinstance(name, str) and bool(name.strip()) and not _ADDRESS.search(name)

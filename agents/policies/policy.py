@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 
 from videoinpaint.agents.policies.protocol import Observation, Policy, check_actions, reset_policy
 from videoinpaint.errors import InputError, MissingWeightsError
+from videoinpaint.files import user_path
 from videoinpaint.naming import stable_name
 from videoinpaint.registry import Registry, call_plugin
 
@@ -73,7 +75,7 @@ def policy_file(path: str | Path) -> Path:
     Raises:
         MissingWeightsError: there is none.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     file = path / "policy.safetensors" if path.is_dir() else path
     if not file.is_file():
         raise MissingWeightsError(
@@ -83,7 +85,7 @@ def policy_file(path: str | Path) -> Path:
 
 
 def _names_a_file(spec: str) -> bool:
-    return spec.endswith(".safetensors") or (spec not in POLICIES.names() and Path(spec).expanduser().exists())
+    return spec.endswith(".safetensors") or (spec not in POLICIES.names() and os.path.exists(os.path.expanduser(spec)))
 
 
 def _is_factory(found: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ def contestant(spec: str) -> Contestant:
         InputError: a method without a name or without a policy, or wildcards that nothing matches.
     """
     name, equals, listed = spec.partition("=")
-    if not equals or Path(spec).exists():
+    if not equals or os.path.exists(spec):
         return Contestant(spec, spec, trained=spec not in POLICIES.names())
     policies: list[str] = []
     for part in filter(None, (part.strip() for part in listed.split(","))):
@@ -94,7 +95,10 @@ def play(
     on_done: Callable[[str], None] | None = None,
     precision: str = "auto",
 ) -> Records:
-    """Records by name, every policy on the same episodes.
+    """Records by name, every policy on the same episodes, in environments of its own.
+
+    A policy is code that runs in this process, and is trusted: one that changes its environment harms itself alone, but
+    one that reaches for the package's own parts can falsify what comes after it.
 
     Args:
         contestants: names must differ.
@@ -117,17 +121,21 @@ def play(
     actors = [[make_policy(policy) for policy in (c.policy, *c.seeds)] for c in contestants]
     records: Records = {}
     seen: dict[tuple[float, ...], str] = {}
-    with Arena(env_id, env_kwargs, num_envs, precision) as arena:
-        for name, group in zip(names, actors):
-            # Some of the paper's baselines are one setting under several names: play it once.
-            alone = group[0] if len(group) == 1 else None
-            setting = tuple(alone.action.tolist()) if isinstance(alone, FixedPolicy) else ()
-            same = seen.get(setting) if setting else None
-            records[name] = records[same] if same else [arena.play(actor, seeds, name) for actor in group]
-            if setting:
-                seen.setdefault(setting, name)
-            if on_done is not None:
-                on_done(name)
+
+    def played(actor: Policy, name: str) -> list[EpisodeRecord]:
+        with Arena(env_id, env_kwargs, num_envs, precision) as arena:
+            return arena.play(actor, seeds, name)
+
+    for name, group in zip(names, actors):
+        # Some of the paper's baselines are one setting under several names: play it once.
+        alone = group[0] if len(group) == 1 else None
+        setting = tuple(alone.action.tolist()) if type(alone) is FixedPolicy else ()
+        same = seen.get(setting) if setting else None
+        records[name] = records[same] if same else [played(actor, name) for actor in group]
+        if setting:
+            seen.setdefault(setting, name)
+        if on_done is not None:
+            on_done(name)
     return records
 
 

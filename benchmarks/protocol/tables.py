@@ -15,10 +15,12 @@ import tyro
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 from videoinpaint.benchmarks.protocol.envelope import set_threads, write_json
 from videoinpaint.errors import InputError, VideoInpaintError
 from videoinpaint.files import write_text
+from videoinpaint.naming import one_line
 
 Flags = TypeVar("Flags")
 
@@ -50,13 +52,16 @@ def interval(value: Mapping[str, float] | None, digits: int = 3, signed: bool = 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "") -> None:
     """Print a table: the first column on the left, the others on the right."""
-    table = Table(title=title, title_justify="left", caption=caption or None, caption_justify="left")
+    # Text, not markup: names are anybody's, and "[/bold]" in one would end the whole evaluation.
+    told = Text("\n".join(map(one_line, caption.splitlines()))) if caption else None
+    table = Table(title=Text(one_line(title)), title_justify="left", caption=told, caption_justify="left")
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
+        table.add_column(Text(one_line(column)), justify="left" if index == 0 else "right", no_wrap=index == 0)
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, str) else number(cell) for cell in row))
+        table.add_row(*(Text(_cell(cell)) for cell in row))
     # A pipe has no width of its own, and a table that is cut there loses numbers.
-    console = Console() if sys.stdout.isatty() else Console(width=230)
+    longest = max((len(_cell(row[0])) for row in rows), default=0)
+    console = Console() if sys.stdout.isatty() else Console(width=230 + longest)
     console.print(table)
 
 
@@ -79,7 +84,7 @@ def _csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def _markdown(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     def line(cells: Sequence[Any]) -> str:
-        return "| " + " | ".join(re.sub(r"([\\|`*_<])", r"\\\1", _cell(cell)) for cell in cells) + " |"
+        return "| " + " | ".join(re.sub(r"([\\|`*_<>\[\]$~&])", r"\\\1", _cell(cell)) for cell in cells) + " |"
 
     rule = "| --- |" + " ---: |" * (len(columns) - 1)
     return "\n".join([line(columns), rule, *map(line, rows)]) + "\n"
@@ -94,7 +99,7 @@ def _latex(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    return " ".join((value if isinstance(value, str) else number(value)).split())
+    return one_line(value if isinstance(value, str) else number(value))
 
 
 # Brackets too: one at the beginning of a row would be read as an argument of the line break before it.

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from videoinpaint.naming import one_line
+
 INK, SOFT, GRID, ACCENT, REST = "#1f2933", "#64748b", "#e2e8f0", "#2563eb", "#a9b6c6"
 COLOURS = (ACCENT, "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's palette, which colour-blind readers can tell apart; the trained policy takes the accent."""
@@ -40,7 +42,7 @@ def bars_chart(policies: Sequence[Mapping[str, Any]], key: str, title: str, digi
     axes.barh(places, means, color=[_colour(p) for p in ordered], height=0.62)
     reach = _reach(ordered, key)
     axes.errorbar(means, places, xerr=reach, fmt="none", ecolor=INK, elinewidth=1.2, capsize=3)
-    axes.set_yticks(list(places), [_label(p["name"]) for p in ordered])
+    axes.set_yticks(list(places), [_label(p["name"]) for p in ordered], parse_math=False)
     axes.margins(x=0.2)
     for place, mean, below, above in zip(places, means, *reach):
         right = mean >= 0
@@ -66,7 +68,7 @@ def differences_chart(policies: Sequence[Mapping[str, Any]], key: str, title: st
         if policy.get(key):
             axes.errorbar(policy[key]["mean"], place, xerr=_reach([policy], key), fmt="o", color=INK, ecolor=INK,
                           markerfacecolor=_colour(policy), markersize=8, capsize=3)  # fmt: skip
-    axes.set_yticks(range(len(ordered)), [_label(p["name"]) for p in ordered])
+    axes.set_yticks(range(len(ordered)), [_label(p["name"]) for p in ordered], parse_math=False)
     axes.locator_params(axis="x", nbins=5)
     axes.set_ylim(-0.6, len(ordered) - 0.4)
     return _png(figure, axes, "x", title)
@@ -106,7 +108,8 @@ def iteration_chart(policies: Sequence[Mapping[str, Any]], metric: str) -> bytes
 
 
 def _label(name: str, length: int = 26) -> str:
-    """A name that leaves room for the plot: of a long one, usually a run's path, the end."""
+    """A text that leaves room for the plot: of a long one, usually a run's path, the end."""
+    name = one_line(name)
     return name if len(name) <= length else "\u2026" + name[1 - length :]
 
 
@@ -135,7 +138,7 @@ def _png(figure: Figure, axes: Axes, grid: str, title: str) -> bytes:
     axes.spines["bottom"].set_color(GRID)
     axes.tick_params(labelcolor=INK, labelsize=9, length=0)
     axes.grid(axis=grid, color=GRID, linewidth=0.8)  # type: ignore[arg-type]
-    axes.set_title(title, loc="left", fontsize=10.5, color=INK)
+    axes.set_title(_label(title, 70), loc="left", fontsize=10.5, color=INK, parse_math=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=160, facecolor="white")
     return buffer.getvalue()

@@ -14,6 +14,7 @@ from videoinpaint.detectors.focal.clustering import scores, two_centres
 from videoinpaint.detectors.focal.hrnet import HRNetExtractor
 from videoinpaint.detectors.focal.vit import ViTExtractor
 from videoinpaint.errors import InputError
+from videoinpaint.files import user_path
 from videoinpaint.protocols import Detection
 from videoinpaint.weights import WEIGHTS, load_into, metadata_number, path_of
 
@@ -147,7 +148,7 @@ def _files(extractors: tuple[str, ...], weights: str | Path | None) -> dict[str,
     """Where the weights of each extractor are; asks for all before any is loaded."""
     if weights is None:
         return {name: path_of(f"focal-{name}") for name in extractors}
-    given = Path(weights).expanduser()
+    given = user_path(weights)
     if given.is_dir():
         return {name: path_of(f"focal-{name}", given / WEIGHTS[f"focal-{name}"].filename) for name in extractors}
     if len(extractors) > 1:

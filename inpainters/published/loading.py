@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from videoinpaint.errors import MissingWeightsError
+from videoinpaint.files import user_path
 from videoinpaint.weights import entry_of, load_into
 
 
@@ -24,7 +25,7 @@ def load_networks(networks: nn.ModuleDict, entries: Mapping[str, str], weights: 
         MissingWeightsError: a file is absent; the message names the command that gets it.
         CorruptWeightsError: a file holds another network.
     """
-    folder = None if weights is None else Path(weights).expanduser()
+    folder = None if weights is None else user_path(weights)
     for part, name in entries.items():
         explicit: Path | None = None
         if folder is not None and folder.is_dir():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +16,15 @@ from videoinpaint.benchmarks.policies.compare import (
     comparison_numbers,
     comparison_table,
     contestant,
+    play,
     ranked,
     summaries,
 )
+from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.tables import write_table
+from videoinpaint.benchmarks.report.charts import bars_chart, differences_chart
+from videoinpaint.cli import main
+from videoinpaint.envs import VideoInpaintVectorEnv
 from videoinpaint.errors import InputError
 
 METRICS = {"psnr": 30.0, "ssim": 0.9, "psnr_hole": 20.0, "lpips": 0.1}
@@ -100,10 +106,74 @@ def test_any_name_can_be_written(tmp_path: Path) -> None:
     assert text[5].startswith("{[}1{]} & ")
     lines = write_table(tmp_path / "a.md", columns, rows).read_text().splitlines()
     assert lines[1] == "| --- | ---: |"
-    assert lines[2] == r"| 50%\_a\|b\\c{~}^#$ \<i> x | 0.500 |"
+    assert lines[2] == r"| 50%\_a\|b\\c{\~}^#\$ \<i\> x | 0.500 |"
     assert len(lines) == 4
     with (write_table(tmp_path / "a.csv", columns, rows)).open(newline="") as file:
         assert next(csv.DictReader(file))["policy"] == rows[0][0]
     with pytest.raises(InputError, match=r"\.tex"):
         write_table(tmp_path / "a.txt", columns, rows)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.md", "a.tex"]
+
+
+STRANGE = [
+    "[/bold]",
+    "a$b_{$c",
+    "[red",
+    "\\[",
+    "%s{0}",
+    "$\\frac$",
+    "a\nb\x1b[31m",
+    "x" * 300,
+    "\udcff",
+    "a|b`c`",
+]
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_any_name_can_be_shown_and_drawn(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    columns, rows = ["policy", f"return - {name}"], [[name, "0.5"], ["other", 0.25]]
+    tables.show(name, columns, rows, name)
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "0.250" in shown
+    if name in ("[/bold]", "a$b_{$c", "[red"):
+        assert shown.count(name) >= 3  # the title, a row and the caption; a heading may be wrapped
+    for ending in (".csv", ".md", ".tex"):
+        assert write_table(tmp_path / f"a{ending}", columns, rows).stat().st_size
+    entries = [{"name": name, "trained": True, "return": {"mean": 1.0, "low": 0.5, "high": 2.0}}]
+    for draw in (bars_chart, differences_chart):
+        assert draw(entries, "return", f"return - {name}").startswith(b"\x89PNG")
+
+
+SMALL = {"num_frames": 2, "height": 48, "width": 64, "inpainter": "telea", "detector": "none", "device": "cpu"}
+
+
+@pytest.mark.parametrize("name", ["[/bold]", "a$b_{$c"])
+def test_a_policys_path_does_not_end_an_evaluation(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from videoinpaint.agents.policies.export import blank_network, save_policy
+
+    monkeypatch.chdir(tmp_path)
+    save_policy(Path(name) / "policy.safetensors", blank_network())
+    flags = [word for key, value in SMALL.items() for word in (f"--{key.replace('_', '-')}", str(value))]
+    words = ["evaluate", "--policies", name, "--episodes", "2", "--num-envs", "2", "--report", "r.html", *flags]
+    assert main([*words, "--output", "r.json"]) == 0
+    assert Path("r.json").stat().st_size
+    assert Path("r.html").stat().st_size
+
+
+class Cheat:
+    """Reaches through the process for the environments that there are and makes their rewards what it likes."""
+
+    def act(self, observation):
+        for one in gc.get_objects():
+            if isinstance(one, VideoInpaintVectorEnv):
+                one._core.reward.psnr_scale = 1e-3
+        return np.zeros((len(observation["masks"]), 5), np.float32)
+
+
+def test_a_policy_that_changes_its_environment_harms_nobody_after_it() -> None:
+    honest = [Contestant("honest", "heads4")]
+    alone = play(honest, [0, 1], "VideoInpaint-v1", SMALL, 2)["honest"]
+    after = play([Contestant("cheat", Cheat()), *honest], [0, 1], "VideoInpaint-v1", SMALL, 2)
+    assert after["cheat"][0][0].episode_return > 100
+    assert after["honest"] == alone

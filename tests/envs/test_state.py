@@ -99,24 +99,26 @@ def test_a_damaged_state_is_refused_and_changes_nothing(toy, fresh):
     source = begun(toy)
     good = source.get_state()
 
-    @settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    env = VideoInpaintEnv(**toy) if fresh else begun(toy, seed=5)
+    before = None if fresh else flat(env.get_state())
+
+    @settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def refuse(data):
         bad = damaged(good, data.draw)
-        env = VideoInpaintEnv(**toy) if fresh else begun(toy, seed=5)
-        before = None if fresh else flat(env.get_state())
         with pytest.raises(InputError) as caught:
             env.set_state(bad)
         assert "\n" not in str(caught.value)
         if fresh:
             with pytest.raises(gymnasium.error.ResetNeeded):
-                env.step(np.zeros(5, np.float32))
+                env.get_state()
         else:
             assert flat(env.get_state()) == before
-            env.step(np.zeros(5, np.float32))
 
     refuse()
-    begun(toy, seed=5).set_state(good)
+    env.set_state(good)
+    assert flat(env.get_state()) == flat(good)
+    env.step(np.zeros(5, np.float32))
 
 
 @pytest.mark.parametrize("states", [None, 3, [], [{}], "states", [None, None]])
@@ -133,7 +135,7 @@ def test_a_batch_takes_all_states_or_none(toy, states):
     assert [flat(state) for state in batch.get_state()] == [flat(state) for state in good]
 
 
-@pytest.mark.parametrize("inpainter", ["compact", "propagation", "internal"])
+@pytest.mark.parametrize("inpainter", ["compact", "propagation"])
 def test_states_of_real_parts_are_taken_by_a_fresh_environment(size, inpainter):
     arguments = size | {"inpainter": inpainter, "device": "cpu"}
     env = VideoInpaintEnv(**arguments)

@@ -92,6 +92,7 @@ class Evaluate(EnvironmentFlags):
     def play(self, contestants: list[Contestant]) -> dict[str, Any]:
         """Every policy's records, under a live bar."""
         from rich.console import Console
+        from rich.markup import escape
         from rich.progress import Progress
 
         from videoinpaint.benchmarks.policies.compare import play
@@ -101,7 +102,7 @@ class Evaluate(EnvironmentFlags):
         with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("evaluating", total=len(contestants))
             return play(contestants, seeds, self.env_id, self.env_kwargs(), self.num_envs,
-                        lambda name: bar.update(task, advance=1, description=f"evaluated {name}"),
+                        lambda name: bar.update(task, advance=1, description=f"evaluated {escape(name)}"),
                         self.precision)  # fmt: skip
 
     def results(self, policies: list[dict[str, Any]], random_weights: Sequence[str] = ()) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -235,7 +236,7 @@ def _existing(path: Path | None) -> Path | None:
     Raises:
         InputError: it is given and no file is there.
     """
-    if path is not None and not path.is_file():
+    if path is not None and not os.path.isfile(path):
         raise InputError(f"no weight file at {path}: check the path")
     return path
 

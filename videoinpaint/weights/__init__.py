@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from videoinpaint.errors import CorruptWeightsError, MissingWeightsError, UnknownNameError, VideoInpaintError
+from videoinpaint.files import user_path
 from videoinpaint.weights.entries import WeightEntry, known_entries
 from videoinpaint.weights.files import metadata_number, read_array_pickle, read_file, recorded_hash, save_safetensors
 
@@ -55,7 +56,7 @@ def register(entry: WeightEntry) -> WeightEntry:
 def cache_dir() -> Path:
     """The folder of fetched weights: ``$VIDEOINPAINT_CACHE/weights``, or the platform's cache folder."""
     root = os.environ.get("VIDEOINPAINT_CACHE")
-    return (Path(root).expanduser() if root else Path(pooch.os_cache("videoinpaint"))) / "weights"
+    return (user_path(root) if root else Path(pooch.os_cache("videoinpaint"))) / "weights"
 
 
 def entry_of(name: str) -> WeightEntry:
@@ -77,7 +78,7 @@ def path_of(name: str, explicit: str | Path | None = None) -> Path:
         MissingWeightsError: no file; the message names the command that gets it.
     """
     if explicit is not None:
-        path = Path(explicit).expanduser()
+        path = user_path(explicit)
         if not path.is_file():
             raise MissingWeightsError(f"no weight file at {path} (asked for {name!r}): check the path")
         return path

@@ -145,7 +145,7 @@ def _receive(response: requests.Response, part: Part, have: int, digest: Any, pr
     total = have + int(length) if length.isdecimal() else None
     version = response.headers.get("ETag", "")
     version = response.headers.get("Last-Modified", "") if not version or version.startswith("W/") else version
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     noted = have
     with part.path.open("r+b" if have else "wb") as file, Progress(*columns, disable=not progress) as bar:
         file.seek(have)
