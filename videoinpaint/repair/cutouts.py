@@ -15,8 +15,8 @@ from videoinpaint.boxes import Box, box_of, within
 MARGIN = 64
 """Pixels around the holes that are looked at: what a network sees of a place, and a camera's motion is found in.
 
-Whole frames instead change the error inside holes of real clips by less than 0.05 dB
-(`python -m videoinpaint.benchmarks.repair.cutouts`).
+Eight real clips are as good with it as whole frames: 0.04 dB worse in still holes, equal in moving ones and 0.19 dB
+better under subtitles (`python -m videoinpaint.benchmarks.repair.videos --settings reach default`).
 """
 GROWTH = 1 / 4
 """Of the frame, by which a box grows further than it must, as all motion is estimated again then."""
