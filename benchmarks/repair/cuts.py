@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ def run(flags: Cuts) -> dict[str, Any]:
     rng = np.random.default_rng(flags.seed)
     others = [rng.choice(len(clips), 2, replace=False) for _ in range(flags.pairs)]
     kinds = {
-        "neighbours": chain.from_iterable(zip(clip, clip[1:], strict=False) for clip in clips),
+        "neighbours": chain.from_iterable(pairwise(clip) for clip in clips),
         "three apart": chain.from_iterable(zip(clip[::3], clip[3::3], strict=False) for clip in clips),
         "different clips": ((clips[a][-1], clips[b][0]) for a, b in others),
     }

@@ -15,9 +15,9 @@ DIFFERS = 30.0
 RECOLOURED = 0.12
 """And how much of the colours' histograms does not overlap.
 
-On 96 real clips, 1,440 pairs of neighbouring frames hold no cut by this rule, 480 pairs of frames three apart hold 1, and
-all 1,500 pairs of frames of different clips are cuts; in the studio, whose scenes share photographs, 0 of 720, 2 of 240
-and 489 of 500 (`python -m videoinpaint.benchmarks.repair.cuts`).
+On 96 real clips, 1,440 pairs of neighbouring frames hold no cut by this rule, 480 pairs of frames three apart hold 1,
+and all 1,500 pairs of frames of different clips are cuts; in the studio, whose scenes share photographs, 0 of 720, 2 of
+240 and 489 of 500 (`python -m videoinpaint.benchmarks.repair.cuts`).
 """
 SIDE = 216
 """Frames are thinned out to about this many rows before they are looked at."""

@@ -1,0 +1,54 @@
+"""The benchmarks of the video tool's settings, at a size that takes seconds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from videoinpaint.benchmarks.repair import cuts, dilation, videos
+from videoinpaint.errors import InputError
+
+SMALL = {"num_frames": 8, "height": 48, "width": 64, "limit": 1}
+
+
+def test_settings_are_measured_on_the_same_videos(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = videos.Videos(
+        "studio:easy", ("stationary", "subtitle:4"), ("one pass", "default"), "propagation", plays=3, **SMALL
+    )
+    results = videos.run(flags)
+    assert list(results["suites"]) == ["stationary", "subtitle:4"]
+    for suite in results["suites"].values():
+        for method in suite["methods"].values():
+            assert np.isfinite(method["mean"]["psnr_hole"])
+            assert method["mean"]["seconds_per_frame"] > 0
+    assert results["suites"]["stationary"]["methods"]["one pass"]["mean"]["seam"] > 0  # 22 frames, three windows
+    assert np.isnan(results["suites"]["stationary"]["methods"]["default"]["mean"]["seam"])
+    videos.report(results)
+    assert "seam" in capsys.readouterr().out
+    with pytest.raises(InputError, match="unknown setting 'best'"):
+        videos.run(videos.Videos(settings=("best",)))
+
+
+def test_a_subtitle_stands_in_the_middle_frames() -> None:
+    masks = videos.subtitled(10, 48, 64, 4)
+    assert [bool(mask.any()) for mask in masks] == [False] * 3 + [True] * 4 + [False] * 3
+
+
+def test_growth_is_measured_against_the_known_background(capsys: pytest.CaptureFixture[str]) -> None:
+    results = dilation.run(dilation.Dilation(dilate=(0, 2), shrunk=2, inpainter="telea", **SMALL))
+    assert set(results["errors"]) == {"0", "2"}
+    assert max(error for errors in results["errors"].values() for error in errors) < results["untouched"][0]
+    dilation.report(results)
+    assert "grown by" in capsys.readouterr().out
+
+
+def test_cuts_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = cuts.Cuts(("studio:easy",), num_frames=4, height=48, width=64, limit=3, pairs=5)
+    results = cuts.run(flags)
+    assert results["counts"]["neighbours"] == {"pairs": 9, "cuts": 0}
+    assert results["counts"]["three apart"]["pairs"] == 3
+    assert results["counts"]["different clips"]["pairs"] == 5
+    cuts.report(results)
+    assert "different clips" in capsys.readouterr().out
+    with pytest.raises(InputError, match="two clips"):
+        cuts.run(cuts.Cuts(("studio:easy",), limit=1))
