@@ -10,10 +10,10 @@ import torch
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
 from videoinpaint.controls import HIGH, LOW, as_numbers, controls_to_action
 from videoinpaint.errors import InputError
+from videoinpaint.motion.neighbourhoods import cell_means
 
 __all__ = [
     "ChannelsLast",
@@ -253,7 +253,7 @@ def _has(env: gymnasium.Env, *views: type[gymnasium.Wrapper]) -> bool:
 
 def _averaged(images: Pixels, size: tuple[int, int]) -> Pixels:
     """Images ``(C, H, W)`` at another size, averages over the pixels that fall into a cell."""
-    averages = F.adaptive_avg_pool2d(torch.from_numpy(images).float(), size)
+    averages = cell_means(torch.from_numpy(images).float()[None], size)[0]
     return averages.round_().to(torch.uint8).numpy()
 
 

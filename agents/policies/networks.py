@@ -14,11 +14,11 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from videoinpaint.agents.policies.features import BOUND, FEATURES, clip_features
 from videoinpaint.agents.policies.reveal import evenly
 from videoinpaint.errors import DivergedError, InputError
+from videoinpaint.motion.neighbourhoods import cell_means
 
 THUMBNAIL = (30, 54)
 """Height and width at which the network looks: a quarter of the environment's default size."""
@@ -51,17 +51,9 @@ def thumbnails(frames: Tensor, masks: Tensor) -> Tensor:
         uint8 ``(B, T, 4, *THUMBNAIL)``.
     """
     batch, time = masks.shape[:2]
-    small = [_shrink(images.float()) for images in (frames, masks)]
+    small = [cell_means(images.float(), THUMBNAIL) for images in (frames, masks)]
     parts = [small[0].view(batch, time, 3, *THUMBNAIL), small[1].view(batch, time, 1, *THUMBNAIL)]
     return torch.cat(parts, dim=2).round_().clamp_(0, 255).to(torch.uint8)
-
-
-def _shrink(images: Tensor) -> Tensor:
-    """Averages over cells of any size; whole cells, the default size's case, have a faster kernel."""
-    height, width = images.shape[2:]
-    if height % THUMBNAIL[0] == 0 and width % THUMBNAIL[1] == 0:
-        return F.avg_pool2d(images, (height // THUMBNAIL[0], width // THUMBNAIL[1]))
-    return F.adaptive_avg_pool2d(images, THUMBNAIL)
 
 
 def thumbnail_space(num_frames: int) -> spaces.Dict:

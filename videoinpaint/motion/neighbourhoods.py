@@ -1,10 +1,18 @@
-"""Maxima and means over square windows, one direction after the other, which is cheaper than pooling on a CPU."""
+"""Maxima and means over square windows around every pixel, one direction after the other, and means over cells."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+
+def cell_means(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Images ``(N, C, H, W)`` at another size: each pixel the mean of those that fall into its cell."""
+    height, width = images.shape[2:]
+    if height % size[0] == 0 and width % size[1] == 0:  # whole cells have a faster kernel
+        return F.avg_pool2d(images, (height // size[0], width // size[1]))
+    return F.adaptive_avg_pool2d(images, size)
 
 
 def window_max(x: Tensor, radius: int) -> Tensor:
