@@ -277,7 +277,7 @@ def test_footage_is_read_as_other_readers_do(footage: Path) -> None:
         picture = cv2.imread(stored) if path.is_dir() else cv2.VideoCapture(stored).read()[1]
         whole = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
         native = source.load(path.name, 1, *whole.shape[:2]).frames[0]
-        # Readers round colours in different ways: 1.6 apart from OpenCV 4.8.1, which cuts them off. Another matrix is 5.
+        # Readers round colours in different ways: OpenCV 4.8.1 is 1.6 off, another matrix 5.
         assert np.abs(native.astype(int) - whole).mean() < 2.5
 
 
