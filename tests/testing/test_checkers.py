@@ -134,8 +134,33 @@ class Sizeless(Good):
     min_size = 16
 
 
+class Far(Good):
+    """Its mean is that of all frames in reach."""
+
+    def begin_within(self, frames, masks, wanted, before=None):
+        return self.begin(frames, masks), {"seen": frames}
+
+
+class Short(Far):
+    def begin_within(self, frames, masks, wanted, before=None):
+        state = self.begin(frames[:, wanted.start : wanted.stop - 1], masks[:, wanted.start : wanted.stop - 1])
+        return state, {"seen": frames}
+
+
+class Forgetful(Far):
+    def begin_within(self, frames, masks, wanted, before=None):
+        state = self.begin(frames, masks)
+        return state if before is None else {"mean": 0.5 * state["mean"]}, {"seen": frames}
+
+
+class Summary(Far):
+    def begin_within(self, frames, masks, wanted, before=None):
+        return self.begin(frames, masks), {"seen": frames.mean(1)}
+
+
 def test_a_good_inpainter_passes():
     check_inpainter(Good())
+    check_inpainter(Far())
     check_inpainter(Remembering())
 
 
@@ -158,6 +183,9 @@ def test_a_good_inpainter_passes():
         (Deaf, "'fusion' changes the output"),
         (Inventive, "controls is a frozenset"),
         (Sizeless, "min_size"),
+        (Short, "the state of begin"),
+        (Forgetful, "the state of begin"),
+        (Summary, "frame by frame"),
     ],
 )
 def test_broken_inpainters_are_named_by_their_rule(part, rule):

@@ -20,6 +20,7 @@ from videoinpaint.protocols import (
     HasPrecision,
     Inpainter,
     MaybeUntrained,
+    Reaching,
     Refinement,
     State,
     Streaming,
@@ -60,6 +61,8 @@ def check_inpainter(
     _check_batch(part, frames, holes, flagged, controls, result)
     _check_controls(part, (state, frames, holes, controls))
     _check_composition(part, frames, holes, controls, device)
+    if isinstance(part, Reaching):
+        _check_reach(part, frames, holes, state)
 
 
 def check_detector(
@@ -263,6 +266,25 @@ def _check_batch(
         _close(alone.frames[0], result.frames[i], "Refinement.frames of a batch")
         same = torch.allclose(alone.gflops[0], result.gflops[i], rtol=1e-6)
         _require(same, f"gflops of a batch are those of its items, got {result.gflops[i]} and {alone.gflops[0]} alone")
+
+
+def _check_reach(part: Any, frames: Tensor, holes: Tensor, whole: State) -> None:
+    """Parts of a clip begin as the clip does, from what was learnt of its first frames too."""
+    length = frames.shape[1]
+    known = part.begin_within(frames[:, :2], holes[:, :2], range(1))[1]
+    for before in (None, known):
+        state, learnt = part.begin_within(frames, holes, range(length), before)
+        _same_state(state, whole, "begin_within for all frames returns the state of begin")
+    for name, tensor in learnt.items():
+        _require(tensor.shape[:2] == frames.shape[:2], f"begin_within learns frame by frame, {name!r} does not")
+    part_of, _ = part.begin_within(frames[:, 1:], holes[:, 1:], range(1, 3), {k: v[:, 1:] for k, v in learnt.items()})
+    fresh, _ = part.begin_within(frames[:, 1:], holes[:, 1:], range(1, 3))
+    _same_state(part_of, fresh, "begin_within of later frames is the same with and without what was learnt before")
+
+
+def _same_state(found: State, expected: State, rule: str) -> None:
+    same = found.keys() == expected.keys() and all(torch.equal(found[key], expected[key]) for key in found)
+    _require(same, rule)
 
 
 def _check_controls(part: Inpainter, arguments: tuple) -> None:
