@@ -237,6 +237,25 @@ def test_odd_sizes_are_padded_and_told_beside_the_comment(tmp_path: Path) -> Non
         assert np.abs(frames[:, 20:, 20:].astype(int) - VideoReader(old).read(0, 4)[:, 20:, 20:]).max() <= 3
 
 
+def test_the_clock_of_a_broadcast_begins_at_zero(tmp_path: Path) -> None:
+    """Players would wait for hours; what belongs together stays together."""
+    late = [3_600_000 + 40 * index for index in range(12)]
+    old = film(tmp_path / "in.mkv", stamps=late)
+    assert times(old)[0] == 3600
+    with pytest.warns(InputWarning, match="begins at 3600 s"):
+        assert np.allclose(times(copied(old, tmp_path / "out.mp4")), np.arange(12) * 0.04)
+
+
+def test_what_a_codec_refuses_is_said_before_the_work(tmp_path: Path) -> None:
+    old = film(tmp_path / "in.mp4")
+    writer = VideoWriter(tmp_path / "out.mp4", 500, source=VideoReader(old), codec="av1")  # it writes 240 at most
+    with pytest.raises(InputError, match="libsvtav1 cannot write"):
+        writer.__enter__()
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+    with pytest.raises(InputError, match="unknown codec"):
+        VideoWriter(tmp_path / "out.mp4", 25, codec="xvid")
+
+
 def test_more_frames_than_the_source_has_are_refused(tmp_path: Path) -> None:
     reader = VideoReader(film(tmp_path / "in.mp4"))
     writer = VideoWriter(tmp_path / "out.mp4", None, source=reader)

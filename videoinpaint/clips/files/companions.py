@@ -35,15 +35,18 @@ class Companions:
         final: the name that warnings speak of.
         audio: copy sound too.
         timed: the output keeps the file's time stamps; otherwise nothing that has times of its own is copied.
+        begin: seconds that are taken off every time stamp.
     """
 
-    def __init__(self, path: Path, picture: int, output: Any, final: Path, audio: bool, timed: bool) -> None:
+    def __init__(
+        self, path: Path, picture: int, output: Any, final: Path, audio: bool, timed: bool, begin: Fraction
+    ) -> None:
         self._input = av.open(f"file:{path}", metadata_errors="surrogateescape")
         self._output = output
         self._streams: dict[int, Any] = {}  # by their numbers in the input
         self._last: dict[int, int] = {}  # their last time stamps
         self._failed: set[int] = set()
-        self._path, self._final = path, final
+        self._path, self._final, self._begin = path, final, begin
         left_out, untimely = [], []
         for stream in self._input.streams:
             if stream.index == picture or (stream.type == "audio" and not audio) or self._made_anew(stream):
@@ -62,6 +65,9 @@ class Companions:
             what = ", ".join([*untimely, *(["chapters"] if chapters else [])])
             warn(f"{final} has frames at other times than {path}: {what} left out")
         output.metadata.update(described(self._input.metadata))
+        for chapter in chapters:
+            for end in ("start", "end"):
+                chapter[end] -= int(begin / chapter["time_base"])  # type: ignore[literal-required, operator]
         output.set_chapters(chapters if timed else [])
         self._packets = self._ordered()
         self._next = next(self._packets, None)
@@ -99,9 +105,10 @@ class Companions:
             stamp = packet.dts if packet.dts is not None else packet.pts
             if stamp is None:  # the end, or nothing that could be placed
                 continue
-            if packet.dts is None:
-                packet.dts = stamp
-            seconds = float(stamp * Fraction(packet.time_base))
+            shift = int(self._begin / packet.time_base)
+            packet.dts = stamp - shift
+            packet.pts = None if packet.pts is None else packet.pts - shift
+            seconds = float(packet.dts * packet.time_base)
             last = self._last.get(packet.stream_index)
             if last is not None and packet.dts <= last:  # a clock that jumped back: no format takes that
                 packet.dts = last + 1

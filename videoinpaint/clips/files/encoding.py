@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -97,6 +98,17 @@ class Encoder:
         self._container: Any = None
         self._stream: Any = None
 
+    def begin(self) -> None:
+        """Set the file up where the source tells all that is needed, so that what cannot be written shows at once.
+
+        Raises:
+            InputError: the codec does not take such a video.
+        """
+        if self._repainting is not None and self._container is None:
+            source = self._repainting.source
+            self.shape = (source.height, source.width, 3)
+            self._open(source.height, source.width)
+
     def add(self, frame: NDArray[np.uint8]) -> None:
         """Encode one frame uint8 ``(H, W, 3)``.
 
@@ -162,6 +174,7 @@ class Encoder:
             self._stream.codec_context.codec_tag = "hvc1"  # the tag without which Apple's players show nothing
         if self._repainting is not None:
             self._repainting.prepare(self._container, self._stream, self.final)
+            self._start()
             return
         padded = (height, width)
         self._stream.pix_fmt = "bgr0"
@@ -174,6 +187,17 @@ class Encoder:
         if padded != (height, width):
             self._container.metadata["comment"] = size_note(height, width)
         self._stream.height, self._stream.width = padded
+        self._start()
+
+    def _start(self) -> None:
+        if self._codec.encoder == "libsvtav1":
+            os.environ.setdefault("SVT_LOG", "1")  # it writes past libav to the terminal: errors only
+        try:
+            self._container.start_encoding()
+        except (av.FFmpegError, ValueError) as error:
+            if isinstance(error, OSError):  # the disk
+                raise
+            raise InputError(f"{self._codec.encoder} cannot write {self.final}: {error}; use another codec") from error
 
     def _mux(self, picture: Any) -> None:
         for packet in self._stream.encode(picture):

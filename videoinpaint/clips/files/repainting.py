@@ -21,6 +21,8 @@ from videoinpaint.clips.files.planes import converted, fitted, format_for, padde
 from videoinpaint.clips.files.reading import VideoReader
 from videoinpaint.errors import InputError, warn
 
+_LATE = 60  # seconds; a clock that begins later is that of a broadcast, which a player would wait for
+
 
 class Repainting:
     """A second pass over a video, in step with the frames that repair it; one picture in memory at a time.
@@ -39,7 +41,7 @@ class Repainting:
         self._position = 0
         self.aspect: Fraction | None = None
         self._size = (0, 0)
-        self._form, self._base = "", Fraction(1)
+        self._form, self._base, self._begin = "", Fraction(1), Fraction(0)
 
     def prepare(self, output: Any, stream: Any, final: Path) -> None:
         """Say of the output and its stream what the source says of them; join everything else that the source holds."""
@@ -52,14 +54,17 @@ class Repainting:
                 warn(f"{final} cannot hold both the turn and the shape of pixels of {path}: its pixels are square")
             matrix = HALF_TURN if self.aspect and not index.matrix else index.matrix
             self._centred = describe(stream, self._form, container, old, first, matrix, path, final)
-            number = old.index
+            number, begin = old.index, container.start_time or 0
         self._size = (stream.width, stream.height)
         context = stream.codec_context
         base = index.time_base if self._timed else 1 / context.framerate
         context.time_base = stream.time_base = self._base = base
         if self._timed:
             context.flags |= Flags.frame_duration
-        self._companions = Companions(path, number, output, final, self._audio, self._timed)
+        if self._timed and index.seekable and begin > _LATE * av.time_base:
+            warn(f"the clock of {path} begins at {begin // av.time_base} s: {final} begins at 0")
+            self._begin = Fraction(begin, av.time_base)
+        self._companions = Companions(path, number, output, final, self._audio, self._timed, self._begin)
         if (stream.height, stream.width) != index.stored:
             key = next((key for key in output.metadata if key.lower() == "comment"), "comment")
             note = size_note(index.stored[0], index.stored[1])
@@ -75,7 +80,7 @@ class Repainting:
         picture = padded(converted(picture, self._form), stream.width, stream.height)
         picture.pict_type = 0  # the encoder chooses its key frames
         timed = self._timed and index.seekable
-        picture.pts = int(index.stamps[self._position]) if timed else self._position
+        picture.pts = int(index.stamps[self._position]) - int(self._begin / self._base) if timed else self._position
         picture.time_base = self._base
         self._position += 1
         return picture

@@ -133,6 +133,11 @@ class VideoWriter:
                 self._draft.discard()
 
     def __enter__(self) -> VideoWriter:
+        try:
+            self._encoder.begin()
+        except BaseException:
+            self.discard()
+            raise
         return self
 
     def __exit__(
