@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -67,6 +68,7 @@ UNDERSTOOD = {
     "black, the hole is transparent": rgba(np.uint8(0), 255 - WHITE),
     "a picture with the hole erased": rgba(PICTURE, 255 - WHITE),
     "opaque alpha": rgba(np.dstack([WHITE] * 3), np.full_like(WHITE, 255)),
+    "nearly opaque alpha": rgba(np.dstack([WHITE] * 3), 255 - NOISE),
     "grey and alpha": np.dstack([np.full_like(WHITE, 255), WHITE]),
     "a palette, white first": palette(1 - HOLE, [(255, 255, 255), (0, 0, 0)]),
     "a palette, black first": palette(HOLE, [(0, 0, 0), (255, 255, 255)]),
@@ -197,6 +199,20 @@ def test_a_mask_video_of_any_brightness(black: int, white: int, tmp_path: Path, 
     path = save_video(tmp_path / "mask.mkv", np.repeat(pixels[..., None], 3, axis=3))
     np.testing.assert_array_equal(read_masks(path, 8, 48, 64), moving())
     assert open_masks(path).coverage.frames == 6
+
+
+@pytest.mark.parametrize(("colour", "erased"), [(255, False), (0, True)])
+def test_a_mask_video_with_transparency(colour: int, erased: bool, tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "mask.mov"), "w") as container:
+        stream = container.add_stream("qtrle", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "argb"
+        for mask in moving():
+            alpha = np.where((mask > 0) != erased, 255, 0).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(rgba(np.uint8(colour), alpha), "rgba")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    np.testing.assert_array_equal(read_masks(tmp_path / "mask.mov", 8, 48, 64), moving())
+    np.testing.assert_array_equal(open_masks(tmp_path / "mask.mov").read(2, 2), moving()[2:4])
 
 
 def test_a_mask_video_that_marks_nothing_is_not_filled(tmp_path: Path, save_video: Save) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videoinpaint.errors import InputError
-from videoinpaint.files import check_place, user_path, write_atomically, writing
+from videoinpaint.files import check_place, user_path, write_atomically
 
 if TYPE_CHECKING:
     from videoinpaint.clips.files.video import VideoWriter
@@ -49,7 +49,7 @@ def check_output(path: Path, video: Path, pixels: int, lossless: bool) -> None:
     needed, free = int(pixels * _LEAST_BYTES[lossless]), shutil.disk_usage(path.parent).free
     if free < needed:
         raise InputError(
-            f"cannot write {path}: it will take {needed / 1e6:.0f} MB or more, {free / 1e6:.0f} MB are free; "
+            f"cannot write {path}: it will take {needed / 1e6:.1f} MB or more, {free / 1e6:.1f} MB are free; "
             "make room, or name another place"
         )
 
@@ -70,7 +70,7 @@ def save_masks(masks: Any, folder: Path) -> None:
     """Write masks ``(T, H, W)`` in [0, 1] as black and white pictures, white above one half, of an unfinished run."""
     from PIL import Image
 
-    with write_atomically(folder, folder=True) as draft:
+    with write_atomically(user_path(folder), folder=True) as draft:
         (draft / UNFINISHED).touch()
         for index, mask in enumerate(masks):
             Image.fromarray((mask > 0.5).astype("uint8") * 255).save(draft / f"{index:05d}.png")
@@ -78,16 +78,12 @@ def save_masks(masks: Any, folder: Path) -> None:
 
 def keep_masks(folder: Path) -> None:
     """Tell that the run which saved these masks is done: no other may replace them."""
-    (folder / UNFINISHED).unlink(missing_ok=True)
+    (user_path(folder) / UNFINISHED).unlink(missing_ok=True)
 
 
 def write_all(frames: Iterator[Any], writer: VideoWriter, total: int) -> None:
-    """Write frames as they come and show progress; on any error the unfinished file is deleted.
-
-    Raises:
-        InputError: the disk refuses, or what the frames raise.
-    """
-    with writing(writer.path), writer, progress("repairing", total) as advance:
+    """Write frames as they come and show progress; on any error the unfinished file is deleted."""
+    with writer, progress("repairing", total) as advance:
         for frame in frames:
             writer.write(frame)
             advance()

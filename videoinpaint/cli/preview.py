@@ -11,7 +11,7 @@ from PIL import Image
 from videoinpaint.benchmarks.report.panels import Pixels, below, beside, labelled
 from videoinpaint.clips import Clip, ClipSource, MaskSource
 from videoinpaint.errors import InputError
-from videoinpaint.files import write_atomically
+from videoinpaint.files import check_place, write_atomically
 
 COLUMNS = 6  # frames of a clip on a contact sheet
 TINT = np.array([235, 30, 190], np.float32)
@@ -23,6 +23,7 @@ def check_preview(path: Path, count: int, num_frames: int | None) -> None:
         raise InputError(f"cannot write a preview to {path}: end the name in .png (contact sheet) or .mp4 (video)")
     if not path.resolve().parent.is_dir():
         raise InputError(f"cannot write {path}: make the folder {path.parent} first")
+    check_place(path)
     if count < 1 or (num_frames is not None and num_frames < 1):
         raise InputError(f"a preview needs count and num_frames of 1 or more, got {count} and {num_frames}")
 

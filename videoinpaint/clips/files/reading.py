@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from videoinpaint.clips.files.colour import to_rgb
 from videoinpaint.clips.files.decoding import Index, decode, index_of
 from videoinpaint.clips.files.orientation import upright
+from videoinpaint.clips.files.planes import has_alpha
 from videoinpaint.clips.files.sequences import window
 from videoinpaint.errors import InputError, InputWarning
 from videoinpaint.files import user_path
@@ -76,14 +77,22 @@ class VideoReader:
         """Every frame from `start` on, uint8 ``(H, W, 3)``, one in memory at a time."""
         return (self.shown(picture) for _, picture in decode(self.path, self.index, range(start, len(self))))
 
-    def pictures(self) -> Iterator[Any]:
-        """Every picture as it is decoded, an `av.VideoFrame` in the file's own pixel format."""
-        return (picture for _, picture in decode(self.path, self.index, range(len(self)), quiet=True))
+    def pictures(self, start: int = 0, *, quiet: bool = True) -> Iterator[Any]:
+        """Every picture from `start` on as it is decoded, an `av.VideoFrame` in the file's own pixel format."""
+        return (picture for _, picture in decode(self.path, self.index, range(start, len(self)), quiet=quiet))
 
     def shown(self, picture: Any) -> NDArray[np.uint8]:
         """One of these pictures as the frame that `read` gives of it."""
         height, width = self.index.size or self.index.stored
         return np.ascontiguousarray(upright(to_rgb(picture)[:height, :width], self.index.matrix))
+
+    def alpha(self, picture: Any) -> NDArray[np.uint8] | None:
+        """The opacity ``(H, W)`` of one of these pictures; None where its format has none."""
+        if not has_alpha(picture.format):
+            return None
+        height, width = self.index.size or self.index.stored
+        opacity = picture.to_ndarray(format="rgba")[:height, :width, 3]
+        return np.ascontiguousarray(upright(opacity, self.index.matrix))
 
     def windows(self, length: int, overlap: int = 0) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """``(start, frames)`` of neighbouring windows in one pass over the file; only one window is in memory.

@@ -14,7 +14,7 @@ from videoinpaint.clips.files.encoding import Encoder
 from videoinpaint.clips.files.reading import VideoInfo, VideoReader
 from videoinpaint.clips.files.sequences import ImageFolder
 from videoinpaint.errors import InputError
-from videoinpaint.files import Draft, user_path
+from videoinpaint.files import Draft, user_path, writing
 
 __all__ = ["VIDEO_SUFFIXES", "VideoInfo", "VideoReader", "VideoWriter", "probe", "read_video", "write_video"]
 
@@ -95,14 +95,15 @@ class VideoWriter:
         """Append one frame ``(H, W, 3)`` or several ``(T, H, W, 3)``, uint8 RGB, all of the first one's size.
 
         Raises:
-            InputError: wrong dtype, shape or size, or the writer is closed; the file is given up.
+            InputError: wrong dtype, shape or size, the disk refuses, or the writer is closed; the file is given up.
         """
         try:
             if self.closed:
                 raise InputError(f"the writer of {self.path} is closed: open a new one")
             frames = np.asarray(frames)
-            for frame in frames if frames.ndim == 4 else frames[None]:
-                self._encoder.add(frame)
+            with writing(self.path):
+                for frame in frames if frames.ndim == 4 else frames[None]:
+                    self._encoder.add(frame)
         except BaseException:
             self.discard()
             raise
@@ -111,13 +112,14 @@ class VideoWriter:
         """Finish the file and put it in its place.
 
         Raises:
-            InputError: no frame was written.
+            InputError: no frame was written, or the disk refuses.
         """
         if self.closed:
             return
         try:
-            self._encoder.finish()
-            self._draft.keep()
+            with writing(self.path):
+                self._encoder.finish()
+                self._draft.keep()
             self.closed = True
         finally:
             self.discard()

@@ -61,7 +61,12 @@ def planes_of(image: Image.Image, path: Path) -> Planes:
         return _with_palette(image)
     if image.mode in ("1", "L"):
         return Planes(np.asarray(image.convert("L")), grey=True)
-    return Planes(np.asarray(image.convert("RGB")).max(axis=2))
+    return Planes(brightness_of(np.asarray(image.convert("RGB"))))
+
+
+def brightness_of(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The brightest channel of colours ``(..., 3)``; NumPy's own maximum over three values is ten times slower."""
+    return np.maximum(np.maximum(colours[..., 0], colours[..., 1]), colours[..., 2])
 
 
 def _with_alpha(image: Image.Image) -> Planes:
@@ -71,7 +76,7 @@ def _with_alpha(image: Image.Image) -> Planes:
     alpha, colours = pixels[..., 3], pixels[..., :3]
     if image.mode == "P" and (alpha == 255).all():
         return _with_palette(image)
-    return Planes(colours.max(axis=2), alpha, colours=colours)
+    return Planes(brightness_of(colours), alpha, colours=colours)
 
 
 def _with_palette(image: Image.Image) -> Planes:
@@ -113,8 +118,8 @@ class Tally:
 
     @property
     def varies(self) -> bool:
-        """There is more than one value."""
-        return bool(self.lows) and min(self.lows) < self.highest
+        """There are values that differ by more than rounding."""
+        return bool(self.lows) and min(self.lows) + BLACK < self.highest
 
     def values(self) -> list[int]:
         """The values that occur."""
@@ -159,20 +164,21 @@ class Evidence:
         if planes.alpha is not None and planes.colours is not None:
             self.with_alpha += 1
             self.alpha.add(planes.alpha)
-            self._look_at(planes.colours[2 * planes.alpha.astype(int) > int(planes.alpha.max())])
+            self._look_at(planes.colours, planes.alpha > planes.alpha.max() // 2)
         if planes.index is not None:
             self.index.add(planes.index)
         self.grey &= planes.grey
         self.labels |= planes.labels
         self.first = max(self.first, planes.first)
 
-    def _look_at(self, colours: NDArray[np.uint8]) -> None:
-        """Colours ``(N, 3)`` that are not transparent."""
-        if not len(colours):
+    def _look_at(self, colours: NDArray[np.uint8], visible: NDArray[np.bool_]) -> None:
+        """Colours ``(H, W, 3)`` where they are not transparent."""
+        if not visible.any():
             return
-        self.low = np.minimum(self.low, colours.min(axis=0))
-        self.high = np.maximum(self.high, colours.max(axis=0))
-        brightest, darkest = colours.max(axis=1), colours.min(axis=1)
+        channels = [colours[..., channel][visible] for channel in range(3)]
+        self.low = np.minimum(self.low, [channel.min() for channel in channels])
+        self.high = np.maximum(self.high, [channel.max() for channel in channels])
+        brightest, darkest = np.maximum.reduce(channels), np.minimum.reduce(channels)
         middling = (brightest > 64) & (brightest < 192)
-        self.visible += len(colours)
+        self.visible += len(brightest)
         self.pictorial += int((middling | (brightest - darkest > 32)).sum())

@@ -20,7 +20,7 @@ from videoinpaint.clips.files.images import (
 )
 from videoinpaint.clips.files.sequences import FrameSequence, ImageFolder, check_same_size, window
 from videoinpaint.clips.files.video import VIDEO_SUFFIXES, VideoReader
-from videoinpaint.clips.masks.evidence import Evidence, Planes, planes_of
+from videoinpaint.clips.masks.evidence import Evidence, Planes, brightness_of, planes_of
 from videoinpaint.clips.masks.meaning import PLAIN, Coverage, Meaning, Wish, coverage, understand
 from videoinpaint.errors import InputError
 from videoinpaint.files import user_path
@@ -184,8 +184,10 @@ class VideoMasks(MaskSequence):
         return len(self._reader)
 
     def _planes(self, start: int) -> Iterator[tuple[object, Planes]]:
-        for index, frame in enumerate(self._reader.frames(start), start):
-            yield f"frame {index} of {self.path}", Planes(frame.max(axis=2))
+        for index, picture in enumerate(self._reader.pictures(start, quiet=False), start):
+            frame, alpha = self._reader.shown(picture), self._reader.alpha(picture)
+            colours = None if alpha is None else frame
+            yield f"frame {index} of {self.path}", Planes(brightness_of(frame), alpha, colours=colours)
 
 
 def open_mask(path: Path, length: int = 1, wish: Wish = PLAIN) -> MaskSequence:
