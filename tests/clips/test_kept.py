@@ -170,6 +170,25 @@ def test_a_rate_of_ones_own_leaves_sound_out(tmp_path: Path) -> None:
     assert contents(new)["tags"]["title"] == "A title"
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
+def test_tags_of_a_makers_own_are_kept(tmp_path: Path, suffix: str) -> None:
+    old = film(tmp_path / "in.mkv")
+    with av.open(str(old)) as plain, av.open(str(tmp_path / "phone.mkv"), "w") as phone:
+        stream = phone.add_stream_from_template(plain.streams.video[0], opaque=True)
+        phone.metadata.update(
+            {"title": "A title", "com.apple.quicktime.make": "Maker", "location": "+10.0000+020.0000/"}
+        )
+        for packet in plain.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                phone.mux(packet)
+    assert VideoReader(tmp_path / "phone.mkv").fps == RATE  # whose copied header says 1000
+    with av.open(str(copied(tmp_path / "phone.mkv", tmp_path / f"out.{suffix}"))) as container:
+        tags = {key.lower(): value for key, value in container.metadata.items()}
+    assert (tags["title"], tags["com.apple.quicktime.make"]) == ("A title", "Maker")
+    assert tags["location"] == "+10.0000+020.0000/"
+
+
 @pytest.mark.parametrize("name", MATRICES)
 @pytest.mark.parametrize(
     ("suffix", "codec"), [("mp4", "h264"), ("mov", "h264"), ("mkv", "h264"), ("mkv", "ffv1"), ("mp4", "hevc")]

@@ -25,6 +25,14 @@ def described(tags: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in tags.items() if not key.lower().startswith((*_OF_THE_FILE, *_STATISTICS))}
 
 
+_USUAL = {
+    "title", "artist", "album_artist", "album", "composer", "comment", "date", "genre", "copyright", "description",
+    "synopsis", "show", "episode_id", "network", "keywords", "lyrics", "grouping", "track", "disc", "creation_time",
+    "location", "location-eng",
+}  # fmt: skip
+"""The tags that have a place of their own in .mp4 and .mov, where every player looks for them."""
+
+
 class Companions:
     """The streams of a file other than its picture, on their way into an output.
 
@@ -65,6 +73,8 @@ class Companions:
             what = ", ".join([*untimely, *(["chapters"] if chapters else [])])
             warn(f"{final} has frames at other times than {path}: {what} left out")
         output.metadata.update(described(self._input.metadata))
+        if output.format.name in ("mp4", "mov") and not {key.lower() for key in output.metadata} <= _USUAL:
+            output.container_options["movflags"] = "use_metadata_tags"  # the list of tags that takes any name
         for chapter in chapters:
             for end in ("start", "end"):
                 chapter[end] -= int(begin / chapter["time_base"])  # type: ignore[literal-required, operator]

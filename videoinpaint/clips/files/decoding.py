@@ -103,7 +103,7 @@ def index_of(path: Path) -> Index:
         shown = [packet for packet in packets if not packet.discard]
         stamps: list[int | None] = [packet.pts for packet in shown]
         keys = [packet.key for packet in shown]
-        rate, time_base = _rate(stream), stream.time_base
+        rate, time_base = _rate(stream, stamps), stream.time_base
         size, codec = _true_size(container, stream), stream.codec_context.name
     seekable = None not in stamps and len(set(stamps)) == len(stamps)
     if not seekable or codec in _INVISIBLE_PACKETS:
@@ -231,9 +231,15 @@ def _display_matrix(picture: Any) -> tuple[int, ...]:
     return () if found is None else tuple(np.frombuffer(bytes(found), np.int32).tolist())
 
 
-def _rate(stream: Any) -> Fraction:
-    rates = (stream.average_rate, stream.guessed_rate)
-    return next((Fraction(rate) for rate in rates if rate and 0 < rate <= _FASTEST), Fraction(24))
+def _rate(stream: Any, stamps: list[int | None]) -> Fraction:
+    """Frames a second: as the file says, unless its time stamps tell that it does not know."""
+    said = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate and 0 < rate <= _FASTEST]
+    known = [stamp for stamp in stamps if stamp is not None]
+    if len(known) < 2 or max(known) == min(known):
+        return next(iter(said), Fraction(24))
+    found = (len(known) - 1) / ((max(known) - min(known)) * stream.time_base)
+    near = [rate for rate in said if abs(rate - found) <= found / 10]
+    return near[0] if near else min(max(Fraction(found).limit_denominator(1001), Fraction(1, 100)), Fraction(_FASTEST))
 
 
 def _index_by_decoding(path: Path) -> tuple[list[int | None], list[bool], bool]:
@@ -249,30 +255,12 @@ def _index_by_decoding(path: Path) -> tuple[list[int | None], list[bool], bool]:
 def _check_complete(path: Path, container: Any, stream: Any, packets: list[_Packet]) -> None:
     # AVI counts chunks without data, which mean that a frame lasts longer; how long the file is tells more there.
     promise = 0 if container.format.name == "avi" else stream.frames or 0
-    short = len(packets) < promise or is_cut_off(path) or _ends_early(container, stream, packets)
+    short = len(packets) < promise or is_cut_off(path)
     if short or not packets:
         promised = f" of {promise}" if promise else ""
         raise InputError(f"video {path} is truncated: it holds {len(packets)}{promised} frames; {REMEDY}")
     if damaged := sum(packet.corrupt for packet in packets):
         warn(f"{path} lost packets: about {damaged} of its {len(packets)} frames are damaged")
-
-
-def _ends_early(container: Any, stream: Any, packets: list[_Packet]) -> bool:
-    """Matroska and WebM count no frames, but they say how long the stream is."""
-    stated = _seconds(stream.metadata.get("DURATION", ""))
-    if stated is None and len(container.streams) == 1 and container.duration and "webm" in container.format.name:
-        stated = container.duration / av.time_base
-    stamps = [packet.pts for packet in packets if packet.pts is not None]
-    if stated is None or not stamps or not stream.average_rate:
-        return False
-    frame = 1 / float(stream.average_rate)
-    # Tolerate what rounding and a missing last duration explain, no more.
-    return float(max(stamps) * stream.time_base) + 2.5 * frame < stated
-
-
-def _seconds(text: str) -> float | None:
-    match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", text)
-    return None if match is None else int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
 
 
 def size_note(height: int, width: int) -> str:
