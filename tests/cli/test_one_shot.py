@@ -45,7 +45,9 @@ def test_a_moving_target_goes(
     words = ["inpaint", video, "--mask", tmp_path / "first.png", "--propagator", "flow", "--lossless", *CHEAP]
     words += ["--output", tmp_path / "out.mkv", "--save-masks", tmp_path / "found"]
     assert main([str(word) for word in words]) == 0
-    assert "6 frames of 64x48" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "6 frames of 64x48" in told.out
+    assert "may miss" not in told.err
     repaired, _ = read_video(tmp_path / "out.mkv")
     green = (repaired == (0, 255, 0)).all(axis=-1)
     assert green[target].mean() < 0.2
@@ -66,6 +68,30 @@ def test_what_repairs_by_default_bears_wrong_masks(moving: tuple[Path, NDArray[n
     given = {name: videoinpaint.inpaint(frames, target[0], inpainter=name, **settings) for name in ("ciri", "compact")}
     np.testing.assert_array_equal(read_video(tmp_path / "out.mkv")[0], given["ciri"])
     assert (given["ciri"] != given["compact"]).any()
+
+
+def test_a_mask_that_loses_its_target_is_one_line(
+    moving: tuple[Path, NDArray[np.bool_]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "losing.py").write_text(
+        "import torch\n"
+        "from videoinpaint.inpainters.propagators import GivenTracker\n"
+        "class Losing:\n"
+        "    name = 'losing'\n"
+        "    def start(self, frames, first):\n"
+        "        kept = torch.ones(len(frames), 1, 1, 1)\n"
+        "        kept[3:5] = 0\n"
+        "        return GivenTracker(kept * first)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    words = ["inpaint", moving[0], "--mask", tmp_path / "first.png", "--propagator", "losing:Losing", *CHEAP]
+    assert main([str(word) for word in [*words, "--output", tmp_path / "out.mkv"]]) == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "may miss" in line]
+    assert line.startswith("warning: ")
+    assert "is gone in frames 3-4" in line
 
 
 def test_flags_that_do_not_go_together(

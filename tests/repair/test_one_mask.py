@@ -11,7 +11,7 @@ from torch import Tensor
 
 import videoinpaint
 from videoinpaint.clips import make_clips
-from videoinpaint.errors import InputError, UnknownNameError
+from videoinpaint.errors import InputError, InputWarning, UnknownNameError
 from videoinpaint.inpainters.propagators import GivenTracker
 from videoinpaint.protocols import Refinement, State
 from videoinpaint.repair import propagate_mask
@@ -106,7 +106,8 @@ def test_a_one_shot_inpainter_sees_the_first_frame_in_every_window(length: int) 
 
 def test_a_target_that_leaves() -> None:
     frames, masks = scene(8, leaves=4)
-    repaired = videoinpaint.inpaint(frames, masks[0], propagator=White(), **FAST)
+    with pytest.warns(InputWarning, match="is gone in frames 4-7"):
+        repaired = videoinpaint.inpaint(frames, masks[0], propagator=White(), **FAST)
     np.testing.assert_array_equal(repaired[4:], frames[4:])
     assert (repaired[3] != frames[3]).any()
 

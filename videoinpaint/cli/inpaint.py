@@ -172,7 +172,7 @@ class Inpaint:
         """The frames without what the first mask marks; the mask is carried through all of them at once."""
         import numpy as np
 
-        from videoinpaint.repair.one_mask import check_tunable, follow, holes_of, repair_followed, tuned
+        from videoinpaint.repair.one_mask import check_tunable, follow, holes_of, repair_followed
         from videoinpaint.repair.streaming import Parts
 
         assert self.propagator is not None
@@ -187,9 +187,7 @@ class Inpaint:
                 raise InputError("--remove-residues works on repairs by ciri: use --inpainter ciri")
             check_tunable(made.loop.inpainter, len(video))
         frames = np.stack(list(frames_of(video)))
-        followed = follow(frames, first, self.propagator, self.device)
-        if self.remove_residues and made is not None:
-            followed = tuned(followed, made, self.propagator)
+        followed = follow(frames, first, self.propagator, self.device, made if self.remove_residues else None)
         if self.save_masks is not None:
             save_masks(followed.masks, self.save_masks)
         if made is None:

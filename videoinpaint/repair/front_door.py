@@ -14,7 +14,7 @@ from videoinpaint.clips.validate import check_frames, check_pair
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import Detector, Inpainter, MaskPropagator
 from videoinpaint.repair.given_masks import checked_pairs
-from videoinpaint.repair.one_mask import check_tunable, follow, repair_followed, tuned
+from videoinpaint.repair.one_mask import check_tunable, follow, repair_followed
 from videoinpaint.repair.streaming import ITERATIONS, POLICY, Parts, Pixels, Stream
 
 
@@ -65,6 +65,7 @@ def inpaint(
             (docs/cli.md). Masks that a propagator follows are widened anyway.
         propagator: carries the first frame's mask through the video (one-shot repair): a name such as ``"flow"``,
             ``"module:attribute"``, or a propagator. It sees the whole video at once: memory grows with its length.
+            An `InputWarning` names the frames in which its masks look wrong.
         remove_residues: tune the propagator on the video until a repair by ``"ciri"`` shows less of the target; takes
             many times as long, and at most 32 frames.
         invert: the masks mark what is known.
@@ -86,8 +87,7 @@ def inpaint(
         parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights, reach)
         if remove_residues:
             check_tunable(parts.loop.inpainter, len(check_frames(frames)))
-        followed = follow(frames, holes, propagator, device)
-        followed = tuned(followed, parts, propagator) if remove_residues else followed
+        followed = follow(frames, holes, propagator, device, parts if remove_residues else None)
         clip, stream = followed.clip, repair_followed(followed, parts)
     else:
         if remove_residues:

@@ -19,6 +19,7 @@ from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter
 from videoinpaint.inpainters.ciri.removal import removal_config
 from videoinpaint.inpainters.propagators import GivenTracker, make_propagator
 from videoinpaint.protocols import Inpainter, MaskPropagator, OneShotInpainter, Tracker
+from videoinpaint.repair.doubts import tell_doubts
 from videoinpaint.repair.looped import repaired_frames
 from videoinpaint.repair.streaming import Parts, Pixels, Stream
 
@@ -62,13 +63,24 @@ class Followed:
     tracker: Tracker
 
 
-def follow(frames: ArrayLike, first: ArrayLike, propagator: str | MaskPropagator, device: str) -> Followed:
-    """Carry the mask of the first frame through a clip; see :func:`propagate_mask`."""
+def follow(
+    frames: ArrayLike, first: ArrayLike, propagator: str | MaskPropagator, device: str, tuning: Parts | None = None
+) -> Followed:
+    """Carry the mask of the first frame through a clip, and warn where the masks look wrong; see `propagate_mask`.
+
+    Args:
+        frames, first, propagator, device: see :func:`propagate_mask`.
+        tuning: what repairs, where the tracker is to be tuned on the clip; see :func:`tuned`.
+    """
     clip, target = check_first(frames, first)
     place = resolve_device(device)
     made = make_propagator(propagator, device=place)
     tracker = made.start(_shown(clip, place), torch.from_numpy(target)[None].to(place).float())
-    return Followed(clip, _masks(tracker), tracker)
+    followed = Followed(clip, _masks(tracker), tracker)
+    if tuning is not None:
+        followed = tuned(followed, tuning, made.name)
+    tell_doubts(followed.masks)
+    return followed
 
 
 def check_tunable(inpainter: Inpainter, length: int) -> CIRIInpainter:
@@ -87,20 +99,19 @@ def check_tunable(inpainter: Inpainter, length: int) -> CIRIInpainter:
     return inpainter
 
 
-def tuned(followed: Followed, parts: Parts, propagator: str | MaskPropagator) -> Followed:
+def tuned(followed: Followed, parts: Parts, propagator: str) -> Followed:
     """The clip followed again, its tracker tuned on it until a repair shows less of the target (CIRI, Section 3.3).
 
     Args:
         followed: the clip; all of it is repaired at once, several times.
         parts: with an inpainter of CIRI, which is frozen.
-        propagator: what made the tracker; its name decides on the learning rate.
+        propagator: the name of what made the tracker; it decides on the learning rate.
 
     Raises:
         InputError: see :func:`check_tunable`.
     """
     inpainter = check_tunable(parts.loop.inpainter, len(followed.clip))
-    config = removal_config(propagator if isinstance(propagator, str) else propagator.name)
-    inpainter.tune(followed.tracker, _shown(followed.clip, parts.loop.device), config)
+    inpainter.tune(followed.tracker, _shown(followed.clip, parts.loop.device), removal_config(propagator))
     return replace(followed, masks=_masks(followed.tracker))
 
 
