@@ -26,11 +26,11 @@ MATRICES = {
 def film(
     path: Path, *, sound: tuple[str, ...] = (), subtitles: bool = False, chapters: bool = False,
     stamps: list[int] | None = None, matrix: tuple[int, ...] = (), aspect: Fraction | None = None,
-    interlaced: bool = False, codec: str = "libx264", attachment: bool = False,
+    interlaced: str = "", codec: str = "libx264", attachment: bool = False,
 ) -> Path:  # fmt: skip
     """A file as cameras and editors make it; `stamps` are in units of a 1000th second."""
     stamps = [40 * index for index in range(12)] if stamps is None else stamps
-    options = {"flags": "+ildct+ilme"} if interlaced else {}
+    options = {"flags": "+ildct+ilme", "x264-params": f"{interlaced}=1"} if interlaced else {}
     with av.open(str(path), "w") as container:
         picture = container.add_stream(codec, rate=RATE, options=options)
         if matrix:
@@ -227,13 +227,14 @@ def test_pixels_keep_their_shape(tmp_path: Path, suffix: str, codec: str, aspect
         assert next(container.decode(video=0)).rotation == 0
 
 
-def test_fields_stay_fields(tmp_path: Path) -> None:
-    old = film(tmp_path / "in.mp4", interlaced=True)
+@pytest.mark.parametrize(("first", "order"), [("tff", 2), ("bff", 3)])
+def test_fields_stay_fields(tmp_path: Path, first: str, order: int) -> None:
+    old = film(tmp_path / "in.mp4", interlaced=first)
     for name, codec in (("out.mp4", "h264"), ("out.mkv", "h264"), ("out.mkv", "ffv1")):
         with av.open(str(copied(old, tmp_path / name, codec=codec))) as container:
             pictures = list(container.decode(video=0))
             assert all(picture.interlaced_frame for picture in pictures)
-            assert container.streams.video[0].codec_context.field_order == 2  # top first
+            assert container.streams.video[0].codec_context.field_order == order
     with pytest.warns(InputWarning, match="interlaced"):
         copied(old, tmp_path / "out.mp4", codec="hevc")
 

@@ -84,6 +84,8 @@ def _keep_fields(stream: Any, old: Any, first: Any, path: Path, final: Path) -> 
     stream.codec_context.field_order = order
     if encoder == "libx264":
         stream.options["flags"] = "+ildct+ilme"
+        # The orders 3 and 4 show the bottom field first; x264 is not told that by the order.
+        stream.options["x264-params"] = "bff=1" if order in (_BOTTOM_FIRST, 4) else "tff=1"
 
 
 def _warn_of_losses(form: str, old: Any, first: Any, path: Path, final: Path) -> None:
