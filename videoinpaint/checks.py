@@ -168,3 +168,18 @@ def find_unusable(value: Any, name: str = "") -> str | None:
         return None
     found = (find_unusable(entry, f"{name}/{key}" if name else str(key)) for key, entry in entries)
     return next(filter(None, found), None)
+
+
+def plain_content(path: Any) -> Any:
+    """What a torch file holds, read without running anything that it names.
+
+    Raises:
+        ValueError: it is damaged, or holds more than tensors and plain values. Torch's own message has many lines, and
+            advises to run what the file names.
+    """
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file can fail in nearly any way
+        raise ValueError("it is damaged, or holds more than tensors and plain values") from error

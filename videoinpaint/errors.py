@@ -6,7 +6,10 @@ import warnings
 
 
 class VideoInpaintError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose. Its text is one line, whatever it quotes."""
+
+    def __str__(self) -> str:
+        return " ".join(str(self.args[0]).split()) if self.args else ""
 
 
 class InputError(VideoInpaintError, ValueError):
@@ -31,9 +34,6 @@ class DivergedError(InputError):
 
 class UnknownNameError(VideoInpaintError, KeyError):
     """A name that no registry knows; the message lists the names that exist."""
-
-    def __str__(self) -> str:  # KeyError would print the repr of the message
-        return str(self.args[0])
 
 
 class MissingWeightsError(VideoInpaintError, FileNotFoundError):

@@ -20,7 +20,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from videoinpaint.checks import find_unusable, real_number, seed_number, whole_number
+from videoinpaint.checks import find_unusable, plain_content, real_number, seed_number, whole_number
 from videoinpaint.errors import DivergedError, InputError
 from videoinpaint.files import locked, write_atomically
 from videoinpaint.naming import plain
@@ -195,11 +195,12 @@ def _evaluated(
 def _resume(network: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor], config: FitConfig) -> int:
     def restore(stored: dict[str, Any]) -> int:
         check_same(config.folder, json.loads(stored["settings"]), config.decisive())
+        iteration = whole_number(stored["iteration"], "the iteration", 0, config.iterations)
         network.load_state_dict(stored["network"])
-        optimiser.load_state_dict(stored["optimiser"])
+        load_optimiser(optimiser, stored["optimiser"])
         for key, value in stored["average"].items():
             average[key].copy_(value)
-        return int(stored["iteration"])
+        return iteration
 
     return resume(config.folder, restore, "this network", 0)
 
@@ -291,7 +292,7 @@ def resume(
     if not path.exists():
         return fresh
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
+        stored = plain_content(path)
         if wrong := find_unusable({key: value for key, value in stored.items() if key not in loose}):
             raise ValueError(wrong)
         return restore(stored)
@@ -299,6 +300,30 @@ def resume(
         raise
     except Exception as error:
         raise InputError(f"{path} is not a checkpoint of {owner} ({error}): name another folder") from error
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, stored: Mapping[str, Any]) -> None:
+    """The state of an Adam, looked at before it is loaded: its own loader believes everything.
+
+    Raises:
+        ValueError: it is the state of another optimiser.
+    """
+
+    def told(groups: Any) -> Any:  # a checkpoint may hold tuples as lists, and the rate is set at every step
+        return [{k: list(v) if isinstance(v, tuple) else v for k, v in g.items() if k != "lr"} for g in groups]
+
+    if told(stored["param_groups"]) != told(optimiser.state_dict()["param_groups"]):
+        raise ValueError("the optimiser was another")
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    for place, state in stored["state"].items():
+        moments = [state["exp_avg"], state["exp_avg_sq"]]
+        if state.keys() != {"step", "exp_avg", "exp_avg_sq"} or not float(state["step"]) >= 0:
+            raise ValueError(f"the optimiser's state holds {', '.join(state)}")
+        if any(tuple(moment.shape) != tuple(parameters[place].shape) for moment in moments):
+            raise ValueError("the optimiser's moments are of other shapes")
+        if float(moments[1].min()) < 0 or not all(moment.is_floating_point() for moment in moments):
+            raise ValueError("the optimiser's moments are no moments")
+    optimiser.load_state_dict(dict(stored))
 
 
 def log(folder: Path, numbers: Mapping[str, float]) -> None:

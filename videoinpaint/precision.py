@@ -7,6 +7,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from videoinpaint.checks import shown
 from videoinpaint.errors import InputError
 
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -27,8 +28,8 @@ def check_precision(precision: str) -> str:
     Raises:
         InputError: it is none of `PRECISIONS`.
     """
-    if precision not in PRECISIONS:
-        raise InputError(f"unknown precision {precision!r}: use {', '.join(map(repr, PRECISIONS))}")
+    if not isinstance(precision, str) or precision not in PRECISIONS:
+        raise InputError(f"unknown precision {shown(precision)}: use {', '.join(map(repr, PRECISIONS))}")
     return precision
 
 

@@ -15,14 +15,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 
 from videoinpaint.agents.policies.export import load_policy, save_policy
 from videoinpaint.agents.ppo.algorithm import ClosedLoopPPO
 from videoinpaint.agents.ppo.view import TrainingView
-from videoinpaint.checks import find_unusable
+from videoinpaint.checks import find_unusable, plain_content, whole_number
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.files import write_atomically, write_json
+from videoinpaint.fitting import load_optimiser
 from videoinpaint.naming import stable_name
 
 VERSION = 2
@@ -69,11 +71,12 @@ def load_checkpoint(path: Path, model: ClosedLoopPPO) -> tuple[dict[str, Any], b
     """
     policy = load_policy(path / POLICY, device=model.device)
     try:
-        state = unpack(torch.load(path / STATE, map_location="cpu", weights_only=True))
+        state = unpack(plain_content(path / STATE))
         if state["version"] != VERSION:
             raise ValueError(f"it is of version {state['version']}, this package writes {VERSION}")
         if wrong := find_unusable({key: value for key, value in state.items() if key != "extra"}):
             raise ValueError(wrong)
+        _check(model, state)
         model.policy.load_state_dict(policy.network.state_dict())
         restored = _restore(model, state)
     except InputError:
@@ -108,9 +111,45 @@ def _model_state(model: ClosedLoopPPO) -> dict[str, Any]:
     }
 
 
+_KEYS = (
+    "optimizer", "behaviour", "rounds_since_sync", "replay", "num_timesteps", "updates", "last_obs", "last_starts",
+    "episodes", "view", "episodes_begun", "envs", "random", "extra",
+)  # fmt: skip
+
+
+def _check(model: ClosedLoopPPO, state: dict[str, Any]) -> None:
+    """Raise ValueError where a state holds something that training would stumble over much later."""
+    if lacking := [key for key in _KEYS if key not in state]:
+        raise ValueError(f"it lacks {', '.join(lacking)}")
+    for key in ("num_timesteps", "updates", "rounds_since_sync"):
+        whole_number(state[key], key, 0, 10**15)
+    curve = state["extra"]["curve"]
+    if not isinstance(curve, list) or not all(isinstance(row, dict) and "steps" in row for row in curve):
+        raise ValueError("its learning curve is none")
+    episodes = state["episodes"]
+    if not all(isinstance(one, dict) and {"r", "l"} <= one.keys() and plain_numbers(one.values()) for one in episodes):
+        raise ValueError("its last episodes are none")
+    count, space = model.n_envs, model.observation_space
+    assert isinstance(space, spaces.Dict)
+    wanted: dict[str, tuple[Any, tuple[int, ...]]] = {
+        "last_starts": (state["last_starts"], (count,)), "episodes_begun": (state["episodes_begun"], (count,)),
+    }  # fmt: skip
+    if state["last_obs"].keys() != space.spaces.keys():
+        raise ValueError("its last observation has other parts")
+    wanted |= {key: (state["last_obs"][key], (count, *(box.shape or ()))) for key, box in space.spaces.items()}
+    for key, (array, shape) in wanted.items():
+        if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype.kind not in "biuf":
+            raise ValueError(f"its {key} is not of shape {shape}")
+
+
+def plain_numbers(values: Any) -> bool:
+    """Whether all of them are numbers."""
+    return all(isinstance(value, int | float) for value in values)
+
+
 def _restore(model: ClosedLoopPPO, state: dict[str, Any]) -> bool:
     assert isinstance(model.env, TrainingView)
-    model.policy.optimizer.load_state_dict(state["optimizer"])
+    load_optimiser(model.policy.optimizer, state["optimizer"])
     if model.behaviour is not None:
         model.behaviour.load_state_dict(state["behaviour"])
     if model.replay is not None:

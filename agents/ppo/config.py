@@ -170,7 +170,7 @@ class TrainConfig:
 
 def _parse(cls: type[Any], mapping: Any, where: str) -> Any:
     if not isinstance(mapping, Mapping):
-        raise InputError(f"{where} must be a mapping of its fields, got {mapping!r}")
+        raise InputError(f"{where} must be a mapping of its fields, got {shown(mapping)}")
     hints = typing.get_type_hints(cls)
     known = [f.name for f in fields(cls)]
     given = {str(name): mapping[name] for name in mapping}
@@ -191,7 +191,7 @@ def _converted(value: Any, hint: Any, where: str) -> Any:
         return _replay(value, where)
     if typing.get_origin(wanted) is dict:
         if not isinstance(value, Mapping):
-            raise InputError(f"{where} must be a mapping of keyword arguments, got {value!r}")
+            raise InputError(f"{where} must be a mapping of keyword arguments, got {shown(value)}")
         return {str(name): _argument(value[name]) for name in value}
     return value if wanted is Any else _scalar(value, wanted, where)
 
@@ -221,7 +221,7 @@ def _scalar(value: Any, wanted: type, where: str) -> Any:
             return int(number)
         return number
     except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{where} must be of type {wanted.__name__}, got {value!r} ({error})") from error
+        raise InputError(f"{where} must be of type {wanted.__name__}, got {shown(value)} ({error})") from error
 
 
 def _argument(value: Any) -> Any:

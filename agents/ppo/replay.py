@@ -14,6 +14,7 @@ from stable_baselines3.common.buffers import DictRolloutBuffer
 from torch import Tensor
 
 from videoinpaint.agents.ppo.config import ReplayConfig
+from videoinpaint.checks import whole_number
 from videoinpaint.errors import InputError
 
 
@@ -143,13 +144,16 @@ class TrajectoryReplay:
         Raises:
             InputError: it holds more than fits here.
         """
-        self._filled = len(state["lengths"])
-        if self._filled > self.slots:
-            raise InputError(f"the saved replay holds {self._filled} trajectories, here {self.slots} fit")
+        filled, place = len(state["lengths"]), whole_number(state["next"], "the replay's next place", 0, self.slots - 1)
+        if filled > self.slots:
+            raise InputError(f"the saved replay holds {filled} trajectories, here {self.slots} fit")
+        if filled and not 1 <= int(state["lengths"].min()) <= int(state["lengths"].max()) <= self.config.max_steps:
+            raise InputError(f"the saved replay's trajectories are not of 1 to {self.config.max_steps} steps")
+        self._filled = filled
         for name, array in self._data.items():
             array[: self._filled] = state["data"][name].numpy()
         self._lengths[: self._filled] = state["lengths"].numpy()
-        self._next = int(state["next"])
+        self._next = place
         self._rng.bit_generator.state = state["rng"]
 
 

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from videoinpaint.checks import unusable
+from videoinpaint.checks import plain_content, unusable
 from videoinpaint.errors import CorruptWeightsError
 from videoinpaint.files import write_bytes
 
@@ -125,8 +125,8 @@ def _read_as(path: Path, suffix: str) -> tuple[dict[str, Tensor], dict[str, str]
     if suffix == ".ckpt":
         return {name: torch.from_numpy(np.array(array)) for name, array in read_array_pickle(path).items()}, {}
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
+        content = plain_content(path)
+    except ValueError as error:
         raise CorruptWeightsError(f"{path} cannot be read as plain tensors: {error}") from error
     for container in ("state_dict", "netG"):  # netG: the generator, as STTN and DSTT publish it
         if isinstance(content, dict) and isinstance(content.get(container), dict):
