@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from videoinpaint.inpainters.propagators.annotated import follow_from
 from videoinpaint.inpainters.propagators.common import GivenTracker, check_target, predict_masks, stacked_masks
 from videoinpaint.protocols import MaskPropagator
 from videoinpaint.registry import Registry
@@ -21,7 +22,15 @@ PROPAGATORS = Registry(
     methods=("start",),
 )
 
-__all__ = ["PROPAGATORS", "GivenTracker", "check_target", "make_propagator", "predict_masks", "stacked_masks"]
+__all__ = [
+    "PROPAGATORS",
+    "GivenTracker",
+    "check_target",
+    "follow_from",
+    "make_propagator",
+    "predict_masks",
+    "stacked_masks",
+]
 
 
 def make_propagator(

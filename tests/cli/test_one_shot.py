@@ -59,6 +59,41 @@ def test_a_moving_target_goes(
     np.testing.assert_array_equal(repaired[far], frames[far])
 
 
+def test_masks_of_several_frames(
+    moving: tuple[Path, NDArray[np.bool_]], tmp_path: Path, capsys: pytest.CaptureFixture[str], fails: Fails
+) -> None:
+    video, target = moving
+    Image.fromarray(target[5].astype(np.uint8) * 255).save(tmp_path / "last.png")
+    empty = tmp_path / "empty.png"
+    Image.fromarray(np.zeros_like(target[0], np.uint8)).save(empty)
+    first, last, other = f"0={tmp_path}/first.png", f"5={tmp_path}/last.png", f"4={empty}"
+
+    def words(*masks: str | Path) -> list[str]:
+        end = ["--output", tmp_path / "out.mkv", "--propagator", "held", *CHEAP]
+        return [str(word) for word in ["inpaint", "--mask", *masks, video, *end]]
+
+    assert main([*words(first, last), "--save-masks", str(tmp_path / "found")]) == 0
+    assert "frame 5, hole: " in capsys.readouterr().out
+    found = read_masks(tmp_path / "found")
+    for frame, given in enumerate((0, 0, 0, 5, 5, 5)):
+        np.testing.assert_array_equal(found[frame], target[given])
+    assert main(words(tmp_path / "first.png")) == 0
+    capsys.readouterr()
+    assert main(words(other, first)) == 0
+    assert "frame 4, nothing is marked" in capsys.readouterr().out
+    (tmp_path / "7=odd.png").write_bytes((tmp_path / "first.png").read_bytes())
+    assert main(words(tmp_path / "7=odd.png")) == 0
+
+    assert "frames count from 0 to 5" in fails(*words(first, f"6={empty}"))
+    assert "two masks" in fails(*words(first, first))
+    assert "all masks are empty" in fails(*words(other, f"0={empty}"))
+    assert "one picture" in fails(*words(first, f"3={tmp_path}/found"))
+    assert "--propagator" in fails("inpaint", video, "--mask", first, last, "--output", tmp_path / "out.mkv")
+    assert "says no frame" in fails(
+        "inpaint", video, f"--mask={tmp_path}/first.png", last, "--output", tmp_path / "o.mkv"
+    )
+
+
 def test_what_repairs_by_default_bears_wrong_masks(moving: tuple[Path, NDArray[np.bool_]], tmp_path: Path) -> None:
     video, target = moving
     words = ["inpaint", video, "--mask", tmp_path / "first.png", "--propagator", "held", "--lossless", *CHEAP[2:]]

@@ -130,6 +130,36 @@ def test_the_default_propagator_follows_a_moving_target() -> None:
     assert one.shape == (1, 64, 112, 3)
 
 
+def test_masks_of_several_frames_are_followed_both_ways() -> None:
+    frames, masks = scene(15)
+    with pytest.warns(InputWarning, match="is unsure in frames 5-11 "):
+        found = propagate_mask(frames, {12: masks[12], 4: masks[4]}, propagator="held", device="cpu")
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found[:5], np.broadcast_to(masks[4], (5, 40, 64)))
+    np.testing.assert_array_equal(found[12:], np.broadcast_to(masks[12], (3, 40, 64)))
+    np.testing.assert_array_equal(found[8] > 0.5, masks[4] == 1)
+    np.testing.assert_array_equal(found[9] > 0.5, masks[12] == 1)
+    with pytest.warns(InputWarning, match="is unsure"):
+        repaired = videoinpaint.inpaint(frames, {12: masks[12], 4: masks[4]}, propagator="held", **FAST)
+    for frame in (4, 12):
+        assert not (repaired[frame][masks[frame] == 1] == 255).all(axis=-1).any()
+
+
+def test_a_one_shot_inpainter_is_shown_a_frame_whose_mask_was_given() -> None:
+    frames, masks = scene(9)
+    remover = Remover()
+    empty = np.zeros_like(masks[0])
+    known = {0: empty, 5: masks[5]}
+    with pytest.warns(InputWarning):
+        videoinpaint.inpaint(frames, known, propagator="held", **FAST | {"inpainter": remover})
+    ((shown, predicted),) = remover.given
+    assert shown.shape[1] == 10
+    assert torch.equal(shown[0, 0], torch.from_numpy(frames[5]).permute(2, 0, 1).float() / 255)
+    assert torch.equal(predicted[0, 0, 0], torch.from_numpy(masks[5]).float())
+    with pytest.raises(InputError, match="first frame's mask is given"):
+        videoinpaint.inpaint(frames, known, propagator="flow", remove_residues=True, **FAST | {"inpainter": "ciri"})
+
+
 def test_bad_masks_are_named() -> None:
     frames, masks = scene(3)
 
@@ -144,6 +174,12 @@ def test_bad_masks_are_named() -> None:
     assert "(40, 64)" in error(masks[0, :-1])
     assert "must have shape" in error(np.full((40, 64), np.nan))
     assert "window" in error(masks[0], window=1)
+    assert "no frame 3 " in error({0: masks[0], 3: masks[0]})
+    assert "no frame 'a'" in error({"a": masks[0]})
+    assert "no mask shows" in error({0: np.zeros((40, 64))})
+    assert "whole frame 2" in error({0: masks[0], 2: np.ones((40, 64), bool)})
+    assert "mask of the frame 1 must have shape (40, 64)" in error({0: masks[0], 1: masks[1, :-1]})
+    assert "name one" in error({0: masks[0]}, propagator=None)
     with pytest.raises(UnknownNameError, match="flow"):
         videoinpaint.inpaint(frames, masks[0], propagator="none", **FAST)
 

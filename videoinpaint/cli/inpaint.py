@@ -2,18 +2,19 @@
 
 videoinpaint inpaint holiday.mp4 --mask mask.png --output repaired.mp4
 videoinpaint inpaint holiday.mp4 --mask first.png --propagator flow --output repaired.mp4
+videoinpaint inpaint holiday.mp4 --mask 0=first.png 40=other.png --propagator flow --output repaired.mp4
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from videoinpaint.cli.masks import check_mask, check_numbers
+from videoinpaint.cli.masks import check_mask, check_numbers, masks_in_front, paths_by_frame, read_known
 from videoinpaint.cli.output import check_masks_folder, check_output, keep_masks, save_masks, write_all
 from videoinpaint.errors import InputError
 from videoinpaint.repair.streaming import ITERATIONS, POLICY
@@ -31,10 +32,10 @@ class Inpaint:
 
     video: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="VIDEO")]
     """The video: a file, or a folder of numbered PNG or JPEG frames."""
-    mask: Path
+    mask: Annotated[tuple[str, ...], tyro.conf.arg(metavar="PATH | N=PATH ...")]
     """What to fill, in white: one picture for all frames, a folder with one picture per frame, or a video. What else
     is understood - palettes, transparency - is in docs/clips.md. With --propagator: one picture, of what is to go from
-    the first frame."""
+    the first frame, or several by the numbers of their frames: 0=first.png 40=other.png."""
     output: Path
     """The video to write: .mp4, .mov or .mkv. An existing file is replaced when the work is done."""
     invert: bool = False
@@ -104,6 +105,7 @@ class Inpaint:
         """Check everything, then repair frame by frame and show progress."""
         from videoinpaint.clips.files.sequences import ImageFolder
         from videoinpaint.clips.files.video import VideoReader, VideoWriter
+        from videoinpaint.clips.masks.meaning import Wish
         from videoinpaint.clips.masks.sequences import open_masks
         from videoinpaint.clips.validate import check_frames
         from videoinpaint.repair.internal import check_flags
@@ -113,13 +115,19 @@ class Inpaint:
         if isinstance(video, ImageFolder):
             video.check_size()
         check_output(self.output, self.video, len(video) * height * width, self.lossless)
-        masks = open_masks(
-            self.mask, len(video) if self.propagator is None else None, height, width,
-            invert=self.invert, threshold=self.threshold, object_id=self.object_id,
-        )  # fmt: skip
-        check_numbers(video, masks)
-        check_mask(masks, self.mask)
-        check_propagation(self.propagator, self.mask, len(masks), self.save_masks, self.remove_residues)
+        wish, marked = Wish(self.invert, self.threshold, self.object_id), paths_by_frame(self.mask)
+        check_propagation(self.propagator, marked, self.save_masks, self.remove_residues)
+        masks, known = None, {}
+        if self.propagator is None:
+            masks = open_masks(
+                self.mask[0], len(video), height, width,
+                invert=self.invert, threshold=self.threshold, object_id=self.object_id,
+            )  # fmt: skip
+            check_numbers(video, masks)
+            check_mask(masks, Path(self.mask[0]))
+        else:
+            check_numbers(video, None)
+            known = read_known(marked or {0: Path(self.mask[0])}, len(video), (height, width), wish)
         if self.propagator is not None and self.progressive:
             raise InputError("--progressive works with given masks: leave --propagator out")
         if self.dilate and (self.propagator is not None or self._inpainter == "internal"):
@@ -131,8 +139,8 @@ class Inpaint:
             self.output, video.fps if self.fps is None and source is None else self.fps, lossless=self.lossless,
             quality=self.quality, codec=self.codec, source=source, audio=self.audio,
         )  # fmt: skip
-        if self.propagator is not None:
-            repaired = self._removed(video, masks.read(0, 1)[0])
+        if masks is None:
+            repaired = self._removed(video, known)
         elif self.progressive:
             repaired = self._large(video, masks)
         else:
@@ -168,8 +176,8 @@ class Inpaint:
             reach=self.reach, dilate=self.dilate, on_cut=_tell_cut,
         )  # fmt: skip
 
-    def _removed(self, video: FrameSequence, first: Any) -> Iterator[Any]:
-        """The frames without what the first mask marks; the mask is carried through all of them at once."""
+    def _removed(self, video: FrameSequence, known: Mapping[int, Any]) -> Iterator[Any]:
+        """The frames without what the masks mark in some of them; they are carried through all frames at once."""
         import numpy as np
 
         from videoinpaint.repair.one_mask import check_tunable, follow, holes_of, repair_followed
@@ -187,7 +195,7 @@ class Inpaint:
                 raise InputError("--remove-residues works on repairs by ciri: use --inpainter ciri")
             check_tunable(made.loop.inpainter, len(video))
         frames = np.stack(list(frames_of(video)))
-        followed = follow(frames, first, self.propagator, self.device, made if self.remove_residues else None)
+        followed = follow(frames, known, self.propagator, self.device, made if self.remove_residues else None)
         if self.save_masks is not None:
             save_masks(followed.masks, self.save_masks)
         if made is None:
@@ -200,15 +208,15 @@ def _tell_cut(frame: int) -> None:
 
 
 def check_propagation(
-    propagator: str | None, mask: Path, length: int, output: Path | None, remove_residues: bool
+    propagator: str | None, marked: Mapping[int, Path] | None, output: Path | None, remove_residues: bool
 ) -> None:
     """Raise InputError for flags that do not go together with a propagator, or without one."""
+    if propagator is None and marked is not None:
+        raise InputError("masks of some frames are carried to the others by a propagator: give --propagator flow")
     if propagator is None and output is not None:
         raise InputError("--save-masks needs --propagator: without one the masks are those you gave")
     if propagator is None and remove_residues:
         raise InputError("--remove-residues needs --propagator: residues are those of a target that it follows")
-    if propagator is not None and length != 1:
-        raise InputError(f"mask {mask} has {length} frames: with --propagator give one picture, of the first frame")
     if output is not None:
         check_masks_folder(output)
 
@@ -223,3 +231,4 @@ def frames_of(sequence: FrameSequence) -> Iterator[Any]:
 
 
 COMMAND = Inpaint
+ORDERED = masks_in_front

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,7 +22,7 @@ from videoinpaint.repair.streaming import ITERATIONS, POLICY, Parts, Pixels, Str
 
 def inpaint(
     frames: ArrayLike,
-    masks: ArrayLike,
+    masks: ArrayLike | Mapping[int, ArrayLike],
     *,
     inpainter: str | Inpainter | None = None,
     detector: str | Detector = "compact",
@@ -48,7 +50,7 @@ def inpaint(
         frames: uint8 ``(T, H, W, 3)`` RGB, any T, H and W at least 32.
         masks: ``(T, H, W)``; what is above half of the highest value is missing. What the frames hold there is not
             read. Frames without holes are fine as long as one has some. With a propagator ``(H, W)`` or ``(1, H, W)``,
-            of the first frame alone.
+            of the first frame alone, or such masks by frame: ``{0: first, 40: other}``; see `propagate_mask`.
         inpainter: a name, ``"module:attribute"``, or an inpainter; by default ``"compact"``, and ``"ciri"`` with a
             propagator.
         detector: likewise; by default ``"compact"``.
@@ -63,9 +65,9 @@ def inpaint(
         weights: the inpainter's, as for `make_inpainter`.
         dilate: pixels by which the holes grow, for masks that end at the very edge of what is to go: 2 at 432x240
             (docs/cli.md). Masks that a propagator follows are widened anyway.
-        propagator: carries the first frame's mask through the video (one-shot repair): a name such as ``"flow"``,
-            ``"module:attribute"``, or a propagator. It sees the whole video at once: memory grows with its length.
-            An `InputWarning` names the frames in which its masks look wrong.
+        propagator: carries the mask of one frame, or the masks of some, through the video (one-shot repair): a name
+            such as ``"flow"``, ``"module:attribute"``, or a propagator. It sees the whole video at once: memory grows
+            with its length. An `InputWarning` names the frames in which its masks look wrong.
         remove_residues: tune the propagator on the video until a repair by ``"ciri"`` shows less of the target; takes
             many times as long, and at most 32 frames.
         invert: the masks mark what is known.
@@ -79,7 +81,12 @@ def inpaint(
         InputError: frames or masks of another type or shape, nothing or everything missing, or a setting out of range.
         UnknownNameError, MissingWeightsError, CorruptWeightsError: a part cannot be made.
     """
-    holes = holes_in(masks, Wish(invert, threshold, object_id))
+    wish = Wish(invert, threshold, object_id)
+    holes: Any
+    if isinstance(masks, Mapping):
+        holes = {number: holes_in(mask, wish) for number, mask in masks.items()}
+    else:
+        holes = holes_in(masks, wish)
     inpainter = usual_inpainter(propagator) if inpainter is None else inpainter
     if propagator is not None:
         if dilate:
@@ -92,6 +99,8 @@ def inpaint(
     else:
         if remove_residues:
             raise InputError("residues are those of a target that a propagator follows: name a propagator")
+        if isinstance(masks, Mapping):
+            raise InputError("masks of some frames are carried to the others by a propagator: name one, such as 'flow'")
         clip, holes = check_pair(frames, holes)
         parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights, reach)
         pairs = checked_pairs(clip, holes, parts.loop.inpainter, checked_dilate(dilate))

@@ -1,8 +1,8 @@
-"""One-shot repair: remove what one mask marks in the first frame, from a video of any length (CIRI)."""
+"""One-shot repair: remove what a mask marks in one frame, or masks in some, from a video of any length (CIRI)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from videoinpaint.envs.loop import ClosedLoop, check_size, resolve_device, widen
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter
 from videoinpaint.inpainters.ciri.removal import removal_config
-from videoinpaint.inpainters.propagators import GivenTracker, make_propagator
+from videoinpaint.inpainters.propagators import GivenTracker, follow_from, make_propagator
 from videoinpaint.protocols import Inpainter, MaskPropagator, OneShotInpainter, Tracker
 from videoinpaint.repair.doubts import tell_doubts
 from videoinpaint.repair.looped import repaired_frames
@@ -28,24 +28,30 @@ LONGEST_TUNED = 32
 
 
 def propagate_mask(
-    frames: ArrayLike, first: ArrayLike, propagator: str | MaskPropagator = "flow", device: str = "auto"
+    frames: ArrayLike,
+    masks: ArrayLike | Mapping[int, ArrayLike],
+    propagator: str | MaskPropagator = "flow",
+    device: str = "auto",
 ) -> NDArray[np.float32]:
-    """Carry the mask of the first frame through a clip.
+    """Carry the mask of the first frame, or the masks of some frames, through a clip.
 
     Args:
         frames: uint8 ``(T, H, W, 3)``, any T.
-        first: ``(H, W)`` or ``(1, H, W)``; anything but 0 is the target.
+        masks: of the first frame, ``(H, W)`` or ``(1, H, W)``; or such masks by the numbers of their frames, from 0:
+            then each is followed both ways in time, and the nearer one counts more. What is above half of a mask's
+            highest value is the target; an empty mask beside others says that the target is absent there.
         propagator: anything that `make_propagator` takes.
         device: "auto" (the GPU where there is one), "cpu", "cuda", ...
 
     Returns:
-        how likely each pixel shows the target, float32 ``(T, H, W)`` in [0, 1]; the first mask is the given one.
+        how likely each pixel shows the target, float32 ``(T, H, W)`` in [0, 1]; the given masks are as they were.
 
     Raises:
-        InputError: frames or mask of another type or shape; the mask is empty or covers everything.
+        InputError: frames or masks of another type or shape; all masks are empty, or one covers everything; a number
+            is no frame's.
         UnknownNameError, MissingWeightsError, CorruptWeightsError: the propagator cannot be made.
     """
-    return follow(frames, first, propagator, device).masks
+    return follow(frames, masks, propagator, device).masks
 
 
 @dataclass(frozen=True)
@@ -56,30 +62,37 @@ class Followed:
         clip: uint8 ``(T, H, W, 3)``.
         masks: how likely each pixel shows the target, float32 ``(T, H, W)`` in [0, 1].
         tracker: what said so; some inpainters tune it on the clip.
+        sample: a frame of which the mask was given and shows the target.
     """
 
     clip: Pixels
     masks: NDArray[np.float32]
     tracker: Tracker
+    sample: int = 0
 
 
 def follow(
-    frames: ArrayLike, first: ArrayLike, propagator: str | MaskPropagator, device: str, tuning: Parts | None = None
+    frames: ArrayLike,
+    masks: ArrayLike | Mapping[int, ArrayLike],
+    propagator: str | MaskPropagator,
+    device: str,
+    tuning: Parts | None = None,
 ) -> Followed:
-    """Carry the mask of the first frame through a clip, and warn where the masks look wrong; see `propagate_mask`.
+    """Carry masks through a clip, and warn where those that are found look wrong; see :func:`propagate_mask`.
 
     Args:
-        frames, first, propagator, device: see :func:`propagate_mask`.
+        frames, masks, propagator, device: see :func:`propagate_mask`.
         tuning: what repairs, where the tracker is to be tuned on the clip; see :func:`tuned`.
     """
-    clip, target = check_first(frames, first)
+    clip, known = check_known(frames, masks)
     place = resolve_device(device)
     made = make_propagator(propagator, device=place)
-    tracker = made.start(_shown(clip, place), torch.from_numpy(target)[None].to(place).float())
-    followed = Followed(clip, _masks(tracker), tracker)
+    targets = {number: torch.from_numpy(mask)[None].to(place).float() for number, mask in known.items()}
+    tracker = follow_from(made, _shown(clip, place), targets)
+    followed = Followed(clip, _masks(tracker), tracker, next(number for number, mask in known.items() if mask.any()))
     if tuning is not None:
         followed = tuned(followed, tuning, made.name)
-    tell_doubts(followed.masks)
+    tell_doubts(followed.masks, known)
     return followed
 
 
@@ -111,6 +124,8 @@ def tuned(followed: Followed, parts: Parts, propagator: str) -> Followed:
         InputError: see :func:`check_tunable`.
     """
     inpainter = check_tunable(parts.loop.inpainter, len(followed.clip))
+    if followed.sample:
+        raise InputError("residues can be removed where the first frame's mask is given: mark the target there, too")
     inpainter.tune(followed.tracker, _shown(followed.clip, parts.loop.device), removal_config(propagator))
     return replace(followed, masks=_masks(followed.tracker))
 
@@ -128,7 +143,8 @@ def repair_followed(followed: Followed, parts: Parts) -> Iterator[Pixels]:
     """Repaired frames ``(H, W, 3)`` in order.
 
     An inpainter that is no `OneShotInpainter` repairs what is marked, a little widened. A one-shot inpainter decides
-    itself; in a window that begins later it is shown the first frame too, as that alone tells it what the target is.
+    itself; a window that does not begin with a frame whose mask was given is shown such a frame first, as that alone
+    tells it what the target is.
 
     Args:
         followed: the clip; all of it is in memory.
@@ -141,8 +157,7 @@ def repair_followed(followed: Followed, parts: Parts) -> Iterator[Pixels]:
     check_size(parts.loop.inpainter, *clip.shape[1:3])
     if not isinstance(parts.loop.inpainter, OneShotInpainter):
         return Stream(parts.repairer(), parts.windows).run(zip(clip, holes_of(predicted)))
-    whole = followed.tracker if len(clip) <= parts.windows.length else None
-    repairer = _OneShotRepairer(parts.loop, parts.policy, parts.iterations, (clip[0], predicted[0]), whole)
+    repairer = _OneShotRepairer(parts.loop, parts.policy, parts.iterations, followed)
     return Stream(repairer, parts.windows).run(zip(clip, predicted))
 
 
@@ -158,23 +173,42 @@ def holes_of(predicted: NDArray[np.float32]) -> NDArray[np.bool_]:
     return holes
 
 
-def check_first(frames: ArrayLike, first: ArrayLike) -> tuple[Pixels, NDArray[np.bool_]]:
-    """A clip uint8 ``(T, H, W, 3)`` and the target in its first frame, bool ``(H, W)``.
+def check_known(
+    frames: ArrayLike, masks: ArrayLike | Mapping[int, ArrayLike]
+) -> tuple[Pixels, dict[int, NDArray[np.bool_]]]:
+    """A clip uint8 ``(T, H, W, 3)`` and the target in the frames where it is known, bool ``(H, W)``, in their order.
 
     Raises:
-        InputError: frames or mask of another type or shape; the mask is empty or covers everything.
+        InputError: frames or masks of another type or shape; all masks are empty, or one covers everything; a number
+            is no frame's.
     """
-    clip, mask = check_frames(frames), np.asarray(holes_in(first))
-    if mask.ndim == 3 and len(mask) > 1:
-        raise InputError(f"with a propagator only the first frame's mask is used, got {len(mask)}: give masks[0]")
-    mask = mask[0] if mask.ndim == 3 and len(mask) else mask
-    if mask.shape != clip.shape[1:3] or mask.dtype != bool:
-        raise InputError(f"the first frame's mask must have shape {clip.shape[1:3]}, got {mask.dtype} {mask.shape}")
-    if not mask.any():
-        raise InputError("the target is absent from the first frame: begin the video where it shows, and mark it there")
-    if mask.all():
-        raise InputError("the mask covers the whole first frame, nothing is known: mark the target only")
-    return clip, mask
+    clip = check_frames(frames)
+    if not isinstance(masks, Mapping):
+        return clip, {0: _checked(masks, "first frame", clip.shape[1:3], empty=False)}
+    for number in masks:
+        if not isinstance(number, (int, np.integer)) or not 0 <= number < len(clip):
+            raise InputError(f"there is no frame {number!r} to be marked: frames count from 0 to {len(clip) - 1}")
+    known = {int(n): _checked(masks[n], f"frame {n}", clip.shape[1:3], empty=True) for n in sorted(masks)}
+    if not any(mask.any() for mask in known.values()):
+        raise InputError("no mask shows the target: mark it in a frame that shows it")
+    return clip, known
+
+
+def _checked(mask: ArrayLike, name: str, size: tuple[int, ...], empty: bool) -> NDArray[np.bool_]:
+    target = np.asarray(holes_in(mask))
+    if target.ndim == 3 and len(target) > 1:
+        raise InputError(
+            f"with a propagator the mask of one frame is needed, got {len(target)} of them for the {name}: give "
+            "masks[0], or masks by frame: {0: masks[0], 40: masks[40]}"
+        )
+    target = target[0] if target.ndim == 3 and len(target) else target
+    if target.shape != size or target.dtype != bool:
+        raise InputError(f"the mask of the {name} must have shape {size}, got {target.dtype} {target.shape}")
+    if not empty and not target.any():
+        raise InputError("the target is absent from the first frame: mark it in a frame that shows it")
+    if target.all():
+        raise InputError(f"the mask covers the whole {name}, nothing is known: mark the target only")
+    return target
 
 
 class _OneShotRepairer:
@@ -184,26 +218,24 @@ class _OneShotRepairer:
         loop: with a one-shot inpainter.
         policy: chooses the controls.
         iterations: rounds at most.
-        first: the clip's first frame ``(H, W, 3)`` and its mask ``(H, W)``.
-        whole: the clip's tracker where the clip is a single window, so that it can be tuned on the clip.
+        followed: the clip.
     """
 
-    def __init__(
-        self, loop: ClosedLoop, policy: Policy, iterations: int, first: tuple[Any, Any], whole: Tracker | None
-    ) -> None:
-        self.loop, self.policy, self.iterations = loop, policy, iterations
-        self._first, self._whole, self._later = first, whole, False
+    def __init__(self, loop: ClosedLoop, policy: Policy, iterations: int, followed: Followed) -> None:
+        self.loop, self.policy, self.iterations, self._followed = loop, policy, iterations, followed
 
     def repair(self, frames: Sequence[Pixels], masks: Sequence[NDArray[Any]], first: int, wanted: range) -> Pixels:
         """Frames with the target gone, from predicted masks; see :class:`videoinpaint.repair.streaming.Repairer`."""
-        # The first window holds the clip's first frame, the others get it put before them.
-        part, extra = slice(wanted.start, wanted.stop), int(self._later)
+        part, begin, sample = slice(wanted.start, wanted.stop), first + wanted.start, self._followed.sample
         shown, soft = np.stack(frames[part]), np.stack(masks[part])
+        extra = int(begin != sample)
         if extra:
-            shown = np.concatenate([self._first[0][None], shown])
-            soft = np.concatenate([self._first[1][None], soft])
-        self._later = True
-        tracker = self._whole or GivenTracker(torch.from_numpy(soft)[:, None].to(self.loop.device))
+            shown = np.concatenate([self._followed.clip[sample][None], shown])
+            soft = np.concatenate([self._followed.masks[sample][None], soft])
+        # Where the clip is a single window, an inpainter may tune its tracker on the clip.
+        whole = not extra and len(shown) == len(self._followed.clip)
+        given = torch.from_numpy(soft)[:, None].to(self.loop.device)
+        tracker = self._followed.tracker if whole else GivenTracker(given)
         state, _ = self.loop.begin_one_shot(torch.from_numpy(shown).permute(0, 3, 1, 2)[None].contiguous(), [tracker])
         return repaired_frames(self.loop, state, self.policy, self.iterations)[extra:]
 
