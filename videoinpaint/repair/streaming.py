@@ -27,7 +27,7 @@ them content is carried from. An inpainter that has an attribute ``stream`` asks
 SHORT, LARGE = 10, 500_000
 """Frames repaired together where a frame has more than so many pixels."""
 
-HELD = 1_000_000_000
+HELD = 800_000_000
 """Bytes of frames and masks that are held at once; they bound the reach."""
 
 POLICY, ITERATIONS = "default", 1
