@@ -21,9 +21,8 @@ from videoinpaint.protocols import Refinement, State
 Motion = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Smoothly filled frames and their holes to forward and backward flows between neighbours, ``(B, T-1, 2, H, W)``."""
 
-LOSES = 23
-"""Hops that each lose some trust; further ones, in videos longer than those that networks were trained on, lose none:
-what a subtitle hides for fifty frames is better shown as it was before than as a blur."""
+LOSS = 0.97
+"""What of the trust in carried content is left after each hop but the first."""
 
 
 def propagate(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -99,13 +98,17 @@ def _appended(seen: State | None, filled: Tensor, holes: Tensor, motion: Motion)
     return {"filled": whole, **rows}
 
 
-def traced(frames: Tensor, holes: Tensor, seen: State, wanted: range) -> State:
+def traced(frames: Tensor, holes: Tensor, seen: State, wanted: range, *, calm: bool = False) -> State:
     """As :func:`trace`, for some frames of the clip alone, along motion that is known.
 
     Args:
         frames, holes: as of :func:`trace`.
         seen: from :func:`seen_motion`.
         wanted: the frames whose holes are traced, through all frames of the clip.
+        calm: a hop over less than a pixel loses less trust than others, and one that does not move none: what a
+            subtitle hides for fifty frames of a still camera is better shown as it was before than as a blur. For
+            videos longer than the clips that networks were trained on, and not for environments, whose episodes would
+            change.
     """
     part = slice(wanted.start, wanted.stop)
     nothing = frames.new_zeros(len(frames), len(wanted), 5, *frames.shape[3:])
@@ -114,8 +117,8 @@ def traced(frames: Tensor, holes: Tensor, seen: State, wanted: range) -> State:
         return found
     shown = torch.where(holes > 0, 0.0, frames).permute(0, 1, 3, 4, 2)
     pixels = torch.cat([shown, 1 - holes.permute(0, 1, 3, 4, 2)], 4)
-    found["ahead"] = _trace(pixels, holes, seen["forward"][:, :-1], 1, wanted)
-    found["behind"] = _trace(pixels, holes, seen["backward"][:, :-1], -1, wanted)
+    found["ahead"] = _trace(pixels, holes, seen["forward"][:, :-1], 1, wanted, calm)
+    found["behind"] = _trace(pixels, holes, seen["backward"][:, :-1], -1, wanted, calm)
     return found
 
 
@@ -144,7 +147,7 @@ def carry(found: State, holes: Tensor, reach: Tensor | None = None) -> tuple[Ten
     return torch.where(holes > 0, inside, found["filled"]), torch.where(holes > 0, confidence, 1.0)
 
 
-def _trace(pixels: Tensor, holes: Tensor, motion: Tensor, step: int, wanted: range) -> Tensor:
+def _trace(pixels: Tensor, holes: Tensor, motion: Tensor, step: int, wanted: range, calm: bool) -> Tensor:
     """Follow all hole pixels of the wanted frames at once in one direction of time; see :func:`trace`.
 
     Args:
@@ -153,6 +156,7 @@ def _trace(pixels: Tensor, holes: Tensor, motion: Tensor, step: int, wanted: ran
         motion: ``(B, T-1, H, W, 3)``, flow and error of every pair in this direction.
         step: 1 or -1.
         wanted: the frames to start from.
+        calm: see :func:`traced`.
     """
     length, height, width = holes.shape[1], *holes.shape[3:]
     clip, time, _, ys, xs = holes[:, wanted.start : wanted.stop].nonzero(as_tuple=True)
@@ -162,7 +166,7 @@ def _trace(pixels: Tensor, holes: Tensor, motion: Tensor, step: int, wanted: ran
     which = torch.arange(len(xs), device=xs.device)
     image, now = clip * length, time
     x, y = xs.to(pixels.dtype), ys.to(pixels.dtype)
-    trouble = torch.zeros_like(x)
+    trouble, hops = torch.zeros_like(x), torch.zeros_like(x)
     distance, travel = _distance_to_known(holes), _travel(holes, motion, step)
     # One table per quantity, pixels as rows: bilinear look-ups at scattered points are then four row gathers.
     shown = F.max_pool2d(pixels[..., 3].flatten(0, 1), 2, stride=1).gt(0)  # any of four, by the first
@@ -171,12 +175,14 @@ def _trace(pixels: Tensor, holes: Tensor, motion: Tensor, step: int, wanted: ran
     keep = _frame_ahead(now, step, length) & (distance[clip, ys, xs] <= travel[clip, time] + SLACK)
     for hop in range(1, length):
         if not keep.all():
-            which, image, now, x, y, trouble = (row[keep] for row in (which, image, now, x, y, trouble))
+            which, image, now, x, y, trouble, hops = (row[keep] for row in (which, image, now, x, y, trouble, hops))
         if not len(which):
             break
         pair = image - image // length + torch.minimum(now, now + step)
         moved, now = _bilinear(motion, *_corner(pair, x, y, height, width), width), now + step
         x, y, trouble = x + moved[:, 0], y + moved[:, 1], trouble + moved[:, 2]
+        if hop > 1:  # the first is free
+            hops = hops + (moved[:, :2].square().sum(1).sqrt().clamp(max=1) if calm else 1.0)
         inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1) & (trouble < 4)
         corner, fx, fy = _corner(image + now, x, y, height, width)
         near = (inside & shown[corner]).nonzero()[:, 0]
@@ -184,7 +190,7 @@ def _trace(pixels: Tensor, holes: Tensor, motion: Tensor, step: int, wanted: ran
         landed = seen[:, 3] > 0.999
         there = near[landed]
         # Each hop through estimated motion loses some trust, each inconsistency more.
-        trust = torch.exp(-0.5 * trouble[there]) * 0.97 ** min(hop - 1, LOSES)
+        trust = torch.exp(-0.5 * trouble[there]) * (LOSS ** hops[there] if calm else LOSS ** (hop - 1))
         away = torch.full_like(trust, hop)
         found[which[there]] = torch.cat([seen[landed, :3], trust[:, None], away[:, None]], dim=1)
         inside[there] = False
@@ -251,14 +257,14 @@ class PropagationInpainter:
 
     def begin(self, frames: Tensor, masks: Tensor) -> State:
         """Propagate once; see :class:`videoinpaint.protocols.Inpainter`."""
-        return self.begin_within(frames, masks, range(frames.shape[1]))[0]
+        return {"propagated": propagate(frames, masks)[0]}
 
     def begin_within(
         self, frames: Tensor, masks: Tensor, wanted: range, before: State | None = None
     ) -> tuple[State, State]:
         """See :class:`videoinpaint.protocols.Reaching`."""
         seen = seen_motion(frames, masks, before=before)
-        found = traced(frames, masks, seen, wanted)
+        found = traced(frames, masks, seen, wanted, calm=True)
         return {"propagated": carry(found, masks[:, wanted.start : wanted.stop])[0]}, seen
 
     def refine(self, state: State, repaired: Tensor, masks: Tensor, controls: NDArray) -> Refinement:

@@ -141,7 +141,7 @@ class Reaching(Protocol):
     def begin_within(
         self, frames: Tensor, masks: Tensor, wanted: range, before: State | None = None
     ) -> tuple[State, State]:
-        """`Inpainter.begin` for some frames of a clip, with the whole clip to look at.
+        """`Inpainter.begin` for some frames of a video, with more of it to look at; the state has the same shapes.
 
         Args:
             frames, masks: of the whole clip.

@@ -158,8 +158,9 @@ def _seam(repaired: NDArray[np.uint8], pair: Pair, windows: Windows) -> float:
     at_end = {frame - back for frame in ends for back in range(1, windows.overlap + 2)} & set(range(len(changes)))
     if not at_end:
         return float("nan")
-    elsewhere = np.delete(changes, sorted(at_end))
-    return float(np.nanmean(changes[sorted(at_end)]) / np.nanmean(elsewhere))
+    kinds = (changes[sorted(at_end)], np.delete(changes, sorted(at_end)))
+    ends_at, elsewhere = (kind[np.isfinite(kind)] for kind in kinds)
+    return float(ends_at.mean() / elsewhere.mean()) if len(ends_at) and len(elsewhere) else float("nan")
 
 
 def _means(clips: dict[str, dict[str, float]]) -> dict[str, float]:

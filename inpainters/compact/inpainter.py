@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from videoinpaint.controls import HEADS, HIGH
-from videoinpaint.inpainters.compact.memory import recall, remember_within
+from videoinpaint.inpainters.compact.memory import recall, remember, remember_within
 from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs
 from videoinpaint.precision import autocast, resolve_precision
 from videoinpaint.protocols import Refinement, State
@@ -57,7 +57,7 @@ class CompactInpainter:
     @torch.no_grad()
     def begin(self, frames: Tensor, masks: Tensor) -> State:
         """See :class:`videoinpaint.protocols.Inpainter`."""
-        return self.begin_within(frames, masks, range(frames.shape[1]))[0]
+        return self._begun(remember(frames, masks), masks)
 
     @torch.no_grad()
     def begin_within(
@@ -65,9 +65,11 @@ class CompactInpainter:
     ) -> tuple[State, State]:
         """See :class:`videoinpaint.protocols.Reaching`."""
         found, seen = remember_within(frames, masks, wanted, before)
-        nothing = torch.zeros(len(frames), dtype=torch.float32, device=self.device)
-        holes = masks[:, wanted.start : wanted.stop]
-        return found | {"holes": holes, "looked": nothing}, seen
+        return self._begun(found, masks[:, wanted.start : wanted.stop]), seen
+
+    def _begun(self, found: State, holes: Tensor) -> State:
+        nothing = torch.zeros(len(holes), dtype=torch.float32, device=self.device)
+        return found | {"holes": holes, "looked": nothing}
 
     @torch.no_grad()
     def refine(self, state: State, repaired: Tensor, masks: Tensor, controls: NDArray) -> Refinement:

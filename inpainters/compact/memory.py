@@ -26,12 +26,12 @@ def remember(frames: Tensor, holes: Tensor) -> State:
 
 
 def remember_within(frames: Tensor, holes: Tensor, wanted: range, before: State | None = None) -> tuple[State, State]:
-    """What is remembered of some frames of a clip, and the motion of all of it, for the next call.
+    """What is remembered of some frames of a video, and the motion of all that was given, for the next call.
 
     Arguments as of :func:`videoinpaint.inpainters.flow_propagation.seen_motion` and ``traced``.
     """
     seen = seen_motion(frames, holes, stabilised_flows, before)
-    return traced(frames, holes, seen, wanted), seen
+    return traced(frames, holes, seen, wanted, calm=True), seen
 
 
 def recall(memory: State, holes: Tensor, heads: Tensor) -> tuple[Tensor, Tensor]:

@@ -269,17 +269,19 @@ def _check_batch(
 
 
 def _check_reach(part: Any, frames: Tensor, holes: Tensor, whole: State) -> None:
-    """Parts of a clip begin as the clip does, from what was learnt of its first frames too."""
+    """Frames begin alike whether all of the clip is asked for or a part, and whatever was learnt before."""
     length = frames.shape[1]
     known = part.begin_within(frames[:, :2], holes[:, :2], range(1))[1]
-    for before in (None, known):
-        state, learnt = part.begin_within(frames, holes, range(length), before)
-        _same_state(state, whole, "begin_within for all frames returns the state of begin")
+    state, learnt = part.begin_within(frames, holes, range(length))
+    alike = state.keys() == whole.keys() and all(state[key].shape == whole[key].shape for key in state)
+    _require(alike, "begin_within for all frames returns a state of the shapes of begin's")
+    again, _ = part.begin_within(frames, holes, range(length), known)
+    _same_state(again, state, "begin_within is the same with and without what was learnt before")
     for name, tensor in learnt.items():
         _require(tensor.shape[:2] == frames.shape[:2], f"begin_within learns frame by frame, {name!r} does not")
     part_of, _ = part.begin_within(frames[:, 1:], holes[:, 1:], range(1, 3), {k: v[:, 1:] for k, v in learnt.items()})
     fresh, _ = part.begin_within(frames[:, 1:], holes[:, 1:], range(1, 3))
-    _same_state(part_of, fresh, "begin_within of later frames is the same with and without what was learnt before")
+    _same_state(part_of, fresh, "begin_within is the same with and without what was learnt before")
 
 
 def _same_state(found: State, expected: State, rule: str) -> None:
