@@ -12,7 +12,8 @@ from PIL import Image
 
 from videoinpaint.cli import main
 from videoinpaint.cli.inpaint import Inpaint
-from videoinpaint.clips.files.video import read_video, write_video
+from videoinpaint.clips.files.video import VideoWriter, read_video, write_video
+from videoinpaint.errors import InputError
 from videoinpaint.repair.streaming import POLICY
 
 Fails = Callable[..., str]
@@ -219,3 +220,32 @@ def test_internal_trains_on_the_video_and_goes_on_from_its_checkpoint(
 
 def test_the_command_and_the_function_follow_the_same_policy():
     assert Inpaint.__dataclass_fields__["policy"].default == POLICY
+
+
+def test_an_interrupted_repair_goes_on(
+    video: Path, mask: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: Fails
+) -> None:
+    words = ("--mask", mask, "--lossless", "--window", "2", "--resume")
+    output, windows = tmp_path / "a.mkv", tmp_path / "a.mkv.windows"
+
+    def interrupted(self: VideoWriter, frames: NDArray[np.uint8], write=VideoWriter.write) -> None:  # type: ignore[no-untyped-def]
+        write(self, frames)
+        if len(list(windows.glob("*.safetensors"))) == 2:
+            raise InputError("the power went out")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VideoWriter, "write", interrupted)
+        assert "the power went out" in fails("inpaint", video, "--output", output, *words, *CHEAP)
+    assert not output.exists()
+    kept = {path.name: path.stat().st_mtime_ns for path in windows.glob("*.safetensors")}
+    assert len(kept) == 2
+    again = fails("inpaint", video, "--output", output, *words, *CHEAP, "--dilate", "3")
+    assert "other settings" in again
+    assert kept == {path.name: path.stat().st_mtime_ns for path in windows.glob("*.safetensors")}
+    assert inpaint(video, "--output", output, *words) == 0
+    assert not windows.exists()
+    assert inpaint(video, "--output", tmp_path / "b.mkv", *words[:-1]) == 0
+    np.testing.assert_array_equal(read_video(output)[0], read_video(tmp_path / "b.mkv")[0])
+    assert "--resume" in fails(
+        "inpaint", video, "--output", output, "--mask", mask, "--resume", "--propagator", "flow", "--device", "cpu"
+    )

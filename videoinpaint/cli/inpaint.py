@@ -7,6 +7,7 @@ videoinpaint inpaint holiday.mp4 --mask 0=first.png 40=other.png --propagator fl
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,9 @@ class Inpaint:
     dilate: int = 0
     """Pixels by which the mask grows. Where it ends at the very edge of what is to go, or just within, 2 pixels at
     432x240 take away the outline that is left otherwise."""
+    resume: bool = False
+    """Keep finished windows in the folder OUTPUT.windows until the video is done, and go on from there if an
+    interrupted run left some."""
     device: str = "auto"
     """auto (the GPU where there is one), cpu, cuda, ..."""
     fps: float | None = None
@@ -132,6 +136,8 @@ class Inpaint:
             raise InputError("--progressive works with given masks: leave --propagator out")
         if self.dilate and (self.propagator is not None or self._inpainter == "internal"):
             raise InputError("--dilate works with given masks and without internal: followed masks are widened anyway")
+        if self.resume and (self.propagator is not None or self._inpainter == "internal"):
+            raise InputError("--resume works with given masks; with internal, --folder keeps a checkpoint")
         check_flags(self._inpainter, {"seconds": self.seconds, "steps": self.steps, "folder": self.folder,
                                      "progressive": self.progressive})  # fmt: skip
         source = video if isinstance(video, VideoReader) else None
@@ -148,6 +154,8 @@ class Inpaint:
         write_all(repaired, writer, len(video))
         if self.save_masks is not None:
             keep_masks(self.save_masks)
+        if self.resume:
+            shutil.rmtree(self._windows)
         print(f"wrote {self.output}: {len(video)} frames of {width}x{height}")
         if self.weights == "random":
             print(f"the weights of {self._inpainter} are random: this repair means nothing, only its cost does")
@@ -157,6 +165,10 @@ class Inpaint:
         from videoinpaint.repair.front_door import usual_inpainter
 
         return self.inpainter or usual_inpainter(self.propagator)
+
+    @property
+    def _windows(self) -> Path:
+        return self.output.with_name(self.output.name + ".windows")
 
     def _large(self, video: FrameSequence, masks: FrameSequence) -> Iterator[Any]:
         from videoinpaint.repair.internal import repair_progressively
@@ -173,7 +185,7 @@ class Inpaint:
         return inpaint_stream(
             frames, masks, inpainter=self._inpainter, detector=self.detector, policy=self.policy,
             iterations=self.iterations, device=self.device, weights=self.weights, window=self.window,
-            reach=self.reach, dilate=self.dilate, on_cut=_tell_cut,
+            reach=self.reach, dilate=self.dilate, on_cut=_tell_cut, keep=self._windows if self.resume else None,
         )  # fmt: skip
 
     def _removed(self, video: FrameSequence, known: Mapping[int, Any]) -> Iterator[Any]:

@@ -10,13 +10,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from videoinpaint.agents.policies import Policy
+from videoinpaint.agents.policies.baselines import RandomPolicy
 from videoinpaint.clips.masks.meaning import holes_in
 from videoinpaint.clips.masks.synthetic import checked_dilate, dilated
 from videoinpaint.clips.validate import check_frames
 from videoinpaint.envs.loop import check_size
 from videoinpaint.errors import InputError
+from videoinpaint.naming import stable_name
 from videoinpaint.protocols import Detector, Inpainter
-from videoinpaint.repair.streaming import ITERATIONS, POLICY, Parts, Pixels, Stream
+from videoinpaint.repair.kept import KeptWindows
+from videoinpaint.repair.streaming import ITERATIONS, POLICY, Parts, Pixels, Repairer, Stream
 
 
 def inpaint_stream(
@@ -34,6 +37,7 @@ def inpaint_stream(
     weights: str | None = None,
     dilate: int = 0,
     on_cut: Callable[[int], None] | None = None,
+    keep: Path | None = None,
 ) -> Iterator[Pixels]:
     """As :func:`inpaint`, frame by frame: yields ``(H, W, 3)`` in order, reading a window and its reach ahead at most.
 
@@ -43,6 +47,8 @@ def inpaint_stream(
         frames: uint8 ``(H, W, 3)`` each, all of one size.
         masks: ``(H, W)`` each, as many, of 0 and one other value, which is missing (`open_masks` gives such).
         inpainter, detector, policy, iterations, device, window, overlap, reach, weights, dilate: as of :func:`inpaint`.
+        keep: a folder for finished windows, from which an interrupted repair goes on; see
+            :class:`videoinpaint.repair.kept.KeptWindows`.
         on_cut: called with the number of the first frame of every scene but the first, when it is reached.
 
     Raises:
@@ -50,7 +56,13 @@ def inpaint_stream(
     """
     parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights, reach)
     pairs = checked_pairs(frames, masks, parts.loop.inpainter, checked_dilate(dilate))
-    return Stream(parts.repairer(), parts.windows, on_cut).run(pairs)
+    repairer: Repairer = parts.repairer()
+    if keep is not None:
+        if isinstance(parts.policy, RandomPolicy):
+            raise InputError("a random policy chooses anew when a repair goes on: use another, or keep no windows")
+        settings = parts.settings() | {"policy": stable_name(policy), "weights": weights, "dilate": dilate}
+        repairer = KeptWindows(parts.repairer(), keep, settings)
+    return Stream(repairer, parts.windows, on_cut).run(pairs)
 
 
 def checked_pairs(

@@ -29,22 +29,19 @@ class _Seen:
 
     Attributes:
         first: the first of them, counted from the beginning of the video.
+        stop: the one after the last.
         cutout: what was cut out of them.
-        motion: tensors ``(1, t, ...)``.
+        motion: tensors ``(1, t, ...)``; None where only the cutout is known.
     """
 
     first: int
+    stop: int
     cutout: Cutout
-    motion: State
-
-    @property
-    def stop(self) -> int:
-        """The frame after the last."""
-        return self.first + next(iter(self.motion.values())).shape[1]
+    motion: State | None
 
     def between(self, first: int, stop: int, cutout: Cutout) -> State | None:
         """What is known of frames from `first` on, before `stop`; None where that is nothing."""
-        if cutout != self.cutout or not self.first <= first < self.stop:
+        if self.motion is None or cutout != self.cutout or not self.first <= first < self.stop:
             return None
         return {name: tensor[:, first - self.first : stop - self.first] for name, tensor in self.motion.items()}
 
@@ -80,8 +77,17 @@ class LoopRepairer:
         around = _tensors(cutout.frames(frames[low:high]), cutout.holes(holes[low:high]))
         inner = range(wanted.start - low, wanted.stop - low)
         state, motion = self.loop.begin_within(*around, inner, before)
-        self._seen = _Seen(first + low, cutout, motion)
+        self._seen = _Seen(first + low, first + high, cutout, motion)
         return cutout.pasted(self._finished(state), own, missing)
+
+    @property
+    def looked(self) -> tuple[int, int, Cutout] | None:
+        """The first frame that the last window looked at, the one after the last, and what was cut out of them."""
+        return None if self._seen is None else (self._seen.first, self._seen.stop, self._seen.cutout)
+
+    def go_on(self, first: int, stop: int, cutout: Cutout) -> None:
+        """Go on as after a window that looked there."""
+        self._seen = _Seen(first, stop, cutout, None)
 
     def region(self, mask: Holes) -> Holes:
         """The hole itself."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,8 +16,9 @@ from videoinpaint.envs.loop import ClosedLoop, resolve_device
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.motion.cuts import is_cut
-from videoinpaint.protocols import Detector, Inpainter, Reaching, stream_of
+from videoinpaint.protocols import Detector, Inpainter, Reaching, precision_of, stream_of
 from videoinpaint.repair.looped import LoopRepairer
+from videoinpaint.version import __version__
 
 WINDOW, OVERLAP, REACH = 24, 3, 60
 """Frames repaired together, how many of them the next window repairs again to cross-fade, and how many before and after
@@ -104,7 +105,18 @@ class Parts:
         judge = made[1] if iterations > 1 else make_detector("none", device=place)
         return Parts(ClosedLoop(made[0], judge, place), actor, iterations, windows)
 
-    def repairer(self) -> Repairer:
+    def settings(self) -> dict[str, Any]:
+        """What a repair depends on beside video and masks, in plain values."""
+        return {
+            "version": __version__,
+            "inpainter": self.loop.inpainter.name,
+            "detector": self.loop.detector.name,
+            "iterations": self.iterations,
+            "precision": precision_of(self.loop.inpainter),
+            "windows": asdict(self.windows),
+        }
+
+    def repairer(self) -> LoopRepairer:
         """What repairs one window with given masks."""
         return LoopRepairer(self.loop, self.policy, self.iterations)
 
