@@ -105,6 +105,13 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
     `.removal` have the two) every reset also tunes the propagator on the clip until less of the target shines through,
     which takes some seconds.
 
+    ## What repeats exactly
+
+    With `ciri` an episode in a batch is not the same, bit for bit, as the episode alone: rewards were found up to 6e-8
+    apart, and some tens of mask values by one step of 255. The same batch repeats exactly. Another number of threads
+    changes results by up to 5e-6: compare only what was run with the same `OMP_NUM_THREADS`, which every record holds
+    (`machine`, `threads`).
+
     ## Version History
 
     * v1: the reward of `VideoInpaint-v1`

@@ -20,7 +20,6 @@ import collections
 import contextlib
 import functools
 import io
-import resource
 import signal
 import sys
 import tempfile
@@ -38,6 +37,7 @@ from gymnasium.error import ResetNeeded
 
 from videoinpaint.errors import VideoInpaintError
 from videoinpaint.testing.fuzz_cases import KINDS, Bench
+from videoinpaint.testing.memory import peak_bytes
 
 OUTCOMES = ("refused", "result", "foreign", "silent", "hung")
 FAULTS = OUTCOMES[2:]
@@ -169,8 +169,7 @@ def show(report: Report) -> None:
     total = sum(report.counts.values(), collections.Counter())
     print(f"{'all':<14}" + "".join(f"{total[outcome]:>9}" for outcome in OUTCOMES))
     print("\n".join(report.faults))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform != "darwin" else 2**30)
-    print(f"peak memory {peak:.2f} GiB")
+    print(f"peak memory {peak_bytes() / 2**30:.2f} GiB")
 
 
 if __name__ == "__main__":
