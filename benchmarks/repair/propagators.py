@@ -31,7 +31,7 @@ from videoinpaint.inpainters.propagators import make_propagator
 from videoinpaint.metrics import contour_accuracy, region_similarity
 from videoinpaint.motion.flow import dis_flow, warp
 
-METHODS = ("held", "warped", "published", "internal", "flow")
+METHODS = ("held", "warped", "published", "internal", "flow", "appearance")
 
 
 @dataclass(frozen=True)

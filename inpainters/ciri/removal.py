@@ -66,7 +66,7 @@ class RemovalConfig:
             raise InputError("the weights of the losses must not be negative")
 
 
-RATES = {"cutie": 1e-6, "flow": 0.03, "internal": 1e-4}
+RATES = {"appearance": 0.03, "cutie": 1e-6, "flow": 0.03, "internal": 1e-4}
 """Learning rates by propagator; others take the published one. Those of `flow` and `internal` were chosen on
 training clips: docs/models/ciri-residue.md."""
 

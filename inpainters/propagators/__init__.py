@@ -15,6 +15,7 @@ PROPAGATORS = Registry(
     "propagator",
     {
         "flow": "videoinpaint.inpainters.propagators.flow:FlowPropagator",
+        "appearance": "videoinpaint.inpainters.propagators.flow:AppearancePropagator",
         "internal": "videoinpaint.inpainters.propagators.internal_learning:InternalPropagator",
         "cutie": "videoinpaint.inpainters.propagators.cutie:CutiePropagator",
         "held": "videoinpaint.inpainters.propagators.common:HeldPropagator",

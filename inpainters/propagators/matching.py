@@ -31,6 +31,7 @@ class Matching:
         temperature: of their softmax.
         reach: how far a place may have moved, as a share of the frame's diagonal.
         context: how many earlier frames are asked, beside the first.
+        tile: side of the squares of cells that are compared together, which is faster on a fine grid; 0: all at once.
     """
 
     cells: int = 54
@@ -42,6 +43,7 @@ class Matching:
     temperature: float = 0.1
     reach: float = 0.15
     context: int = 4
+    tile: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,18 +110,42 @@ class Matcher:
         Args:
             last: ``(cells,)``, the target where it was seen last: only cells within reach of it ask.
         """
+        found = [self._best(asking) for asking in self._tiles(self.around(last))]
+        asking, answering, weights = (torch.cat(parts) for parts in zip(*found))
+        return Matches(asking, answering, weights)
+
+    def _best(self, asking: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What `Matches` holds, of some of the cells that ask."""
         now, cells = len(self._keys), len(self._places)
-        asking = self.around(last)
         similar, who = [], []
         for frame in sorted({0, *range(max(0, now - self.config.context), now)}):
             keys = self._keys[frame]
+            if self.config.tile:
+                keys = keys[self._within(asking, keys)]
             found = self._vectors[now, asking] @ self._vectors[frame, keys].T
             far = torch.cdist(self._places[asking], self._places[keys]) > self.radius
             similar.append(found.masked_fill_(far, -1e4))
             who.append(frame * cells + keys)
-        scores = torch.cat(similar, 1)
+        scores, voters = torch.cat(similar, 1), torch.cat(who)
+        if self.config.tile:  # each tile finds as many, if need be ones that do not count
+            short = max(0, self.config.voters - len(voters))
+            scores, voters = F.pad(scores, (0, short), value=-1e4), F.pad(voters, (0, short))
         best, at = scores.topk(min(self.config.voters, scores.shape[1]), 1)
-        return Matches(asking, torch.cat(who)[at], (best / self.config.temperature).softmax(1))
+        return asking, voters[at], (best / self.config.temperature).softmax(1)
+
+    def _tiles(self, asking: Tensor) -> list[Tensor]:
+        """The cells that ask, in squares if so wished."""
+        if not self.config.tile or not len(asking):
+            return [asking]
+        rows, columns = (self._places[asking] // self.config.tile).long().T
+        square = rows * len(self._places) + columns
+        return [asking[square == one] for one in square.unique()]
+
+    def _within(self, asking: Tensor, keys: Tensor) -> Tensor:
+        """Which keys lie near the square of those that ask."""
+        places, around = self._places[keys], self._places[asking]
+        low, high = around.amin(0) - self.radius, around.amax(0) + self.radius
+        return ((places >= low) & (places <= high)).all(1)
 
 
 @torch.no_grad()

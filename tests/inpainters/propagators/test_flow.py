@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from videoinpaint.errors import MissingWeightsError
-from videoinpaint.inpainters.propagators.flow import FlowPropagator, FlowSettings
+from videoinpaint.inpainters.propagators.flow import AppearancePropagator, FlowPropagator, FlowSettings
 from videoinpaint.inpainters.propagators.matching import Matcher, Matches, Matching
 from videoinpaint.metrics import j_and_f
 
@@ -53,6 +53,30 @@ def test_a_target_of_one_pixel_and_frames_too_small_for_flow(scene):
     speck[0, 20, 20] = 1
     assert torch.isfinite(_masks(FlowSettings(), frames, speck)).all()
     assert _masks(FlowSettings(), frames[..., 12:24, 8:22], masks[0, :, 12:24, 8:22]).shape == (3, 1, 12, 14)
+
+
+def test_a_finer_grid_follows_what_is_thin():
+    generator = torch.Generator().manual_seed(1)
+    scenery = torch.nn.functional.interpolate(torch.rand(1, 3, 15, 27, generator=generator), (120, 216), mode="bicubic")
+    frames, masks = scenery.clamp(0, 0.7).expand(5, -1, -1, -1).clone(), torch.zeros(5, 1, 120, 216)
+    for t in range(5):
+        masks[t, 0, 30:90, 61 + 4 * t : 64 + 4 * t] = 1
+    frames = torch.where(masks > 0, torch.tensor([0.9, 0.1, 0.1]).view(1, 3, 1, 1), frames)
+    with torch.no_grad():
+        coarse, fine = (
+            float(j_and_f(kind().start(frames, masks[0]).masks()[None, 1:], masks[None, 1:]).mean())
+            for kind in (FlowPropagator, AppearancePropagator)
+        )
+    assert fine > coarse + 0.02
+    assert fine > 0.9
+
+
+def test_tiles_find_what_is_found_all_at_once(scene):
+    frames, masks = scene(length=4)
+    at_once, tiled = (
+        _masks(FlowSettings(matching=Matching(reach=0.1, tile=tile)), frames, masks[0]) for tile in (0, 4)
+    )
+    assert torch.allclose(at_once, tiled, atol=1e-3)
 
 
 def test_missing_backbone_weights_name_the_way_to_get_them(scene, monkeypatch, tmp_path):

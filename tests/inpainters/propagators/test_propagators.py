@@ -15,7 +15,7 @@ from videoinpaint.inpainters.propagators import (
 )
 from videoinpaint.protocols import MaskPropagator, Tracker
 
-QUICK = {"flow": {}, "internal": {"steps": 4}, "held": {}}
+QUICK = {"flow": {}, "appearance": {}, "internal": {"steps": 4}, "held": {}}
 
 
 @pytest.fixture(params=QUICK)
@@ -24,7 +24,7 @@ def propagator(request):
 
 
 def test_names_and_whole_parts():
-    assert {"flow", "internal", "cutie", "held"} <= set(PROPAGATORS.names())
+    assert {"flow", "appearance", "internal", "cutie", "held"} <= set(PROPAGATORS.names())
     held = make_propagator("held")
     assert make_propagator(held) is held
     with pytest.raises(UnknownNameError, match="flow"):
