@@ -9,8 +9,6 @@ about quality: repairs are noise, and only cost means anything.
 from __future__ import annotations
 
 import multiprocessing
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +30,7 @@ from videoinpaint.errors import InputError
 from videoinpaint.inpainters import PUBLISHED, make_inpainter
 from videoinpaint.inpainters.published import PublishedInpainter
 from videoinpaint.inpainters.published.cost import count_flops
+from videoinpaint.memory import peak_bytes
 from videoinpaint.protocols import Detection
 
 HEADS, FUSIONS = (2, 4, 8, 12), (0.5, 0.65, 0.8)
@@ -111,8 +110,7 @@ def stopwatch(into: dict[str, float]) -> Iterator[None]:
 
 def memory() -> float:
     """Peak resident memory of this process so far, MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    return peak_bytes() / 2**20
 
 
 def measure_loop(part: PublishedInpainter, flags: Published) -> dict[str, Any]:

@@ -9,8 +9,6 @@ Frames are made when they are read, so that the memory reported is the method's.
 
 from __future__ import annotations
 
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -31,6 +29,7 @@ from videoinpaint.clips.files.images import read_image, resize_frames
 from videoinpaint.clips.files.sequences import FrameSequence, ImageFolder
 from videoinpaint.inpainters.internal.highres import Progressive, repair_progressively
 from videoinpaint.inpainters.internal.trainer import Internal
+from videoinpaint.memory import peak_bytes
 from videoinpaint.metrics import lpips_hole, psnr_hole, ssim_hole
 
 Pixels = NDArray[np.uint8]
@@ -236,8 +235,7 @@ def scores(made: Iterator[Pixels], frames: FrameSequence, holes: FrameSequence) 
 
 def peak_mb() -> float:
     """The most memory this process has held, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+    return peak_bytes() / 2**20
 
 
 def report(results: Mapping[str, Any]) -> None:

@@ -83,7 +83,7 @@ def test_sizes_are_bounded_before_memory_is_taken(tmp_path: Path) -> None:
         "import sys\n"
         "from videoinpaint.clips import VideoReader, open_masks, read_image\n"
         "from videoinpaint.errors import InputError\n"
-        "from videoinpaint.testing.memory import peak_bytes\n"
+        "from videoinpaint.memory import peak_bytes\n"
         "before = peak_bytes()\n"
         "for open_it in (open_masks, VideoReader, read_image):\n"
         "    for path in sys.argv[1:]:\n"

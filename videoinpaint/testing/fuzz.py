@@ -36,8 +36,8 @@ import tyro
 from gymnasium.error import ResetNeeded
 
 from videoinpaint.errors import VideoInpaintError
+from videoinpaint.memory import peak_bytes
 from videoinpaint.testing.fuzz_cases import KINDS, Bench
-from videoinpaint.testing.memory import peak_bytes
 
 OUTCOMES = ("refused", "result", "foreign", "silent", "hung")
 FAULTS = OUTCOMES[2:]
