@@ -23,8 +23,7 @@ def video() -> tuple[np.ndarray, np.ndarray]:
     return frames, masks
 
 
-@pytest.mark.parametrize("inpainter", ["compact", "propagation", "telea"])
-@pytest.mark.parametrize("stop", [1, 9, 29])
+@pytest.mark.parametrize(("inpainter", "stop"), [("compact", 9), ("propagation", 1), ("propagation", 29), ("telea", 9)])
 def test_an_interrupted_repair_ends_in_the_same_bits(video, tmp_path, inpainter, stop) -> None:
     frames, masks = video
     settings = PARTS | {"inpainter": inpainter}
