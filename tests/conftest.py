@@ -20,9 +20,14 @@ from typing import Any
 import cv2
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from videoinpaint.errors import MissingWeightsError
 from videoinpaint.weights import path_of
+
+# The same examples in every run. Health checks judge the machine (too slow) and the version (too large), not the code.
+settings.register_profile("alike", derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile("alike")
 
 cv2.setNumThreads(1)
 torch.set_num_threads(1)
