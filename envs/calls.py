@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from videoinpaint.errors import InputError
 
 _EACH = ("get_state", "render")
@@ -49,7 +51,8 @@ class Calls:
             InputError: other values for some of the environments, as they share it.
         """
         if isinstance(values, list | tuple):
-            if len(values) != self.num_envs or any(value != values[0] for value in values):
+            same = all(value is values[0] or bool(np.array_equal(value, values[0])) for value in values)
+            if len(values) != self.num_envs or not same:
                 raise InputError(f"the environments of a batch share {name!r}: give one value for all {self.num_envs}")
             values = values[0]
         setattr(self, name, values)

@@ -53,6 +53,9 @@ def trace(frames: Tensor, holes: Tensor, motion: Motion = complete_flows) -> Sta
         arrives: the colour of the first frame that shows the pixel in that direction of time, the trust in it, in
         [0, 1], and how many frames away it was found.
     """
+    if not holes.any():  # no motion is needed where nothing is missing
+        nothing = frames.new_zeros(*frames.shape[:2], 5, *frames.shape[3:])
+        return {"filled": frames, "ahead": nothing, "behind": nothing}
     return traced(frames, holes, seen_motion(frames, holes, motion), range(frames.shape[1]))
 
 

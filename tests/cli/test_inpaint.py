@@ -246,6 +246,8 @@ def test_an_interrupted_repair_goes_on(
     assert not windows.exists()
     assert inpaint(video, "--output", tmp_path / "b.mkv", *words[:-1]) == 0
     np.testing.assert_array_equal(read_video(output)[0], read_video(tmp_path / "b.mkv")[0])
+    for flag in ("--window", "--reach", "--dilate"):
+        assert flag in fails("inpaint", video, "--output", output, "--mask", mask, "--inpainter", "internal", flag, "4")
     assert "--resume" in fails(
         "inpaint", video, "--output", output, "--mask", mask, "--resume", "--propagator", "flow", "--device", "cpu"
     )

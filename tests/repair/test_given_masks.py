@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 import videoinpaint
+from videoinpaint.clips.masks.synthetic import dilated
 from videoinpaint.errors import InputError, UnknownNameError
 from videoinpaint.protocols import Detection, Refinement
 from videoinpaint.repair import inpaint, inpaint_stream
@@ -177,8 +179,10 @@ def test_iterations_end_when_nothing_is_flagged_or_all_are_made() -> None:
     content = Content()
     inpaint(frames, masks, **(FAST | {"detector": content, "policy": Watching(), "iterations": 3}))
     assert (content.calls, len(seen)) == (1, 1)
+    inpaint(frames, masks, **(FAST | {"detector": content, "policy": Watching(), "iterations": 1}))
+    assert (content.calls, len(seen)) == (1, 2)  # nobody asks what it would say after the only pass
     inpaint(frames, masks, **(FAST | {"policy": Watching(), "iterations": 5}))
-    assert len(seen) == 1 + 5
+    assert len(seen) == 2 + 5
 
 
 def test_same_input_same_bits() -> None:
@@ -227,3 +231,18 @@ def test_streams_that_do_not_fit() -> None:
     ):
         with pytest.raises(InputError, match=message):
             list(inpaint_stream(iter(frames), iter(masks), **FAST))
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_holes_grow_on_request(streamed: bool) -> None:
+    frames, masks = video(6, 40, 60)
+    repair = (lambda *a, **k: np.stack(list(inpaint_stream(*a, **k)))) if streamed else inpaint
+    grown = np.stack([cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))) for mask in masks])
+    wanted = dilated(masks, 3)
+    assert (wanted >= masks).all()
+    assert abs(int(wanted.sum()) - int(grown.sum())) < 0.1 * grown.sum()  # a disc, as OpenCV's is
+    np.testing.assert_array_equal(repair(frames, masks, dilate=3, **FAST), inpaint(frames, wanted, **FAST))
+    with pytest.raises(InputError, match="dilate must be 0 or more"):
+        repair(frames, masks, dilate=-1, **FAST)
+    with pytest.raises(InputError, match="leave dilate out"):
+        inpaint(frames, masks[0], dilate=3, propagator="flow", **(FAST | {"inpainter": "telea"}))

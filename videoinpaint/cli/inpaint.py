@@ -113,8 +113,8 @@ class Inpaint:
         from videoinpaint.clips.masks.meaning import Wish
         from videoinpaint.clips.masks.sequences import open_masks
         from videoinpaint.clips.validate import check_frames
-        from videoinpaint.repair.internal import check_flags
 
+        self._check_together()
         video = ImageFolder(self.video) if self.video.is_dir() else VideoReader(self.video, strict=self.strict)
         height, width = check_frames(video.read(0, 1)).shape[1:3]
         if isinstance(video, ImageFolder):
@@ -133,14 +133,6 @@ class Inpaint:
         else:
             check_numbers(video, None)
             known = read_known(marked or {0: Path(self.mask[0])}, len(video), (height, width), wish)
-        if self.propagator is not None and self.progressive:
-            raise InputError("--progressive works with given masks: leave --propagator out")
-        if self.dilate and (self.propagator is not None or self._inpainter == "internal"):
-            raise InputError("--dilate works with given masks and without internal: followed masks are widened anyway")
-        if self.resume and (self.propagator is not None or self._inpainter == "internal"):
-            raise InputError("--resume works with given masks; with internal, --folder keeps a checkpoint")
-        check_flags(self._inpainter, {"seconds": self.seconds, "steps": self.steps, "folder": self.folder,
-                                     "progressive": self.progressive})  # fmt: skip
         source = video if isinstance(video, VideoReader) else None
         writer = VideoWriter(
             self.output, video.fps if self.fps is None and source is None else self.fps, lossless=self.lossless,
@@ -160,6 +152,21 @@ class Inpaint:
         print(f"wrote {self.output}: {len(video)} frames of {width}x{height}")
         if self.weights == "random":
             print(f"the weights of {self._inpainter} are random: this repair means nothing, only its cost does")
+
+    def _check_together(self) -> None:
+        """Raise InputError for flags that do not go together."""
+        from videoinpaint.repair.internal import check_flags
+
+        if self.propagator is not None and self.progressive:
+            raise InputError("--progressive works with given masks: leave --propagator out")
+        if self.dilate and self.propagator is not None:
+            raise InputError("--dilate works with given masks: those that a propagator follows are widened anyway")
+        if self._inpainter == "internal" and (self.dilate or self.window is not None or self.reach is not None):
+            raise InputError("--window, --reach and --dilate are not for internal, which sees the whole video at once")
+        if self.resume and (self.propagator is not None or self._inpainter == "internal"):
+            raise InputError("--resume works with given masks; with internal, --folder keeps a checkpoint")
+        check_flags(self._inpainter, {"seconds": self.seconds, "steps": self.steps, "folder": self.folder,
+                                     "progressive": self.progressive})  # fmt: skip
 
     @property
     def _inpainter(self) -> str:

@@ -57,15 +57,16 @@ class KeptWindows:
         part = slice(wanted.start, wanted.stop)
         own, missing = np.stack(frames[part]), np.stack(masks[part])
         path = self.folder / f"{first + wanted.start:08d}.safetensors"
-        digest = hashlib.sha256(np.ascontiguousarray(own).tobytes() + missing.tobytes()).hexdigest()
+        digest = hashlib.sha256(own)
+        digest.update(missing)
         if path.is_file():
-            content, looked = _read(path, digest, int(missing.sum()))
+            content, looked = _read(path, digest.hexdigest(), int(missing.sum()))
             if looked is not None:
                 self.repairer.go_on(*looked)
             own[missing] = content
             return own
         repaired = self.repairer.repair(frames, masks, first, wanted)
-        _write(path, repaired[missing], digest, self.repairer.looked if missing.any() else None)
+        _write(path, repaired[missing], digest.hexdigest(), self.repairer.looked if missing.any() else None)
         return repaired
 
     def region(self, mask: Holes) -> Holes:

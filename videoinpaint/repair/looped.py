@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import torch
@@ -70,7 +71,7 @@ class LoopRepairer:
             state = self.loop.begin(*_tensors(own, missing))
             return np.where(missing[..., None], self._finished(state), own)
         earlier = self._seen.cutout if self._seen and self._seen.first <= first < self._seen.stop else None
-        cutout = cutout_of(np.logical_or.reduce(holes), earlier, self.margin)
+        cutout = cutout_of(reduce(np.logical_or, holes), earlier, self.margin)
         reach = max(0, (BUDGET // (cutout.size[0] * cutout.size[1]) - len(wanted)) // 2)
         low, high = max(0, wanted.start - reach), min(len(frames), wanted.stop + reach)
         before = self._seen.between(first + low, first + high, cutout) if self._seen else None
