@@ -6,7 +6,7 @@ import torch
 
 from videoinpaint.controls import Controls
 from videoinpaint.inpainters import AROUND_PUBLISHED, INPAINTERS, PUBLISHED, make_inpainter
-from videoinpaint.inpainters.flow_propagation import propagate, trace
+from videoinpaint.inpainters.flow_propagation import propagate, seen_motion, trace, traced
 
 NEUTRAL = Controls().to_array()[None]
 NAMES = [name for name in INPAINTERS.names() if name not in PUBLISHED + AROUND_PUBLISHED]  # too large
@@ -91,6 +91,24 @@ def test_a_trace_ends_at_the_first_frame_that_shows_the_pixel():
     assert inside[3:].unique(dim=1).tolist() == [[1.0], [1.0]]  # full trust, one frame away
     assert not found["behind"].any()
     assert not found["ahead"][0, 1:].any()
+
+
+def test_trust_is_lost_by_hops_and_in_long_videos_by_motion_alone():
+    clip, holes = still_clip_with_one_hole()
+    holes[:] = holes[:, :1]
+    holes[:, 3] = 0  # what is hidden shows three frames later
+    place = holes[0, 0, 0] > 0
+    for step, calm in ((0, 1.0), (0.5, 0.97**1.0), (4, 0.97**2)):
+        motion = flows((step, 0), (-step, 0))
+        seen = seen_motion(clip, holes, motion)
+        for found, trust in (
+            (trace(clip, holes, motion), 0.97**2),
+            (traced(clip, holes, seen, range(4), calm=True), calm),
+        ):
+            colour = found["ahead"][0, 0][:, place]
+            late = colour[3][colour[4] == 3]
+            assert len(late)
+            torch.testing.assert_close(late, torch.full_like(late, trust))
 
 
 def test_a_trace_along_motion_that_contradicts_itself_is_given_up():

@@ -144,6 +144,19 @@ def test_cost_follows_the_hole_not_the_frame() -> None:
     assert sizes[0] == sizes[1] == (4, 40 + 2 * MARGIN, 100 + 2 * MARGIN)
 
 
+def test_a_box_grows_in_few_steps_and_never_shrinks() -> None:
+    frames = np.repeat(panning(1, 240, 640), 40, axis=0)
+    masks = np.zeros(frames.shape[:3], bool)
+    for t in range(40):
+        masks[t, 100:140, 10 * t : 10 * t + 40] = True
+    part = Watching()
+    inpaint(frames, masks, window=4, overlap=1, reach=1, **(CARRY | {"inpainter": part}))
+    sizes = [size[1:] for size in part.seen]
+    assert len(sizes) > 8
+    assert sizes == sorted(sizes)
+    assert 1 < len(set(sizes)) <= 4  # all motion is estimated again where the box grows
+
+
 def test_a_large_hole_of_a_large_frame_is_worked_on_at_reduced_size() -> None:
     frames = np.repeat(panning(1, 1440, 1440), 2, axis=0)
     masks = np.zeros(frames.shape[:3], bool)
