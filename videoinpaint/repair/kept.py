@@ -57,8 +57,8 @@ class KeptWindows:
         part = slice(wanted.start, wanted.stop)
         own, missing = np.stack(frames[part]), np.stack(masks[part])
         path = self.folder / f"{first + wanted.start:08d}.safetensors"
-        digest = hashlib.sha256(own)
-        digest.update(missing)
+        digest = hashlib.sha256(own.data)
+        digest.update(missing.data)
         if path.is_file():
             content, looked = _read(path, digest.hexdigest(), int(missing.sum()))
             if looked is not None:
