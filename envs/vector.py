@@ -110,6 +110,14 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         """The seeds of those generators."""
         return tuple(seed for _, seed in self._generators)
 
+    @property
+    def episodes(self) -> list[Episode]:
+        """What each environment's present episode is about, the true clip included; empty before the first reset.
+
+        For whoever measures. A policy that gets hold of it cheats.
+        """
+        return list(self._episodes)
+
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
+from numpy.typing import NDArray
 
 from videoinpaint.agents.policies.policy import make_policy
-from videoinpaint.agents.policies.protocol import Policy, check_actions, reset_policy
+from videoinpaint.agents.policies.protocol import Observation, Policy, check_actions, reset_policy
 from videoinpaint.controls import DEFAULT
+from videoinpaint.envs.episodes import Episode
 from videoinpaint.envs.ids import effective_kwargs, make_batch, with_precision
 from videoinpaint.envs.infos import info_of
 from videoinpaint.envs.loop import resolve_device
 from videoinpaint.errors import InputError
+from videoinpaint.metrics.measures import Reference
 from videoinpaint.naming import stable_name
 from videoinpaint.registration import DEFAULT_ID
 
@@ -35,6 +40,7 @@ class EpisodeRecord:
         metrics: raw terms after the last iteration: psnr, ssim, lpips, perceptual, wta, psnr_hole.
         gflops: of all iterations' inpainting passes.
         rewards: one an iteration.
+        actions: one an iteration, as the environment took it: five numbers in [-1, 1].
         controls: one dict an iteration, natural units.
         metrics_by_iteration: one dict an iteration, as `metrics`.
         reward_terms: one dict an iteration: the terms whose sum is its reward.
@@ -47,6 +53,10 @@ class EpisodeRecord:
         mask_iou: of a one-shot episode, how well the target was followed: mean intersection over union, 0..1.
         mask_j_and_f: as DAVIS defines it, 0..1. Both are None where masks are given.
         random_weights: the parts whose networks were untrained, commas between; "" for none.
+        observations: a hash of what the policy saw before each action, and of the last observation; see
+            :func:`observation_hash`.
+        measures: every metric of the protocol for the final repair as a file would hold it (the last observation),
+            see :mod:`videoinpaint.metrics.measures`; empty where an environment does not tell the truth about its clip.
     """
 
     policy: str
@@ -58,6 +68,7 @@ class EpisodeRecord:
     metrics: dict[str, float]
     gflops: float
     rewards: list[float] = field(default_factory=list)
+    actions: list[list[float]] = field(default_factory=list)
     controls: list[dict[str, float]] = field(default_factory=list)
     metrics_by_iteration: list[dict[str, float]] = field(default_factory=list)
     reward_terms: list[dict[str, float]] = field(default_factory=list)
@@ -67,6 +78,8 @@ class EpisodeRecord:
     mask_iou: float | None = None
     mask_j_and_f: float | None = None
     random_weights: str = ""
+    observations: list[str] = field(default_factory=list)
+    measures: dict[str, float] = field(default_factory=dict)
 
     @property
     def quality(self) -> float | None:
@@ -193,9 +206,13 @@ def _episodes(
 ) -> list[EpisodeRecord]:
     """One episode in each environment; what autoreset begins after that is not looked at."""
     observation, infos = env.reset(seed=seeds, options=options)  # type: ignore[arg-type]
+    truths = list(getattr(env.unwrapped, "episodes", []))
     starts = [info_of(infos, i) for i in range(len(seeds))]
     steps: list[list[dict[str, Any]]] = [[] for _ in seeds]
     rewards: list[list[float]] = [[] for _ in seeds]
+    taken: list[list[list[float]]] = [[] for _ in seeds]
+    seen = [[observation_hash(observation, i)] for i in range(len(seeds))]
+    measures: list[dict[str, float]] = [{} for _ in seeds]
     cut = np.zeros(len(seeds), dtype=bool)
     running = np.ones(len(seeds), dtype=bool)
     while running[:wanted].any():
@@ -204,11 +221,40 @@ def _episodes(
         for i in np.flatnonzero(running).tolist():
             steps[i].append(info_of(infos, i))
             rewards[i].append(float(reward[i]))
+            taken[i].append(actions[i].tolist())
+            seen[i].append(observation_hash(observation, i))
+            if truths and i < wanted and (terminated[i] or truncated[i]):
+                measures[i] = measure_episode(truths[i], observation["frames"][i])
         cut |= running & truncated & ~terminated
         running &= ~(terminated | truncated)
-    return [
+    records = [
         episode_record(title, seeds[i], starts[i], steps[i], rewards[i], truncated=bool(cut[i])) for i in range(wanted)
     ]
+    return [
+        replace(record, actions=taken[i], observations=seen[i], measures=measures[i])
+        for i, record in enumerate(records)
+    ]
+
+
+def observation_hash(observation: Observation, index: int) -> str:
+    """The first 16 hex digits of the SHA-256 of one environment's frames and masks."""
+    content = hashlib.sha256()
+    for key in sorted(observation):
+        content.update(np.ascontiguousarray(observation[key][index]).data)
+    return content.hexdigest()[:16]
+
+
+def measure_episode(truth: Episode, frames: NDArray[np.uint8]) -> dict[str, float]:
+    """Every metric of the protocol for one repair.
+
+    Args:
+        truth: what the episode is about; hole metrics are over its holes (one-shot: over the target's true masks).
+        frames: the repair as it is observed, uint8 ``(3T, H, W)``.
+    """
+    reference = torch.from_numpy(truth.frames).permute(0, 3, 1, 2).float().div(255).unsqueeze(0)
+    holes = torch.from_numpy(truth.holes).float()[None, :, None]
+    repaired = torch.from_numpy(np.ascontiguousarray(frames)).unflatten(0, (-1, 3)).float().div(255).unsqueeze(0)
+    return Reference(reference.contiguous(), holes).measure(repaired)
 
 
 def episode_record(

@@ -21,7 +21,6 @@ from torch import nn
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope, published
-from videoinpaint.benchmarks.protocol.measure import HIGHER_IS_BETTER, Reference
 from videoinpaint.benchmarks.protocol.statistics import paired_difference, significant
 from videoinpaint.benchmarks.protocol.suite import Suite, make_suite, pairing
 from videoinpaint.controls import DEFAULT, Controls
@@ -29,6 +28,7 @@ from videoinpaint.detectors import make_detector
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
+from videoinpaint.metrics.measures import HIGHER_IS_BETTER, Reference
 from videoinpaint.protocols import Inpainter, State
 
 BASE = DEFAULT

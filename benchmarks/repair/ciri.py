@@ -24,7 +24,6 @@ from torch import Tensor
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
-from videoinpaint.benchmarks.protocol.measure import Reference
 from videoinpaint.benchmarks.protocol.statistics import paired_difference
 from videoinpaint.benchmarks.report import panels
 from videoinpaint.benchmarks.report.pictures import save_png
@@ -43,6 +42,7 @@ from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter
 from videoinpaint.inpainters.ciri.removal import removal_config
 from videoinpaint.inpainters.propagators import GivenTracker, make_propagator
 from videoinpaint.metrics import contour_accuracy, region_similarity
+from videoinpaint.metrics.measures import Reference
 from videoinpaint.protocols import Inpainter, Tracker
 
 EXACT, PREDICTED = "exact", "predicted"

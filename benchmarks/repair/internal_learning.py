@@ -24,7 +24,6 @@ from torch import Tensor
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope, published, write_json
-from videoinpaint.benchmarks.protocol.measure import as_written
 from videoinpaint.benchmarks.protocol.statistics import paired_difference
 from videoinpaint.benchmarks.protocol.suite import Pair, make_suite, pairing
 from videoinpaint.benchmarks.repair.timed import repair
@@ -37,6 +36,7 @@ from videoinpaint.inpainters.internal.schedule import Budget, train
 from videoinpaint.inpainters.internal.trainer import Internal, Trainer, crop_for
 from videoinpaint.inpainters.telea import telea
 from videoinpaint.metrics import lpips_hole, psnr_hole, ssim_hole
+from videoinpaint.metrics.measures import as_written
 
 
 @dataclass(frozen=True)

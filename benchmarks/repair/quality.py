@@ -17,7 +17,6 @@ import numpy as np
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope, published
-from videoinpaint.benchmarks.protocol.measure import Reference, VideoDistances
 from videoinpaint.benchmarks.protocol.statistics import paired_difference
 from videoinpaint.benchmarks.protocol.suite import Suite, make_suite, pairing
 from videoinpaint.benchmarks.repair.random_feedback import RandomDetector
@@ -26,6 +25,7 @@ from videoinpaint.controls import Controls
 from videoinpaint.detectors import make_detector
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.inpainters import make_inpainter
+from videoinpaint.metrics.measures import Reference, VideoDistances
 from videoinpaint.protocols import Inpainter
 
 SHOWN = ("psnr_hole", "ssim_hole", "lpips_hole", "e_warp_hole", "psnr", "ssim", "ssim65", "lpips", "e_warp")

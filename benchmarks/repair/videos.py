@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from videoinpaint.agents.policies import make_policy
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
-from videoinpaint.benchmarks.protocol.measure import Reference
 from videoinpaint.benchmarks.protocol.suite import Pair, make_suite, pairing
 from videoinpaint.detectors import make_detector
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
+from videoinpaint.metrics.measures import Reference
 from videoinpaint.repair.cutouts import MARGIN
 from videoinpaint.repair.looped import LoopRepairer
 from videoinpaint.repair.streaming import OVERLAP, REACH, WINDOW, Stream, Windows

@@ -228,3 +228,16 @@ def test_bad_searches(small: dict, toy_env: type) -> None:
 
 def test_heuristic_runs_through_the_environment(small: dict) -> None:
     assert len(evaluate(HeuristicPolicy(), small, seeds=[0], num_envs=1)) == 1
+
+
+def test_a_record_measures_the_repair_that_was_seen_last(small: dict) -> None:
+    record = evaluate("heads4", small, seeds=[5, 6], num_envs=2)[1]
+    assert len(record.actions) == record.length
+    assert len(record.observations) == record.length + 1
+    assert len(set(record.observations)) == record.length + 1
+    assert record.measures["psnr_hole"] == pytest.approx(record.metrics["psnr_hole"], abs=0.1)  # of rounded frames
+    env = gymnasium.make("VideoInpaint-v1", **small)
+    env.reset(seed=6)
+    for action in record.actions:
+        _, _, _, _, info = env.step(np.asarray(action, np.float32))
+    assert info["metrics"]["psnr_hole"] == pytest.approx(record.metrics["psnr_hole"], rel=1e-5)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from videoinpaint.benchmarks.protocol import measure
-from videoinpaint.benchmarks.protocol.measure import VideoDistances
+from videoinpaint.metrics import measures
+from videoinpaint.metrics.measures import VideoDistances
 
 
 def test_nothing_is_measured_without_weights(monkeypatch):
@@ -16,8 +16,8 @@ def test_nothing_is_measured_without_weights(monkeypatch):
 
 
 def test_methods_are_compared_over_all_clips(monkeypatch):
-    monkeypatch.setattr(measure, "vfid_available", lambda: True)
-    monkeypatch.setattr(measure, "vfid_features", lambda frames: frames.mean((1, 3, 4)).double().numpy())
+    monkeypatch.setattr(measures, "vfid_available", lambda: True)
+    monkeypatch.setattr(measures, "vfid_features", lambda frames: frames.mean((1, 3, 4)).double().numpy())
     videos = VideoDistances()
     for value in (0.2, 0.4):
         clip = torch.full((1, 2, 3, 8, 8), value)

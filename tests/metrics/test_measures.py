@@ -11,7 +11,6 @@ import torch
 
 from videoinpaint.benchmarks.networks.detector import inside_hole, precision
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL, envelope, plain, published, write_json
-from videoinpaint.benchmarks.protocol.measure import E_WARP_SCALE, METRICS, Reference
 from videoinpaint.benchmarks.protocol.suite import make_suite, pairing
 from videoinpaint.benchmarks.repair.random_feedback import RandomDetector
 from videoinpaint.benchmarks.repair.timed import repair, windows
@@ -20,6 +19,7 @@ from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.metrics import lpips, lpips_hole, psnr_hole, ssim, warp_error
+from videoinpaint.metrics.measures import E_WARP_SCALE, METRICS, Reference
 from videoinpaint.protocols import Detection
 
 

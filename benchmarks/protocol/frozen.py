@@ -1,0 +1,234 @@
+"""Frozen suites: lists of episodes with a digest of every pixel, so that two laboratories measure the same.
+
+A suite is named and versioned, ``studio-easy-v1``, and belongs to an environment, at the size which that id registers.
+Nothing of a version ever changes: a change that moves one pixel of one clip needs another version.
+
+    python -m videoinpaint.benchmarks.protocol.frozen --output videoinpaint/data/suites.json
+
+writes the file that ships, anew. A suite that is in the file already and whose pixels would change is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videoinpaint.benchmarks.protocol import tables
+from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
+from videoinpaint.clips import make_clips, make_masks
+from videoinpaint.envs.episodes import Episode, EpisodeSource
+from videoinpaint.envs.ids import effective_kwargs
+from videoinpaint.errors import InputError, UnknownNameError
+from videoinpaint.registration import DEFAULT_ID, ENVIRONMENTS
+
+FILE = "suites.json"
+"""In `videoinpaint.data`."""
+
+EPISODES = 24
+"""Of a suite that ships: seeds 0, 1, ..., which training never draws."""
+
+_MIXED = ",".join(f"studio:{kind}" for kind in ("easy", "hard", "fast", "large"))
+SOURCES: dict[str, dict[str, Any]] = {
+    "studio-easy-v1": {"clips": "studio:easy", "masks": "studio:easy"},
+    "studio-hard-v1": {"clips": "studio:hard", "masks": "studio:hard"},
+    "studio-fast-v1": {"clips": "studio:fast", "masks": "studio:fast"},
+    "studio-large-v1": {"clips": "studio:large", "masks": "studio:large"},
+    "studio-mixed-v1": {"clips": f"studio,{_MIXED}", "masks": "mixed"},
+    "one-shot-v1": {"clips": "one_shot"},
+}
+"""What a suite's environment is made with, beyond what the id registers."""
+
+
+@dataclass(frozen=True)
+class FrozenEpisode:
+    """One episode: ``reset(seed=seed, options=options)`` begins it.
+
+    Attributes:
+        seed: its own.
+        clip: the clip's name.
+        digest: see :func:`episode_digest`.
+    """
+
+    seed: int
+    clip: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class FrozenSuite:
+    """A named list of episodes of one environment.
+
+    Attributes:
+        name: with its version.
+        env_id: a registered environment.
+        env_kwargs: what `gymnasium.make` gets beyond the id.
+        episodes: in order.
+    """
+
+    name: str
+    env_id: str
+    env_kwargs: dict[str, Any] = field(hash=False)
+    episodes: tuple[FrozenEpisode, ...]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Of all episodes, in order."""
+        return [episode.seed for episode in self.episodes]
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits over everything that makes the suite: two results with the same were measured on the same."""
+        lines = [self.name, self.env_id, json.dumps(self.env_kwargs, sort_keys=True)]
+        lines += [f"{one.seed} {one.clip} {one.digest}" for one in self.episodes]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+    def first(self, count: int) -> FrozenSuite:
+        """The suite's first episodes alone; it has another digest, so that nobody takes it for the whole.
+
+        Raises:
+            InputError: fewer than one, or more than there are.
+        """
+        if not 1 <= count <= len(self.episodes):
+            raise InputError(f"suite {self.name} has {len(self.episodes)} episodes: ask for 1 or more, got {count}")
+        return FrozenSuite(self.name, self.env_id, self.env_kwargs, self.episodes[:count])
+
+    def drawn(self, seeds: Sequence[int]) -> Iterator[Episode]:
+        """Episodes of the suite's kind, from the same sources at the same size."""
+        source = episode_source(self.env_id, self.env_kwargs)
+        for seed in seeds:
+            yield source.draw(np.random.default_rng(0), seed, None)
+
+    def check_pixels(self) -> None:
+        """Draw every episode and compare it with its digest.
+
+        Raises:
+            InputError: pixels differ from those that were frozen.
+        """
+        for frozen, drawn in zip(self.episodes, self.drawn(self.seeds)):
+            if episode_digest(drawn) != frozen.digest:
+                raise InputError(
+                    f"episode {frozen.seed} of suite {self.name} ({frozen.clip}) has other pixels here than when the "
+                    "suite was frozen: results would compare with nobody's; use the package version that froze it"
+                )
+
+
+def suite_names() -> list[str]:
+    """Of the suites that ship."""
+    return list(_shipped())
+
+
+def frozen_suite(name: str, env_id: str = DEFAULT_ID) -> FrozenSuite:
+    """A suite that ships.
+
+    Args:
+        name: one of :func:`suite_names`.
+        env_id: for which environment.
+
+    Raises:
+        UnknownNameError: there is no such suite, or it was not frozen for this environment.
+    """
+    found = _shipped()
+    if name not in found:
+        raise UnknownNameError(f"no suite {name!r}: use one of {', '.join(found)}")
+    if env_id not in found[name]:
+        raise UnknownNameError(f"suite {name} has no episodes for {env_id}: it has some for {', '.join(found[name])}")
+    return _parsed(name, env_id, found[name][env_id])
+
+
+def freeze(name: str, env_id: str, env_kwargs: dict[str, Any], seeds: Sequence[int]) -> FrozenSuite:
+    """A suite out of what the sources give today."""
+    source = episode_source(env_id, env_kwargs)
+    drawn = (source.draw(np.random.default_rng(0), seed, None) for seed in seeds)
+    return FrozenSuite(
+        name, env_id, env_kwargs, tuple(FrozenEpisode(one.seed, one.clip, episode_digest(one)) for one in drawn)
+    )
+
+
+def episode_source(env_id: str, env_kwargs: dict[str, Any]) -> EpisodeSource:
+    """What draws an environment's episodes, without the environment's networks.
+
+    Raises:
+        InputError, UnknownNameError: the sources, or the id, are unknown.
+    """
+    kwargs = effective_kwargs(env_id, env_kwargs)
+    shape = (int(kwargs["num_frames"]), int(kwargs["height"]), int(kwargs["width"]))
+    followed_by = kwargs.get("propagator")
+    masks = make_masks(kwargs["masks"]) if followed_by is None else make_masks("stationary")  # of which it takes none
+    return EpisodeSource(make_clips(kwargs["clips"]), masks, shape, followed_by)
+
+
+def episode_digest(episode: Episode) -> str:
+    """The first 16 hex digits of the SHA-256 of an episode's frames, its holes and, one-shot, of what is observed."""
+    content = hashlib.sha256()
+    parts: list[NDArray[np.uint8] | None] = [episode.frames, episode.holes, episode.observed]
+    for part in parts:
+        if part is not None:
+            content.update(repr(part.shape).encode())
+            content.update(np.ascontiguousarray(part).data)
+    return content.hexdigest()[:16]
+
+
+@cache
+def _shipped() -> dict[str, Any]:
+    path = files("videoinpaint.data").joinpath(FILE)
+    return dict(json.loads(path.read_text(encoding="utf-8"))["suites"]) if path.is_file() else {}
+
+
+def _parsed(name: str, env_id: str, entry: dict[str, Any]) -> FrozenSuite:
+    episodes = tuple(FrozenEpisode(int(seed), clip, digest) for seed, clip, digest in entry["episodes"])
+    return FrozenSuite(name, env_id, dict(entry["env_kwargs"]), episodes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Freeze:
+    """Which suites are written."""
+
+    episodes: int = EPISODES
+    """Of each suite that is new."""
+    threads: int = 1
+    """CPU threads."""
+    output: Path | None = None
+    """Write the suites here, as JSON."""
+
+
+def run(flags: Freeze) -> dict[str, Any]:
+    """Freeze every suite for every environment that can play it.
+
+    Raises:
+        InputError: a suite that was frozen before has other pixels now.
+    """
+    suites: dict[str, Any] = {}
+    for name, kwargs in SOURCES.items():
+        for env_id in (one.id for one in ENVIRONMENTS if ("OneShot" in one.kind) == name.startswith("one-shot")):
+            known = _shipped().get(name, {}).get(env_id)
+            suite = (
+                freeze(name, env_id, kwargs, range(flags.episodes)) if known is None else _parsed(name, env_id, known)
+            )
+            if known is not None:
+                suite.check_pixels()
+            entry = {"env_kwargs": kwargs, "episodes": [[e.seed, e.clip, e.digest] for e in suite.episodes]}
+            suites.setdefault(name, {})[env_id] = entry
+    return {"protocol": dict(PROTOCOL), "suites": suites}
+
+
+def report(results: Any) -> None:
+    """Print each suite's digest."""
+    rows = [
+        [name, env_id, str(len(entry["episodes"])), _parsed(name, env_id, entry).digest]
+        for name, by_env in results["suites"].items()
+        for env_id, entry in by_env.items()
+    ]
+    tables.show("frozen suites", ["suite", "environment", "episodes", "digest"], rows)
+
+
+if __name__ == "__main__":
+    tables.main(Freeze, run, report, __doc__ or "")

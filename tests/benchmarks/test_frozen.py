@@ -1,0 +1,46 @@
+"""Frozen suites: the pixels that ship are the pixels that are drawn, and nothing else passes for them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from videoinpaint.agents.evaluation.episodes import make_evaluation_env
+from videoinpaint.benchmarks.protocol.frozen import episode_digest, freeze, frozen_suite, suite_names
+from videoinpaint.errors import InputError, UnknownNameError
+
+SMALL = {"clips": "studio:easy", "masks": "studio:easy", "num_frames": 4, "height": 48, "width": 64}
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_the_pixels_of_a_suite_are_those_that_were_frozen(name: str) -> None:
+    env_id = "VideoInpaintOneShot-v1" if name.startswith("one-shot") else "VideoInpaintBudget-v0"
+    frozen_suite(name, env_id).first(3).check_pixels()
+
+
+def test_environments_play_the_frozen_episodes() -> None:
+    suite = freeze("small-v1", "VideoInpaint-v1", SMALL, [3, 8])
+    env = make_evaluation_env(2, suite.env_id, suite.env_kwargs)
+    env.reset(seed=suite.seeds)  # type: ignore[arg-type]
+    assert [episode_digest(one) for one in env.unwrapped.episodes] == [one.digest for one in suite.episodes]  # type: ignore[attr-defined]
+    assert [one.clip for one in env.unwrapped.episodes] == [one.clip for one in suite.episodes]  # type: ignore[attr-defined]
+    env.close()
+
+
+def test_a_pixel_that_moved_is_refused() -> None:
+    suite = freeze("small-v1", "VideoInpaint-v1", SMALL, [3])
+    suite.check_pixels()
+    moved = replace(suite, episodes=(replace(suite.episodes[0], digest="0" * 16),))
+    assert moved.digest != suite.digest
+    with pytest.raises(InputError, match="other pixels"):
+        moved.check_pixels()
+
+
+def test_unknown_suites_say_which_there_are() -> None:
+    with pytest.raises(UnknownNameError, match="studio-easy-v1"):
+        frozen_suite("studio-easy-v9")
+    with pytest.raises(UnknownNameError, match="no episodes for"):
+        frozen_suite("one-shot-v1", "VideoInpaint-v1")
+    with pytest.raises(InputError, match="24 episodes"):
+        frozen_suite("studio-easy-v1").first(25)
