@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -40,7 +41,6 @@ class EpisodeRecord:
         metrics: raw terms after the last iteration: psnr, ssim, lpips, perceptual, wta, psnr_hole.
         gflops: of all iterations' inpainting passes.
         rewards: one an iteration.
-        actions: one an iteration, as the environment took it: five numbers in [-1, 1].
         controls: one dict an iteration, natural units.
         metrics_by_iteration: one dict an iteration, as `metrics`.
         reward_terms: one dict an iteration: the terms whose sum is its reward.
@@ -53,6 +53,7 @@ class EpisodeRecord:
         mask_iou: of a one-shot episode, how well the target was followed: mean intersection over union, 0..1.
         mask_j_and_f: as DAVIS defines it, 0..1. Both are None where masks are given.
         random_weights: the parts whose networks were untrained, commas between; "" for none.
+        actions: one an iteration, as the environment took it: five numbers in [-1, 1].
         observations: a hash of what the policy saw before each action, and of the last observation; see
             :func:`observation_hash`.
         measures: every metric of the protocol for the final repair as a file would hold it (the last observation),
@@ -68,7 +69,6 @@ class EpisodeRecord:
     metrics: dict[str, float]
     gflops: float
     rewards: list[float] = field(default_factory=list)
-    actions: list[list[float]] = field(default_factory=list)
     controls: list[dict[str, float]] = field(default_factory=list)
     metrics_by_iteration: list[dict[str, float]] = field(default_factory=list)
     reward_terms: list[dict[str, float]] = field(default_factory=list)
@@ -78,6 +78,7 @@ class EpisodeRecord:
     mask_iou: float | None = None
     mask_j_and_f: float | None = None
     random_weights: str = ""
+    actions: list[list[float]] = field(default_factory=list)
     observations: list[str] = field(default_factory=list)
     measures: dict[str, float] = field(default_factory=dict)
 
@@ -250,11 +251,15 @@ def measure_episode(truth: Episode, frames: NDArray[np.uint8]) -> dict[str, floa
     Args:
         truth: what the episode is about; hole metrics are over its holes (one-shot: over the target's true masks).
         frames: the repair as it is observed, uint8 ``(3T, H, W)``.
+
+    Returns:
+        by name; without what the clip has no room or no pixels for, such as ``ssim65`` below 65 pixels a side.
     """
     reference = torch.from_numpy(truth.frames).permute(0, 3, 1, 2).float().div(255).unsqueeze(0)
     holes = torch.from_numpy(truth.holes).float()[None, :, None]
     repaired = torch.from_numpy(np.ascontiguousarray(frames)).unflatten(0, (-1, 3)).float().div(255).unsqueeze(0)
-    return Reference(reference.contiguous(), holes).measure(repaired)
+    found = Reference(reference.contiguous(), holes).measure(repaired)
+    return {name: value for name, value in found.items() if not math.isnan(value)}
 
 
 def episode_record(

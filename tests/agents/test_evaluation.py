@@ -234,7 +234,7 @@ def test_a_record_measures_the_repair_that_was_seen_last(small: dict) -> None:
     record = evaluate("heads4", small, seeds=[5, 6], num_envs=2)[1]
     assert len(record.actions) == record.length
     assert len(record.observations) == record.length + 1
-    assert len(set(record.observations)) == record.length + 1
+    assert record.observations[0] != record.observations[1]
     assert record.measures["psnr_hole"] == pytest.approx(record.metrics["psnr_hole"], abs=0.1)  # of rounded frames
     env = gymnasium.make("VideoInpaint-v1", **small)
     env.reset(seed=6)
