@@ -167,11 +167,20 @@ class Core:
         state = self._begin(episodes)
         return state if which is None or list(which) == list(range(len(episodes))) else take(state, which)
 
-    def _begin(self, episodes: Sequence[Episode]) -> State:
+    def begin_loop(self, episodes: Sequence[Episode]) -> State:
+        """The loop's part of a state alone, under the loop's own names."""
+        return within("loop", self._begin_loop(episodes, *self._truth(episodes)))
+
+    def _truth(self, episodes: Sequence[Episode]) -> tuple[Tensor, Tensor]:
+        """Reference uint8 ``(B, T, 3, H, W)`` and holes float32 ``(B, T, 1, H, W)``, on the device."""
         reference = torch.from_numpy(np.stack([e.frames for e in episodes])).to(self.device)
-        reference = reference.permute(0, 1, 4, 2, 3).contiguous()
         holes = torch.from_numpy(np.stack([e.holes for e in episodes])).to(self.device).unsqueeze(2).float()
-        state = self._begin_loop(episodes, reference, holes)
+        return reference.permute(0, 1, 4, 2, 3).contiguous(), holes
+
+    def _begin(self, episodes: Sequence[Episode]) -> State:
+        reference, holes = self._truth(episodes)
+        with self.loop.timed("begin", len(episodes)):
+            state = self._begin_loop(episodes, reference, holes)
         state |= nested("reward", self.reward.begin(reference.float() / 255, holes))
         state |= {"reference": reference, "iteration": torch.zeros(len(episodes), dtype=torch.int64)}
         # R_0 scores the damaged clip, with the whole hole as supervision weight: nothing was detected yet.

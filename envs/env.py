@@ -142,7 +142,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     | `metrics` | raw: `psnr` in dB, `ssim`, `lpips`, `perceptual`, `wta`, `psnr_hole` in dB inside the hole |
     | `reward_terms` | weighted; their sum is the reward; 0 after a reset |
     | `controls` | in natural units, after clipping and rounding; 0 after a reset |
-    | `gflops` | of this iteration's inpainting pass; 0 after a reset |
+    | `gflops` | of this iteration's inpainting pass alone; 0 after a reset |
     | `iteration` | 0 after a reset |
     | `end` | why the episode is over: `"repaired"`, `"max_iterations"`, `"truncated"`; `""` while it is not |
     | `is_success` | whether the detector flags nothing more |

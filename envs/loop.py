@@ -7,6 +7,8 @@ whatever stands inside a hole is overwritten with grey before any part looks at 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -31,8 +33,8 @@ from videoinpaint.protocols import (
 )
 
 __all__ = [
-    "EMPTY_BELOW", "GREY", "ClosedLoop", "Observation", "check_size", "observe", "put", "resolve_device", "take",
-    "widened",
+    "EMPTY_BELOW", "GREY", "Clock", "ClosedLoop", "Observation", "check_size", "observe", "put", "resolve_device",
+    "take", "widened",
 ]  # fmt: skip
 
 Observation = dict[str, NDArray[np.uint8]]
@@ -45,6 +47,14 @@ EMPTY_BELOW = 0.5
 
 WIDEN = 1 / 72
 """By how much of the frame's width a predicted mask is widened on all sides where an inpainter needs a hard hole."""
+
+
+class Clock(Protocol):
+    """Measures how long the loop works; see :class:`videoinpaint.agents.evaluation.cost.Stopwatch`."""
+
+    def __call__(self, part: str, items: int) -> AbstractContextManager[None]:
+        """Time what is done inside: `part` of the loop ("begin" or "refine"), for so many clips."""
+        ...
 
 
 class ClosedLoop:
@@ -76,6 +86,12 @@ class ClosedLoop:
         self.device = torch.device(device)
         self.measure_full = measure_full
         self.widen = widen
+        self.clock: Clock | None = None
+        """Whoever measures may set one; without it nothing waits for the device."""
+
+    def timed(self, part: str, items: int) -> AbstractContextManager[None]:
+        """Let the clock, if there is one, time what is done inside."""
+        return nullcontext() if self.clock is None else self.clock(part, items)
 
     @torch.no_grad()
     def begin(self, frames: Tensor, holes: Tensor) -> State:
@@ -174,15 +190,16 @@ class ClosedLoop:
             CorruptWeightsError: a part gives values that are not finite.
         """
         values = check_controls(controls, batch_size(state))
-        result = self._run(state, values)
-        _check_finite(result.frames, "inpainter", self.inpainter.name)
-        proposal, holes = result.frames.clamp(0, 1).contiguous(), state["holes"]
-        repaired = compose(proposal, state["repaired"], state["corrupted"], state["masks"], holes).clamp(0, 1)
-        detection = self.detector.detect(repaired, holes)
-        _check_finite(detection.masks, "detector", self.detector.name)
-        _check_finite(detection.weights, "detector", self.detector.name)
-        # A detector that flags a known pixel would let the next pass see it as missing: the hole has the last word.
-        masks = torch.where(holes > 0, detection.masks, torch.zeros_like(detection.masks))
+        with self.timed("refine", batch_size(state)):
+            result = self._run(state, values)
+            _check_finite(result.frames, "inpainter", self.inpainter.name)
+            proposal, holes = result.frames.clamp(0, 1).contiguous(), state["holes"]
+            repaired = compose(proposal, state["repaired"], state["corrupted"], state["masks"], holes).clamp(0, 1)
+            detection = self.detector.detect(repaired, holes)
+            _check_finite(detection.masks, "detector", self.detector.name)
+            _check_finite(detection.weights, "detector", self.detector.name)
+            # A detector that flags a known pixel would let the next pass see it as missing: the hole has the last word.
+            masks = torch.where(holes > 0, detection.masks, torch.zeros_like(detection.masks))
         gflops = result.gflops.double().cpu()
         full = self._full_gflops(state, values, result).double().cpu()
         changed = {"repaired": repaired, "masks": masks, "gflops": gflops, "full_gflops": full}

@@ -14,6 +14,7 @@ import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
+from videoinpaint.agents.evaluation.cost import Stopwatch, timed
 from videoinpaint.agents.policies.policy import make_policy
 from videoinpaint.agents.policies.protocol import Observation, Policy, check_actions, reset_policy
 from videoinpaint.controls import DEFAULT
@@ -39,7 +40,7 @@ class EpisodeRecord:
         length: iterations made.
         episode_return: undiscounted sum of rewards.
         metrics: raw terms after the last iteration: psnr, ssim, lpips, perceptual, wta, psnr_hole.
-        gflops: of all iterations' inpainting passes.
+        gflops: of all iterations' inpainting passes: what `compute_price` is about.
         rewards: one an iteration.
         controls: one dict an iteration, natural units.
         metrics_by_iteration: one dict an iteration, as `metrics`.
@@ -58,6 +59,11 @@ class EpisodeRecord:
             :func:`observation_hash`.
         measures: every metric of the protocol for the final repair as a file would hold it (the last observation),
             see :mod:`videoinpaint.metrics.measures`; empty where an environment does not tell the truth about its clip.
+        gflops_begin: of what is done before the first pass; see :func:`videoinpaint.agents.evaluation.cost.fixed_cost`
+            for what is counted. This and the next two are None where an environment is not this package's.
+        gflops_detector: of the detections after all passes, likewise.
+        seconds_per_frame: of `begin`, passes and detections, without metrics or policy, a frame of the clip; a batch's
+            time is shared by its clips. It differs from run to run, so records are equal whatever it is.
     """
 
     policy: str
@@ -81,6 +87,16 @@ class EpisodeRecord:
     actions: list[list[float]] = field(default_factory=list)
     observations: list[str] = field(default_factory=list)
     measures: dict[str, float] = field(default_factory=dict)
+    gflops_begin: float | None = None
+    gflops_detector: float | None = None
+    seconds_per_frame: float | None = field(default=None, compare=False)
+
+    @property
+    def gflops_total(self) -> float | None:
+        """`gflops_begin`, `gflops` and `gflops_detector` together; None where one of them is not known."""
+        if self.gflops_begin is None or self.gflops_detector is None:
+            return None
+        return self.gflops_begin + self.gflops + self.gflops_detector
 
     @property
     def quality(self) -> float | None:
@@ -95,7 +111,8 @@ class EpisodeRecord:
 
     def as_dict(self) -> dict[str, Any]:
         """The record as JSON would hold it."""
-        return asdict(self) | {"quality": self.quality, "quality_gain": self.quality_gain}
+        derived = ("quality", "quality_gain", "gflops_total")
+        return asdict(self) | {name: getattr(self, name) for name in derived}
 
 
 def fixed_quality(metrics: Mapping[str, float], psnr_scale: float = 50.0) -> float:
@@ -160,9 +177,10 @@ def evaluate(
             raise InputError("evaluate() needs a vector environment with autoreset_mode='NextStep'")
         reset_policy(actor)
         records: list[EpisodeRecord] = []
-        for batch in _batches(seeds, vector.num_envs):
-            padded = [*batch, *[batch[-1]] * (vector.num_envs - len(batch))]  # a batch has a fixed size
-            records += _episodes(actor, vector, padded, len(batch), title, dict(options or {}))
+        with timed(vector) as watch:
+            for batch in _batches(seeds, vector.num_envs):
+                padded = [*batch, *[batch[-1]] * (vector.num_envs - len(batch))]  # a batch has a fixed size
+                records += _episodes(actor, vector, padded, len(batch), title, dict(options or {}), watch)
     finally:
         if env is None:
             vector.close()
@@ -203,7 +221,13 @@ def _batches(seeds: Sequence[int], size: int) -> Iterator[list[int]]:
 
 
 def _episodes(
-    policy: Policy, env: VectorEnv, seeds: list[int], wanted: int, title: str, options: dict[str, Any]
+    policy: Policy,
+    env: VectorEnv,
+    seeds: list[int],
+    wanted: int,
+    title: str,
+    options: dict[str, Any],
+    watch: Stopwatch | None,
 ) -> list[EpisodeRecord]:
     """One episode in each environment; what autoreset begins after that is not looked at."""
     observation, infos = env.reset(seed=seeds, options=options)  # type: ignore[arg-type]
@@ -214,11 +238,13 @@ def _episodes(
     taken: list[list[list[float]]] = [[] for _ in seeds]
     seen = [[observation_hash(observation, i)] for i in range(len(seeds))]
     measures: list[dict[str, float]] = [{} for _ in seeds]
+    seconds = np.full(len(seeds), 0.0 if watch is None else watch.take("begin"))
     cut = np.zeros(len(seeds), dtype=bool)
     running = np.ones(len(seeds), dtype=bool)
     while running[:wanted].any():
         actions = check_actions(policy.act(observation), len(seeds), f"policy {title!r}")
         observation, reward, terminated, truncated, infos = env.step(actions)
+        seconds[running] += 0.0 if watch is None else watch.take("refine")
         for i in np.flatnonzero(running).tolist():
             steps[i].append(info_of(infos, i))
             rewards[i].append(float(reward[i]))
@@ -231,8 +257,11 @@ def _episodes(
     records = [
         episode_record(title, seeds[i], starts[i], steps[i], rewards[i], truncated=bool(cut[i])) for i in range(wanted)
     ]
+    costs: list[dict[str, Any]] = [
+        {} if watch is None else watch.costs(len(steps[i]), float(seconds[i])) for i in range(wanted)
+    ]
     return [
-        replace(record, actions=taken[i], observations=seen[i], measures=measures[i])
+        replace(record, actions=taken[i], observations=seen[i], measures=measures[i], **costs[i])
         for i, record in enumerate(records)
     ]
 
