@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from videoinpaint.checks import shown
 from videoinpaint.clips import Clip, ClipSource, MaskSource, make_masks
-from videoinpaint.clips.validate import check_length, check_masks
+from videoinpaint.clips.validate import check_length, check_mask_length, check_masks
 from videoinpaint.errors import InputError
 from videoinpaint.naming import stable_name
 
@@ -76,11 +76,13 @@ class EpisodeSource:
     propagator: str | None = None
 
     def __post_init__(self) -> None:
-        """Raises InputError for what is no source, or if a clip is known to be too short for an episode."""
+        """Raises InputError for what is no source, or if a clip or a mask is known to be too short for an episode."""
         for kind, source in (("clip", self.clips), ("mask", self.masks)):
             if not callable(getattr(source, "sample", None)) or not isinstance(getattr(source, "name", None), str):
                 raise InputError(f"{shown(source)} is no {kind} source: it needs a name and a method sample")
         check_length(self.clips, self.shape[0])
+        if self.propagator is None:
+            check_mask_length(self.masks, self.clips, self.shape[0])
 
     @staticmethod
     def seed(rng: np.random.Generator, seed: int | None) -> int:

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -154,10 +155,27 @@ def test_folder_of_masks_is_laid_over_every_clip(tmp_path: Path, save_frames: Sa
         np.testing.assert_array_equal(found, masks[:4] // 255)
 
 
-def test_short_mask_is_stretched_in_time(tmp_path: Path, save_frames: Save) -> None:
-    masks = moving_masks(3)
-    found = make_masks(save_frames(tmp_path / "hole", masks)).sample(np.random.default_rng(0), blank(5))
-    np.testing.assert_array_equal(found, masks[[0, 0, 1, 2, 2]] // 255)
+def test_a_short_series_is_never_stretched(tmp_path: Path, save_frames: Save, frames: NDArray[np.uint8]) -> None:
+    save_frames(tmp_path / "clips" / "walk", frames[:8])
+    one = make_masks(save_frames(tmp_path / "hole", moving_masks(3)))
+    with pytest.raises(InputError, match="has 3 frames, its clip 5"):
+        one.sample(np.random.default_rng(0), blank(5))
+    kwargs = {"clips": str(tmp_path / "clips"), "num_frames": 4, "height": 48, "width": 64, "inpainter": "telea"}
+    save_frames(tmp_path / "paired" / "walk", moving_masks(6))  # long enough for a window, not for every window
+    for masks, told in ((tmp_path / "hole", "the longest has 3"), (tmp_path / "paired", "has 6 frames, its clip 8")):
+        with pytest.raises(InputError, match=told):
+            gymnasium.make("VideoInpaint-v1", masks=str(masks), **kwargs)
+    with pytest.raises(InputError, match="the longest has 3"):
+        gymnasium.make("VideoInpaint-v1", masks=f"object:{tmp_path / 'hole'}", **kwargs)
+
+
+def test_only_masks_that_are_long_enough_are_drawn(tmp_path: Path, save_frames: Save) -> None:
+    save_frames(tmp_path / "long", moving_masks(6))
+    save_frames(tmp_path / "short", np.ascontiguousarray(moving_masks(3)[:, ::-1]))
+    source = make_masks(tmp_path)
+    found = {source.sample(np.random.default_rng(seed), blank(5, name="x")).tobytes() for seed in range(8)}
+    assert found == {(moving_masks(6)[:5] // 255).tobytes()}
+    assert len({source.sample(np.random.default_rng(seed), blank(3, name="x")).tobytes() for seed in range(8)}) == 2
 
 
 def test_picture_stands_for_all_frames_and_is_scaled(tmp_path: Path) -> None:

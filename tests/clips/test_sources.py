@@ -16,13 +16,11 @@ from videoinpaint.clips import (
     ImageFolder,
     Studio,
     check_length,
-    davis,
     file_source,
     make_clips,
     make_masks,
     resize_frames,
     resize_masks,
-    youtube_vos,
 )
 from videoinpaint.envs.episodes import EpisodeSource
 from videoinpaint.errors import InputError, UnknownNameError
@@ -188,52 +186,6 @@ def test_source_survives_pickling(tmp_path: Path, frames: Frames, save_frames: S
     copy = pickle.loads(pickle.dumps(source))
     for name in ("a", "b.mkv"):
         np.testing.assert_array_equal(copy.load(name, 4, 48, 64).frames, frames[:4])
-
-
-def davis_tree(root: Path, frames: Frames, save_frames: Save) -> NDArray[np.uint8]:
-    masks = (frames[..., 0] > 120).astype(np.uint8) * 255
-    for name in ("bear", "camel"):
-        save_frames(root / "JPEGImages" / "480p" / name, frames)
-    save_frames(root / "Annotations" / "480p" / "bear", masks)
-    save_frames(root / "Annotations" / "480p" / "camel", masks[:1])
-    (root / "ImageSets" / "2017").mkdir(parents=True)
-    (root / "ImageSets" / "2017" / "val.txt").write_text("camel\n")
-    return masks // 255
-
-
-def test_davis(tmp_path: Path, frames: Frames, save_frames: Save) -> None:
-    masks = davis_tree(tmp_path, frames, save_frames)
-    source = make_clips(f"davis:{tmp_path}")
-    assert source.names() == ["bear", "camel"]
-    clip = source.load("bear", 4, 48, 64, start=2)
-    np.testing.assert_array_equal(clip.frames, frames[2:6])
-    assert clip.objects is not None
-    np.testing.assert_array_equal(clip.objects, masks[2:6])
-    assert source.load("camel", 4, 48, 64).objects is None  # annotated in its first frame only
-    assert make_clips(f"davis:{tmp_path}#val").names() == ["camel"]
-    assert pickle.loads(pickle.dumps(source)).load("bear", 2, 48, 64).objects is not None
-
-
-def test_davis_that_is_not_there_or_incomplete(tmp_path: Path, frames: Frames, save_frames: Save) -> None:
-    with pytest.raises(InputError, match=r"expected .*480p"):
-        davis(tmp_path)
-    davis_tree(tmp_path, frames, save_frames)
-    with pytest.raises(InputError, match="there are val"):
-        davis(tmp_path, "train")
-    (tmp_path / "ImageSets" / "2017" / "val.txt").write_text("camel\nlost\n")
-    with pytest.raises(InputError, match="lost"):
-        davis(tmp_path, "val")
-
-
-def test_youtube_vos(tmp_path: Path, frames: Frames, save_frames: Save) -> None:
-    save_frames(tmp_path / "valid" / "JPEGImages" / "003234", frames)
-    save_frames(tmp_path / "valid" / "Annotations" / "003234", frames[::5, :, :, 0])
-    for spec in (f"youtube-vos:{tmp_path}", f"youtube-vos:{tmp_path}#valid", f"youtube-vos:{tmp_path / 'valid'}"):
-        source = make_clips(spec)
-        assert source.names() == ["003234"]
-        np.testing.assert_array_equal(source.load("003234", 3, 48, 64).frames, frames[:3])
-    with pytest.raises(InputError, match="unpack"):
-        youtube_vos(tmp_path, "train")
 
 
 sizes = st.integers(1, 40)

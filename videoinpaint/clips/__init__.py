@@ -9,6 +9,7 @@ from videoinpaint.clips.masks.recorded import FileMasks, FirstFrameMasks
 from videoinpaint.clips.masks.sequences import MaskSequence, open_masks, read_mask, read_masks
 from videoinpaint.clips.masks.synthetic import MixedMasks, ObjectMasks, SquareMasks, StationaryMasks, StudioMasks
 from videoinpaint.clips.sources.layouts import davis, youtube_vos
+from videoinpaint.clips.sources.ovis import ovis
 from videoinpaint.clips.sources.pasted import OneShotClips, SegmentedClips
 from videoinpaint.clips.sources.sequences import SequenceSource, file_source, open_sequence
 from videoinpaint.clips.studio.config import SUITES, StudioConfig
@@ -54,6 +55,7 @@ __all__ = [
     "make_masks",
     "open_masks",
     "open_sequence",
+    "ovis",
     "probe",
     "read_image",
     "read_mask",

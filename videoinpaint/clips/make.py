@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from videoinpaint.clips.masks.meaning import PLAIN, Wish
 from videoinpaint.clips.masks.recorded import FileMasks, FirstFrameMasks
 from videoinpaint.clips.masks.synthetic import MixedMasks, ObjectMasks, SquareMasks, StationaryMasks, StudioMasks
 from videoinpaint.clips.sources.layouts import davis, youtube_vos
+from videoinpaint.clips.sources.ovis import ovis
+from videoinpaint.clips.sources.parts import FORMS, part_of, split_part
 from videoinpaint.clips.sources.pasted import OneShotClips
 from videoinpaint.clips.sources.sequences import file_source
 from videoinpaint.clips.sources.several import SeveralClips
@@ -28,10 +31,13 @@ CLIP_KINDS = (
     "a video file",
     "a folder of frames",
     "a folder of those",
-    "davis:PATH[#SPLIT]",
-    "youtube-vos:PATH[#SPLIT]",
+    "davis:PATH[#SPLIT][+objects]",
+    "davis-2016:PATH and davis-2019:PATH likewise",
+    "youtube-vos:PATH[#SPLIT][+objects]",
+    "ovis:PATH[#SPLIT][+objects]",
     "one_shot[:CLIPS][#MASKS]",
     "module:attribute",
+    f"a part of one of files, {FORMS}",
     "several of these, with commas between",
 )
 MASK_KINDS = (
@@ -62,8 +68,16 @@ def make_clips(spec: str | Path | StudioConfig | ClipSource) -> ClipSource:
         return Studio(spec)
     if not isinstance(spec, (str, Path)):
         return spec
-    if isinstance(spec, str) and "," in spec and not _exists(spec):
-        return SeveralClips([make_clips(part.strip()) for part in spec.split(",")])
+    if isinstance(spec, str) and not _exists(spec):
+        if "," in spec:
+            return SeveralClips([make_clips(one.strip()) for one in spec.split(",")])
+        if (found := split_part(spec)) is not None:
+            return part_of(make_clips(found[0]), found[1])
+    return _by_name(spec)
+
+
+def _by_name(spec: str | Path) -> ClipSource:
+    """One source, whole."""
     kind, _, rest = str(spec).partition(":")
     if kind in _CLIPS and isinstance(spec, str):
         return _CLIPS[kind](rest)
@@ -120,10 +134,13 @@ def _exists(spec: str | Path) -> bool:
         return False
 
 
-def _data_set(layout: Callable[[str, str | None], ClipSource]) -> Callable[[str], ClipSource]:
+def _data_set(layout: Callable[..., ClipSource]) -> Callable[[str], ClipSource]:
+    """A published layout by ``PATH#SPLIT+objects``, of which all but the path may be left out."""
+
     def make(rest: str) -> ClipSource:
-        path, _, split = rest.partition("#")
-        return layout(path, split or None)
+        single = rest.endswith(_SINGLE)
+        path, _, split = rest.removesuffix(_SINGLE).partition("#")
+        return layout(path, split or None, objects="single" if single else "merged")
 
     return make
 
@@ -152,11 +169,15 @@ def _object(rest: str, dilate: int) -> MaskSource:
     return FileMasks(rest, shuffle=True, dilate=dilate) if rest else ObjectMasks(dilate=dilate)
 
 
+_SINGLE = "+objects"
 _CLIPS: dict[str, Callable[[str], ClipSource]] = {
     "studio": lambda rest: Studio(rest or "mixed"),
     "photographs": _photographs,
     "davis": _data_set(davis),
+    "davis-2016": _data_set(partial(davis, year=2016)),
+    "davis-2019": _data_set(partial(davis, year=2019)),
     "youtube-vos": _data_set(youtube_vos),
+    "ovis": _data_set(ovis),
     "one_shot": _one_shot,
 }
 _MASKS: dict[str, Callable[[str, int], MaskSource]] = {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from videoinpaint.clips.types import ClipSource
+from videoinpaint.clips.types import ClipSource, MaskSource
 from videoinpaint.errors import InputError
 
 MIN_SIZE = 32
@@ -85,6 +85,19 @@ def check_length(clips: ClipSource, num_frames: int) -> None:
     check = getattr(clips, "check_length", None)
     if check is not None:
         check(num_frames)
+
+
+def check_mask_length(masks: MaskSource, clips: ClipSource, num_frames: int) -> None:
+    """See that every mask is long enough for the clips that it is laid over, where its source can tell.
+
+    A source can tell if it has a method ``check_length(clips, num_frames)``, as sources of files do.
+
+    Raises:
+        InputError: a mask is too short.
+    """
+    check = getattr(masks, "check_length", None)
+    if check is not None:
+        check(clips, num_frames)
 
 
 def _check_finite(what: str, array: NDArray[Any]) -> None:

@@ -14,7 +14,7 @@ from videoinpaint.clips.masks.meaning import PLAIN, Wish
 from videoinpaint.clips.masks.sequences import MaskSequence, StillMask, open_mask
 from videoinpaint.clips.masks.synthetic import checked_dilate, dilated, keep_partial
 from videoinpaint.clips.studio.draws import Draws
-from videoinpaint.clips.types import Clip, MaskSource
+from videoinpaint.clips.types import Clip, ClipSource, MaskSource
 from videoinpaint.errors import InputError
 from videoinpaint.files import user_path
 
@@ -25,11 +25,12 @@ _KEPT_OPEN = 256  # masks that a source remembers: thousands of them must not fi
 
 
 class FileMasks:
-    """The masks under a path, cropped and scaled as clips are, cropped or stretched in time to the clip's length.
+    """The masks under a path, cropped and scaled as clips are, and cropped in time to the clip's length.
 
     A path may be one mask (a picture, a video, a folder of pictures), laid over every clip from its first frame; or a
     folder of such, at any depth. Then a mask named like the clip is laid over it, aligned in time; other clips get
-    a random one.
+    a random one of those that are long enough. A series that is too short is never stretched or repeated; a single
+    picture stands for every frame.
 
     Attributes:
         coverage: how much the mask marks, where there is only one; else None.
@@ -52,6 +53,7 @@ class FileMasks:
             raise InputError(f"no masks under {self.path}: expected mask pictures, videos, or folders of pictures")
         self._wish = wish
         self._opened: dict[Path, MaskSequence] = {}
+        self._usable: tuple[int, list[str]] = 0, []  # for clips of so many frames, these masks
         # One mask is read now, so that a mistake shows at once; more of them are read when they are drawn.
         self.coverage = self._sequence(*self._entries.values()).coverage if len(self._entries) == 1 else None
 
@@ -63,8 +65,9 @@ class FileMasks:
         """
         count, height, width = clip.frames.shape[:3]
         paired = not self.shuffle and (clip.name in self._entries or len(self._entries) == 1)
+        names = self._long_enough(count) if not paired else []
         for _ in range(1 if paired else _TRIES):
-            name = self._choose(rng, clip)
+            name = self._paired(clip) if paired else Draws(rng).pick(names)
             masks = self._window(rng, self._entries[name], count, clip.start if clip.name == name else 0)
             if 0 < masks.mean() < 1:
                 masks = resize_masks(masks, height, width)
@@ -73,21 +76,48 @@ class FileMasks:
                 return keep_partial(dilated(np.ascontiguousarray(masks), self.dilate))
         raise InputError(f"mask {self._entries[name]} is all empty or all full: mark the missing pixels white on black")
 
-    def _choose(self, rng: np.random.Generator, clip: Clip) -> str:
-        if not self.shuffle and clip.name in self._entries:
-            return clip.name
-        names = list(self._entries)
-        return Draws(rng).pick(names)
+    def check_length(self, clips: ClipSource, num_frames: int) -> None:
+        """See before any work starts that no window of these clips is longer than its mask.
+
+        Raises:
+            InputError: a mask is too short.
+        """
+        length = getattr(clips, "length", None)
+        paired = [] if self.shuffle else [name for name in clips.names() if name in self._entries]
+        for name in paired:  # a window may begin at any frame of its clip
+            self._check(self._sequence(self._entries[name]), num_frames if length is None else length(name))
+        if not paired or len(paired) < len(clips.names()):
+            self._long_enough(num_frames)
+
+    def _paired(self, clip: Clip) -> str:
+        return clip.name if clip.name in self._entries else next(iter(self._entries))
+
+    def _long_enough(self, count: int) -> list[str]:
+        """The masks of which a clip of so many frames may get any."""
+        if self._usable[0] != count:
+            fit = [name for name, entry in self._entries.items() if _fits(self._sequence(entry), count)]
+            if not fit:
+                longest = max(len(self._sequence(entry)) for entry in self._entries.values())
+                raise InputError(
+                    f"no mask under {self.path} has {count} frames, the longest has {longest}: use longer masks, a "
+                    "single picture for all frames, or a smaller num_frames"
+                )
+            self._usable = count, fit
+        return self._usable[1]
+
+    def _check(self, sequence: MaskSequence, count: int) -> None:
+        if not _fits(sequence, count):
+            raise InputError(
+                f"mask {sequence.path} has {len(sequence)} frames, its clip {count}: give one mask for every frame, or "
+                "a single picture for all"
+            )
 
     def _window(self, rng: np.random.Generator, entry: Path, count: int, start: int) -> Masks:
         sequence = self._sequence(entry)
         if isinstance(sequence, StillMask):
             return np.repeat(sequence.read(0, 1), count, axis=0)
+        self._check(sequence, start + count)
         spare = len(sequence) - count - start
-        if spare < 0:
-            first = min(start, len(sequence) - 1)
-            whole = sequence.read(first, len(sequence) - first)
-            return whole[np.linspace(0, len(whole) - 1, count).round().astype(int)]
         return sequence.read(start + (Draws(rng).below(spare + 1) if self.shuffle else 0), count)
 
     def _sequence(self, entry: Path) -> MaskSequence:
@@ -97,6 +127,10 @@ class FileMasks:
                 self._opened.pop(next(iter(self._opened)))
             self._opened[entry] = open_mask(entry, wish=self._wish)
         return self._opened[entry]
+
+
+def _fits(sequence: MaskSequence, count: int) -> bool:
+    return isinstance(sequence, StillMask) or len(sequence) >= count
 
 
 class FirstFrameMasks:
@@ -111,6 +145,9 @@ class FirstFrameMasks:
     def __init__(self, masks: MaskSource) -> None:
         self.masks = masks
         self.name = f"first-frame:{masks.name}"
+
+    def check_length(self, clips: ClipSource, num_frames: int) -> None:
+        """One mask is enough for any clip."""
 
     def sample(self, rng: np.random.Generator, clip: Clip) -> Masks:
         """The first mask, repeated for all frames."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice, repeat
 from pathlib import Path
@@ -148,8 +148,15 @@ class MaskFolder(MaskSequence):
 
     def read(self, start: int, count: int, stride: int = 1) -> Masks:
         """Only the pictures asked for are decoded."""
+        return self._read([self.paths[index] for index in window(self, start, count, stride)])
+
+    def read_named(self, names: Sequence[str]) -> Masks | None:
+        """The masks of the pictures of these names (without their endings); None where one of them is not there."""
+        known = {path.stem: path for path in self.paths}
+        return self._read([known[name] for name in names]) if all(name in known for name in names) else None
+
+    def _read(self, paths: Sequence[Path]) -> Masks:
         meaning, _ = self._understood
-        paths = [self.paths[index] for index in window(self, start, count, stride)]
         return np.stack([meaning.hole(planes_of(load_picture(path), path)) for path in paths])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from videoinpaint.clips.files.images import list_images, natural_key, resize_frames, resize_masks
 from videoinpaint.clips.files.sequences import FrameSequence, ImageFolder, window
 from videoinpaint.clips.files.video import VIDEO_SUFFIXES, VideoReader
+from videoinpaint.clips.masks.sequences import MaskFolder
 from videoinpaint.clips.studio.draws import Draws
 from videoinpaint.clips.types import Clip
-from videoinpaint.errors import InputError, UnknownNameError
+from videoinpaint.errors import InputError, UnknownNameError, warn
 from videoinpaint.files import user_path
 
 Opener = Callable[[], FrameSequence]
@@ -32,6 +33,7 @@ class SequenceSource:
         objects: clip name -> a function that opens its object masks, for clips that have them.
         stride: step between the frames of a window.
         flip: `sample` mirrors every second clip, at random.
+        skip_short: `check_length` leaves clips out that are too short, instead of refusing them.
 
     Raises:
         InputError: there is no clip.
@@ -45,12 +47,13 @@ class SequenceSource:
         *,
         stride: int = 1,
         flip: bool = False,
+        skip_short: bool = False,
     ) -> None:
         if not openers:
             raise InputError(f"{name} holds no clips: expected folders of PNG or JPEG frames, or video files")
         if stride < 1:
             raise InputError(f"stride must be 1 or more, got {stride}")
-        self.name, self.stride, self.flip = name, stride, flip
+        self.name, self.stride, self.flip, self.skip_short = name, stride, flip, skip_short
         self._openers, self._objects = dict(openers), dict(objects or {})
         self._opened: dict[str, FrameSequence] = {}
         self._opened_objects: dict[str, FrameSequence] = {}
@@ -59,6 +62,23 @@ class SequenceSource:
     def names(self) -> list[str]:
         """The clips' names in natural order."""
         return list(self._openers)
+
+    def only(self, names: Sequence[str], title: str, *, skip_short: bool = False) -> SequenceSource:
+        """A source of some of the clips.
+
+        Args:
+            names: of clips that are there.
+            title: what the new source is called.
+            skip_short: as of the source itself; what this source says holds too.
+        """
+        return SequenceSource(
+            title,
+            {name: self._openers[name] for name in names},
+            {name: self._objects[name] for name in names if name in self._objects},
+            stride=self.stride,
+            flip=self.flip,
+            skip_short=skip_short or self.skip_short,
+        )
 
     def sequence(self, name: str) -> FrameSequence:
         """The frames of a clip, not yet decoded.
@@ -69,6 +89,14 @@ class SequenceSource:
         if name not in self._openers:
             raise UnknownNameError(f"no clip {name!r} in {self.name}: it has {_shortened(self.names())}")
         return _kept(self._opened, name, self._openers[name])
+
+    def length(self, name: str) -> int:
+        """The number of frames of a clip.
+
+        Raises:
+            UnknownNameError: no clip has this name.
+        """
+        return len(self.sequence(name))
 
     def sample(self, rng: np.random.Generator, num_frames: int, height: int, width: int) -> Clip:
         """A random window of a random clip."""
@@ -94,21 +122,33 @@ class SequenceSource:
     def check_length(self, num_frames: int) -> None:
         """Open every clip, decoding no more than a first frame, and see that it is long enough for a window.
 
+        Where short clips are to be skipped, they are forgotten here, and a warning says how many there were.
+
         Raises:
-            InputError: a clip has fewer frames than a window needs, or is no clip at all.
+            InputError: a clip has fewer frames than a window needs, or is no clip at all; or none is long enough.
         """
-        if num_frames > self._checked:
-            for name in self._openers:
-                window(self.sequence(name), 0, num_frames, self.stride)
-            self._checked = num_frames
+        if num_frames <= self._checked:
+            return
+        needed = (num_frames - 1) * self.stride + 1
+        short = [name for name in self._openers if len(self.sequence(name)) < needed] if self.skip_short else []
+        if len(short) == len(self._openers):
+            raise InputError(f"no clip of {self.name} has {needed} frames: use longer clips or a smaller num_frames")
+        if short:
+            warn(f"{len(short)} of {len(self._openers)} clips of {self.name} have fewer than {needed} frames: skipped")
+            self._openers = {name: opener for name, opener in self._openers.items() if name not in short}
+        for name in self._openers:
+            window(self.sequence(name), 0, num_frames, self.stride)
+        self._checked = num_frames
 
     def _read_objects(self, name: str, start: int, num_frames: int) -> NDArray[np.uint8] | None:
         if name not in self._objects:
             return None
-        masks = _kept(self._opened_objects, name, self._objects[name])
-        if len(masks) != len(self.sequence(name)):
-            return None  # sparse annotation (YouTube-VOS marks every fifth frame): unknown for a whole window
-        return masks.read(start, num_frames, self.stride)
+        masks, frames = _kept(self._opened_objects, name, self._objects[name]), self.sequence(name)
+        if isinstance(masks, MaskFolder) and isinstance(frames, ImageFolder):
+            # By number, not by place: YouTube-VOS marks every fifth frame of those in its archives of all frames.
+            indices = window(frames, start, num_frames, self.stride)
+            return masks.read_named([frames.paths[index].stem for index in indices])
+        return masks.read(start, num_frames, self.stride) if len(masks) == len(frames) else None
 
 
 def _kept(opened: dict[str, FrameSequence], name: str, opener: Opener) -> FrameSequence:
