@@ -82,7 +82,9 @@ def _csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return buffer.getvalue()
 
 
-def _markdown(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table in Markdown."""
+
     def line(cells: Sequence[Any]) -> str:
         return "| " + " | ".join(re.sub(r"([\\|`*_<>\[\]$~&])", r"\\\1", _cell(cell)) for cell in cells) + " |"
 
@@ -109,7 +111,7 @@ _LATEX = str.maketrans(
 )
 _FORMATS: dict[str, Callable[[Sequence[str], Sequence[Sequence[Any]]], str]] = {
     ".csv": _csv,
-    ".md": _markdown,
+    ".md": markdown,
     ".tex": _latex,
 }
 

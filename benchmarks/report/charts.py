@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -107,6 +109,59 @@ def iteration_chart(policies: Sequence[Mapping[str, Any]], metric: str) -> bytes
     return _png(figure, axes, "y", title)
 
 
+@dataclass(frozen=True)
+class Line:
+    """A curve of a small plot.
+
+    Attributes:
+        name: in the legend.
+        points: a number or ``{mean, low, high}`` for each place on the x axis; None for none.
+        other_axis: measured on the right axis, which has a scale of its own.
+    """
+
+    name: str
+    points: Sequence[Mapping[str, float] | float | None]
+    other_axis: bool = False
+
+
+def lines_chart(panels: Sequence[tuple[str, Sequence[Line]]], ticks: Sequence[str], label: str) -> bytes:
+    """Small plots next to each other, each with a few lines over the same places.
+
+    Args:
+        panels: title and lines of each.
+        ticks: names of the places on the x axis.
+        label: of the x axis.
+    """
+    figure = Figure(figsize=(3.6 * len(panels), 2.9), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
+        drawn = [_line(axes.twinx() if line.other_axis else axes, line, colour) for line, colour in zip(lines, COLOURS)]
+        axes.set_xticks(range(len(ticks)), ticks)
+        axes.set_xlabel(label, color=SOFT, fontsize=9)
+        axes.legend(handles=drawn, fontsize=8, frameon=False, loc="best")
+        _styled(axes, "y", title)
+    return _encoded(figure)
+
+
+def _line(axes: Axes, line: Line, colour: str) -> Any:
+    places = [place for place, point in enumerate(line.points) if point is not None]
+    points = [point if isinstance(point, Mapping) else {"mean": point} for point in line.points if point is not None]
+    means = [float(point["mean"]) for point in points]  # type: ignore[arg-type]
+    below, above = ([abs(mean - _end(point.get(end), mean)) for mean, point in zip(means, points)]
+                    for end in ("low", "high"))  # fmt: skip
+    name = f"{line.name} (right axis)" if line.other_axis else line.name
+    axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
+    axes.tick_params(labelcolor=colour if line.other_axis else INK, labelsize=8, length=0)
+    style = "--" if line.other_axis else "-"
+    return axes.errorbar(places, means, yerr=[below, above], color=colour, marker="o", markersize=4, linewidth=1.8,
+                         capsize=3, linestyle=style, label=name)  # fmt: skip
+
+
+def _end(value: float | None, mean: float) -> float:
+    """An interval's end; the mean itself where there is none."""
+    return mean if value is None or not math.isfinite(value) else value
+
+
 def _label(name: str, length: int = 26) -> str:
     """A text that leaves room for the plot: of a long one, usually a run's path, the end."""
     name = one_line(name)
@@ -133,12 +188,20 @@ def _reach(policies: Sequence[Mapping[str, Any]], key: str) -> list[list[float]]
 
 def _png(figure: Figure, axes: Axes, grid: str, title: str) -> bytes:
     """Finish a figure in the page's style and encode it."""
+    _styled(axes, grid, title)
+    return _encoded(figure)
+
+
+def _styled(axes: Axes, grid: str, title: str) -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(GRID)
     axes.tick_params(labelcolor=INK, labelsize=9, length=0)
     axes.grid(axis=grid, color=GRID, linewidth=0.8)  # type: ignore[arg-type]
     axes.set_title(_label(title, 70), loc="left", fontsize=10.5, color=INK, parse_math=False)
+
+
+def _encoded(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=160, facecolor="white")
     return buffer.getvalue()

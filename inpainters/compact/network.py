@@ -161,7 +161,8 @@ class CompactNetwork(nn.Module):
         low, high = (torch.as_tensor(end, dtype=torch.float32, device=controls.device) for end in (LOW, HIGH))
         unit = (controls - low) / (high - low)
         objective = (unit[:, ALPHA : GAMMA + 1] * 2 - 1).repeat_interleave(length, 0)
-        weight = FUSION_ENDS[0] + unit[:, FUSION] * (FUSION_ENDS[1] - FUSION_ENDS[0])
+        # Beyond the control's range (1, "no fusion") hallucinated content is taken alone.
+        weight = (FUSION_ENDS[0] + unit[:, FUSION] * (FUSION_ENDS[1] - FUSION_ENDS[0])).clamp(max=1)
         weight = weight.repeat_interleave(length).view(-1, 1, 1, 1)
 
         context = self._encode(x, objective)

@@ -1,0 +1,128 @@
+"""What each experiment is and where it differs from the publication: light, for the command's help and for pages."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+EVERYWHERE = (
+    "other clips (a frozen suite of synthetic ones, or your own size of it), other holes, another backbone (`compact` "
+    "instead of ProPainter, unless --inpainter names one whose weights you have), another detector (`compact` instead "
+    "of FOCAL), and policies trained on studio clips. So orders and gaps may be compared, digits may not. SSIM is that "
+    "with the window of 65 pixels that the literature uses, except below that size. GFLOPs are for a whole clip and "
+    "count preparation, passes and detections. Intervals are 95%, over clips, not corrected for the number of claims"
+)
+ONE_SHOT = (
+    "targets cut out of photographs before studio scenes instead of OVIS foregrounds on DAVIS, masks carried by `flow` "
+    "instead of STCN; LOCAL is inside the target's true masks, all frames, GLOBAL the whole frame"
+)
+INTERNAL = (
+    "a training of --steps steps on each clip (published: 80,000, for hours on a GPU), a network of a quarter of the "
+    "width, which corrects what propagation makes of the hole (rows 'from scratch' begin with nothing, as published)"
+)
+
+
+@dataclass(frozen=True)
+class About:
+    """One experiment.
+
+    Attributes:
+        title: in a few words.
+        published: keys of the published tables.
+        source: where they were printed.
+        differences: from the publication, beyond `EVERYWHERE`.
+        suites: that it runs on by default.
+    """
+
+    title: str
+    published: tuple[str, ...]
+    source: str
+    differences: str
+    suites: tuple[str, ...] = ("studio-mixed-v1",)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self)
+
+
+ABOUT = {
+    "table1": About(
+        "methods compared", ("clip_rl.table1",), "CLIP-RL, Table 1",
+        "the loop's own backbone, one pass of it, stands where ProPainter stands in the paper, and the loop with a "
+        "policy where CLIP-RL stands; published networks are measured where their weights are, one pass each; networks "
+        "that this package does not have are printed only. The printed column is DAVIS, object masks",
+    ),
+    "table2": About(
+        "the detector's feedback, without a policy", ("clip_rl.table2",), "CLIP-RL, Table 2",
+        "the controls are the defaults in every pass. Two rows are added that flag the whole hole again in place of "
+        "the detector: if they do as well, the second pass helps and not the detector",
+    ),
+    "table3": About(
+        "the number of iterations", ("clip_rl.table3",), "CLIP-RL, Table 3",
+        "0 iterations are one pass with the default controls; n iterations are that pass and n more by the policy. An "
+        "episode ends early where the detector flags nothing more, and keeps its repair and its cost from then on",
+    ),
+    "figure7": About(
+        "the number of iterations, drawn", ("clip_rl.table3",), "CLIP-RL, Figure 7",
+        "as table3, whose measurements it shares",
+    ),
+    "table4": About(
+        "dynamic numbers of heads", ("clip_rl.table4",), "CLIP-RL, Table 4",
+        "easy and hard are told apart by measurement: the motion of camera and background together below 1.4 % of the "
+        "width a frame is easy. Of the policy only the number of heads counts, the other controls stand at their "
+        "defaults. Three iterations",
+    ),
+    "table5": About(
+        "dynamic fusion", ("clip_rl.table5",), "CLIP-RL, Table 5",
+        "of the policy only the fusion weight counts, with 12 heads. No fusion is w = 1, which is beyond the "
+        "controls' range and set behind the loop: `compact` then takes what its transformer invents alone, though its "
+        "encoder still sees what was propagated. Three iterations",
+        ("studio-fast-v1", "studio-large-v1"),
+    ),
+    "table6": About(
+        "strategies of reward weights", ("clip_rl.table6",), "CLIP-RL, Table 6",
+        "`compact` is conditioned on alpha, beta and gamma, so that fixed weights are fixed controls, without training "
+        "anew; in the paper they weigh the reward that a policy learns from. Of the policy only alpha, beta and gamma "
+        "count",
+    ),
+    "figure5": About(
+        "pictures of five scenarios", (), "CLIP-RL, Figure 5",
+        "object removal is an episode of the one-shot suite, the other four are clips of the studio suites; the rows "
+        "are one pass of the backbone, the loop with default controls and with the policy. One claim of the text is "
+        "measured: that methods differ more where the background moves than where it stands still",
+        ("one-shot-v1", "studio-easy-v1", "studio-large-v1", "studio-hard-v1", "studio-fast-v1"),
+    ),
+    "figure8": About(
+        "the trajectory of the reward weights", ("clip_rl.figure8",), "CLIP-RL, Figure 8",
+        "the mean of what the policy chose in each iteration, over the clips of the suite. The shipped policy was "
+        "trained under fixed reward weights: its alpha, beta and gamma steer `compact`, they do not weigh its reward",
+    ),
+    "iivi-table1": About(
+        "internal learning against others", ("iivi.table1",), "IIVI, Table 1",
+        f"{INTERNAL}. A hole is 'fixed' where it is the same in every frame, else it counts as 'object'. Our flow "
+        "baseline `propagation` stands where FGVC stands; the other published rows are printed only",
+    ),
+    "iivi-table2": About(
+        "capacity of the network", ("iivi.table2",), "IIVI, Table 2",
+        f"{INTERNAL}. Simple and complex are told apart as easy and hard in table4; larger networks get the same "
+        "number of steps, not the same time",
+    ),
+    "iivi-table3": About(
+        "each regularisation switched off", ("iivi.table3",), "IIVI, Table 3",
+        f"{INTERNAL}. The ambiguity and stabilisation losses join in the last quarter of the steps, as published",
+    ),
+    "ciri-table1": About(
+        "one-shot: CIRI around backbones", ("ciri.table1",), "CIRI, Table 1",
+        f"{ONE_SHOT}. Backbones are measured where their weights are; `compact`, which the paper does not have, is "
+        "held against the mean of the three printed gains. VFID needs the weights of I3D and the frames of all clips: "
+        "it is not measured here",
+        ("one-shot-v1",),
+    ),
+    "ciri-table2": About(
+        "one-shot: the parts of CIRI", ("ciri.table2",), "CIRI, Table 2",
+        f"{ONE_SHOT}. The backbone is `compact` instead of E2FGVI. Target inactivation alone needs weights of your own "
+        "(`videoinpaint pretrain one-shot --ablate`, then --ablation FILE)",
+        ("one-shot-v1",),
+    ),
+}  # fmt: skip
+"""Name of the experiment, as the command takes it -> what it is."""

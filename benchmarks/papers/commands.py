@@ -1,0 +1,59 @@
+"""Every experiment by its name, and what the command does with it: run, print, draw, write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from videoinpaint.benchmarks.papers import clip_rl, figures, presented
+from videoinpaint.benchmarks.papers.about import ABOUT
+from videoinpaint.benchmarks.papers.experiment import BenchFlags, Experiment, run
+from videoinpaint.benchmarks.protocol import tables
+from videoinpaint.benchmarks.protocol.envelope import set_threads
+from videoinpaint.errors import UnknownNameError
+from videoinpaint.files import write_bytes
+
+EXPERIMENTS: dict[str, Callable[[BenchFlags], Experiment]] = {
+    "table1": clip_rl.table1,
+    "table2": clip_rl.table2,
+    "table3": clip_rl.table3,
+    "figure7": lambda flags: clip_rl.table3(flags, "figure7"),
+    "table4": clip_rl.table4,
+    "table5": clip_rl.table5,
+    "table6": clip_rl.table6,
+    "figure8": clip_rl.figure8,
+}
+
+DRAWN: dict[str, Callable[[dict[str, Any]], bytes]] = {
+    "figure7": figures.iterations,
+    "figure8": figures.trajectories,
+}
+"""Those that are drawn too: results -> a PNG."""
+
+
+def execute(name: str, flags: BenchFlags) -> dict[str, Any]:
+    """Run an experiment, print its tables, write its files.
+
+    Returns:
+        the results, see :func:`videoinpaint.benchmarks.papers.experiment.run`.
+
+    Raises:
+        UnknownNameError: there is no such experiment, suite or policy.
+        InputError: flags out of range, or the output folder holds other records.
+    """
+    if name not in EXPERIMENTS:
+        raise UnknownNameError(f"no experiment {name!r}: use one of {', '.join(EXPERIMENTS)}")
+    set_threads(flags.threads)
+    experiment = EXPERIMENTS[name](flags)
+    bar, advance = tables.progress(ABOUT[name].title, flags.episodes * len(experiment.suites))
+    with bar:
+        results = run(experiment, flags, advance)
+    presented.show(results)
+    folder = flags.output / (experiment.kept or name)
+    written = presented.write(results, folder, name)
+    if name in DRAWN:
+        written.append(write_bytes(folder / f"{name}.png", DRAWN[name](results)))
+    for path in written:
+        print(f"wrote {Path(path)}")
+    return results

@@ -1,0 +1,169 @@
+"""Experiments run clip by clip on frozen suites, go on where they were, and put measured rows beside published ones."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from videoinpaint.benchmarks.papers import experiment as module
+from videoinpaint.benchmarks.papers import presented
+from videoinpaint.benchmarks.papers.experiment import BenchFlags, Entrant, Experiment, Printed, policy_identity, run
+from videoinpaint.benchmarks.papers.verdict import CANNOT_BE_SAID, Claim
+from videoinpaint.benchmarks.protocol.envelope import plain
+from videoinpaint.benchmarks.protocol.episodes import Arena
+from videoinpaint.benchmarks.protocol.frozen import FrozenEpisode, FrozenSuite
+from videoinpaint.errors import InputError, UnknownNameError
+
+SMALL = {"num_frames": 4, "height": 48, "width": 88}
+
+
+@pytest.fixture
+def flags(tmp_path):
+    return BenchFlags(episodes=2, output=tmp_path / "out", inpainter="telea", **SMALL)
+
+
+def small(**others):
+    """Two rows and a published order."""
+    given = {
+        "name": "table2",
+        "suites": {"": "studio-mixed-v1"},
+        "entrants": (
+            Entrant("one", kwargs=lambda: {"max_iterations": 1, "detector": "none"}),
+            Entrant("two", stage="two", kwargs=lambda: {"max_iterations": 2, "detector": "none"}),
+        ),
+        "metrics": ("psnr", "lpips"),
+        "printed": (Printed("theirs", {"psnr": 34.5}, row="two"), Printed("nobody's", {"psnr": 1.0})),
+        "claims": (Claim("two", "one", "psnr", 1.0),),
+    }
+    return Experiment(**given | others)
+
+
+@pytest.fixture
+def played(monkeypatch):
+    """Every (row, seed) that is played."""
+    calls = []
+    real = Arena.play
+
+    def play(self, policy, seeds, name=None):
+        calls.append((name, *seeds))
+        return real(self, policy, seeds, name)
+
+    monkeypatch.setattr(Arena, "play", play)
+    return calls
+
+
+def test_rows_clips_and_findings(flags):
+    results = run(small(), flags)
+    rows = results["scenarios"][""]
+    assert list(rows) == ["one", "two"]
+    assert all(len(row["clips"]) == 2 for row in rows.values())
+    clip = next(iter(rows["two"]["clips"].values()))
+    assert {"psnr", "psnr_hole", "lpips", "e_warp", "gms", "es", "iterations", "heads", "gflops_passes"} <= set(clip)
+    assert clip["iterations"] == 2
+    assert "ssim65" not in rows["one"]["means"]  # frames are smaller than its window
+    (finding,) = results["findings"]
+    assert finding["verdict"] == CANNOT_BE_SAID
+    assert "2 of the 5 clips" in finding["why"]
+    assert results["verdicts"][0]["metric"] == "psnr"
+    assert set(results["attributes"][""]) == set(rows["one"]["clips"])
+
+
+def test_an_interrupted_run_goes_on_clip_by_clip(flags, played):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(small(), flags, interrupt)
+    assert played == [("one", 0), ("two", 0)]
+    played.clear()
+    results = run(small(), flags)
+    assert played == [("one", 1), ("two", 1)]
+    played.clear()
+    again = run(small(), flags)
+    assert played == []
+    assert plain(again["scenarios"]) == plain(results["scenarios"])
+    run(small(), replace(flags, episodes=3))
+    assert played == [("one", 2), ("two", 2)]
+
+
+def test_a_new_row_is_measured_on_clips_that_are_finished(flags, played):
+    whole = small()
+    run(replace(whole, entrants=whole.entrants[:1]), flags)
+    played.clear()
+    run(whole, flags)
+    assert played == [("two", 0), ("two", 1)]
+
+
+@pytest.mark.parametrize("changed", [{"height": 56}, {"precision": "bfloat16"}, {"inpainter": "propagation"}])
+def test_records_of_other_settings_are_refused_before_work(flags, played, changed):
+    run(small(), replace(flags, episodes=1))
+    played.clear()
+    with pytest.raises(InputError, match="name another folder with --output"):
+        run(small(), replace(flags, **changed))
+    assert played == []
+
+
+def test_rows_without_weights_say_so(flags):
+    results = run(
+        small(entrants=(*small().entrants, Entrant("sttn", stage="sttn", kwargs=lambda: {"inpainter": "sttn"}))),
+        replace(flags, episodes=1),
+    )
+    assert "videoinpaint weights fetch sttn" in results["absent"]["sttn"]
+    _, columns, body = presented.rows_table(results, "")
+    assert columns[:3] == ["method", "PSNR", "PSNR published"]
+    row = next(line for line in body if line[0].startswith("sttn"))
+    assert row[0] == "sttn (no weights here)"
+    assert set(row[1:4]) == {"-"}
+
+
+def test_clips_are_sorted_by_what_was_measured_of_them(flags):
+    results = run(small(sort=lambda found: "wide" if found["area"] > 5 else "narrow"), flags)
+    groups = {name: set(rows["one"]["clips"]) for name, rows in results["scenarios"].items()}
+    assert set(groups) <= {"wide", "narrow"}
+    assert sum(map(len, groups.values())) == 2
+    for name, clips in groups.items():
+        assert all((results["attributes"][name][clip]["area"] > 5) == (name == "wide") for clip in clips)
+
+
+def test_a_suite_whose_pixels_changed_is_refused(flags, monkeypatch):
+    suite = FrozenSuite("studio-mixed-v1", "VideoInpaint-v1", {"clips": "studio", "masks": "square"},
+                        (FrozenEpisode(0, "studio-mixed-1", "0" * 16),))  # fmt: skip
+    monkeypatch.setattr(module, "frozen_suite", lambda *_: suite)
+    with pytest.raises(InputError, match="other pixels"):
+        run(small(), BenchFlags(episodes=1, output=flags.output, inpainter="telea"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind"),
+    [({"episodes": 0}, InputError), ({"episodes": 1000}, InputError), ({"height": 8}, InputError),
+     ({"inpainter": "nobody"}, UnknownNameError)],
+)  # fmt: skip
+def test_flags_out_of_range_are_refused(flags, changed, kind):
+    with pytest.raises(kind):
+        run(small(), replace(flags, **changed))
+
+
+def test_a_policy_file_is_known_by_its_content(tmp_path):
+    assert policy_identity("trained") == "trained"
+    file = tmp_path / "policy.safetensors"
+    file.write_bytes(b"one")
+    first = policy_identity(str(file))
+    assert policy_identity(str(tmp_path)) == first
+    file.write_bytes(b"two")
+    assert policy_identity(str(file)) != first
+
+
+def test_files_hold_measured_and_published(flags, tmp_path):
+    results = run(small(), flags)
+    files = presented.write(results, tmp_path / "files", "table2")
+    assert [path.suffix for path in files] == [".json", ".csv", ".md"]
+    assert json.loads(files[0].read_text())["findings"][0]["verdict"] == CANNOT_BE_SAID
+    lines = files[1].read_text().splitlines()
+    assert lines[0].startswith("scenario,row,metric,mean,low,high,clips,published")
+    assert any(line.startswith(",two,psnr,") and ",34.5," in line for line in lines)
+    assert any(line.endswith(",1.0,nobody's") for line in lines)
+    page = files[2].read_text()
+    for part in ("34.50", "nobody's (printed only)", CANNOT_BE_SAID, "studio-mixed-v1", "so other pixels", "differs"):
+        assert part in page

@@ -1,0 +1,57 @@
+"""What was measured is kept with the settings that it belongs to."""
+
+from __future__ import annotations
+
+import pytest
+
+from videoinpaint.benchmarks.papers.kept import Kept
+from videoinpaint.errors import InputError
+
+SETTINGS = {"suite": "one", "threads": 1, "policies": {"trained": "trained"}}
+
+
+def test_records_come_back_in_another_process(tmp_path):
+    Kept(tmp_path / "x", SETTINGS).save("easy one", 3, {"digest": "d", "records": {"row": {"psnr": 1.5}}})
+    again = Kept(tmp_path / "x", dict(reversed(SETTINGS.items())))
+    assert again.load("easy one", 3, "d")["records"] == {"row": {"psnr": 1.5}}
+    assert again.load("easy one", 4, "d") == {}
+    assert again.load("", 3, "d") == {}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"suite": "two"}, {"threads": 2}, {"policies": {"trained": "sha256:0"}}, {"policies": {}}, {"steps": 3}],
+)
+def test_other_settings_are_refused_by_name(tmp_path, changed):
+    Kept(tmp_path / "x", SETTINGS)
+    with pytest.raises(InputError, match=next(iter(changed))):
+        Kept(tmp_path / "x", SETTINGS | changed)
+
+
+def test_a_setting_that_is_gone_is_refused(tmp_path):
+    Kept(tmp_path / "x", SETTINGS | {"steps": 3})
+    with pytest.raises(InputError, match="steps"):
+        Kept(tmp_path / "x", SETTINGS)
+
+
+def test_other_pixels_are_refused(tmp_path):
+    kept = Kept(tmp_path / "x", SETTINGS)
+    kept.save("", 0, {"digest": "d", "records": {}})
+    with pytest.raises(InputError, match="other pixels"):
+        kept.load("", 0, "e")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"digest": "d"}', '{"digest": "d", "records": 3}'])
+def test_damaged_records_are_refused_and_not_measured_over(tmp_path, content):
+    kept = Kept(tmp_path / "x", SETTINGS)
+    kept.save("", 0, {"digest": "d", "records": {}})
+    kept.path("", 0).write_text(content)
+    with pytest.raises(InputError, match=r"all-000000\.json"):
+        kept.load("", 0, "d")
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="no experiment"):
+        Kept(tmp_path, SETTINGS)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
