@@ -30,7 +30,7 @@ from videoinpaint.inpainters import make_inpainter
 from videoinpaint.inpainters.propagators import make_propagator, predict_masks
 from videoinpaint.metrics.segmentation import j_and_f, region_similarity
 from videoinpaint.precision import check_precision
-from videoinpaint.protocols import Detector, Inpainter, MaskPropagator, State, is_untrained
+from videoinpaint.protocols import Detector, Inpainter, MaskPropagator, State, heads_run_of, is_untrained
 
 REWARDS = ("absolute", "improvement")
 REWARD_WEIGHTS = ("action", "fixed")
@@ -237,6 +237,7 @@ class Core:
         others = {"quality": value, "gflops": state["loop/gflops"], "iteration": state["iteration"]}
         others |= within("predicted", state)
         measured = {name: tensor.cpu().numpy() for name, tensor in others.items()}
+        measured["heads_run"] = heads_run_of(self.loop.inpainter, controls)
         return episode_infos(_to_numpy(metrics), terms, controls, measured, ends)
 
     def _terms(self, metrics: State, before: State, controls: NDArray, share: Tensor) -> dict[str, NDArray[np.float64]]:

@@ -125,7 +125,10 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     | `L_perce` | L1 distance of backbone features, mean over layers |
     | `L_lpips` | LPIPS distance |
     | `L_wta` | warp-and-align distance: features of a frame, aligned to the next, against the next reference frame's |
-    | `g_n` | this iteration's GFLOPs divided by those of the same iteration with 12 heads |
+    | `g_n` | GFLOPs of this iteration's pass divided by those of the same pass with 12 heads |
+
+    The price is of passes alone, as no action changes what `begin` or a detection costs; records of an evaluation hold
+    all three (docs/benchmarks.md).
 
     `reward_weights="action"` (as in the paper) takes alpha, beta and gamma from the action, which lets an agent raise
     its reward without a better repair: rank policies by `info["quality"]`, which the action does not scale.
@@ -143,6 +146,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     | `reward_terms` | weighted; their sum is the reward; 0 after a reset |
     | `controls` | in natural units, after clipping and rounding; 0 after a reset |
     | `gflops` | of this iteration's inpainting pass alone; 0 after a reset |
+    | `heads_run` | attention heads that really ran: a published network has 4, and 2..12 is a share of them |
     | `iteration` | 0 after a reset |
     | `end` | why the episode is over: `"repaired"`, `"max_iterations"`, `"truncated"`; `""` while it is not |
     | `is_success` | whether the detector flags nothing more |

@@ -2,9 +2,10 @@
 
 Shapes: ``frames (B, T, 3, H, W)`` RGB in [0, 1], ``masks (B, T, 1, H, W)``, 1 = missing.
 
-Every part has a `name`, a string that is the same in every run. Three further attributes are optional, and are what
-`Streaming`, `MaybeUntrained` and `HasPrecision` say: read them by :func:`stream_of`, :func:`is_untrained` and
-:func:`precision_of`, which know what their absence means. An inpainter may also be `Reaching`.
+Every part has a `name`, a string that is the same in every run. Four further members are optional, and are what
+`Streaming`, `MaybeUntrained`, `CountsHeads` and `HasPrecision` say: read them by :func:`stream_of`,
+:func:`is_untrained`, :func:`heads_run_of` and :func:`precision_of`, which know what their absence means. An inpainter
+may also be `Reaching`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from videoinpaint.controls import HEADS
 from videoinpaint.errors import InputError
 
 State = dict[str, Tensor]
@@ -176,6 +178,15 @@ class MaybeUntrained(Protocol):
 
 
 @runtime_checkable
+class CountsHeads(Protocol):
+    """An inpainter whose network has another number of attention heads than the control's 12 (optional)."""
+
+    def heads_run(self, control: float) -> int:
+        """How many heads run where the control asks for so many, 2..12."""
+        ...
+
+
+@runtime_checkable
 class HasPrecision(Protocol):
     """A part that takes ``precision`` (optional): ``precision`` is what it uses, "float32" or "bfloat16"."""
 
@@ -185,6 +196,18 @@ class HasPrecision(Protocol):
 def stream_of(part: Any, usual: tuple[int, int]) -> tuple[int, int]:
     """The windows of a long video that an inpainter asks for, else the usual ones."""
     return part.stream if isinstance(part, Streaming) else usual
+
+
+def heads_run_of(part: Inpainter, controls: NDArray[np.float32]) -> NDArray[np.int64]:
+    """How many heads really run under controls ``(B, 5)``: ``(B,)``; 0 where a part does not honour "heads".
+
+    A part that does not say runs as many as it is asked for; controls of zero (none were chosen yet) run none.
+    """
+    if "heads" not in part.controls:
+        return np.zeros(len(controls), np.int64)
+    asked = controls[:, HEADS]
+    counted = [part.heads_run(float(one)) for one in asked] if isinstance(part, CountsHeads) else np.rint(asked)
+    return np.where(asked > 0, counted, 0).astype(np.int64)
 
 
 def is_untrained(part: Any) -> bool:

@@ -24,6 +24,7 @@ from videoinpaint.inpainters.published.dstt.network import DSTT
 from videoinpaint.inpainters.published.e2fgvi.network import E2FGVI
 from videoinpaint.inpainters.published.fuseformer.network import FuseFormer
 from videoinpaint.inpainters.published.geometry import Geometry
+from videoinpaint.inpainters.published.layers.heads import count_heads, heads_of
 from videoinpaint.inpainters.published.loading import load_networks, randomise
 from videoinpaint.protocols import Refinement, State, Tracker
 from videoinpaint.weights import build_loaded, load_safetensors
@@ -163,6 +164,10 @@ class _AroundPublished(CIRIInpainter):
             load_networks(parts, {"main": self.entry}, weights)
         self._meter = Meter()
         return OneShotPublished(parts["main"], Geometry(fixed=(240, 432)))
+
+    def heads_run(self, control: float) -> int:
+        """See :class:`videoinpaint.protocols.CountsHeads`."""
+        return count_heads(control, heads_of(cast(OneShotPublished, self.model).network))
 
     @torch.no_grad()
     def refine(self, state: State, repaired: Tensor, masks: Tensor, controls: NDArray) -> Refinement:

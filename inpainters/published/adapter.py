@@ -134,6 +134,10 @@ class PublishedInpainter(ABC):
         self._meter = Meter()
         self._order: HeadOrder | None = None
 
+    def heads_run(self, control: float) -> int:
+        """See :class:`videoinpaint.protocols.CountsHeads`."""
+        return count_heads(control, self.num_heads)
+
     @abstractmethod
     def build(self) -> dict[str, nn.Module]:
         """The networks by part, untrained."""
@@ -215,7 +219,7 @@ class PublishedInpainter(ABC):
             whole = is_first or self.windows == "published"
             chosen = tuple((plan.touched if whole else plan.cover)(windows, flags))
             if chosen:
-                heads = count_heads(float(values[item, HEADS]), self.num_heads)
+                heads = self.heads_run(float(values[item, HEADS]))
                 sorted_by_work[chosen, heads, whole].append(item)
         return [Job(tuple(items), *kind) for kind, items in sorted_by_work.items()]
 

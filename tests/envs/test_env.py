@@ -347,3 +347,14 @@ def test_who_is_done_early_earns_no_less(toy, content, vector):
     assert success
     assert reward == pytest.approx(3 * once, rel=1e-3)
     assert reward == pytest.approx(sum(terms.values()))
+
+
+@pytest.mark.parametrize(("inpainter", "run"), [("compact", [2, 7, 12]), ("telea", [0, 0, 0]), ("sttn", [1, 2, 4])])
+def test_the_info_says_how_many_heads_really_ran(inpainter, run):
+    weights = {"weights": "random"} if inpainter == "sttn" else {}
+    sizes = {"num_frames": 2, "height": 48, "width": 64, "detector": "none"}
+    env = gymnasium.make("VideoInpaint-v1", inpainter=inpainter, **sizes, **weights)
+    assert env.reset(seed=0)[1]["heads_run"] == 0
+    infos = [env.step(np.array([heads, 0, 0, 0, 0], np.float32))[4] for heads in (-1, 0, 1)]
+    assert [info["heads_run"] for info in infos] == run
+    assert [info["controls"]["heads"] for info in infos] == [2, 7, 12]

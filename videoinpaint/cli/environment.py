@@ -41,6 +41,12 @@ class EnvironmentFlags:
     """The reward of a step: R_n as in the paper, or R_n - R_(n-1)."""
     reward_weights: Literal["action", "fixed"] | None = None
     """Whether the action weighs the reward."""
+    weights: str | None = None
+    """Weights of the inpainter: a file, or random."""
+    detector_weights: str | None = None
+    """Weights of the detector: a file, or random."""
+    psnr_scale: float | None = None
+    """dB that count as 1 in the reward."""
     compute_price: float | None = None
     """Reward given up for a pass with all heads."""
     device: str | None = None
