@@ -22,8 +22,10 @@ Statistic = Callable[[NDArray[np.float64]], float]
 
 CONFIDENCE = 0.95
 REPEATS = 5000
+RANKING_REPEATS = 10_000
 FEWEST = 5
 """Clips below which an interval over clips is not given."""
+_AT_ONCE = 2_000_000
 
 
 def interquartile_mean(values: ArrayLike) -> float:
@@ -121,6 +123,89 @@ def paired_difference(
     if len(second) == 1:
         return mean_interval(first - second, repeats=repeats, confidence=confidence, seed=seed)
     return _two_trained(first, second, repeats, confidence, seed)
+
+
+def middle_interval(
+    values: ArrayLike, *, repeats: int = RANKING_REPEATS, confidence: float = CONFIDENCE, seed: int = 0
+) -> Interval:
+    """The interquartile mean over training seeds and clips with its interval; otherwise as :func:`mean_interval`.
+
+    Args:
+        values: ``(clips,)`` or ``(training seeds, clips)``.
+    """
+    array = np.atleast_2d(_finite(values))
+    zero = np.zeros((1, array.shape[1]))
+    return middle_difference(array, zero, repeats=repeats, confidence=confidence, seed=seed)
+
+
+def middle_difference(
+    a: ArrayLike, b: ArrayLike, *, repeats: int = RANKING_REPEATS, confidence: float = CONFIDENCE, seed: int = 0
+) -> Interval:
+    """The difference of two interquartile means on the same clips with its interval: a paired hierarchical bootstrap.
+
+    Every resample draws clips, the same for both, then training seeds of each, independently. Its ends are moved out
+    as in :func:`mean_interval`; fewer than ``FEWEST`` clips give an interval of NaN.
+
+    Args:
+        a: ``(clips,)`` or ``(training seeds, clips)``.
+        b: the same clips, with seeds of its own.
+    """
+    _check_confidence(confidence)
+    sides = [np.atleast_2d(_finite(one)) for one in (a, b)]
+    clips = sides[0].shape[1]
+    if sides[1].shape[1] != clips:
+        raise InputError(f"a paired difference needs the same clips, got {clips} and {sides[1].shape[1]}")
+    mean = interquartile_mean(sides[0]) - interquartile_mean(sides[1])
+    if clips < FEWEST:
+        return {"mean": mean, "low": float("nan"), "high": float("nan")}
+    rng = np.random.default_rng(seed)
+    drawn = np.empty(repeats)
+    step = max(1, _AT_ONCE // (clips * max(len(side) for side in sides)))  # resamples at a time, which bounds memory
+    for start in range(0, repeats, step):
+        count = min(step, repeats - start)
+        columns = rng.integers(clips, size=(count, 1, clips))
+        middles = []
+        for side in sides:
+            rows = rng.integers(len(side), size=(count, len(side), 1))
+            middles.append(stats.trim_mean(side[rows, columns].reshape(count, -1), 0.25, axis=1))
+        drawn[start : start + count] = middles[0] - middles[1]
+    return _interval(mean, drawn, _expanded(confidence, clips))
+
+
+def performance_profile(scores: ArrayLike, thresholds: ArrayLike) -> NDArray[np.float64]:
+    """The share of all runs and clips at or above each threshold (Agarwal et al., Section 4.2, read upwards)."""
+    values = _finite(scores).ravel()
+    return (values[None, :] >= np.asarray(thresholds, dtype=np.float64)[:, None]).mean(axis=1)
+
+
+def tied_ranks(scores: ArrayLike, differs: Callable[[int, int], bool]) -> list[int]:
+    """Ranks from 1, where those that cannot be told from the best of their group share its rank.
+
+    By falling score: the first leads a group; whoever comes next shares the leader's rank, unless it differs from the
+    leader: then it leads the next group, and its rank is one more than how many stand before it.
+
+    Args:
+        scores: one each; equal ones stand in the order given.
+        differs: whether two of them, by index, the better one first, are told apart.
+    """
+    values = np.atleast_1d(_finite(scores))
+    order = np.argsort(-values, kind="stable").tolist()
+    ranks = [0] * len(order)
+    leader = order[0]
+    for place, one in enumerate(order, 1):
+        if place == 1 or differs(leader, one):
+            leader, ranks[one] = one, place
+        else:
+            ranks[one] = ranks[leader]
+    return ranks
+
+
+def pareto_front(costs: ArrayLike, scores: ArrayLike) -> list[bool]:
+    """Which entries no other one beats: costs no more and scores no less, and one of the two strictly."""
+    cost, score = np.atleast_1d(_finite(costs)), np.atleast_1d(_finite(scores))
+    no_worse = (cost[None, :] <= cost[:, None]) & (score[None, :] >= score[:, None])
+    better = (cost[None, :] < cost[:, None]) | (score[None, :] > score[:, None])
+    return [not bool(row.any()) for row in no_worse & better]
 
 
 def significant(interval: Interval) -> bool:

@@ -9,10 +9,15 @@ from scipy import stats
 from videoinpaint.benchmarks.protocol.statistics import (
     interquartile_mean,
     mean_interval,
+    middle_difference,
+    middle_interval,
     paired_difference,
+    pareto_front,
+    performance_profile,
     probability_of_improvement,
     significant,
     stratified_bootstrap,
+    tied_ranks,
 )
 from videoinpaint.errors import InputError
 
@@ -129,3 +134,36 @@ def test_few_clips_have_no_interval():
 def test_unusable_scores_are_refused(call):
     with pytest.raises(InputError):
         call()
+
+
+def test_intervals_of_interquartile_means_hold_the_truth_and_pair_by_clip():
+    rng = np.random.default_rng(6)
+    clip = rng.normal(0, 10, 24)
+    a, b = clip + 0.3 + rng.normal(0, 0.1, (5, 24)), clip + rng.normal(0, 0.1, (3, 24))
+    difference = middle_difference(a, b, repeats=2000)
+    assert difference["low"] < 0.3 < difference["high"]
+    assert significant(difference)
+    assert not significant(middle_difference(a, a, repeats=2000))
+    assert difference["mean"] == pytest.approx(interquartile_mean(a) - interquartile_mean(b))
+    assert middle_interval(a, repeats=500) == middle_interval(a, repeats=500)
+    assert np.isnan(middle_interval(a[:, :4])["low"])
+    held = coverage(lambda x, t: middle_interval(x, repeats=300, seed=t), lambda r: r.normal(1, 2, 24), 1.0, 200)
+    assert 0.9 <= held <= 0.995
+
+
+def test_performance_profiles_count_what_lies_at_or_above():
+    assert performance_profile([[1, 2], [3, 4]], [0, 2, 3.5, 9]).tolist() == [1, 0.75, 0.25, 0]
+
+
+def test_ties_are_with_the_best_of_a_group():
+    """b and c cannot be told apart, but c can from a, which leads: so c begins the next group."""
+    scores = [3.0, 2.9, 2.0, 1.9, 0.0]
+    apart = {(0, 2), (0, 3), (0, 4), (2, 4)}
+    assert tied_ranks(scores, lambda x, y: (x, y) in apart) == [1, 1, 3, 3, 5]
+    assert tied_ranks(scores[::-1], lambda x, y: (4 - x, 4 - y) in apart) == [5, 3, 3, 1, 1]
+    assert tied_ranks(scores, lambda x, y: False) == [1] * 5
+    assert tied_ranks([1.0], lambda x, y: True) == [1]
+
+
+def test_the_front_is_what_nothing_beats():
+    assert pareto_front([1, 2, 3, 2], [1, 3, 2, 3]) == [True, True, False, True]

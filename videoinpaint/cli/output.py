@@ -90,7 +90,7 @@ def write_all(frames: Iterator[Any], writer: VideoWriter, total: int) -> None:
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Any]:
+def progress(what: str, total: int, unit: str = "frames") -> Iterator[Any]:
     """A function to call after each frame: a live bar on a terminal, elsewhere a line on stderr every few seconds."""
     from rich.console import Console
     from rich.progress import (
@@ -104,7 +104,7 @@ def progress(what: str, total: int) -> Iterator[Any]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _lines(what, total)
+        yield _lines(what, total, unit)
         return
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
@@ -112,7 +112,7 @@ def progress(what: str, total: int) -> Iterator[Any]:
         yield lambda: bar.advance(task)
 
 
-def _lines(what: str, total: int) -> Any:
+def _lines(what: str, total: int, unit: str) -> Any:
     begun = told = time.monotonic()
     done = 0
 
@@ -122,8 +122,7 @@ def _lines(what: str, total: int) -> Any:
         if now - told >= PAUSE and done < total:
             told = now
             left = (now - begun) / done * (total - done)
-            print(
-                f"{what}: {done} of {total} frames, {now - begun:.0f} s, {left:.0f} s left", file=sys.stderr, flush=True
-            )
+            line = f"{what}: {done} of {total} {unit}, {now - begun:.0f} s, {left:.0f} s left"
+            print(line, file=sys.stderr, flush=True)
 
     return advance

@@ -1,0 +1,434 @@
+"""`rank`: submissions and their verifications become a board: rows with intervals, ranks, ties, cost and flags."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videoinpaint.agents.evaluation.run_record import software
+from videoinpaint.benchmarks.leaderboard.measuring import score_name
+from videoinpaint.benchmarks.leaderboard.submission import (
+    Submission,
+    check_complete,
+    check_versions,
+    folder_hash,
+    read_episodes,
+    read_submission,
+)
+from videoinpaint.benchmarks.leaderboard.verification import FILE, MARKS, ranked, read_verification
+from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
+from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
+from videoinpaint.benchmarks.protocol.statistics import (
+    interquartile_mean,
+    mean_interval,
+    middle_difference,
+    middle_interval,
+    pareto_front,
+    performance_profile,
+    probability_of_improvement,
+    significant,
+    tied_ranks,
+)
+from videoinpaint.errors import InputError
+from videoinpaint.naming import one_line
+
+FORMAT = "videoinpaint-leaderboard-1"
+RANDOM, BEST_FIXED, ORACLE = "random", "best fixed", "beam oracle"
+COSTS = ("gflops_begin", "gflops", "gflops_detector", "gflops_total", "seconds_per_frame")
+CONSTANT = ("fixed:", "builtin:default", "builtin:heads4", "builtin:heads8", "builtin:heads12", "builtin:fusion",
+            "builtin:fixed-")  # fmt: skip
+"""How policies begin that choose the same whatever they see, other than plans."""
+_THRESHOLDS = 41
+
+Scores = dict[int, float]
+"""By seed of the episode."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a method, or the only run of what was not trained.
+
+    Attributes:
+        folder: of the submission.
+        submission: what it says.
+        episodes: those of the suite.
+        verification: of the submission as it is now; None where nobody verified it.
+    """
+
+    folder: Path
+    submission: Submission
+    episodes: list[dict[str, Any]]
+    verification: dict[str, Any] | None
+
+    @property
+    def marks(self) -> dict[str, bool]:
+        """By name."""
+        return dict.fromkeys(MARKS, False) if self.verification is None else self.verification["marks"]
+
+    @property
+    def held_out(self) -> list[dict[str, Any]]:
+        """Held-out episodes; none where the mark was not given."""
+        return self.verification["held_out"]["episodes"] if self.verification and self.marks["held_out"] else []
+
+    @property
+    def salt(self) -> str | None:
+        """The hash of the salt behind them."""
+        return self.verification["held_out"]["salt_sha256"] if self.verification and self.held_out else None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One entry of the board.
+
+    Attributes:
+        name: of the method, or of the reference.
+        runs: one a training seed; none for a reference.
+        reference: episodes of a reference that ships with the suite.
+        score: which entry of an episode is ranked by.
+        held_out: the board is about held-out episodes.
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+    reference: tuple[dict[str, Any], ...]
+    score: str
+    held_out: bool
+
+    @property
+    def ranked(self) -> bool:
+        """Whether every run is verified well enough."""
+        return bool(self.runs) and all(ranked(run.marks) for run in self.runs)
+
+    @cached_property
+    def episodes(self) -> list[tuple[int | None, bool, dict[str, Any]]]:
+        """Training seed, whether held out, and the record, of every episode."""
+        found: list[tuple[int | None, bool, dict[str, Any]]] = [(None, False, one) for one in self.reference]
+        for run in self.runs:
+            seed = run.submission.training_seed
+            found += [(seed, False, one) for one in run.episodes]
+            found += [(seed, True, one) for one in run.held_out]
+        return found
+
+    @cached_property
+    def by_run(self) -> list[Scores]:
+        """Each run's scores of the episodes that count here: held-out ones where the board is about them."""
+        if not self.runs:
+            return [_scores(self.reference, self.score)]
+        return [
+            _scores(run.held_out if self.held_out and run.held_out else run.episodes, self.score) for run in self.runs
+        ]
+
+    @cached_property
+    def public(self) -> list[Scores]:
+        """Each run's scores of the suite's own episodes."""
+        return [_scores(run.episodes, self.score) for run in self.runs] or [_scores(self.reference, self.score)]
+
+    def matrix(self) -> NDArray[np.float64]:
+        """``(training seeds, clips)``."""
+        return _matrix(self.by_run, sorted(self.by_run[0]))
+
+    def against(self, other: Row) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Both rows' scores on the episodes that count and both have; else on the suite's own."""
+        mine, theirs = self.by_run, other.by_run
+        shared = set(mine[0]).intersection(*mine, *theirs)
+        if not shared:
+            mine, theirs = self.public, other.public
+            shared = set(mine[0]).intersection(*mine, *theirs)
+        if not shared:
+            raise InputError(f"{one_line(self.name)} and {one_line(other.name)} played no episode in common")
+        return _matrix(mine, sorted(shared)), _matrix(theirs, sorted(shared))
+
+
+def read_run(folder: Path, suite: FrozenSuite | None = None, verification: Path | None = None) -> Run:
+    """A submission with its verification.
+
+    Args:
+        folder: of the submission.
+        suite: another than those that ship.
+        verification: its file; by default ``verification.json`` in the folder.
+
+    Raises:
+        InputError: the submission is malformed or incomplete, or changed after it was verified.
+    """
+    submission = read_submission(folder)
+    episodes = read_episodes(folder)
+    check_complete(episodes, check_versions(submission, suite))
+    file = verification or folder / FILE
+    found = read_verification(file) if file.is_file() else None
+    if found is not None and found["submission"] != folder_hash(folder):
+        raise InputError(f"{folder} changed after it was verified, or was not verified as a whole: verify it again")
+    return Run(folder, submission, episodes, found)
+
+
+def reference_episodes(suite: FrozenSuite) -> dict[str, list[dict[str, Any]]]:
+    """Episodes of the references that ship with a suite, by name.
+
+    Raises:
+        InputError: nothing was measured on it.
+    """
+    from videoinpaint.benchmarks.protocol.suite_references import suite_references
+
+    known = suite_references(suite)
+    if known is None:
+        raise InputError(f"suite {suite.name} of {suite.env_id} ships without references: a board needs them")
+    return {name: list(one["episodes"]) for name, one in known["policies"].items()}
+
+
+def rank(runs: Sequence[Run], references: Mapping[str, Sequence[dict[str, Any]]], suite: FrozenSuite) -> dict[str, Any]:
+    """The board as JSON has it, without pictures.
+
+    Args:
+        runs: of submissions to one suite.
+        references: episodes of what ships with the suite, by name: random and the beam oracle at least.
+        suite: that all of them played.
+
+    Raises:
+        InputError: no runs, or of another suite, or there are no references.
+    """
+    if not runs:
+        raise InputError("name the folders of submissions")
+    for run in runs:
+        check_versions(run.submission, suite)
+    if missing := [name for name in (RANDOM, BEST_FIXED, ORACLE) if name not in references]:
+        raise InputError(f"suite {suite.name} has no reference episodes of {', '.join(missing)}: a board needs them")
+    held_out = _all_held_out(runs)
+    score = score_name(suite)
+    methods: dict[str, list[Run]] = {}
+    for run in runs:
+        methods.setdefault(run.submission.method, []).append(run)
+    known = {name: Row(name, (), _normal(found, suite, score), score, held_out) for name, found in references.items()}
+    rows = [Row(_free(name, known), tuple(found), (), score, held_out) for name, found in methods.items()]
+    entries = [_entry(row, known, score) for row in (*rows, *known.values())]
+    _add_ranks(entries, [*rows, *known.values()])
+    _add_pareto(entries)
+    _add_equal_compute(entries, rows)
+    salts = {run.salt for run in runs if run.salt}
+    return {
+        "format": FORMAT,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "suite": {
+            "name": suite.name,
+            "env_id": suite.env_id,
+            "digest": suite.digest,
+            "episodes": len(suite.episodes),
+            "held_out": len(runs[0].held_out) if held_out else 0,
+            "salt_sha256": ", ".join(sorted(salts)) or None,
+        },
+        "software": software(),
+        "protocol": dict(PROTOCOL),
+        "score": _shown(score),
+        "references": {name: entry["score"]["mean"] for entry in entries for name in _roles(entry)},
+        "entries": sorted(entries, key=lambda one: (one["rank"] or 10**6, -one["score"]["mean"])),
+        "clips": [],
+    }
+
+
+def _entry(row: Row, references: Mapping[str, Row], score: str) -> dict[str, Any]:
+    matrix = row.matrix()
+    low, high = (interquartile_mean(references[name].matrix()) for name in (RANDOM, ORACLE))
+    public = interquartile_mean(_matrix(row.public, sorted(row.public[0])))  # on the episodes of the references
+    mean = middle_interval(matrix)
+    versus_fixed = None if row.name == BEST_FIXED else row.against(references[BEST_FIXED])
+    first = row.runs[0].submission if row.runs else None
+    return {
+        "name": one_line(row.name),
+        "authors": one_line(first.authors) if first else "videoinpaint",
+        "licence": one_line(first.licence) if first else "",
+        "method": one_line(row.name),
+        "policy": one_line(first.policy) if first else "",
+        "kind": "policy" if row.runs else "reference",
+        "training_seeds": len(row.runs),
+        "ranked": row.ranked,
+        "rank": None,
+        "marks": {mark: bool(row.runs) and all(run.marks[mark] for run in row.runs) for mark in MARKS},
+        "flags": _flags(row, references),
+        "contamination": one_line("; ".join(dict.fromkeys(run.submission.contamination for run in row.runs)) or "none"),
+        "remarks": "" if row.runs else _about(row.name),
+        "score": mean,
+        "normalised": (public - low) / (high - low) if high > low else None,
+        "difference": None if versus_fixed is None else middle_difference(*versus_fixed),
+        "probability_of_improvement": None if versus_fixed is None else probability_of_improvement(*versus_fixed),
+        "measures": _measures(row),
+        "iterations": _mean(row, "length"),
+        "cost": {name: _mean(row, name) for name in COSTS},
+        "pareto": False,
+        "profile": _profile(matrix, references),
+        "episodes": [_episode(*one, score) for one in row.episodes],
+        "log": _log(row),
+    }
+
+
+def _flags(row: Row, references: Mapping[str, Row]) -> list[str]:
+    """What a reader should know of a method beyond its numbers."""
+    found = [flag for run in row.runs for flag in (run.verification or {}).get("flags", [])]
+    found += [f"{one_line(run.folder.name)} was not verified" for run in row.runs if run.verification is None]
+    trained = Counter(run.submission.training_seed for run in row.runs)
+    if repeated := [str(seed) for seed, count in trained.items() if count > 1]:
+        found.append(f"more than one run says that its training seed was {', '.join(repeated)}")
+    weights = Counter(str(sorted(run.submission.weights.values())) for run in row.runs if run.submission.weights)
+    if any(count > 1 for count in weights.values()):
+        found.append("runs of different training seeds have the same weights")
+    actions = Counter(str([one["actions"] for one in run.episodes]) for run in row.runs)
+    if any(count > 1 for count in actions.values()):
+        found.append("runs of different training seeds choose the very same actions")
+    if row.runs:
+        mine, oracle = row.against(references[ORACLE])
+        if middle_difference(mine, oracle)["low"] > 0:
+            found.append("statistically too good: better than the beam oracle, which sees the true video")
+    return [one_line(flag) for flag in dict.fromkeys(found)]
+
+
+def _add_ranks(entries: list[dict[str, Any]], rows: list[Row]) -> None:
+    """Ranks of what was verified; others have none."""
+    chosen = [index for index, row in enumerate(rows) if row.ranked]
+    if not chosen:
+        return
+
+    def differs(a: int, b: int) -> bool:
+        return significant(middle_difference(*rows[chosen[a]].against(rows[chosen[b]])))
+
+    ranks = tied_ranks([entries[index]["score"]["mean"] for index in chosen], differs)
+    for index, place in zip(chosen, ranks):
+        entries[index]["rank"] = place
+
+
+def _add_pareto(entries: list[dict[str, Any]]) -> None:
+    """The front over whole cost among what was verified; oracles see the true video, and search is not counted."""
+    chosen = [one for one in entries if one["ranked"] and one["cost"]["gflops_total"] is not None]
+    if chosen:
+        costs = [one["cost"]["gflops_total"] for one in chosen]
+        for one, on_it in zip(chosen, pareto_front(costs, [one["score"]["mean"] for one in chosen])):
+            one["pareto"] = on_it
+
+
+def _add_equal_compute(entries: list[dict[str, Any]], rows: list[Row]) -> None:
+    """Name the constant that costs most nearly what the best policy costs that looks at what it sees."""
+    pairs = [(entry, row.runs[0].submission.policy.startswith(CONSTANT)) for entry, row in zip(entries, rows)]
+    looking = [one for one, constant in pairs if not constant and one["ranked"] and one["cost"]["gflops_total"]]
+    constants = [one for one, constant in pairs if constant and one["ranked"] and one["cost"]["gflops_total"]]
+    if looking and constants:
+        best = max(looking, key=lambda one: one["score"]["mean"])
+        cost = best["cost"]["gflops_total"]
+        nearest = min(constants, key=lambda one: abs(one["cost"]["gflops_total"] - cost))
+        told = f"the fixed setting here whose computation comes nearest to that of {best['name']}"
+        nearest["remarks"] = f"{told} ({nearest['cost']['gflops_total']:.0f} and {cost:.0f} GFLOPs)"
+        nearest["equal_compute"] = True
+
+
+def _roles(entry: dict[str, Any]) -> list[str]:
+    """Under which names an entry is a reference of the board."""
+    found = [entry["name"]] if entry["kind"] == "reference" else []
+    found += ["oracle"] if found == [ORACLE] else []
+    return found + (["fixed at equal compute"] if entry.pop("equal_compute", False) else [])
+
+
+def _about(name: str) -> str:
+    told = {
+        RANDOM: "every control uniform over its range",
+        BEST_FIXED: "the best constant of a grid, chosen on other episodes",
+        "random search": "the best of constants drawn at random, chosen on other episodes",
+        "greedy oracle": "tries the grid in every state and sees the true video",
+        ORACLE: "beam search over the grid, which sees the true video: an upper bound",
+    }
+    return told.get(name, "")
+
+
+def _all_held_out(runs: Sequence[Run]) -> bool:
+    """Whether every run that can be ranked has the same held-out episodes: then they are what is ranked by."""
+    able = [run for run in runs if ranked(run.marks)]
+    seeds = [sorted(one["seed"] for one in run.held_out) for run in able]
+    return bool(able) and bool(seeds[0]) and all(one == seeds[0] for one in seeds)
+
+
+def _profile(matrix: NDArray[np.float64], references: Mapping[str, Row]) -> list[list[float]]:
+    """Between the worst episode of a random policy and the best of the beam oracle."""
+    ends = references[RANDOM].matrix().min(), references[ORACLE].matrix().max()
+    thresholds = np.linspace(*ends, _THRESHOLDS)
+    return [[float(x), float(y)] for x, y in zip(thresholds, performance_profile(matrix, thresholds))]
+
+
+def _measures(row: Row) -> dict[str, dict[str, float]]:
+    """Means over training seeds and clips of every metric that all episodes have."""
+    found = {}
+    counted = [one for _, held, one in row.episodes if held == _counts(row)]
+    for name in counted[0].get("measures", {}) if counted else ():
+        by_run: dict[Any, list[float]] = {}
+        for seed, held, one in row.episodes:
+            if held == _counts(row) and name in one.get("measures", {}):
+                by_run.setdefault(seed, []).append(one["measures"][name])
+        lengths = {len(values) for values in by_run.values()}
+        if len(lengths) == 1:
+            found[name] = mean_interval(list(by_run.values()))
+    return found
+
+
+def _counts(row: Row) -> bool:
+    return row.held_out and any(run.held_out for run in row.runs)
+
+
+def _mean(row: Row, name: str) -> float | None:
+    values = [one.get(name) for _, held, one in row.episodes if held == _counts(row)]
+    return float(np.mean([float(v) for v in values if v is not None])) if values and None not in values else None
+
+
+def _episode(seed: int | None, held_out: bool, record: Mapping[str, Any], score: str) -> dict[str, Any]:
+    return {
+        "seed": record["seed"],
+        "clip": one_line(record.get("clip", "")),
+        "training_seed": seed,
+        "score": record[score],
+        "return": record["episode_return"],
+        "quality_gain": record.get("quality_gain"),
+        "measures": record.get("measures", {}),
+        "controls": record.get("controls", []),
+        "held_out": held_out,
+    }
+
+
+def _log(row: Row) -> list[str]:
+    found = []
+    for run in row.runs:
+        seed = run.submission.training_seed
+        where = f"training seed {seed}: " if seed is not None and len(row.runs) > 1 else ""
+        told = ["not verified"] if run.verification is None else run.verification["log"]
+        found += [one_line(where + line) for line in told]
+    return found
+
+
+def _free(name: str, references: Mapping[str, Row]) -> str:
+    """A method's name, told apart from that of a reference."""
+    return f"{name} (submitted)" if name in references else name
+
+
+def _normal(found: Sequence[Mapping[str, Any]], suite: FrozenSuite, score: str) -> tuple[dict[str, Any], ...]:
+    """Episodes of a shipped reference under the names that records have."""
+    clips = {one.seed: one.clip for one in suite.episodes}
+    if sorted(one["seed"] for one in found) != sorted(clips):
+        raise InputError(f"a reference of suite {suite.name} has other episodes than the suite: measure it again")
+    named = []
+    for one in found:
+        told = {"clip": clips[one["seed"]], "episode_return": one["return"], "length": one["iterations"]}
+        named.append(told | dict(one))
+        if named[-1].get(score) is None:
+            raise InputError(f"a reference episode of seed {one['seed']} has no {score}")
+    return tuple(named)
+
+
+def _scores(episodes: Sequence[Mapping[str, Any]], score: str) -> Scores:
+    return {one["seed"]: float(one[score]) for one in episodes}
+
+
+def _matrix(scores: Sequence[Scores], seeds: Sequence[int]) -> NDArray[np.float64]:
+    return np.array([[run[seed] for seed in seeds] for run in scores])
+
+
+def _shown(score: str) -> str:
+    return "return" if score == "episode_return" else score

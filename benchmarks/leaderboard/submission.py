@@ -1,0 +1,294 @@
+"""A submission's folder: what it holds, and what is wrong with it in one sentence. See docs/leaderboard.md."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from videoinpaint import files
+from videoinpaint.agents.evaluation.episodes import EpisodeRecord
+from videoinpaint.benchmarks.leaderboard.entry import Entry, parse_entry
+from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
+from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, frozen_suite
+from videoinpaint.errors import InputError
+from videoinpaint.naming import check_names, one_line
+from videoinpaint.precision import check_precision
+from videoinpaint.version import __version__
+
+DESCRIPTION, EPISODES, README = "submission.yml", "episodes.jsonl", "README.md"
+LARGEST = {DESCRIPTION: 2**16, EPISODES: 2**26, README: 2**20}
+"""Bytes that are read of each file."""
+_LONGEST_TEXT = 2000
+_LONGEST_NAME = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """What ``submission.yml`` says.
+
+    Attributes:
+        name: of this submission.
+        authors: who made it.
+        licence: of the policy.
+        method: the same in every submission of one method; its training seeds are one row of the board.
+        training_seed: of this training; None for what was not trained.
+        policy: see :data:`videoinpaint.benchmarks.leaderboard.entry.FORMS`.
+        env_id: a registered environment.
+        package: version of this package with which the episodes were played.
+        suite: name of a frozen suite.
+        suite_digest: of it.
+        protocol: version of the evaluation protocol.
+        weights: sha256 of every file of the policy.
+        training_data: what it was trained on.
+        training_seeds: which seeds of episodes its training drew.
+        budget: of the training, as {"steps": ..., "hours": ...}.
+        hardware: it was trained on.
+        contamination: whether, and how, anything of the suite was seen in training; "none" if not.
+        precision: of the environment, float32 or bfloat16.
+        threads: of the environment.
+    """
+
+    name: str
+    authors: str
+    licence: str
+    method: str
+    policy: str
+    env_id: str
+    suite: str
+    suite_digest: str
+    training_seed: int | None = None
+    package: str = __version__
+    protocol: int = PROTOCOL["version"]  # type: ignore[assignment]
+    weights: dict[str, str] = field(default_factory=dict)
+    training_data: str = "not stated"
+    training_seeds: str = "not stated"
+    budget: dict[str, float] = field(default_factory=dict)
+    hardware: str = "not stated"
+    contamination: str = "none"
+    precision: str = "float32"
+    threads: int = 1
+
+
+def read_submission(folder: Path) -> Submission:
+    """``submission.yml`` of a folder, looked at from all sides but the policy's and the suite's.
+
+    Raises:
+        InputError: it is missing, too large, no YAML of one level, lacks a key or has an unknown one, or a value is of
+            another kind.
+    """
+    file = folder / DESCRIPTION
+    try:
+        content = yaml.load(_text(file), _Plain)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise InputError(f"{file} is no plain YAML: {one_line(error)[:200]}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{file} must hold keys and values")
+    known = {one.name: one for one in fields(Submission)}
+    check_names([str(key) for key in content], list(known), str(file), "key")
+    required = [n for n, one in known.items() if one.default is MISSING and one.default_factory is MISSING]
+    if missing := [name for name in required if name not in content]:
+        raise InputError(f"{file} lacks {', '.join(missing)}")
+    for key, value in content.items():
+        _check_value(file, key, value)
+    return Submission(**content)
+
+
+def write_submission(folder: Path, submission: Submission) -> None:
+    """Write ``submission.yml``, whole or not at all."""
+    text = yaml.safe_dump(asdict(submission), sort_keys=False, allow_unicode=True, width=120)
+    files.write_text(folder / DESCRIPTION, text)
+
+
+def entry_of(submission: Submission, folder: Path) -> Entry:
+    """The policy, with files that are those whose hashes the submission gives.
+
+    Raises:
+        InputError: it cannot be run, or a file is another.
+    """
+    entry = parse_entry(submission.policy, folder)
+    entry.check_hashes(submission.weights)
+    return entry
+
+
+def check_versions(submission: Submission, suite: FrozenSuite | None = None) -> FrozenSuite:
+    """The suite that a submission played, if it is one of this package.
+
+    Args:
+        submission: to look at.
+        suite: another than those that ship.
+
+    Raises:
+        InputError: the submission is for another suite, another version of it, or another protocol.
+        UnknownNameError: there is no such suite.
+    """
+    found = frozen_suite(submission.suite, submission.env_id) if suite is None else suite
+    told = (submission.suite, submission.env_id, submission.suite_digest)
+    if told != (found.name, found.env_id, found.digest):
+        raise InputError(
+            f"the submission is for suite {one_line(told[0])} of {one_line(told[1])} with digest {one_line(told[2])}, "
+            f"not for {found.name} of {found.env_id} with digest {found.digest}: evaluate it anew"
+        )
+    if submission.protocol != PROTOCOL["version"]:
+        raise InputError(
+            f"the submission was measured by version {submission.protocol} of the protocol, this package has "
+            f"{PROTOCOL['version']}: evaluate it anew"
+        )
+    return found
+
+
+def read_episodes(folder: Path) -> list[dict[str, Any]]:
+    """The lines of ``episodes.jsonl``, each a record as :class:`EpisodeRecord` has it and the episode's digest.
+
+    A last line that was cut off is left out.
+
+    Raises:
+        InputError: a line is no such record.
+    """
+    file = folder / EPISODES
+    lines = _text(file).split("\n")[:-1]
+    return [_episode(f"line {number} of {file}", line) for number, line in enumerate(lines, 1)]
+
+
+def check_complete(episodes: Sequence[Mapping[str, Any]], suite: FrozenSuite) -> None:
+    """See that every episode of a suite is there, once, and that no other is.
+
+    Raises:
+        InputError: one is missing, doubled, of another suite, or has another clip or other pixels.
+    """
+    known = {one.seed: one for one in suite.episodes}
+    seen: set[int] = set()
+    for episode in episodes:
+        frozen = known.get(episode["seed"])
+        if frozen is None:
+            raise InputError(f"{EPISODES} has an episode of seed {episode['seed']}, which suite {suite.name} has not")
+        if frozen.seed in seen:
+            raise InputError(f"{EPISODES} has the episode of seed {frozen.seed} more than once")
+        if (episode["clip"], episode["digest"]) != (frozen.clip, frozen.digest):
+            raise InputError(
+                f"the episode of seed {frozen.seed} has another clip or other pixels than suite {suite.name}"
+            )
+        seen.add(frozen.seed)
+    if missing := [seed for seed in suite.seeds if seed not in seen]:
+        raise InputError(
+            f"{EPISODES} lacks the episodes of seeds {', '.join(map(str, missing))}: finish the evaluation"
+        )
+
+
+def append_episode(folder: Path, episode: Mapping[str, Any]) -> None:
+    """Add one line, whole; what an interrupted run left of a line is removed first."""
+    file = folder / EPISODES
+    line = json.dumps(episode, allow_nan=False).encode() + b"\n"
+    with files.writing(file), file.open("ab+") as stream:
+        end = stream.tell()
+        stream.seek(0)
+        stream.truncate(stream.read().rfind(b"\n") + 1 if end else 0)
+        stream.write(line)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def folder_hash(folder: Path) -> str:
+    """A sha256 over the description and the episodes: what a verification is about."""
+    content = hashlib.sha256()
+    for name in (DESCRIPTION, EPISODES):
+        content.update(_bytes(folder / name))
+        content.update(b"\0")
+    return content.hexdigest()
+
+
+class _Plain(yaml.SafeLoader):
+    """YAML without references to itself, which can make a large document out of a small one."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("references (*name) are not allowed")
+        return super().compose_node(parent, index)
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "training_seed": (int, type(None)),
+    "protocol": (int,),
+    "threads": (int,),
+    "weights": (dict,),
+    "budget": (dict,),
+}
+
+
+def _check_value(file: Path, key: str, value: Any) -> None:
+    kinds = _KINDS.get(key, (str,))
+    if type(value) not in kinds:
+        told = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in kinds)
+        raise InputError(f"{key} in {file} must be {told}, got {type(value).__name__}")
+    if isinstance(value, str) and not 0 < len(value) <= (_LONGEST_NAME if key in ("name", "method") else _LONGEST_TEXT):
+        raise InputError(f"{key} in {file} is empty or too long")
+    if key == "precision" and check_precision(value) == "auto":
+        raise InputError(f"precision in {file} must be float32 or bfloat16: auto is another on other machines")
+    if key == "threads" and not 1 <= value <= 1024:
+        raise InputError(f"threads in {file} must be 1 to 1024, got {value}")
+    if isinstance(value, dict):
+        wanted: tuple[type, ...] = (str,) if key == "weights" else (int, float)
+        if len(value) > 100 or not all(isinstance(k, str) and type(v) in wanted for k, v in value.items()):
+            raise InputError(f"{key} in {file} must map names to {'sha256 sums' if key == 'weights' else 'numbers'}")
+
+
+_EPISODE = [one.name for one in fields(EpisodeRecord)]
+_EPISODE += ["digest", *(name for name, value in vars(EpisodeRecord).items() if isinstance(value, property))]
+_NEEDED = ("seed", "clip", "digest", "length", "episode_return", "actions", "rewards", "observations")
+
+
+def _episode(where: str, line: str) -> dict[str, Any]:
+    try:
+        content = json.loads(line, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where} is no JSON of finite numbers ({one_line(error)[:100]})") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{where} is no episode")
+    check_names(list(content), _EPISODE, where, "key")
+    if missing := [name for name in _NEEDED if name not in content]:
+        raise InputError(f"{where} lacks {', '.join(missing)}")
+    actions = content["actions"]
+    if type(content["seed"]) is not int or not isinstance(content["clip"], str):
+        raise InputError(f"{where} has no seed or no clip")
+    if not isinstance(actions, list) or not 1 <= len(actions) <= 1000 or not all(map(_is_action, actions)):
+        raise InputError(f"the actions in {where} must be lists of five numbers in [-1, 1]")
+    if not _is_number(content["episode_return"]) or not isinstance(content["rewards"], list):
+        raise InputError(f"{where} has no return or no rewards")
+    return content
+
+
+def _is_action(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 5 and all(_is_number(one) and -1 <= one <= 1 for one in value)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
+
+
+def _text(file: Path) -> str:
+    try:
+        return _bytes(file).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is no text in UTF-8") from error
+
+
+def _bytes(file: Path) -> bytes:
+    """A file of a submission: no link, which could lead anywhere, and not too large."""
+    if file.is_symlink() or not file.is_file():
+        raise InputError(f"{file} is missing, or a link: a submission is a folder with {DESCRIPTION} and {EPISODES}")
+    with file.open("rb") as stream:
+        content = stream.read(LARGEST[file.name] + 1)
+    if len(content) > LARGEST[file.name]:
+        raise InputError(f"{file} is larger than {LARGEST[file.name]} bytes")
+    return content

@@ -1,0 +1,321 @@
+"""`verify`: what of a submission is true. Marks are given by playing, and no flag leaves a check out.
+
+*replayed*: the recorded actions give every recorded number again, within ``TOLERANCES``. *re-run*: the policy, in a
+process of its own, chooses the recorded actions where it sees what they lead to. *held-out*: it plays episodes that
+nobody knew before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videoinpaint import files
+from videoinpaint.agents.evaluation.run_record import machine, software
+from videoinpaint.agents.policies.protocol import Observation
+from videoinpaint.benchmarks.leaderboard.entry import Entry
+from videoinpaint.benchmarks.leaderboard.held_out import held_out_seeds, salt_hash
+from videoinpaint.benchmarks.leaderboard.isolated import GuestError, IsolatedPolicy, Limits
+from videoinpaint.benchmarks.leaderboard.measuring import Arena, score_name
+from videoinpaint.benchmarks.leaderboard.submission import (
+    Submission,
+    check_complete,
+    check_versions,
+    entry_of,
+    folder_hash,
+    read_episodes,
+    read_submission,
+)
+from videoinpaint.benchmarks.leaderboard.tolerance import (
+    ACTION_TOLERANCE,
+    MOVED,
+    TOLERANCES,
+    differences,
+)
+from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
+from videoinpaint.errors import InputError, VideoInpaintError
+from videoinpaint.naming import one_line
+
+FORMAT = "videoinpaint-verification-1"
+FILE = "verification.json"
+MARKS = ("replayed", "re_run", "held_out")
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Which episodes are played beyond those that are known.
+
+    Attributes:
+        salt: 64 hex digits.
+        count: of episodes.
+    """
+
+    salt: str
+    count: int
+
+
+@dataclass
+class Finding:
+    """What a verification found so far.
+
+    Attributes:
+        marks: by name.
+        verdict: what is wrong, a sentence each; empty where nothing is.
+        flags: what a reader should know.
+        log: what was done and found, a line each.
+        held_out: records of held-out episodes.
+    """
+
+    marks: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(MARKS, False))
+    verdict: list[str] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+    held_out: list[dict[str, Any]] = field(default_factory=list)
+
+    def wrong(self, text: Any) -> None:
+        """Add to the verdict and to the log."""
+        self.verdict.append(one_line(text))
+        self.log.append(one_line(text))
+
+
+class Witness:
+    """Plays recorded actions, and asks a policy at each of them what it would have done.
+
+    Args:
+        recorded: the actions of one episode.
+        policy: to ask; None: nobody.
+
+    Attributes:
+        apart: the largest difference between an action that was recorded and the policy's.
+        failure: why the policy could not be asked any longer.
+    """
+
+    def __init__(self, recorded: Sequence[Sequence[float]], policy: IsolatedPolicy | None) -> None:
+        self.recorded, self.policy = recorded, policy
+        self.apart = 0.0
+        self.failure: GuestError | None = None
+        self._next = 0
+
+    def reset(self) -> None:
+        """An episode begins."""
+        self._next = 0
+        if self.policy is not None:
+            self.policy.reset()
+
+    def act(self, observation: Observation) -> NDArray[np.float32]:
+        """The next recorded action.
+
+        Raises:
+            InputError: there is none, though the episode goes on.
+        """
+        if self._next == len(self.recorded):
+            raise InputError(f"the episode goes on after the {len(self.recorded)} actions that were recorded")
+        action = np.asarray([self.recorded[self._next]], dtype=np.float32)
+        self._next += 1
+        if self.policy is not None and self.failure is None:
+            try:
+                self.apart = max(self.apart, float(np.abs(self.policy.act(observation) - action).max()))
+            except GuestError as error:
+                self.failure = error
+        return action
+
+
+def verify(
+    folder: Path,
+    *,
+    held_out: HeldOut | None = None,
+    suite: FrozenSuite | None = None,
+    earlier: Mapping[str, Any] | None = None,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+    done: Callable[[], Any] = lambda: None,
+) -> dict[str, Any]:
+    """Verify one submission; whatever is wrong with it becomes its verdict.
+
+    Args:
+        folder: of the submission.
+        held_out: episodes to play beyond the suite's.
+        suite: another than those that ship.
+        earlier: an earlier verification of it.
+        limits: of the policy's process.
+        done: called after every episode that was played.
+
+    Returns:
+        the verification as JSON has it.
+    """
+    found = Finding()
+    submission: Submission | None = None
+    known: FrozenSuite | None = None
+    try:
+        submission = read_submission(folder)
+        known = check_versions(submission, suite)
+        episodes = read_episodes(folder)
+        check_complete(episodes, known)
+        entry = entry_of(submission, folder)
+    except VideoInpaintError as error:
+        found.wrong(error)
+    else:
+        found.flags += _suspicious(episodes)
+        found.log.append(f"{len(episodes)} episodes of suite {known.name}, digest {known.digest}, all there once")
+        _play(found, submission, known, entry, episodes, held_out, limits, done)
+        found.flags += _moved(episodes, known, earlier)
+    return _result(found, folder, submission, known, held_out)
+
+
+def write_verification(path: Path, verification: Mapping[str, Any]) -> Path:
+    """Write it, whole or not at all."""
+    return files.write_json(path, dict(verification), indent=1)
+
+
+def read_verification(path: Path) -> dict[str, Any]:
+    """A verification that was written.
+
+    Raises:
+        InputError: it is none.
+    """
+    found = files.read_json(path, "a verification")
+    if found.get("format") != FORMAT or set(found.get("marks", {})) != set(MARKS):
+        raise InputError(f"{path} is no verification of this version: verify the submission again")
+    return found
+
+
+def ranked(marks: Mapping[str, bool]) -> bool:
+    """Whether marks are enough for a place: the numbers are right, and they are the policy's."""
+    return marks["replayed"] and (marks["re_run"] or marks["held_out"])
+
+
+def _play(
+    found: Finding,
+    submission: Submission,
+    suite: FrozenSuite,
+    entry: Entry,
+    episodes: list[dict[str, Any]],
+    held_out: HeldOut | None,
+    limits: Limits,
+    done: Callable[[], Any],
+) -> None:
+    arena = Arena(suite, submission.precision, submission.threads)
+    policy = IsolatedPolicy(entry, limits)
+    guest: IsolatedPolicy | None = None
+    try:
+        try:
+            guest = policy.__enter__()
+            found.log += policy.confinement
+        except GuestError as error:
+            found.wrong(error)
+        alive = _replay(found, arena, episodes, guest, done)
+        if held_out is not None:
+            found.log.append(
+                f"{held_out.count} held-out seeds of the salt whose sha256 is {salt_hash(held_out.salt)}, "
+                "which is to have been published before"
+            )
+            if guest is not None and alive:
+                _play_held_out(found, arena, guest, held_out, done)
+    finally:
+        policy.__exit__(None, None, None)
+        arena.close()
+
+
+def _replay(
+    found: Finding, arena: Arena, episodes: list[dict[str, Any]], guest: IsolatedPolicy | None, done: Callable[[], Any]
+) -> bool:
+    """Give the marks replayed and re-run; returns whether the policy still acts."""
+    largest = dict.fromkeys(TOLERANCES, 0.0)
+    apart, same, replayed = 0.0, 0, True
+    for episode in episodes:
+        witness = Witness(episode["actions"], guest)
+        try:
+            again = arena.play(witness, episode["seed"], "")
+        except InputError as error:
+            replayed = False
+            found.wrong(f"seed {episode['seed']} cannot be replayed: {error}")
+        else:
+            off, wrong = differences(episode, again)
+            largest = {kind: max(value, off[kind]) for kind, value in largest.items()}
+            same += episode["observations"] == again["observations"]
+            if wrong:
+                replayed = False
+                more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+                found.wrong(f"seed {episode['seed']} is not what was recorded: {wrong[0]}{more}")
+        apart = max(apart, witness.apart)
+        if witness.failure is not None:
+            found.wrong(witness.failure)
+            guest = None
+        done()
+    told = ", ".join(f"{kind or 'other numbers'} {value:.1e}" for kind, value in largest.items())
+    found.log.append(f"replayed {len(episodes)} episodes, largest differences: {told}")
+    found.log.append(f"{same} of {len(episodes)} episodes showed the very observations that were recorded")
+    found.marks["replayed"] = replayed
+    if guest is not None:
+        found.log.append(f"the policy's actions differ from the recorded ones by {apart:.1e} at most")
+        found.marks["re_run"] = apart <= ACTION_TOLERANCE
+        if apart > ACTION_TOLERANCE:
+            found.wrong(f"the policy does not choose the recorded actions: it is off by up to {apart:.3g}")
+    return guest is not None
+
+
+def _play_held_out(
+    found: Finding, arena: Arena, guest: IsolatedPolicy, held_out: HeldOut, done: Callable[[], Any]
+) -> None:
+    for seed in held_out_seeds(held_out.salt, arena.suite, held_out.count):
+        try:
+            found.held_out.append(arena.play(guest, seed, ""))
+        except GuestError as error:
+            found.wrong(f"held-out: {error}")
+            return
+        done()
+    found.marks["held_out"] = True
+    found.log.append(f"the policy played {held_out.count} held-out episodes")
+
+
+def _suspicious(episodes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Episodes that are copies of each other under other seeds."""
+    seen = Counter(tuple(map(str, one["observations"])) for one in episodes)
+    doubled = sum(count for count in seen.values() if count > 1)
+    return [f"{doubled} episodes are copies of each other"] if doubled else []
+
+
+def _moved(episodes: Sequence[Mapping[str, Any]], suite: FrozenSuite, earlier: Mapping[str, Any] | None) -> list[str]:
+    before = (earlier or {}).get("score")
+    now = _mean(episodes, suite)
+    if before is None or now is None or abs(now - before) <= MOVED:
+        return []
+    return [f"the mean score moved from {before:.4f} to {now:.4f} since an earlier verification"]
+
+
+def _mean(episodes: Sequence[Mapping[str, Any]], suite: FrozenSuite) -> float | None:
+    scores = [episode.get(score_name(suite)) for episode in episodes]
+    return float(np.mean([float(one) for one in scores if one is not None])) if None not in scores else None
+
+
+def _result(
+    found: Finding, folder: Path, submission: Submission | None, suite: FrozenSuite | None, held_out: HeldOut | None
+) -> dict[str, Any]:
+    score = None
+    if found.marks["replayed"] and suite is not None:
+        score = _mean(read_episodes(folder), suite)
+    return {
+        "format": FORMAT,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "name": folder.name if submission is None else one_line(submission.name),
+        "submission": folder_hash(folder) if submission is not None and suite is not None else None,
+        "suite": None if suite is None else {"name": suite.name, "env_id": suite.env_id, "digest": suite.digest},
+        "software": software(),
+        "machine": machine(),
+        "tolerances": TOLERANCES | {"action": ACTION_TOLERANCE},
+        "marks": found.marks,
+        "verdict": found.verdict,
+        "flags": found.flags,
+        "log": found.log,
+        "score": score,
+        "held_out": {
+            "salt_sha256": None if held_out is None else salt_hash(held_out.salt),
+            "episodes": found.held_out,
+        },
+    }

@@ -1,0 +1,95 @@
+"""A policy in a process of its own: one verdict for everything it can do wrong, and nothing to be had beside it."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+import numpy as np
+import pytest
+
+from videoinpaint.benchmarks.leaderboard.isolated import GuestError, IsolatedPolicy, Limits
+from videoinpaint.benchmarks.leaderboard.wire import Channel
+
+SEEN = {"frames": np.zeros((1, 12, 48, 64), np.uint8), "masks": np.full((1, 4, 48, 64), 10, np.uint8)}
+
+
+@pytest.fixture
+def pair():
+    there, back = os.pipe(), os.pipe()
+    ends = Channel(there[0], back[1]), Channel(back[0], there[1])
+    yield ends
+    for end in ends:
+        end.close()
+
+
+def test_messages_arrive_as_they_were_sent(pair):
+    one, other = pair
+    frames = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    one.send({"begin": True}, frames=frames, empty=np.zeros((0, 5), np.float32))
+    header, arrays = other.receive(1)
+    assert header == {"begin": True}
+    assert arrays["frames"].tolist() == frames.tolist()
+    assert arrays["empty"].shape == (0, 5)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[]",
+        b'{"header": {}}',
+        b'{"header": {}, "arrays": {"a": ["object", [1]]}}',
+        b'{"header": {}, "arrays": {"a": ["float32", [1e99]]}}',
+        b'{"header": {}, "arrays": {"a": ["float32", [1073741824, 1073741824]]}}',
+        b'{"header": {}, "arrays": {"a": ["float32", [-1]]}}',
+        b'{"header": {}, "arrays": {"a": 1}}',
+        b"[" * 100_000,
+        b"\xff",
+    ],
+)
+def test_what_is_no_message_is_one_error(pair, content):
+    one, other = pair
+    os.set_blocking(one.writing, True)
+    os.write(one.writing, (struct.pack(">II", len(content), 0) + content)[:60_000])
+    with pytest.raises((ValueError, TimeoutError)):
+        other.receive(0.2)
+
+
+def test_a_message_that_is_too_large_or_late_is_not_waited_for(pair):
+    one, other = pair
+    os.write(one.writing, struct.pack(">II", 2**31, 2**31))
+    with pytest.raises(ValueError, match="more than"):
+        other.receive(1)
+    with pytest.raises(TimeoutError):
+        other.receive(0.05)
+    with pytest.raises(TimeoutError):
+        one.send({}, 0.05, frames=np.zeros(2**20, np.uint8))  # nobody reads it
+
+
+def test_a_policy_acts_as_it_would_here(stranger, installed):
+    from strangers import Steady
+
+    with IsolatedPolicy(stranger("steady")) as policy:
+        assert np.allclose(policy.act(SEEN), Steady().act(SEEN))
+        assert any("limits" in line for line in policy.confinement)
+    with pytest.raises(GuestError, match="does not run"):
+        policy.act(SEEN)
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict"),
+    [
+        ("hangs", "did not act within 1 s"),
+        ("aborts", "crashed .SIGABRT."),
+        ("exits", "SystemExit: 3"),
+        ("nan", "finite"),
+        ("shape", "shape"),
+        ("hungry", "more memory than it may have"),
+        ("talks", "answered with"),
+    ],
+)
+def test_a_policy_that_misbehaves_gets_one_verdict(stranger, name, verdict):
+    with IsolatedPolicy(stranger(name), Limits(act=1 if name == "hangs" else 60, memory=2**28)) as policy:
+        with pytest.raises(GuestError, match=verdict) as told:
+            policy.act(SEEN)
+        assert "\n" not in str(told.value)

@@ -1,0 +1,158 @@
+"""The board: who stands where, who cannot be told apart, and what is never ranked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from videoinpaint.benchmarks.leaderboard.ranking import Run, rank, read_run
+from videoinpaint.benchmarks.leaderboard.submission import Submission
+from videoinpaint.benchmarks.leaderboard.verification import MARKS, verify, write_verification
+from videoinpaint.benchmarks.protocol.envelope import write_json
+from videoinpaint.benchmarks.protocol.frozen import FrozenEpisode, FrozenSuite
+from videoinpaint.errors import InputError
+
+CLIPS = 24
+SUITE = FrozenSuite(
+    "made-v1", "VideoInpaint-v1", {}, tuple(FrozenEpisode(i, f"clip{i}", "0" * 16) for i in range(CLIPS))
+)
+BASE = np.random.default_rng(0).normal(0.5, 0.1, CLIPS)
+"""What clips allow, which differs far more than policies do."""
+
+
+def reference(shift):
+    return [{"seed": i, "return": BASE[i] + shift, "quality_gain": BASE[i] + shift, "iterations": 3, "gflops": 5.0}
+            for i in range(CLIPS)]  # fmt: skip
+
+
+REFERENCES = {"random": reference(-0.2), "best fixed": reference(0.0), "beam oracle": reference(0.2)}
+
+
+def episode(seed, score, gflops=10.0, **values):
+    return {
+        "seed": seed,
+        "clip": f"clip{seed}",
+        "episode_return": float(score),
+        "quality_gain": float(score),
+        "length": 3,
+        "actions": [[round(float(score), 6)] * 5],
+        "measures": {"psnr_hole": 20 + float(score)},
+        "controls": [{"heads": 4}],
+        **dict.fromkeys(("gflops_begin", "gflops", "gflops_detector", "gflops_total"), gflops),
+        "seconds_per_frame": 0.1,
+    } | values
+
+
+def entered(name, shift, seed=None, *, noise=0.01, marks=MARKS, held_out=0, gflops=10.0, policy="package:a:b", **about):
+    rng = np.random.default_rng([sum(map(ord, name)), seed or 0])
+    scores = BASE + shift + rng.normal(0, noise, CLIPS)
+    told = Submission(name=name, method=name, authors="a", licence="MIT", policy=policy, env_id=SUITE.env_id,
+                      suite=SUITE.name, suite_digest=SUITE.digest, training_seed=seed, **about)  # fmt: skip
+    secret = [episode(2**40 + i, shift + rng.normal(0.5, 0.01), gflops) for i in range(held_out)]
+    verification = {
+        "marks": {mark: mark in marks for mark in MARKS},
+        "flags": [],
+        "log": ["played"],
+        "held_out": {"salt_sha256": "5a" * 32, "episodes": secret},
+    }
+    episodes = [episode(i, score, gflops) for i, score in enumerate(scores)]
+    return Run(Path(f"{name}-{seed}"), told, episodes, verification)
+
+
+def board(*runs):
+    return rank(runs, REFERENCES, SUITE)
+
+
+def by_name(found):
+    return {one["name"]: one for one in found["entries"]}
+
+
+def test_those_that_cannot_be_told_apart_share_a_rank():
+    found = by_name(board(*(entered("a", 0.10, seed) for seed in range(3)), entered("b", 0.10), entered("c", 0.02)))
+    assert (found["a"]["rank"], found["b"]["rank"], found["c"]["rank"]) == (1, 1, 3)
+    assert found["a"]["training_seeds"] == 3
+    assert found["c"]["difference"]["low"] > 0
+    assert found["a"]["score"]["low"] < found["a"]["score"]["mean"] < found["a"]["score"]["high"]
+    assert 0.7 < found["a"]["normalised"] < 0.8
+    assert found["a"]["probability_of_improvement"] == 1.0
+    assert found["a"]["profile"][0][1] == 1.0
+
+
+def test_only_what_was_verified_has_a_rank_and_references_have_none():
+    edited = entered("edited", 0.15, marks=("re_run", "held_out"))
+    replayed = entered("replayed only", 0.15, marks=("replayed",))
+    never = replace(entered("never verified", 0.15), verification=None)
+    found = by_name(board(entered("a", 0.05), edited, replayed, never))
+    assert {name for name, one in found.items() if one["ranked"]} == {"a"}
+    assert found["a"]["rank"] == 1
+    assert {found[name]["kind"] for name in REFERENCES} == {"reference"}
+    assert all(one["rank"] is None for name, one in found.items() if name != "a")
+    assert "not verified" in found["never verified"]["flags"][0]
+    assert board(entered("a", 0.05), never)["entries"][0]["name"] == "a"
+
+
+def test_one_training_that_fails_verification_takes_the_whole_method_off():
+    runs = [entered("a", 0.1, 0), entered("a", 0.1, 1, marks=("replayed",))]
+    assert by_name(board(*runs))["a"]["rank"] is None
+
+
+def test_held_out_episodes_are_ranked_by_where_all_have_them():
+    good, bad = entered("good", 0.0, held_out=8), entered("knows the suite", 0.15, held_out=8)
+    bad.verification["held_out"]["episodes"] = [episode(one["seed"], 0.3) for one in bad.held_out]
+    found = board(good, bad)
+    entries = by_name(found)
+    assert found["suite"]["held_out"] == 8
+    assert found["suite"]["salt_sha256"] == "5a" * 32
+    assert (entries["good"]["rank"], entries["knows the suite"]["rank"]) == (1, 2)
+    assert by_name(board(good, entered("b", 0.15)))["b"]["rank"] == 1  # not all have them
+
+
+def test_what_looks_wrong_is_flagged():
+    same = [entered("same", 0.1, 1, weights={"policy.pt": "ab"}), entered("same", 0.1, 1, weights={"policy.pt": "ab"})]
+    flags = " ".join(by_name(board(*same))["same"]["flags"])
+    assert "training seed was 1" in flags
+    assert "same weights" in flags
+    assert "same actions" in flags
+    assert "too good" in by_name(board(entered("magic", 0.3)))["magic"]["flags"][0]
+    assert by_name(board(entered("a", 0.1)))["a"]["flags"] == []
+    told = by_name(board(entered("a", 0.1, contamination="trained on the suite")))["a"]
+    assert (told["rank"], told["contamination"]) == (1, "trained on the suite")
+
+
+def test_cost_has_a_front_and_a_constant_of_equal_compute():
+    looks = entered("looks", 0.1, gflops=10.0)
+    cheap, dear = (entered(n, 0.05, gflops=g, policy="builtin:heads4") for n, g in (("cheap", 9.0), ("dear", 99.0)))
+    found = board(looks, cheap, dear)
+    entries = by_name(found)
+    assert [entries[name]["pareto"] for name in ("looks", "cheap", "dear")] == [True, True, False]
+    assert "nearest to that of looks" in entries["cheap"]["remarks"]
+    assert found["references"]["fixed at equal compute"] == entries["cheap"]["score"]["mean"]
+    assert found["references"]["oracle"] == found["references"]["beam oracle"] > found["references"]["random"]
+
+
+def test_names_from_outside_stay_one_line_of_text(tmp_path):
+    name = "<script>alert(1)</script>\n[bold]\x1b[31m"
+    found = board(entered(name, 0.1, contamination="<b>\nnone"))
+    assert found["entries"][0]["name"] == "<script>alert(1)</script> [bold][31m"
+    assert write_json(tmp_path / "board.json", found).is_file()
+    assert by_name(board(entered("beam oracle", 0.1)))["beam oracle (submitted)"]["kind"] == "policy"
+
+
+def test_a_submission_that_changed_after_its_verification_is_refused(submitted, suite):
+    folder = submitted
+    write_verification(folder / "verification.json", verify(folder, suite=suite))
+    assert read_run(folder, suite).marks["re_run"]
+    text = (folder / "submission.yml").read_text()
+    (folder / "submission.yml").write_text(text.replace("a stranger", "somebody else"))
+    with pytest.raises(InputError, match="changed after it was verified"):
+        read_run(folder, suite)
+
+
+def test_a_board_needs_runs_and_references():
+    with pytest.raises(InputError, match="name the folders"):
+        board()
+    with pytest.raises(InputError, match="best fixed, beam oracle"):
+        rank([entered("a", 0.1)], {"random": reference(0)}, SUITE)

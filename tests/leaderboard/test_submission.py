@@ -1,0 +1,153 @@
+"""A submission that is malformed is refused in one sentence, before anything of it runs."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+
+import pytest
+import torch
+
+from videoinpaint.benchmarks.leaderboard.entry import parse_entry
+from videoinpaint.benchmarks.leaderboard.measuring import prepare, run
+from videoinpaint.benchmarks.leaderboard.submission import (
+    append_episode,
+    check_complete,
+    check_versions,
+    entry_of,
+    folder_hash,
+    read_episodes,
+    read_submission,
+)
+from videoinpaint.errors import InputError
+
+
+def read(folder, suite):
+    submission = read_submission(folder)
+    check_versions(submission, suite)
+    check_complete(read_episodes(folder), suite)
+    return entry_of(submission, folder)
+
+
+def edit(folder, old, new, name="submission.yml"):
+    file = folder / name
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def test_what_evaluate_writes_can_be_read(submitted, suite):
+    assert read(submitted, suite).kind == "package"
+    assert (submitted / "README.md").is_file()
+    assert read_submission(submitted).authors == "a stranger"
+    assert [one["seed"] for one in read_episodes(submitted)] == suite.seeds
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("suite: tiny-v1", "suite: tiny-v2", "evaluate it anew"),
+        ("env_id: VideoInpaint-v1", "env_id: VideoInpaint-v0", "evaluate it anew"),
+        ("protocol: ", "protocol: 9", "version 9"),
+        ("threads: 1", "threads: 1\nrank: 1", "no key 'rank'"),
+        ("threads: 1", "threads: many", "threads .* must be int"),
+        ("precision: float32", "precision: auto", "float32 or bfloat16"),
+        ("authors: a stranger", "authors: &a [x]\nhardware: *a", "plain YAML"),
+        ("authors: a stranger", "authors: !!python/object/apply:os.getcwd []", "plain YAML"),
+        ("authors: a stranger", "authors: [a, b]", "authors .* must be str"),
+        ("authors: a stranger", "", "lacks authors"),
+        ("authors: a stranger", "authors: '" + "x" * 70_000 + "'", "larger than"),
+        ("authors: a stranger", "authors: " + "[" * 5000, "plain YAML"),
+        ("policy: package:strangers:steady", "policy: package:strangers:nobody", "no entry point"),
+        ("policy: package:strangers:steady", "policy: package:os:system", "not installed"),
+        ("policy: package:strangers:steady", "policy: strangers:Steady", "cannot be run"),
+        ("policy: package:strangers:steady", "policy: builtin:os:system", "cannot be run"),
+        ("policy: package:strangers:steady", "policy: file:../policy.pt", "leaves the submission's folder"),
+        ("policy: package:strangers:steady", "policy: file:/etc/passwd", "leaves the submission's folder"),
+        ("policy: package:strangers:steady", "policy: file:policy.pkl", "pickles"),
+        ("policy: package:strangers:steady", "policy: file:policy.safetensors", "put it there, not a link"),
+        ("weights:\n  strangers: ", "weights:\n  strangers: f", "not the files"),
+    ],
+)
+def test_a_description_that_cannot_be_used_says_why(submitted, suite, old, new, message):
+    edit(submitted, old, new)
+    with pytest.raises(InputError, match=message) as told:
+        read(submitted, suite)
+    assert "\n" not in str(told.value)
+
+
+def test_episodes_are_there_once_each_and_are_the_suites(submitted, suite):
+    file = submitted / "episodes.jsonl"
+    lines = file.read_text().splitlines(keepends=True)
+    other = json.dumps(json.loads(lines[0]) | {"digest": "0" * 16}) + "\n"
+    spoilt = {
+        lines[0]: "lacks the episodes of seeds 1",
+        lines[0] + lines[1] + lines[1]: "seed 1 more than once",
+        lines[1] + other: "other pixels",
+        lines[0] + lines[1].replace('"seed": 1', '"seed": 7'): "seed 7, which suite",
+        lines[0] + lines[1].replace('"seed": 1', '"seed": 1, "x": 1'): "no key 'x'",
+        lines[0] + "{}\n": "lacks seed",
+        lines[0] + "[1]\n": "no episode",
+        lines[0] + '{"seed": NaN}\n': "finite",
+        lines[0] + "[" * 10_000 + "\n": "no JSON",
+        lines[0] + lines[1].replace('"actions": [[', '"actions": [[2.0, '): "five numbers",
+        lines[0] + lines[1][:-1]: "lacks the episodes of seeds 1",  # cut off
+    }
+    for content, message in spoilt.items():
+        file.write_text(content)
+        with pytest.raises(InputError, match=message):
+            read(submitted, suite)
+
+
+def test_links_and_folders_are_no_files_of_a_submission(submitted, suite, tmp_path):
+    (submitted / "episodes.jsonl").rename(tmp_path / "elsewhere")
+    (submitted / "episodes.jsonl").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="a link"):
+        read(submitted, suite)
+    (tmp_path / "policy.pt").symlink_to("/etc/passwd")
+    with pytest.raises(InputError, match="not a link"):
+        parse_entry("file:policy.pt", tmp_path)
+
+
+def test_a_pickle_is_refused_under_any_name(tmp_path):
+    torch.save({"w": torch.zeros(2)}, tmp_path / "policy.pt")
+    with pytest.raises(InputError, match="it is a pickle"):
+        parse_entry("file:policy.pt", tmp_path)
+    (tmp_path / "policy.pt").write_bytes(b"\x80\x04N.")
+    with pytest.raises(InputError, match="it is a pickle"):
+        parse_entry("file:policy.pt", tmp_path)
+    with zipfile.ZipFile(tmp_path / "policy.pt", "w") as archive:
+        archive.writestr("../../etc/passwd", "")
+    with pytest.raises(InputError, match="it is a pickle"):
+        parse_entry("file:policy.pt", tmp_path)
+
+
+def test_an_interrupted_evaluation_goes_on_and_other_settings_do_not(submitted, suite):
+    whole, file = (submitted / "episodes.jsonl").read_text(), submitted / "episodes.jsonl"
+    before = folder_hash(submitted)
+    file.write_text(whole.splitlines(keepends=True)[0] + '{"seed": 1, "cl')  # killed while it wrote
+    submission = prepare(submitted, None, suite, {}, "float32", 1)
+    done = []
+    run(submitted, submission, suite, lambda: done.append(1))
+    assert len(done) == 2
+    again = [json.loads(line) for line in file.read_text().splitlines()]
+    times = [key for key in again[0] if key.startswith("seconds")]
+    assert [{k: v for k, v in one.items() if k not in times} for one in again] == [
+        {k: v for k, v in json.loads(line).items() if k not in times} for line in whole.splitlines()
+    ]
+    assert times or folder_hash(submitted) == before
+    for change in ({"authors": "another"}, {"training_seed": 3}):
+        with pytest.raises(InputError, match=f"another {next(iter(change))}"):
+            prepare(submitted, None, suite, change, "float32", 1)
+    with pytest.raises(InputError, match="another precision, threads"):
+        prepare(submitted, None, suite, {}, "bfloat16", 2)
+    with pytest.raises(InputError, match="another policy"):
+        prepare(submitted, "builtin:random", suite, {}, "float32", 1)
+    with pytest.raises(InputError, match=r"other pixels|another suite"):
+        prepare(submitted, None, suite.first(1), {}, "float32", 1)
+
+
+def test_lines_are_added_whole(tmp_path):
+    (tmp_path / "episodes.jsonl").write_text('{"a": 1}\n{"b": ')
+    append_episode(tmp_path, {"c": 2})
+    assert (tmp_path / "episodes.jsonl").read_text() == '{"a": 1}\n{"c": 2}\n'

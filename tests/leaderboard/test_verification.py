@@ -1,0 +1,164 @@
+"""Marks are given to what is true, verdicts to what is not, and a policy that cheats gains nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+
+import pytest
+
+from videoinpaint.benchmarks.leaderboard.held_out import (
+    check_hidden,
+    held_out_seeds,
+    make_salt,
+    read_salt,
+    salt_hash,
+)
+from videoinpaint.benchmarks.leaderboard.measuring import Arena, prepare, run
+from videoinpaint.benchmarks.leaderboard.submission import read_episodes
+from videoinpaint.benchmarks.leaderboard.verification import HeldOut, ranked, read_verification, verify
+from videoinpaint.cli import main
+from videoinpaint.errors import InputError
+
+HELD_OUT = HeldOut("5a" * 32, 2)
+
+
+def submit(name, folder, suite):
+    folder = folder / name
+    submission = prepare(folder, f"package:strangers:{name}", suite, {}, "float32", 1)
+    run(folder, submission, suite)
+    return folder
+
+
+def change(folder, seed, **values):
+    file = folder / "episodes.jsonl"
+    episodes = [json.loads(line) for line in file.read_text().splitlines()]
+    episodes = [one | values if one["seed"] == seed else one for one in episodes]
+    file.write_text("".join(json.dumps(one) + "\n" for one in episodes))
+
+
+def test_an_honest_submission_gets_every_mark(submitted, suite):
+    played = []
+    found = verify(submitted, suite=suite, held_out=HELD_OUT, done=lambda: played.append(1))
+    assert found["marks"] == {"replayed": True, "re_run": True, "held_out": True}
+    assert (found["verdict"], found["flags"], len(played)) == ([], [], 4)
+    assert found["held_out"]["salt_sha256"] == hashlib.sha256(HELD_OUT.salt.encode()).hexdigest()
+    seeds = [one["seed"] for one in found["held_out"]["episodes"]]
+    assert seeds == held_out_seeds(HELD_OUT.salt, suite, 2)
+    assert HELD_OUT.salt not in json.dumps(found)
+    assert any("limits" in line for line in found["log"])
+    moved = verify(submitted, suite=suite, earlier=found | {"score": found["score"] + 0.002})
+    assert moved["marks"] == {"replayed": True, "re_run": True, "held_out": False}
+    assert "moved from" in moved["flags"][0]
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ({"episode_return": 0.9}, "episode_return differs by"),
+        ({"end": "repaired"}, "end is 'repaired'"),
+        ({"actions": [[0.0] * 5]}, "goes on after the 1 actions"),
+        ({"actions": [[-0.5] * 5] * 2}, "does not choose the recorded actions"),
+    ],
+)
+def test_edited_numbers_are_found(submitted, suite, values, verdict):
+    change(submitted, 1, **values)
+    found = verify(submitted, suite=suite)
+    assert not ranked(found["marks"])
+    assert verdict in " ".join(found["verdict"])
+    assert all("seed 0" not in line for line in found["verdict"])
+
+
+def test_copies_of_an_episode_are_flagged(submitted, suite):
+    first = read_episodes(submitted)[0]
+    change(submitted, 1, observations=first["observations"])
+    assert "copies of each other" in verify(submitted, suite=suite)["flags"][0]
+
+
+@pytest.mark.parametrize(("name", "verdict"), [("late", "failed to act"), ("aborts", "crash")])
+def test_a_policy_that_fails_is_not_re_run_and_the_verifier_goes_on(submitted, suite, name, verdict):
+    text = (submitted / "submission.yml").read_text()
+    (submitted / "submission.yml").write_text(text.replace("strangers:steady", f"strangers:{name}"))
+    found = verify(submitted, suite=suite, held_out=HELD_OUT)
+    assert found["marks"] == {"replayed": True, "re_run": False, "held_out": False}
+    assert len(found["verdict"]) == 1
+    assert verdict in found["verdict"][0]
+    assert "\n" not in found["verdict"][0]
+
+
+def test_the_command_verifies_all_and_refuses_the_malformed(submitted, suite, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("videoinpaint.benchmarks.leaderboard.submission.frozen_suite", lambda name, env_id: suite)
+    malformed = shutil.copytree(submitted, tmp_path / "malformed")
+    (malformed / "episodes.jsonl").write_text("")
+    assert main(["leaderboard", "commit", str(tmp_path / "salt")]) == 0
+    published = capsys.readouterr().out.strip()
+    flags = ["--salt-file", str(tmp_path / "salt"), "--held-out", "1"]
+    assert main(["leaderboard", "verify", str(malformed), str(submitted), *flags]) == 2
+    told = capsys.readouterr()
+    assert "malformed: no mark" in told.out
+    assert "steady: replayed, re-run, held-out" in told.out
+    assert "without a place on the board: malformed" in told.err
+    assert not read_verification(malformed / "verification.json")["marks"]["replayed"]
+    found = read_verification(submitted / "verification.json")
+    assert found["held_out"]["salt_sha256"] == published
+
+
+def test_a_salt_is_secret_and_its_seeds_are_nobody_elses(tmp_path, suite):
+    published = make_salt(tmp_path / "salt")
+    salt = read_salt(tmp_path / "salt")
+    assert salt_hash(salt) == published
+    with pytest.raises(InputError):
+        make_salt(tmp_path / "salt")
+    seeds = held_out_seeds(salt, suite, 50)
+    assert len(set(seeds)) == 50
+    assert min(seeds) >= 2**40
+    assert seeds != held_out_seeds("0" * 64, suite, 50)
+    (tmp_path / "salt").chmod(0o644)
+    with pytest.raises(InputError, match="others can read"):
+        read_salt(tmp_path / "salt")
+    (tmp_path / "other").write_text("secret")
+    with pytest.raises(InputError, match="no salt"):
+        read_salt(tmp_path / "other")
+    with pytest.raises(InputError, match="policies may read"):
+        check_hidden(__import__("numpy").__file__)
+
+
+def test_cheating_gains_nothing(installed, suite, tmp_path):
+    """What it tries is in strangers.py: whatever succeeds would make it fail, and else it acts as the honest one."""
+    salt = tmp_path / "salt"
+    make_salt(salt)
+    held_out = HeldOut(read_salt(salt), 2)
+    (installed / "hint").write_text(str(salt))  # it even knows where the salt lies
+    plans = _learn_by_heart(installed, suite)
+    folders = {name: submit(name, tmp_path, suite) for name in ("steady", "copies")}
+    found = {name: verify(folder, suite=suite, held_out=held_out) for name, folder in folders.items()}
+    honest, copies = (found[name]["held_out"]["episodes"] for name in folders)
+    assert found["copies"]["verdict"] == []
+    assert [one["actions"] for one in copies] == [one["actions"] for one in honest]
+    assert [one["episode_return"] for one in copies] == [one["episode_return"] for one in honest]
+    # Where episodes are known it does choose what it knows to be best: that is why held-out ones are ranked by.
+    assert [one["actions"] for one in read_episodes(folders["copies"])] == list(plans.values())
+
+
+def _learn_by_heart(folder, suite):
+    """Best of some actions for every public episode, by playing a copy of the environment."""
+    arena, known = Arena(suite), {}
+    for seed in suite.seeds:
+        plans = [[[x] * 5] * 2 for x in (-1.0, 0.0, 1.0)]
+        tried = {arena.play(_Plan(plan), seed, "")["episode_return"]: plan for plan in plans}
+        frames = arena.show(seed, [])["damaged"].transpose(0, 3, 1, 2).reshape(12, 48, 64)
+        known[hashlib.sha256(frames.tobytes()).hexdigest()] = tried[max(tried)]
+    arena.close()
+    (folder / "known.json").write_text(json.dumps(known))
+    return known
+
+
+class _Plan:
+    name = "plan"
+
+    def __init__(self, plan):
+        self.left = list(plan)
+
+    def act(self, observation):
+        return [self.left.pop(0)]

@@ -1,0 +1,238 @@
+"""The leaderboard: measure a policy on a frozen suite, verify what others measured, rank what was verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from videoinpaint.errors import InputError, VideoInpaintError
+from videoinpaint.registration import DEFAULT_ID
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Play every episode of a suite into a submission's folder, an episode at a time.
+
+    An interrupted run goes on where it stopped, without POLICY too."""
+
+    policy: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[POLICY]")] = None
+    """builtin:NAME, a .safetensors file or a folder that `videoinpaint train` wrote, a TorchScript file (.pt), or
+    package:DISTRIBUTION:ENTRYPOINT."""
+    suite: str = "studio-mixed-v1"
+    """A frozen suite."""
+    env_id: str = DEFAULT_ID
+    """For which environment."""
+    output: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("submission")
+    """The submission's folder."""
+    name: str | None = None
+    """Of the submission."""
+    method: str | None = None
+    """The same for all training seeds of one method; by default the name."""
+    training_seed: int | None = None
+    """Seed of this training; without one the policy was not trained."""
+    authors: str | None = None
+    """Who made the policy."""
+    licence: str | None = None
+    """Of the policy."""
+    training_data: str | None = None
+    """What it was trained on."""
+    training_seeds: str | None = None
+    """Which episodes' seeds its training drew."""
+    hardware: str | None = None
+    """What it was trained on: processors, GPUs."""
+    contamination: str | None = None
+    """Whether, and how, anything of the suite was seen in training."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """In which the environment's networks multiply."""
+    threads: int = 1
+    """CPU threads of the environment."""
+
+    def run(self) -> None:
+        """Play and write."""
+        from videoinpaint.benchmarks.leaderboard.measuring import prepare, run
+        from videoinpaint.benchmarks.protocol.frozen import frozen_suite
+        from videoinpaint.cli.output import progress
+        from videoinpaint.files import user_path
+
+        suite, folder = frozen_suite(self.suite, self.env_id), user_path(self.output)
+        keys = ("name", "method", "training_seed", "authors", "licence", "training_data", "training_seeds")
+        about = {key: getattr(self, key) for key in (*keys, "hardware", "contamination")}
+        submission = prepare(folder, self.policy, suite, about, self.precision, self.threads)
+        with progress("evaluating", len(suite.episodes), "episodes") as advance:
+            run(folder, submission, suite, advance)
+        print(f"wrote {folder}: all {len(suite.episodes)} episodes of {suite.name}")
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Play what submissions recorded, and their policies in processes of their own, and write what is true.
+
+    No flag leaves a check out. Exits with 2 if a submission gets no place on the board."""
+
+    folders: tyro.conf.Positional[tuple[Path, ...]]
+    """Submissions."""
+    salt_file: Path | None = None
+    """What `videoinpaint leaderboard commit` wrote: held-out episodes follow from it."""
+    held_out: int = 0
+    """How many held-out episodes are played."""
+    output: Path | None = None
+    """A folder for the verifications, NAME.json each; by default verification.json in each submission."""
+
+    def run(self) -> None:
+        """Verify each, write, print."""
+        from videoinpaint.benchmarks.leaderboard.verification import ranked, verify, write_verification
+        from videoinpaint.cli.output import progress
+        from videoinpaint.files import user_path
+
+        if not self.folders:
+            raise InputError("name the folder of a submission")
+        held_out = self._held_out()
+        failed = []
+        for folder in map(user_path, self.folders):
+            place = self.place(folder)
+            earlier = _earlier(place)
+            with progress(f"verifying {folder.name}", _episodes(folder, self.held_out), "episodes") as advance:
+                found = verify(folder, held_out=held_out, earlier=earlier, done=advance)
+            write_verification(place, found)
+            self._tell(folder, found)
+            failed += [] if ranked(found["marks"]) else [folder.name]
+        if failed:
+            raise InputError(f"without a place on the board: {', '.join(failed)}")
+
+    def place(self, folder: Path) -> Path:
+        """Where a submission's verification is written."""
+        from videoinpaint.benchmarks.leaderboard.verification import FILE
+
+        return folder / FILE if self.output is None else self.output / f"{folder.resolve().name}.json"
+
+    def _held_out(self) -> Any:
+        from videoinpaint.benchmarks.leaderboard.held_out import MOST, check_hidden, read_salt
+        from videoinpaint.benchmarks.leaderboard.verification import HeldOut
+        from videoinpaint.checks import whole_number
+
+        if (self.salt_file is None) != (self.held_out == 0):
+            raise InputError("held-out episodes need both: --salt-file FILE and --held-out N")
+        if self.salt_file is None:
+            return None
+        check_hidden(self.salt_file)
+        return HeldOut(read_salt(self.salt_file), whole_number(self.held_out, "held_out", 1, MOST))
+
+    @staticmethod
+    def _tell(folder: Path, found: dict[str, Any]) -> None:
+        from videoinpaint.naming import one_line
+
+        marks = [name.replace("_", "-") for name, given in found["marks"].items() if given]
+        print(f"{one_line(folder.name)}: {', '.join(marks) or 'no mark'}")
+        for line in [*found["verdict"], *(f"flag: {flag}" for flag in found["flags"])]:
+            print(f"    {line}")
+
+
+@dataclass(frozen=True)
+class Rank:
+    """Make the board: rows with intervals, ranks of what was verified, cost, and the references of the suite.
+
+    It believes each verification that it finds: rank what you verified yourself."""
+
+    folders: tyro.conf.Positional[tuple[Path, ...]]
+    """Submissions to one suite; those with the same method are its training seeds."""
+    output: Path = Path("board.json")
+    """Write the board here."""
+    verifications: Path | None = None
+    """The folder that `verify --output` wrote to; by default verification.json of each submission."""
+    pictures: int = 0
+    """Clips of which the board has pictures, played anew."""
+
+    def run(self) -> None:
+        """Read, rank, write, print."""
+        from videoinpaint.benchmarks.leaderboard.pictures import SHOWN, add_pictures
+        from videoinpaint.benchmarks.leaderboard.ranking import rank, read_run, reference_episodes
+        from videoinpaint.benchmarks.leaderboard.submission import check_versions
+        from videoinpaint.benchmarks.protocol.envelope import write_json
+        from videoinpaint.checks import whole_number
+        from videoinpaint.cli.output import progress
+        from videoinpaint.files import user_path
+
+        folders = [user_path(folder) for folder in self.folders]
+        runs = [read_run(folder, verification=self.place(folder)) for folder in folders]
+        if not runs:
+            raise InputError("name the folders of submissions")
+        suite = check_versions(runs[0].submission)
+        references = reference_episodes(suite)
+        board = rank(runs, references, suite)
+        if whole_number(self.pictures, "pictures", 0, len(suite.episodes)):
+            with progress("playing", self.pictures * (SHOWN + 1), "repairs") as advance:
+                add_pictures(board, runs, references, suite, self.pictures, advance)
+        _show_board(board)
+        print(f"wrote {write_json(self.output, board)}")
+
+    def place(self, folder: Path) -> Path | None:
+        """Where a submission's verification is, if not in its folder."""
+        return None if self.verifications is None else self.verifications / f"{folder.resolve().name}.json"
+
+
+@dataclass(frozen=True)
+class Commit:
+    """Make a salt for held-out episodes and print its hash, to be published before anybody submits."""
+
+    file: tyro.conf.Positional[Path]
+    """Where the salt is written, for its owner's eyes only."""
+
+    def run(self) -> None:
+        """Write the salt, print its sha256."""
+        from videoinpaint.benchmarks.leaderboard.held_out import make_salt
+
+        print(make_salt(self.file))
+
+
+def _show_board(board: dict[str, Any]) -> None:
+    from videoinpaint.benchmarks.protocol import tables
+
+    rows = [
+        [
+            one["name"],
+            tables.number(one["rank"]),
+            tables.interval(one["score"], 4),
+            tables.interval(one["difference"], 4, signed=True),
+            tables.number(one["probability_of_improvement"], 2),
+            tables.number(one["cost"]["gflops_total"], 0),
+            "; ".join(one["flags"]),
+        ]
+        for one in board["entries"]
+    ]
+    suite = board["suite"]
+    which = f"{suite['held_out']} held-out episodes" if suite["held_out"] else f"{suite['episodes']} episodes"
+    columns = ["method", "rank", board["score"], "to best fixed", "P(better)", "GFLOPs", "flags"]
+    caption = "interquartile means with 95% intervals; entries with the same rank cannot be told from its best"
+    tables.show(f"{suite['name']} of {suite['env_id']}, {which}", columns, rows, caption)
+
+
+def _earlier(place: Path) -> dict[str, Any] | None:
+    from videoinpaint.benchmarks.leaderboard.verification import read_verification
+
+    if not place.exists():
+        return None
+    try:
+        return read_verification(place)
+    except VideoInpaintError:
+        return None  # it is replaced
+
+
+def _episodes(folder: Path, more: int) -> int:
+    """How many will be played, for the progress; a submission that cannot be read plays none."""
+    from videoinpaint.benchmarks.leaderboard.submission import read_episodes
+
+    try:
+        return len(read_episodes(folder)) + more
+    except VideoInpaintError:
+        return more
+
+
+COMMAND = (
+    Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Verify, tyro.conf.subcommand("verify")]
+    | Annotated[Rank, tyro.conf.subcommand("rank")]
+    | Annotated[Commit, tyro.conf.subcommand("commit")]
+)
