@@ -150,6 +150,7 @@ class Rank:
         from videoinpaint.benchmarks.leaderboard.pictures import SHOWN, add_pictures
         from videoinpaint.benchmarks.leaderboard.ranking import rank, read_run, reference_episodes
         from videoinpaint.benchmarks.leaderboard.submission import check_versions
+        from videoinpaint.benchmarks.leaderboard.table import show_board
         from videoinpaint.benchmarks.protocol.envelope import write_json
         from videoinpaint.checks import whole_number
         from videoinpaint.cli.output import progress
@@ -165,7 +166,7 @@ class Rank:
         if whole_number(self.pictures, "pictures", 0, len(suite.episodes)):
             with progress("playing", self.pictures * (SHOWN + 1), "repairs") as advance:
                 add_pictures(board, runs, references, suite, self.pictures, advance)
-        _show_board(board)
+        show_board(board)
         print(f"wrote {write_json(self.output, board)}")
 
     def place(self, folder: Path) -> Path | None:
@@ -185,28 +186,6 @@ class Commit:
         from videoinpaint.benchmarks.leaderboard.held_out import make_salt
 
         print(make_salt(self.file))
-
-
-def _show_board(board: dict[str, Any]) -> None:
-    from videoinpaint.benchmarks.protocol import tables
-
-    rows = [
-        [
-            one["name"],
-            tables.number(one["rank"]),
-            tables.interval(one["score"], 4),
-            tables.interval(one["difference"], 4, signed=True),
-            tables.number(one["probability_of_improvement"], 2),
-            tables.number(one["cost"]["gflops_total"], 0),
-            "; ".join(one["flags"]),
-        ]
-        for one in board["entries"]
-    ]
-    suite = board["suite"]
-    which = f"{suite['held_out']} held-out episodes" if suite["held_out"] else f"{suite['episodes']} episodes"
-    columns = ["method", "rank", board["score"], "to best fixed", "P(better)", "GFLOPs", "flags"]
-    caption = "interquartile means with 95% intervals; entries with the same rank cannot be told from its best"
-    tables.show(f"{suite['name']} of {suite['env_id']}, {which}", columns, rows, caption)
 
 
 def _earlier(place: Path) -> dict[str, Any] | None:

@@ -1,0 +1,137 @@
+"""Stock Stable-Baselines3 PPO on an environment of this package, and its actor as a TorchScript file.
+
+    python -m videoinpaint.benchmarks.policies.stock_ppo --seed 0 --steps 1152 --folder runs/stock/seed0
+
+"MultiInputPolicy" and its defaults, but for the length of rollouts and minibatches, which have to be small where a step
+takes a third of a second. What is written, ``policy.pt``, takes ``frames`` and ``masks`` as the environment observes
+them, uint8, and gives the mean action: a submission to the leaderboard, and no pickle.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.policies import ActorCriticPolicy
+from torch import Tensor, nn
+
+from videoinpaint.benchmarks.protocol import tables
+from videoinpaint.benchmarks.protocol.envelope import envelope
+from videoinpaint.benchmarks.protocol.frozen import SOURCES
+from videoinpaint.checks import seed_number, whole_number
+from videoinpaint.envs import make_sb3_vec
+from videoinpaint.files import user_path, write_atomically
+from videoinpaint.registration import DEFAULT_ID
+
+TRAINING_SEEDS = 1_000_000_000
+"""Episodes of training begin here, as those of `videoinpaint train` do; those that are measured are far below."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stock:
+    """What is trained."""
+
+    env_id: str = DEFAULT_ID
+    """A registered environment."""
+    clips: str = str(SOURCES["studio-mixed-v1"]["clips"])
+    """Where clips come from."""
+    masks: str = "mixed"
+    """Holes."""
+    num_frames: int | None = None
+    """As the id registers it unless given, like what follows."""
+    height: int | None = None
+    """Pixels."""
+    width: int | None = None
+    """Pixels."""
+    steps: int = 1152
+    """Environment steps."""
+    num_envs: int = 8
+    """Environments in the batch."""
+    n_steps: int = 24
+    """Steps of each environment between two updates."""
+    batch_size: int = 48
+    """Steps of a minibatch."""
+    gamma: float = 0.95
+    """Discount."""
+    seed: int = 0
+    """Seed of everything random."""
+    folder: Path = Path("runs/stock")
+    """Gets policy.pt."""
+    threads: int = 1
+    """CPU threads."""
+    output: Path | None = None
+    """Write what is known of the training here, as JSON."""
+
+
+class Actor(nn.Module):
+    """The mean action of a policy of Stable-Baselines3 over ``frames`` and ``masks``, clipped to [-1, 1]."""
+
+    def __init__(self, policy: ActorCriticPolicy) -> None:
+        super().__init__()
+        self.features = policy.pi_features_extractor
+        self.body, self.mean = policy.mlp_extractor, policy.action_net
+
+    def forward(self, frames: Tensor, masks: Tensor) -> Tensor:
+        """Actions ``(B, 5)`` for frames uint8 ``(B, 3T, H, W)`` and masks uint8 ``(B, T, H, W)``."""
+        seen = self.features({"frames": frames.float() / 255, "masks": masks.float() / 255})
+        return self.mean(self.body.forward_actor(seen)).clamp(-1, 1)
+
+
+def run(flags: Stock) -> dict[str, Any]:
+    """Train and write ``policy.pt``.
+
+    Raises:
+        InputError, UnknownNameError: bad flags, before any work starts.
+    """
+    seed_number(flags.seed, high=10**6)
+    for name in ("steps", "num_envs", "n_steps", "batch_size"):
+        whole_number(getattr(flags, name), name, 1, 10**9)
+    sizes = {name: getattr(flags, name) for name in ("num_frames", "height", "width")}
+    kwargs = {"clips": flags.clips, "masks": flags.masks} | {k: v for k, v in sizes.items() if v is not None}
+    first = TRAINING_SEEDS + flags.seed * flags.num_envs
+    env = make_sb3_vec(flags.num_envs, flags.env_id, seed=first, **kwargs)
+    began = time.monotonic()
+    model = PPO(
+        "MultiInputPolicy", env, n_steps=flags.n_steps, batch_size=flags.batch_size, gamma=flags.gamma, seed=flags.seed,
+        device="cpu",
+    )  # fmt: skip
+    model.learn(flags.steps)
+    seconds, observation = time.monotonic() - began, env.reset()
+    frames, masks = (torch.from_numpy(observation[key][:1]) for key in ("frames", "masks"))  # type: ignore[call-overload, index]
+    path = export(model.policy, frames, masks, flags.folder / "policy.pt")
+    env.close()
+    settings = {name: value for name, value in asdict(flags).items() if name not in ("output", "folder")}
+    return envelope("stock_ppo", settings, env_id=flags.env_id, env_kwargs=kwargs, policy=str(path), seconds=seconds)
+
+
+def export(policy: ActorCriticPolicy, frames: Tensor, masks: Tensor, path: Path) -> Path:
+    """Write a policy's actor as TorchScript, whole or not at all.
+
+    Args:
+        policy: trained.
+        frames: one observation's, uint8 ``(1, 3T, H, W)``; likewise `masks`. The file takes these sizes alone.
+        masks: uint8 ``(1, T, H, W)``.
+        path: ends in .pt.
+    """
+    with warnings.catch_warnings(), torch.no_grad():
+        # Deprecated in favour of formats that need the code beside the file; a leaderboard wants the file alone.
+        warnings.simplefilter("ignore", (FutureWarning, DeprecationWarning))
+        actor = torch.jit.trace(Actor(policy).eval(), (frames, masks), check_trace=False)
+        with write_atomically(user_path(path)) as part:
+            torch.jit.freeze(actor.eval()).save(str(part))
+    return path
+
+
+def report(results: Mapping[str, Any]) -> None:
+    """Say what was made."""
+    print(f"{results['settings']['steps']} steps in {results['seconds']:.0f} s: {results['policy']}")
+
+
+if __name__ == "__main__":
+    tables.main(Stock, run, report, __doc__ or "")
