@@ -13,17 +13,19 @@ from typing import Any
 
 from videoinpaint.agents.evaluation.run_record import sha256
 from videoinpaint.agents.policies.policy import POLICIES
+from videoinpaint.controls import HIGH, LOW, NAMES
 from videoinpaint.errors import InputError
 
 GROUP = "videoinpaint.policies"
 FORMS = (
-    "builtin:NAME, file:policy.safetensors (as `videoinpaint train` writes), file:policy.pt (TorchScript), or "
-    f"package:DISTRIBUTION:ENTRYPOINT (installed, of the group {GROUP})"
+    "builtin:NAME, fixed:HEADS,FUSION,ALPHA,BETA,GAMMA, file:policy.safetensors (as `videoinpaint train` writes), "
+    f"file:policy.pt (TorchScript), or package:DISTRIBUTION:ENTRYPOINT (installed, of the group {GROUP})"
 )
 _KINDS = {".safetensors": "safetensors", ".pt": "torchscript"}
 _LARGEST_FILE = 2**30
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _BUILTIN = re.compile(r"[a-z0-9-]{1,40}")
+_FIXED = re.compile(r"(\d{1,2}(\.\d{1,9})?,){4}\d{1,2}(\.\d{1,9})?")
 _PACKAGE = re.compile(r"([A-Za-z0-9._-]{1,100}):([A-Za-z0-9._-]{1,100})")
 
 
@@ -33,8 +35,8 @@ class Entry:
 
     Attributes:
         text: as a submission says it.
-        kind: builtin, safetensors, torchscript or package.
-        name: of the builtin policy, the file or the entry point.
+        kind: builtin, fixed, safetensors, torchscript or package.
+        name: of the builtin policy, the file or the entry point; of a fixed one its five controls.
         folder: of the submission.
         distribution: whose entry point it is; "" for others.
     """
@@ -49,7 +51,7 @@ class Entry:
         """sha256 by file name, or of an installed distribution's files together; nothing for builtin policies."""
         if self.kind == "package":
             return {self.distribution: _hash_of(_installed(self))}
-        return {} if self.kind == "builtin" else {self.name: sha256(self.folder / self.name)}
+        return {self.name: sha256(self.folder / self.name)} if self.kind in _KINDS.values() else {}
 
     def check_hashes(self, told: Mapping[str, str]) -> None:
         """Compare the files with what a submission says of them.
@@ -90,6 +92,9 @@ def parse_entry(text: Any, folder: Path) -> Entry:
         if rest not in POLICIES.names():
             raise InputError(f"there is no policy builtin:{rest}: use one of {', '.join(POLICIES.names())}")
         return Entry(text, "builtin", rest, folder)
+    if form == "fixed" and _FIXED.fullmatch(rest):
+        _check_controls([float(value) for value in rest.split(",")])
+        return Entry(text, "fixed", rest, folder)
     if form == "file":
         return _file(text, rest, folder)
     if form == "package" and (match := _PACKAGE.fullmatch(rest)):
@@ -98,6 +103,13 @@ def parse_entry(text: Any, folder: Path) -> Entry:
             raise InputError(f"{match[1]} has no entry point {match[2]!r} in the group {GROUP}: install one that has")
         return found
     raise InputError(f"policy {str(text)[:100]!r} cannot be run: write {FORMS}")
+
+
+def _check_controls(values: list[float]) -> None:
+    """Raise InputError unless the controls are in their ranges, in natural units."""
+    if not all(low <= value <= high for low, value, high in zip(LOW, values, HIGH)):
+        told = ", ".join(f"{name} {low:g} to {high:g}" for name, low, high in zip(NAMES, LOW, HIGH))
+        raise InputError(f"a fixed policy has controls in these ranges: {told}; got {values}")
 
 
 def _file(text: str, name: str, folder: Path) -> Entry:

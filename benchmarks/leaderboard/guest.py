@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from videoinpaint.benchmarks.leaderboard.confinement import confine
 from videoinpaint.benchmarks.leaderboard.wire import Channel
+from videoinpaint.controls import controls_to_action
 from videoinpaint.registry import call_with_known, takes
 
 Act = Callable[[dict[str, NDArray[Any]]], Any]
@@ -55,7 +56,7 @@ def _private_channel() -> Channel:
 
 def _import_first(kind: str) -> None:
     """Import what is ours and heavy before memory is counted, and torch only where it is needed."""
-    if kind == "package":
+    if kind in ("package", "fixed"):
         return
     import torch
 
@@ -71,6 +72,8 @@ def _loader(job: dict[str, Any]) -> Callable[[int], Act]:
     kind, name = job["kind"], job["name"]
     if kind == "torchscript":
         return _torchscript(name)
+    if kind == "fixed":
+        return _fixed([float(value) for value in name.split(",")])
     if kind == "safetensors":
         from videoinpaint.agents.policies.export import load_policy
 
@@ -98,6 +101,11 @@ def _series(found: Any) -> Callable[[int], Act]:
         return policy.act
 
     return begin
+
+
+def _fixed(controls: list[float]) -> Callable[[int], Act]:
+    action = controls_to_action(np.array([controls], dtype=np.float32))
+    return lambda seed: lambda observation: np.repeat(action, len(observation["masks"]), axis=0)
 
 
 def _torchscript(file: str) -> Callable[[int], Act]:

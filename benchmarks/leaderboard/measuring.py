@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from videoinpaint import files
 from videoinpaint.agents.evaluation.episodes import EpisodeRecord, evaluate, make_evaluation_env
 from videoinpaint.agents.policies.protocol import Policy
-from videoinpaint.benchmarks.leaderboard.entry import kind_of, parse_entry
+from videoinpaint.benchmarks.leaderboard.entry import FORMS, kind_of, parse_entry
 from videoinpaint.benchmarks.leaderboard.isolated import IsolatedPolicy
 from videoinpaint.benchmarks.leaderboard.submission import (
     DESCRIPTION,
@@ -208,12 +208,12 @@ def _made(
 
 def _source(policy: str) -> Path | None:
     """The file behind what the command line names; None for a form that names none."""
-    if policy.startswith(("builtin:", "package:")):
+    if policy.startswith(("builtin:", "fixed:", "package:")):
         return None
     path = files.user_path(policy.removeprefix("file:"))
     path = path / "policy.safetensors" if path.is_dir() else path
     if not path.is_file():
-        raise InputError(f"no policy at {policy}: name a file, a training's folder, builtin:NAME or package:DIST:NAME")
+        raise InputError(f"no policy at {policy}: name a file, a training's folder, or {FORMS}")
     return path
 
 

@@ -34,10 +34,10 @@ from videoinpaint.benchmarks.leaderboard.submission import (
     read_submission,
 )
 from videoinpaint.benchmarks.leaderboard.tolerance import (
-    ACTION_TOLERANCE,
     MOVED,
     TOLERANCES,
     differences,
+    no_differences,
 )
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.errors import InputError, VideoInpaintError
@@ -226,7 +226,7 @@ def _replay(
     found: Finding, arena: Arena, episodes: list[dict[str, Any]], guest: IsolatedPolicy | None, done: Callable[[], Any]
 ) -> bool:
     """Give the marks replayed and re-run; returns whether the policy still acts."""
-    largest = dict.fromkeys(TOLERANCES, 0.0)
+    largest, allowed = no_differences(), TOLERANCES[arena.precision]["action"]
     apart, same, replayed = 0.0, 0, True
     for episode in episodes:
         witness = Witness(episode["actions"], guest)
@@ -236,7 +236,7 @@ def _replay(
             replayed = False
             found.wrong(f"seed {episode['seed']} cannot be replayed: {error}")
         else:
-            off, wrong = differences(episode, again)
+            off, wrong = differences(episode, again, arena.precision)
             largest = {kind: max(value, off[kind]) for kind, value in largest.items()}
             same += episode["observations"] == again["observations"]
             if wrong:
@@ -254,8 +254,8 @@ def _replay(
     found.marks["replayed"] = replayed
     if guest is not None:
         found.log.append(f"the policy's actions differ from the recorded ones by {apart:.1e} at most")
-        found.marks["re_run"] = apart <= ACTION_TOLERANCE
-        if apart > ACTION_TOLERANCE:
+        found.marks["re_run"] = apart <= allowed
+        if apart > allowed:
             found.wrong(f"the policy does not choose the recorded actions: it is off by up to {apart:.3g}")
     return guest is not None
 
@@ -308,7 +308,7 @@ def _result(
         "suite": None if suite is None else {"name": suite.name, "env_id": suite.env_id, "digest": suite.digest},
         "software": software(),
         "machine": machine(),
-        "tolerances": TOLERANCES | {"action": ACTION_TOLERANCE},
+        "tolerances": TOLERANCES["float32" if submission is None else submission.precision],
         "marks": found.marks,
         "verdict": found.verdict,
         "flags": found.flags,

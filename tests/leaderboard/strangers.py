@@ -93,13 +93,14 @@ class Cheat(Steady):
 
     def __init__(self):
         self.loot = []
-        for attempt in (self.frames, self.objects, self.parent, self.descriptors, self.files, self.disk, self.others):
+        self.hint = json.loads(Path(__file__).with_name("hint.json").read_text())
+        for name in self.hint["attempts"]:
             try:
-                found = attempt()
+                found = getattr(self, name)()
             except BaseException:
                 continue
             if found:
-                self.loot.append(attempt.__name__)
+                self.loot.append(name)
 
     def frames(self):
         """Whoever calls may hold an environment."""
@@ -115,9 +116,9 @@ class Cheat(Steady):
         return [one for one in gc.get_objects() if type(one).__name__ in names]
 
     def parent(self):
-        """The verifier's memory, environment, command line and working folder."""
+        """The verifier's memory, environment and working folder."""
         above, found = os.getppid(), []
-        for path in ("environ", "cmdline", "mem", "maps", "cwd/salt", "fd/3"):
+        for path in ("environ", "mem", "maps", "cwd/salt", "fd/3"):
             try:
                 found.append(os.open(f"/proc/{above}/{path}", os.O_RDONLY))
             except OSError:
@@ -144,8 +145,11 @@ class Cheat(Steady):
         for folder in ("/tmp", "/root", "/home", "/var/tmp", os.getcwd() + "/..", *sys.argv[1:]):
             for name in ("salt", "episodes.jsonl", "submission.yml", "verification.json"):
                 found += list(Path(folder).rglob(name)) if Path(folder).is_dir() else []
-        hint = os.environ.get("SALT") or Path(__file__).with_name("hint").read_text()
-        found.append(Path(hint).read_text())
+        for path in (self.hint["salt"], f"/proc/{os.getppid()}/cmdline"):
+            try:
+                found.append(Path(path).read_text())
+            except OSError:
+                continue
         return found
 
     def disk(self):

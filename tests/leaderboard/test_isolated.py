@@ -7,7 +7,9 @@ import struct
 
 import numpy as np
 import pytest
+import torch
 
+from videoinpaint.benchmarks.leaderboard.entry import parse_entry
 from videoinpaint.benchmarks.leaderboard.isolated import GuestError, IsolatedPolicy, Limits
 from videoinpaint.benchmarks.leaderboard.wire import Channel
 
@@ -74,6 +76,19 @@ def test_a_policy_acts_as_it_would_here(stranger, installed):
         assert any("limits" in line for line in policy.confinement)
     with pytest.raises(GuestError, match="does not run"):
         policy.act(SEEN)
+
+
+def test_constants_and_torchscript_act(tmp_path):
+    with IsolatedPolicy(parse_entry("fixed:12,0.65,0.9,0.6,0.2", tmp_path)) as policy:
+        assert policy.act(SEEN)[0, 0] == 1.0
+
+    class Module(torch.nn.Module):
+        def forward(self, frames, masks):
+            return masks.float().mean((1, 2, 3))[:, None].repeat(1, 5) / 255
+
+    torch.jit.script(Module()).save(str(tmp_path / "policy.pt"))
+    with IsolatedPolicy(parse_entry("file:policy.pt", tmp_path)) as policy:
+        assert np.allclose(policy.act(SEEN), 10 / 255)
 
 
 @pytest.mark.parametrize(

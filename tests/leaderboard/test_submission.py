@@ -62,6 +62,8 @@ def test_what_evaluate_writes_can_be_read(submitted, suite):
         ("policy: package:strangers:steady", "policy: package:os:system", "not installed"),
         ("policy: package:strangers:steady", "policy: strangers:Steady", "cannot be run"),
         ("policy: package:strangers:steady", "policy: builtin:os:system", "cannot be run"),
+        ("policy: package:strangers:steady", "policy: fixed:13,0.6,0.8,0.6,0.1", "these ranges"),
+        ("policy: package:strangers:steady", "policy: fixed:1,2", "cannot be run"),
         ("policy: package:strangers:steady", "policy: file:../policy.pt", "leaves the submission's folder"),
         ("policy: package:strangers:steady", "policy: file:/etc/passwd", "leaves the submission's folder"),
         ("policy: package:strangers:steady", "policy: file:policy.pkl", "pickles"),

@@ -15,6 +15,7 @@ from videoinpaint.benchmarks.leaderboard.held_out import (
     read_salt,
     salt_hash,
 )
+from videoinpaint.benchmarks.leaderboard.isolated import IsolatedPolicy
 from videoinpaint.benchmarks.leaderboard.measuring import Arena, prepare, run
 from videoinpaint.benchmarks.leaderboard.submission import read_episodes
 from videoinpaint.benchmarks.leaderboard.verification import HeldOut, ranked, read_verification, verify
@@ -124,12 +125,12 @@ def test_a_salt_is_secret_and_its_seeds_are_nobody_elses(tmp_path, suite):
         check_hidden(__import__("numpy").__file__)
 
 
-def test_cheating_gains_nothing(installed, suite, tmp_path):
+def test_cheating_gains_nothing(installed, suite, stranger, tmp_path):
     """What it tries is in strangers.py: whatever succeeds would make it fail, and else it acts as the honest one."""
     salt = tmp_path / "salt"
     make_salt(salt)
     held_out = HeldOut(read_salt(salt), 2)
-    (installed / "hint").write_text(str(salt))  # it even knows where the salt lies
+    _hint(installed, salt, stranger)
     plans = _learn_by_heart(installed, suite)
     folders = {name: submit(name, tmp_path, suite) for name in ("steady", "copies")}
     found = {name: verify(folder, suite=suite, held_out=held_out) for name, folder in folders.items()}
@@ -139,6 +140,17 @@ def test_cheating_gains_nothing(installed, suite, tmp_path):
     assert [one["episode_return"] for one in copies] == [one["episode_return"] for one in honest]
     # Where episodes are known it does choose what it knows to be best: that is why held-out ones are ranked by.
     assert [one["actions"] for one in read_episodes(folders["copies"])] == list(plans.values())
+
+
+def _hint(folder, salt, stranger):
+    """It even knows where the salt lies. What this system cannot take from a guest, as the log says, is not tried."""
+    with IsolatedPolicy(stranger("steady")) as policy:
+        told = " ".join(policy.confinement)
+    attempts = ["frames", "objects", "descriptors"]
+    attempts += ["parent"] if "memory was closed" in told else []
+    attempts += ["files", "disk"] if "Landlock" in told and "no Landlock" not in told else []
+    attempts += ["others"] if "no signal" in told and "network: none" in told else []
+    (folder / "hint.json").write_text(json.dumps({"salt": str(salt), "attempts": attempts}))
 
 
 def _learn_by_heart(folder, suite):

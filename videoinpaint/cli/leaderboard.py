@@ -19,8 +19,8 @@ class Evaluate:
     An interrupted run goes on where it stopped, without POLICY too."""
 
     policy: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[POLICY]")] = None
-    """builtin:NAME, a .safetensors file or a folder that `videoinpaint train` wrote, a TorchScript file (.pt), or
-    package:DISTRIBUTION:ENTRYPOINT."""
+    """builtin:NAME, fixed:HEADS,FUSION,ALPHA,BETA,GAMMA, a .safetensors file or a folder that `videoinpaint train`
+    wrote, a TorchScript file (.pt), or package:DISTRIBUTION:ENTRYPOINT."""
     suite: str = "studio-mixed-v1"
     """A frozen suite."""
     env_id: str = DEFAULT_ID
