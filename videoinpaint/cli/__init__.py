@@ -22,7 +22,7 @@ COMMANDS = {
     "train": "train a policy by PPO",
     "evaluate": "compare policies and baselines on seeds that training never sees",
     "bench": "run a table or figure of the papers, measured beside printed, with a verdict",
-    "leaderboard": "measure a policy on a frozen suite, verify submissions, rank them",
+    "leaderboard": "measure a policy on a frozen suite, verify submissions, rank them, show them as a page",
     "clips": "list and preview what a clip source yields",
     "weights": "list, fetch and verify network weights",
     "pretrain": "train the networks that ship with the package: inpainter, detector, aligner",

@@ -1,4 +1,4 @@
-"""The leaderboard: measure a policy on a frozen suite, verify what others measured, rank what was verified."""
+"""The leaderboard: measure a policy on a frozen suite, verify what others measured, rank what was verified, show it."""
 
 from __future__ import annotations
 
@@ -175,6 +175,23 @@ class Rank:
 
 
 @dataclass(frozen=True)
+class Html:
+    """Draw a board as one HTML page that needs nothing beside it."""
+
+    board: tyro.conf.Positional[Path]
+    """The board.json that `videoinpaint leaderboard rank` wrote."""
+    output: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("leaderboard")
+    """The folder that gets index.html."""
+
+    def run(self) -> None:
+        """Render and write."""
+        from videoinpaint.benchmarks.leaderboard.page import write_page
+        from videoinpaint.files import user_path
+
+        print(f"wrote {write_page(user_path(self.board), user_path(self.output))}")
+
+
+@dataclass(frozen=True)
 class Commit:
     """Make a salt for held-out episodes and print its hash, to be published before anybody submits."""
 
@@ -213,5 +230,6 @@ COMMAND = (
     Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Verify, tyro.conf.subcommand("verify")]
     | Annotated[Rank, tyro.conf.subcommand("rank")]
+    | Annotated[Html, tyro.conf.subcommand("html")]
     | Annotated[Commit, tyro.conf.subcommand("commit")]
 )
