@@ -7,6 +7,7 @@ Section 4.1): local attention over a context of frames, the few most similar pla
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +32,7 @@ class Matching:
         temperature: of their softmax.
         reach: how far a place may have moved, as a share of the frame's diagonal.
         context: how many earlier frames are asked, beside the first.
+        known: added to the similarity of the first frame's places, whose labels are given and not predicted.
         tile: side of the squares of cells that are compared together, which is faster on a fine grid; 0: all at once.
     """
 
@@ -43,6 +45,7 @@ class Matching:
     temperature: float = 0.1
     reach: float = 0.15
     context: int = 4
+    known: float = 0.0
     tile: int = 0
 
 
@@ -64,6 +67,11 @@ class Matches:
         """What the earlier frames' ``labels (t, cells)`` say of this one, ``(cells,)``; cells that do not ask get 0."""
         said = (labels.flatten()[self.answering] * self.weights).sum(1)
         return labels.new_zeros(labels.shape[1]).index_put((self.asking,), said)
+
+    def without(self, cells: Tensor) -> Matches:
+        """Those of all other cells."""
+        kept = ~torch.isin(self.asking, cells)
+        return Matches(self.asking[kept], self.answering[kept], self.weights[kept])
 
 
 class Matcher:
@@ -92,11 +100,11 @@ class Matcher:
         rows, columns = torch.meshgrid(*(torch.arange(n, device=frames.device) for n in self.grid), indexing="ij")
         self._places = torch.stack([rows.flatten(), columns.flatten()], 1).float()
         self.radius = config.reach * math.hypot(*self.grid)
-        self._keys: list[Tensor] = []
+        self._keys: dict[int, Tensor] = {}
 
-    def remember(self, label: Tensor) -> None:
-        """Note which cells of the next frame are worth asking: those around its ``label (cells,)``."""
-        self._keys.append(self.around(label, 2))
+    def remember(self, frame: int, label: Tensor) -> None:
+        """Note which cells of a frame are worth asking: those around its ``label (cells,)``."""
+        self._keys[frame] = self.around(label, 2)
 
     def around(self, label: Tensor, reaches: float = 1) -> Tensor:
         """Cells within so many reaches of the label, as indices."""
@@ -104,34 +112,53 @@ class Matcher:
         marked = (label > 0.1).float().view(1, 1, *self.grid)
         return window_max(marked, radius).flatten().nonzero()[:, 0]
 
-    def match(self, last: Tensor) -> Matches:
-        """Matches of the first frame that is not remembered yet.
+    def match(self, now: int, last: Tensor, asked: Iterable[int]) -> Matches:
+        """Matches of frame ``now`` in remembered frames.
 
         Args:
+            now: its number.
             last: ``(cells,)``, the target where it was seen last: only cells within reach of it ask.
+            asked: numbers of frames that are remembered; the first frame is always asked.
         """
-        found = [self._best(asking) for asking in self._tiles(self.around(last))]
-        asking, answering, weights = (torch.cat(parts) for parts in zip(*found))
-        return Matches(asking, answering, weights)
+        keys = {frame: self._keys[frame] for frame in sorted({0, *asked})}
+        return joined(self._best(now, asking, keys, self.radius) for asking in self._tiles(self.around(last)))
 
-    def _best(self, asking: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What `Matches` holds, of some of the cells that ask."""
-        now, cells = len(self._keys), len(self._places)
+    def search(self, now: int, asking: Tensor, asked: Iterable[int]) -> Matches:
+        """Matches of some cells of frame ``now`` anywhere in other frames, however far away.
+
+        Args:
+            now: its number.
+            asking: ``(Q,)``, cells.
+            asked: numbers of frames; the first frame is always asked.
+        """
+        everywhere = torch.arange(len(self._places), device=asking.device)
+        keys = dict.fromkeys(sorted({0, *asked}), everywhere)
+        return joined(self._best(now, part, keys, math.inf) for part in asking.split(256))
+
+    def returned(self, now: int, frame: int, label: Tensor) -> Tensor:
+        """For each of the target's cells in a frame, by its ``label (cells,)``: what it resembles most in frame
+        ``now``, anywhere; ``(n,)`` cells."""
+        return (self._vectors[frame, label > 0.5] @ self._vectors[now].T).argmax(1)
+
+    def _best(self, now: int, asking: Tensor, keys: Mapping[int, Tensor], radius: float) -> Matches:
+        """The matches of some cells that ask, among the ``keys`` of each frame."""
+        cells = len(self._places)
         similar, who = [], []
-        for frame in sorted({0, *range(max(0, now - self.config.context), now)}):
-            keys = self._keys[frame]
-            if self.config.tile:
-                keys = keys[self._within(asking, keys)]
-            found = self._vectors[now, asking] @ self._vectors[frame, keys].T
-            far = torch.cdist(self._places[asking], self._places[keys]) > self.radius
-            similar.append(found.masked_fill_(far, -1e4))
-            who.append(frame * cells + keys)
+        for frame, places in keys.items():
+            kept = places[self._within(asking, places)] if self.config.tile and radius < math.inf else places
+            found = self._vectors[now, asking] @ self._vectors[frame, kept].T
+            if frame == 0:
+                found += self.config.known
+            if radius < math.inf:
+                far = torch.cdist(self._places[asking], self._places[kept]) > radius
+                found = found.masked_fill_(far, -1e4)
+            similar.append(found)
+            who.append(frame * cells + kept)
         scores, voters = torch.cat(similar, 1), torch.cat(who)
-        if self.config.tile:  # each tile finds as many, if need be ones that do not count
-            short = max(0, self.config.voters - len(voters))
-            scores, voters = F.pad(scores, (0, short), value=-1e4), F.pad(voters, (0, short))
-        best, at = scores.topk(min(self.config.voters, scores.shape[1]), 1)
-        return asking, voters[at], (best / self.config.temperature).softmax(1)
+        short = max(0, self.config.voters - len(voters))  # all find as many, if need be ones that do not count
+        scores, voters = F.pad(scores, (0, short), value=-1e4), F.pad(voters, (0, short))
+        best, at = scores.topk(self.config.voters, 1)
+        return Matches(asking, voters[at], (best / self.config.temperature).softmax(1))
 
     def _tiles(self, asking: Tensor) -> list[Tensor]:
         """The cells that ask, in squares if so wished."""
@@ -146,6 +173,12 @@ class Matcher:
         places, around = self._places[keys], self._places[asking]
         low, high = around.amin(0) - self.radius, around.amax(0) + self.radius
         return ((places >= low) & (places <= high)).all(1)
+
+
+def joined(parts: Iterable[Matches]) -> Matches:
+    """Matches of different cells of a frame, as one."""
+    asking, answering, weights = zip(*((part.asking, part.answering, part.weights) for part in parts))
+    return Matches(torch.cat(asking), torch.cat(answering), torch.cat(weights))
 
 
 @torch.no_grad()

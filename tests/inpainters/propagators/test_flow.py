@@ -104,8 +104,8 @@ def test_matches_lie_within_reach(scene):
     frames, masks = scene(length=2)
     matcher = Matcher(frames, Matching(reach=0.1), "colour")
     label = torch.nn.functional.interpolate(masks[:1], matcher.grid, mode="area").flatten()
-    matcher.remember(label)
-    matches = matcher.match(label)
+    matcher.remember(0, label)
+    matches = matcher.match(1, label, [0])
     width = matcher.grid[1]
     rows, columns = matches.answering // width, matches.answering % width
     far = ((rows - matches.asking[:, None] // width) ** 2 + (columns - matches.asking[:, None] % width) ** 2).sqrt()
