@@ -175,10 +175,10 @@ def evaluate(
     try:
         if vector.metadata.get("autoreset_mode") != AutoresetMode.NEXT_STEP:
             raise InputError("evaluate() needs a vector environment with autoreset_mode='NextStep'")
-        reset_policy(actor)
         records: list[EpisodeRecord] = []
         with timed(vector) as watch:
             for batch in _batches(seeds, vector.num_envs):
+                reset_policy(actor)
                 padded = [*batch, *[batch[-1]] * (vector.num_envs - len(batch))]  # a batch has a fixed size
                 records += _episodes(actor, vector, padded, len(batch), title, dict(options or {}), watch)
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium
@@ -78,6 +78,7 @@ def oracle_return(
     options: Mapping[str, Any] | None = None,
     width: int | None = 1,
     score: Score | None = None,
+    known: dict[tuple[bytes, ...], Any] | None = None,
 ) -> OracleResult:
     """Search an episode's controls by trying them, with ``get_state`` and ``set_state``.
 
@@ -91,6 +92,7 @@ def oracle_return(
         width: partial episodes kept after each iteration, the best by `score`: 1 is greedy search with
             ``N * len(grid)`` steps, None keeps all and is exact on the grid with ``len(grid) ** N`` at the last.
         score: what to maximise, of a partial episode's record; the return so far by default.
+        known: what another search of the same episode in the same environment has tried; this one adds to it.
 
     Raises:
         InputError: an empty grid, a width below 1, or an environment without ``get_state``.
@@ -104,11 +106,16 @@ def oracle_return(
     _, start = env.reset(seed=seed, options=None if options is None else dict(options))
     value = score or (lambda record: record.episode_return)
     branches, tried = [_Branch(base.get_state(), start)], 0
+    known = {} if known is None else known
     while any(not branch.over for branch in branches):
         grown = [branch for branch in branches if branch.over]
         for branch in (b for b in branches if not b.over):
-            grown += [_try(env, branch, action) for action in actions]
-            tried += len(actions)
+            for action in actions:
+                path = tuple(taken.tobytes() for taken in (*branch.actions, action))
+                if path not in known:
+                    known[path] = _try(env, branch, action)
+                    tried += 1
+                grown.append(known[path])
         # A stable sort: of equal branches, the one whose controls stand first in the grid.
         branches = sorted(grown, key=lambda branch: -value(_as_record(branch, seed)))[:width]
     best = max(branches, key=lambda branch: value(_as_record(branch, seed)))
@@ -130,7 +137,8 @@ def _try(env: gymnasium.Env, branch: _Branch, action: NDArray[np.float32]) -> _B
 
 
 def _as_record(branch: _Branch, seed: int) -> EpisodeRecord:
-    return episode_record("oracle", seed, branch.start, branch.infos, branch.rewards)
+    record = episode_record("oracle", seed, branch.start, branch.infos, branch.rewards)
+    return replace(record, actions=[action.tolist() for action in branch.actions])
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from functools import partial
 
@@ -17,8 +18,11 @@ from videoinpaint.controls import ALPHA, BETA, DEFAULT, FUSION, GAMMA, HEADS, HI
 class RandomPolicy:
     """Every control uniform over its range, drawn anew for every action.
 
+    An episode's actions follow from the seed and from the first thing seen of it, the damaged clip, which is the same
+    on every machine: they do not depend on what else is in the batch, or on which episodes were played before.
+
     Args:
-        seed: of the generator; ``reset()`` starts it again.
+        seed: of all generators; ``reset()`` begins new episodes.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -26,12 +30,20 @@ class RandomPolicy:
         self.reset()
 
     def reset(self) -> None:
-        """Start the series of actions again."""
-        self._rng = np.random.default_rng(self.seed)
+        """What is seen next begins new episodes."""
+        self._generators: list[np.random.Generator] = []
 
     def act(self, observation: Observation) -> NDArray[np.float32]:
         """See :class:`videoinpaint.agents.policies.policy.Policy`."""
-        return self._rng.uniform(-1, 1, size=(len(observation["masks"]), 5)).astype(np.float32)
+        if len(self._generators) != len(observation["masks"]):
+            self._generators = [self._generator(observation, i) for i in range(len(observation["masks"]))]
+        return np.stack([generator.uniform(-1, 1, 5) for generator in self._generators]).astype(np.float32)
+
+    def _generator(self, observation: Observation, index: int) -> np.random.Generator:
+        content = hashlib.sha256()
+        for key in sorted(observation):
+            content.update(np.ascontiguousarray(observation[key][index]).data)
+        return np.random.default_rng([self.seed, int.from_bytes(content.digest()[:8], "little")])
 
 
 class FixedPolicy:

@@ -18,8 +18,8 @@ Observation = dict[str, NDArray[np.uint8]]
 class Policy(Protocol):
     """Anything that chooses actions.
 
-    A policy may also have ``reset()``: whoever runs it calls that once before a series of episodes, so that a policy
-    with a memory or a random generator gives the same series twice.
+    A policy may also have ``reset()``: whoever runs it calls that whenever a batch of episodes begins, so that a policy
+    with a memory or a random generator gives the same episodes twice, in whatever order they are played.
     """
 
     def act(self, observation: Observation) -> NDArray[np.float32]:

@@ -17,9 +17,11 @@ import gymnasium
 
 from videoinpaint.agents.evaluation import EpisodeRecord, oracle_return
 from videoinpaint.agents.policies.baselines import FixedPolicy
+from videoinpaint.benchmarks.policies.suite_references import Search, measure_suites, show_suite
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.episodes import Arena, EpisodeFlags
+from videoinpaint.benchmarks.protocol.frozen import frozen_suite, suite_env_ids
 from videoinpaint.benchmarks.protocol.statistics import mean_interval
 from videoinpaint.registration import ENVIRONMENTS
 
@@ -42,6 +44,12 @@ class References(EpisodeFlags):
     """The grid of fixed settings."""
     objectives: tuple[str, ...] = ("average", "fidelity", "texture")
     """The grid of fixed settings: average, fidelity, texture, motion, largest."""
+    suites: tuple[str, ...] = ()
+    """Frozen suites, for those of --env-ids that they have episodes for."""
+    draws: int = 8
+    """Constants that random search tries on a suite's other seeds."""
+    beam: int = 2
+    """Partial episodes that the beam oracle of a suite keeps after each iteration."""
 
 
 def run(flags: References) -> dict[str, Any]:
@@ -53,12 +61,24 @@ def run(flags: References) -> dict[str, Any]:
     Raises:
         UnknownNameError, MissingWeightsError: before any episode of that id.
     """
+    if flags.suites:
+        return _run_suites(flags)
     steps = len(flags.env_ids) * (2 * len(flags.candidates) + len(flags.policies) + flags.episodes)
     bar, advance = tables.progress("measuring", steps)
     with bar:
         measured = {env_id: _measure(env_id, flags, advance) for env_id in flags.env_ids}
     settings = {name: value for name, value in asdict(flags).items() if name != "output"}
     return envelope("references", settings, environments=measured)
+
+
+def _run_suites(flags: References) -> dict[str, Any]:
+    search = Search(flags.candidates, flags.choice_seeds, flags.draws, flags.beam, flags.device)
+    suites = [
+        frozen_suite(name, env_id) for name in flags.suites for env_id in flags.env_ids if env_id in suite_env_ids(name)
+    ]
+    for suite in suites:
+        suite.check_pixels()
+    return measure_suites(suites, search, flags.output)
 
 
 def _measure(env_id: str, flags: References, advance: Any) -> dict[str, Any]:
@@ -99,8 +119,11 @@ def _row(records: list[EpisodeRecord]) -> dict[str, Any]:
 
 
 def report(results: Mapping[str, Any]) -> None:
-    """Print a table per id, best quality first."""
-    for env_id, known in results["environments"].items():
+    """Print a table per id, or per suite and id, best quality first."""
+    for name, by_env in results.get("suites", {}).items():
+        for env_id, known in by_env.items():
+            show_suite(f"{name}, {env_id}", known)
+    for env_id, known in results.get("environments", {}).items():
         low, high = (known["policies"][name]["return"]["mean"] for name in ("random", "oracle"))
         rows = [
             [

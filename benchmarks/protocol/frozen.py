@@ -126,6 +126,17 @@ def suite_names() -> list[str]:
     return list(_shipped())
 
 
+def suite_env_ids(name: str) -> list[str]:
+    """The environments for which a suite was frozen.
+
+    Raises:
+        UnknownNameError: no suite of this name ships.
+    """
+    if name not in _shipped():
+        raise UnknownNameError(f"no suite {name!r}: use one of {', '.join(suite_names())}")
+    return list(_shipped()[name])
+
+
 def frozen_suite(name: str, env_id: str = DEFAULT_ID) -> FrozenSuite:
     """A suite that ships.
 
@@ -136,12 +147,9 @@ def frozen_suite(name: str, env_id: str = DEFAULT_ID) -> FrozenSuite:
     Raises:
         UnknownNameError: there is no such suite, or it was not frozen for this environment.
     """
-    found = _shipped()
-    if name not in found:
-        raise UnknownNameError(f"no suite {name!r}: use one of {', '.join(found)}")
-    if env_id not in found[name]:
-        raise UnknownNameError(f"suite {name} has no episodes for {env_id}: it has some for {', '.join(found[name])}")
-    return _parsed(name, env_id, found[name][env_id])
+    if env_id not in (known := suite_env_ids(name)):
+        raise UnknownNameError(f"suite {name} has no episodes for {env_id}: it has some for {', '.join(known)}")
+    return _parsed(name, env_id, _shipped()[name][env_id])
 
 
 def freeze(name: str, env_id: str, env_kwargs: dict[str, Any], seeds: Sequence[int]) -> FrozenSuite:

@@ -60,6 +60,13 @@ def test_random_repeats_by_seed_and_by_reset(observation: dict) -> None:
     np.testing.assert_array_equal(first[0], one.act(observation))
 
 
+def test_random_draws_the_same_for_an_episode_alone_and_in_a_batch(observation: dict) -> None:
+    together, alone = make_policy("random"), make_policy("random")
+    both = [together.act(observation) for _ in range(2)]
+    single = {key: value[2:] for key, value in observation.items()}
+    np.testing.assert_array_equal([actions[2:] for actions in both], [alone.act(single) for _ in range(2)])
+
+
 def scene(motion: int, area: int) -> dict[str, np.ndarray]:
     stripes = (128 + 100 * np.sin(np.arange(200) / 5)).astype(np.uint8)
     rows = np.stack([stripes[motion * t : motion * t + 64] for t in range(4)])
