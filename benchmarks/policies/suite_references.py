@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def measure(suite: FrozenSuite, search: Search, entry: Entry, save: Callable[[],
     with Arena(suite.env_id, kwargs, 1, PRECISION) as arena:
         for key, tried in (("best_fixed", list(search.candidates)), ("random_search", random_settings(search.draws))):
             if key not in entry:
-                found = timed(f"choice of {key}", lambda tried=tried: _choose(arena, tried, search.choice_seeds))
+                found = timed(f"choice of {key}", partial(_choose, arena, tried, search.choice_seeds))
                 entry[key] = found.as_dict()
                 save()
         players: dict[str, Any] = {"random": "random"}
@@ -117,7 +118,7 @@ def measure(suite: FrozenSuite, search: Search, entry: Entry, save: Callable[[],
         }
         for name, policy in players.items():
             if name not in policies:
-                policies[name] = row(timed(name, lambda p=policy, n=name: arena.play(p, suite.seeds, n)))
+                policies[name] = row(timed(name, partial(arena.play, policy, suite.seeds, name)))
                 save()
     if not {"greedy oracle", "beam oracle"} <= set(policies):
         greedy, beam = timed("oracles", lambda: _oracles(suite, kwargs, search))
@@ -172,7 +173,7 @@ def row(records: Sequence[EpisodeRecord], others: Sequence[Sequence[Entry]] = ()
 
 
 def _episode(record: EpisodeRecord) -> Entry:
-    told = {
+    told: Entry = {
         "seed": record.seed,
         "return": record.episode_return,
         "quality_gain": quality_gain(record),
@@ -181,6 +182,8 @@ def _episode(record: EpisodeRecord) -> Entry:
         "gflops": record.gflops,
         "actions": record.actions,
     }
+    others = ("measures", "gflops_begin", "gflops_detector", "seconds_per_frame")  # searches do not know them
+    told |= {name: getattr(record, name) for name in others if getattr(record, name)}
     return json.loads(json.dumps(told))
 
 

@@ -42,7 +42,10 @@ def test_references_stand_in_their_order_and_are_not_measured_twice(
     own["policies"]["random"]["iterations"] = 77
     file.write_text(json.dumps(partly))
     again = measure_suites([suite], SEARCH, file)["suites"]["small-v1"]["VideoInpaintBudget-v0"]
-    found, before = (one["policies"]["random search"]["episodes"] for one in (again, entry))
+    found, before = (
+        [each | {"seconds_per_frame": 0} for each in one["policies"]["random search"]["episodes"]]
+        for one in (again, entry)
+    )
     assert found == before
     assert again["policies"]["random"]["iterations"] == 77
     with pytest.raises(InputError, match="found otherwise"):
@@ -55,7 +58,7 @@ def test_references_stand_in_their_order_and_are_not_measured_twice(
 def test_random_search_draws_settings_over_the_whole_range() -> None:
     drawn = random_settings(40)
     assert drawn == random_settings(40)
-    assert {one.heads for one in drawn} >= {3, 11}
+    assert {one.heads for one in drawn} >= {2, 7, 12}
     with pytest.raises(InputError, match="1 setting"):
         random_settings(0)
 
