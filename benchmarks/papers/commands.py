@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from videoinpaint.benchmarks.papers import clip_rl, figures, presented
+from videoinpaint.benchmarks.papers import ciri, clip_rl, figures, iivi, presented, scenes
 from videoinpaint.benchmarks.papers.about import ABOUT
 from videoinpaint.benchmarks.papers.experiment import BenchFlags, Experiment, run
 from videoinpaint.benchmarks.protocol import tables
@@ -22,14 +22,21 @@ EXPERIMENTS: dict[str, Callable[[BenchFlags], Experiment]] = {
     "table4": clip_rl.table4,
     "table5": clip_rl.table5,
     "table6": clip_rl.table6,
+    "figure5": scenes.figure5,
     "figure8": clip_rl.figure8,
+    "iivi-table1": iivi.table1,
+    "iivi-table2": iivi.table2,
+    "iivi-table3": iivi.table3,
+    "ciri-table1": ciri.table1,
+    "ciri-table2": ciri.table2,
 }
 
-DRAWN: dict[str, Callable[[dict[str, Any]], bytes]] = {
-    "figure7": figures.iterations,
-    "figure8": figures.trajectories,
+DRAWN: dict[str, Callable[[dict[str, Any], BenchFlags], bytes]] = {
+    "figure5": scenes.draw,
+    "figure7": lambda results, _: figures.iterations(results),
+    "figure8": lambda results, _: figures.trajectories(results),
 }
-"""Those that are drawn too: results -> a PNG."""
+"""Those that are drawn too: results and flags -> a PNG."""
 
 
 def execute(name: str, flags: BenchFlags) -> dict[str, Any]:
@@ -53,7 +60,7 @@ def execute(name: str, flags: BenchFlags) -> dict[str, Any]:
     folder = flags.output / (experiment.kept or name)
     written = presented.write(results, folder, name)
     if name in DRAWN:
-        written.append(write_bytes(folder / f"{name}.png", DRAWN[name](results)))
+        written.append(write_bytes(folder / f"{name}.png", DRAWN[name](results, flags)))
     for path in written:
         print(f"wrote {Path(path)}")
     return results

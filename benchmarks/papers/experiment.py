@@ -30,6 +30,7 @@ from videoinpaint.naming import stable_name
 from videoinpaint.registration import DEFAULT_ID
 from videoinpaint.version import __version__
 
+ONE_SHOT_ID = "VideoInpaintOneShot-v1"
 Metrics = dict[str, float]
 Make = Callable[[], Mapping[str, Any]]
 
@@ -48,6 +49,7 @@ class BenchFlags:
         inpainter: the network in the loop.
         steps: of training on each clip, where a network is trained on it.
         width_factor: of that network, 1 as published.
+        ablation: weights of target inactivation alone, see :mod:`videoinpaint.benchmarks.papers.ciri`.
         threads, device, precision: see the command's help.
     """
 
@@ -61,6 +63,7 @@ class BenchFlags:
     inpainter: str = "compact"
     steps: int = 100
     width_factor: float = 0.25
+    ablation: Path | None = None
     threads: int = 1
     device: str = "cpu"
     precision: str = "float32"
@@ -132,7 +135,6 @@ class Experiment:
         claims: the published orders.
         sort: a clip's measured attributes -> its scenario.
         rows: an entrant's name and record -> rows of the table.
-        env_id: the environment.
         kept: the folder of the records; experiments that measure the same share one.
         options: further settings that the numbers depend on.
     """
@@ -145,7 +147,6 @@ class Experiment:
     claims: tuple[Claim, ...] = ()
     sort: Callable[[Mapping[str, float]], str] | None = None
     rows: Callable[[str, Mapping[str, Any]], dict[str, Metrics]] = one_row
-    env_id: str = DEFAULT_ID
     kept: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -168,7 +169,7 @@ def run(experiment: Experiment, flags: BenchFlags, advance: Callable[[], None] =
         InputError: flags out of range, or the output folder holds records of other settings.
         UnknownNameError, CorruptWeightsError: before any work starts.
     """
-    suites = {scenario: suite_of(name, experiment.env_id, flags) for scenario, name in experiment.suites.items()}
+    suites = {scenario: suite_of(name, flags) for scenario, name in experiment.suites.items()}
     kept = Kept(flags.output / (experiment.kept or experiment.name), _settings(experiment, flags, suites))
     policies = {entrant.name: make_policy(entrant.policy, device=flags.device) for entrant in experiment.entrants}
     found: list[tuple[str, dict[str, Any]]] = []
@@ -187,7 +188,7 @@ def run(experiment: Experiment, flags: BenchFlags, advance: Callable[[], None] =
                 for claim in experiment.claims]  # fmt: skip
     settings = kept.settings | {"episodes": flags.episodes}
     return envelope(
-        f"papers.{experiment.name}", settings, env_id=experiment.env_id,
+        f"papers.{experiment.name}", settings, env_id=next(iter(suites.values())).env_id,
         env_kwargs={"precision": flags.precision, "device": flags.device},
         about=ABOUT[experiment.name].as_dict(), metrics=list(experiment.metrics),
         suites={scenario: _told(suite) for scenario, suite in suites.items()},
@@ -198,13 +199,14 @@ def run(experiment: Experiment, flags: BenchFlags, advance: Callable[[], None] =
     )  # fmt: skip
 
 
-def suite_of(name: str, env_id: str, flags: BenchFlags) -> FrozenSuite:
-    """The episodes that were asked for, at the size that was asked for.
+def suite_of(name: str, flags: BenchFlags) -> FrozenSuite:
+    """The episodes that were asked for, at the size that was asked for; for the default environment, where it has them.
 
     Raises:
         InputError: more episodes than the suite has, or fewer than one.
-        UnknownNameError: no such suite for the environment.
+        UnknownNameError: no such suite.
     """
+    env_id = ONE_SHOT_ID if name.startswith("one-shot") else DEFAULT_ID
     suite = frozen_suite(name, env_id).first(flags.episodes)
     return FrozenSuite(suite.name, suite.env_id, suite.env_kwargs | _size(flags), suite.episodes)
 
@@ -225,8 +227,9 @@ def _settings(experiment: Experiment, flags: BenchFlags, suites: Mapping[str, Fr
         "experiment": experiment.kept or experiment.name,
         "protocol": dict(PROTOCOL),
         "videoinpaint": __version__,
-        "suites": {scenario: {"name": s.name, "env_kwargs": s.env_kwargs} for scenario, s in suites.items()},
-        "env_id": experiment.env_id,
+        "suites": {
+            scenario: {"name": s.name, "env_id": s.env_id, "env_kwargs": s.env_kwargs} for scenario, s in suites.items()
+        },
         "inpainter": stable_name(flags.inpainter),
         "policies": {name: policy_identity(name) for name in flags.policies},
         "threads": flags.threads,

@@ -73,7 +73,7 @@ def claims_table(results: Mapping[str, Any]) -> Table:
     """Every claim: the published difference, the measured one, and the verdict."""
     body = []
     for one in results["findings"]:
-        digits = DIGITS.get(one["metric"], 4)
+        digits = DIGITS.get(one["metric"], 4) + 1  # differences are small
         published = f"{one['published']:+.{digits}f}" if one["published"] is not None else _sign(one["published_sign"])
         where = f"{one['scenario']}: " if one["scenario"] else ""
         name = f"{one['a']} - {one['b']}"

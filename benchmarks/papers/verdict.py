@@ -130,19 +130,24 @@ def _size(interval: Interval, published: float) -> str:
 def overall(findings: Sequence[Mapping[str, Any]]) -> str:
     """One verdict over several: an order of rows holds if every pair of it does, and falls with one pair.
 
+    Pairs of which a row was not measured say nothing either way; they are counted.
+
     Returns:
-        "order reproduced (all of 4 pairs)", "not reproduced (1 of 4 pairs the other way round or without difference, 2
-        reproduced)", "cannot be said (2 of 4 pairs reproduced, none contradicted)".
+        "order reproduced (all 4 pairs)", "not reproduced (1 of 4 pairs the other way round or without difference, 2
+        reproduced)", "cannot be said (2 of 4 pairs reproduced, none contradicted; 1 more not measured)".
     """
-    count = len(findings)
-    good, bad = (sum(one["verdict"] == kind for one in findings) for kind in (REPRODUCED, NOT_REPRODUCED))
+    measured = [one for one in findings if one["difference"] is not None]
+    count, missing = len(measured), len(findings) - len(measured)
+    more = f"; {missing} more not measured" if missing and count else ""
+    good, bad = (sum(one["verdict"] == kind for one in measured) for kind in (REPRODUCED, NOT_REPRODUCED))
     if not count:
-        return f"{CANNOT_BE_SAID} (nothing published to compare with)"
+        return f"{CANNOT_BE_SAID} ({'no pair was measured' if missing else 'nothing published to compare with'})"
     if bad:
-        return f"{NOT_REPRODUCED} ({bad} of {count} pairs the other way round or without difference, {good} reproduced)"
+        told = f"{bad} of {count} pairs the other way round or without difference, {good} reproduced"
+        return f"{NOT_REPRODUCED} ({told}{more})"
     if good == count:
-        return f"{REPRODUCED} (all of {count} pairs)" if count > 1 else f"{REPRODUCED} (the one pair)"
-    return f"{CANNOT_BE_SAID} ({good} of {count} pairs reproduced, none contradicted)"
+        return f"{REPRODUCED} ({f'all {count} pairs' if count > 1 else 'the one pair'}{more})"
+    return f"{CANNOT_BE_SAID} ({good} of {count} pairs reproduced, none contradicted{more})"
 
 
 def _known(metrics: Mapping[str, Any], metric: str) -> bool:

@@ -30,8 +30,8 @@ class InternalInpainter:
     ``begin`` prepares what holes start from and fresh weights; every ``refine`` goes on training them for ``steps``
     steps, on hidden known pixels shaped like M_{n-1}, and paints. Weights and optimiser travel in the state, so that
     episodes can be saved, restored and batched; the items of a batch have a network each and train one after another.
-    Honours ``objective``: alpha, beta and gamma weigh reconstruction, ambiguity and stabilisation, around the paper's
-    1, 0.1 and 0.2.
+    Honours ``objective``: alpha, beta and gamma weigh reconstruction, ambiguity and stabilisation, around the
+    configuration's weights, by default the paper's 1, 0.1 and 0.2.
 
     Args:
         device: where it computes.
@@ -74,7 +74,7 @@ class InternalInpainter:
         painted, learnt = [], []
         for item in range(len(repaired)):
             own = {name: tensor[item] for name, tensor in state.items()}
-            frames, after = self._pass(own, masks[item], loss_weights(controls[item]))
+            frames, after = self._pass(own, masks[item], loss_weights(controls[item], self.config.weights))
             painted.append(frames)
             learnt.append(after)
         renewed = {name: torch.stack([after[name] for after in learnt]) for name in self._fresh}
@@ -108,10 +108,12 @@ class InternalInpainter:
         return (training + updates + length * self._trainer.network.flops(height, width)) / 1e9
 
 
-def loss_weights(controls: NDArray[np.float32]) -> tuple[float, float, float]:
-    """What alpha, beta and gamma of ``controls (5,)`` make of the paper's weights; their middles leave them."""
+def loss_weights(
+    controls: NDArray[np.float32], weights: tuple[float, float, float] = PAPER_WEIGHTS
+) -> tuple[float, float, float]:
+    """What alpha, beta and gamma of ``controls (5,)`` make of a configuration's weights; their middles leave them."""
     unit = (np.asarray(controls, np.float64) - LOW) / (HIGH - LOW)
     first, second, third = (
-        weight * float(STRETCH ** (2 * unit[column] - 1)) for weight, column in zip(PAPER_WEIGHTS, (ALPHA, BETA, GAMMA))
+        weight * float(STRETCH ** (2 * unit[column] - 1)) for weight, column in zip(weights, (ALPHA, BETA, GAMMA))
     )
     return first, second, third

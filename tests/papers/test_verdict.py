@@ -158,13 +158,17 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     ("verdicts", "told"),
     [
         ([REPRODUCED], f"{REPRODUCED} (the one pair)"),
-        ([REPRODUCED] * 3, f"{REPRODUCED} (all of 3 pairs)"),
+        ([REPRODUCED] * 3, f"{REPRODUCED} (all 3 pairs)"),
+        ([REPRODUCED, None], f"{REPRODUCED} (the one pair; 1 more not measured)"),
         ([REPRODUCED, CANNOT_BE_SAID], f"{CANNOT_BE_SAID} (1 of 2 pairs"),
         ([CANNOT_BE_SAID], f"{CANNOT_BE_SAID} (0 of 1"),
         ([REPRODUCED, REPRODUCED, NOT_REPRODUCED], f"{NOT_REPRODUCED} (1 of 3 pairs"),
         ([NOT_REPRODUCED, CANNOT_BE_SAID], f"{NOT_REPRODUCED} (1 of 2"),
+        ([NOT_REPRODUCED, None], f"{NOT_REPRODUCED} (1 of 1 pairs the other way round or without difference, 0 repr"),
+        ([None, None], f"{CANNOT_BE_SAID} (no pair was measured)"),
         ([], f"{CANNOT_BE_SAID} (nothing published"),
     ],
 )
 def test_an_order_of_rows_holds_if_every_pair_does_and_falls_with_one(verdicts, told):
-    assert overall([{"verdict": verdict} for verdict in verdicts]).startswith(told)
+    findings = [{"verdict": verdict or CANNOT_BE_SAID, "difference": verdict and {}} for verdict in verdicts]
+    assert overall(findings).startswith(told)

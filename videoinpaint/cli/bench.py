@@ -43,6 +43,8 @@ class Bench:
     """Pixels, likewise."""
     steps: int = 100
     """Training steps on each clip, where a network is trained on it (iivi-*)."""
+    ablation: Path | None = None
+    """Weights of target inactivation alone (ciri-table2), of `videoinpaint pretrain one-shot --ablate`."""
     device: str = "cpu"
     """auto, cpu or cuda."""
     threads: int = 1
