@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from videoinpaint import files
 from videoinpaint.agents.evaluation.run_record import software
 from videoinpaint.benchmarks.leaderboard.measuring import score_name
 from videoinpaint.benchmarks.leaderboard.submission import (
@@ -168,17 +169,26 @@ def read_run(folder: Path, suite: FrozenSuite | None = None, verification: Path 
     return Run(folder, submission, episodes, found)
 
 
-def reference_episodes(suite: FrozenSuite) -> dict[str, list[dict[str, Any]]]:
-    """Episodes of the references that ship with a suite, by name.
+def reference_episodes(suite: FrozenSuite, file: Path | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Episodes of a suite's references, by name.
+
+    Args:
+        suite: that they played.
+        file: what `python -m videoinpaint.benchmarks.policies.references --suites` wrote; by default what ships.
 
     Raises:
         InputError: nothing was measured on it.
     """
-    from videoinpaint.benchmarks.protocol.suite_references import suite_references
+    if file is None:
+        from videoinpaint.benchmarks.protocol.suite_references import suite_references
 
-    known = suite_references(suite)
-    if known is None:
-        raise InputError(f"suite {suite.name} of {suite.env_id} ships without references: a board needs them")
+        known = suite_references(suite)
+    else:
+        suites = files.read_json(file, "references of suites").get("suites", {})
+        known = suites.get(suite.name, {}).get(suite.env_id)
+    if known is None or known.get("digest") != suite.digest:
+        where = "ships without references" if file is None else f"has no references in {file}"
+        raise InputError(f"suite {suite.name} of {suite.env_id} {where}: a board needs them")
     return {name: list(one["episodes"]) for name, one in known["policies"].items()}
 
 

@@ -53,7 +53,7 @@ class Channel:
         raw = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays.values())
         left, ends = memoryview(_SIZE.pack(len(text), len(raw)) + text + raw), _end(seconds)
         while left:
-            _wait([], [self.writing], ends)
+            _wait(self.writing, select.POLLOUT, ends)
             try:
                 left = left[os.write(self.writing, left) :]
             except BlockingIOError:
@@ -94,7 +94,7 @@ class Channel:
     def _read(self, count: int, ends: float | None) -> bytes:
         content = bytearray()
         while len(content) < count:
-            _wait([self.reading], [], ends)
+            _wait(self.reading, select.POLLIN, ends)
             try:
                 part = os.read(self.reading, min(count - len(content), 2**20))
             except BlockingIOError:
@@ -134,9 +134,9 @@ def _end(seconds: float | None) -> float | None:
     return None if seconds is None else time.monotonic() + seconds
 
 
-def _wait(reading: list[int], writing: list[int], ends: float | None) -> None:
-    left = None if ends is None else ends - time.monotonic()
-    if left is not None and left <= 0:
-        raise TimeoutError
-    if not any(select.select(reading, writing, [], left)):
+def _wait(descriptor: int, event: int, ends: float | None) -> None:
+    left = None if ends is None else 1000 * (ends - time.monotonic())
+    poll = select.poll()
+    poll.register(descriptor, event)
+    if (left is not None and left <= 0) or not poll.poll(left):
         raise TimeoutError

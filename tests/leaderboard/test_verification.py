@@ -88,21 +88,44 @@ def test_a_policy_that_fails_is_not_re_run_and_the_verifier_goes_on(submitted, s
     assert "\n" not in found["verdict"][0]
 
 
-def test_the_command_verifies_all_and_refuses_the_malformed(submitted, suite, tmp_path, monkeypatch, capsys):
+def test_the_commands_from_a_policy_to_a_board(suite, installed, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("videoinpaint.benchmarks.leaderboard.submission.frozen_suite", lambda name, env_id: suite)
-    malformed = shutil.copytree(submitted, tmp_path / "malformed")
+    monkeypatch.setattr("videoinpaint.benchmarks.protocol.frozen.frozen_suite", lambda name, env_id: suite)
+    folder, malformed = tmp_path / "mine", tmp_path / "malformed"
+    assert (
+        main(["leaderboard", "evaluate", "package:strangers:steady", "--output", str(folder), "--method", "ours"]) == 0
+    )
+    shutil.copytree(folder, malformed)
     (malformed / "episodes.jsonl").write_text("")
+
     assert main(["leaderboard", "commit", str(tmp_path / "salt")]) == 0
-    published = capsys.readouterr().out.strip()
-    flags = ["--salt-file", str(tmp_path / "salt"), "--held-out", "1"]
-    assert main(["leaderboard", "verify", str(malformed), str(submitted), *flags]) == 2
+    published = capsys.readouterr().out.split()[-1]
+    flags = ["--salt-file", str(tmp_path / "salt"), "--held-out", "1", "--output", str(tmp_path / "found")]
+    assert main(["leaderboard", "verify", str(malformed), str(folder), *flags]) == 2
     told = capsys.readouterr()
     assert "malformed: no mark" in told.out
-    assert "steady: replayed, re-run, held-out" in told.out
+    assert "mine: replayed, re-run, held-out" in told.out
     assert "without a place on the board: malformed" in told.err
-    assert not read_verification(malformed / "verification.json")["marks"]["replayed"]
-    found = read_verification(submitted / "verification.json")
-    assert found["held_out"]["salt_sha256"] == published
+    assert not read_verification(tmp_path / "found" / "malformed.json")["marks"]["replayed"]
+    assert read_verification(tmp_path / "found" / "mine.json")["held_out"]["salt_sha256"] == published
+
+    numbers = {"return": 0.1, "quality_gain": 0.1, "iterations": 2, "gflops": 0.0, "actions": [[0.0] * 5] * 2}
+    episodes = {"episodes": [{"seed": seed, **numbers} for seed in suite.seeds]}
+    entry = {"digest": suite.digest, "policies": dict.fromkeys(("random", "best fixed", "beam oracle"), episodes)}
+    (tmp_path / "references.json").write_text(json.dumps({"suites": {suite.name: {suite.env_id: entry}}}))
+    flags = ["--verifications", str(tmp_path / "found"), "--references", str(tmp_path / "references.json")]
+    assert (
+        main(["leaderboard", "rank", str(folder), *flags, "--output", str(tmp_path / "board.json"), "--pictures", "1"])
+        == 0
+    )
+    board = json.loads((tmp_path / "board.json").read_text())
+    assert (board["entries"][0]["name"], board["entries"][0]["rank"]) == ("ours", 1)
+    assert board["suite"]["held_out"] == 1
+    clip = board["clips"][0]
+    assert (clip["frames"], clip["height"], clip["width"]) == (4, 48, 64)
+    assert set(clip["pictures"]) == {"reference", "damaged", "ours", "beam oracle"}
+    assert all(one.startswith("data:image/jpeg;base64,") for one in clip["pictures"].values())
+    assert main(["leaderboard", "rank", str(malformed), *flags]) == 2
 
 
 def test_a_salt_is_secret_and_its_seeds_are_nobody_elses(tmp_path, suite):

@@ -142,6 +142,9 @@ class Rank:
     """Write the board here."""
     verifications: Path | None = None
     """The folder that `verify --output` wrote to; by default verification.json of each submission."""
+    references: Path | None = None
+    """References of the suite, as `python -m videoinpaint.benchmarks.policies.references --suites` writes them; by
+    default those that ship."""
     pictures: int = 0
     """Clips of which the board has pictures, played anew."""
 
@@ -161,7 +164,7 @@ class Rank:
         if not runs:
             raise InputError("name the folders of submissions")
         suite = check_versions(runs[0].submission)
-        references = reference_episodes(suite)
+        references = reference_episodes(suite, self.references)
         board = rank(runs, references, suite)
         if whole_number(self.pictures, "pictures", 0, len(suite.episodes)):
             with progress("playing", self.pictures * (SHOWN + 1), "repairs") as advance:
