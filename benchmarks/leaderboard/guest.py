@@ -81,7 +81,7 @@ def _loader(job: dict[str, Any]) -> Callable[[int], Act]:
     elif kind == "builtin":
         from videoinpaint.agents.policies.policy import POLICIES
 
-        found = POLICIES.find(name)
+        found = POLICIES.find(name)()  # what draws at random looks at what it sees, as it does everywhere
     else:
         found = _installed(job["distribution"], name, job["place"])
     return _series(found)

@@ -32,7 +32,8 @@ from videoinpaint.benchmarks.leaderboard.submission import (
 )
 from videoinpaint.benchmarks.protocol.envelope import plain, set_threads
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, episode_digest
-from videoinpaint.envs.ids import effective_kwargs, with_offered
+from videoinpaint.benchmarks.protocol.suite_references import ranked_by
+from videoinpaint.envs.ids import with_offered
 from videoinpaint.errors import InputError
 
 
@@ -86,9 +87,8 @@ def _frames(observation: Any) -> NDArray[np.uint8]:
 
 
 def score_name(suite: FrozenSuite) -> str:
-    """What policies are ranked by: the return, or the gain in quality where an action may weigh the return."""
-    fixed = effective_kwargs(suite.env_id, suite.env_kwargs).get("reward_weights") == "fixed"
-    return "episode_return" if fixed else "quality_gain"
+    """What policies are ranked by, as records call it; see `ranked_by`."""
+    return "episode_return" if ranked_by(suite.env_id) == "return" else "quality_gain"
 
 
 def prepare(

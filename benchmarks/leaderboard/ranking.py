@@ -38,11 +38,12 @@ from videoinpaint.benchmarks.protocol.statistics import (
     significant,
     tied_ranks,
 )
+from videoinpaint.benchmarks.protocol.suite_references import HIGH, LOW, suite_references
 from videoinpaint.errors import InputError
 from videoinpaint.naming import one_line
 
 FORMAT = "videoinpaint-leaderboard-1"
-RANDOM, BEST_FIXED, ORACLE = "random", "best fixed", "beam oracle"
+RANDOM, BEST_FIXED, ORACLE = LOW, "best fixed", HIGH
 COSTS = ("gflops_begin", "gflops", "gflops_detector", "gflops_total", "seconds_per_frame")
 CONSTANT = ("fixed:", "builtin:default", "builtin:heads4", "builtin:heads8", "builtin:heads12", "builtin:fusion",
             "builtin:fixed-")  # fmt: skip
@@ -180,8 +181,6 @@ def reference_episodes(suite: FrozenSuite, file: Path | None = None) -> dict[str
         InputError: nothing was measured on it.
     """
     if file is None:
-        from videoinpaint.benchmarks.protocol.suite_references import suite_references
-
         known = suite_references(suite)
     else:
         suites = files.read_json(file, "references of suites").get("suites", {})
@@ -426,6 +425,8 @@ def _normal(found: Sequence[Mapping[str, Any]], suite: FrozenSuite, score: str) 
     named = []
     for one in found:
         told = {"clip": clips[one["seed"]], "episode_return": one["return"], "length": one["iterations"]}
+        parts = [one.get(part) for part in ("gflops_begin", "gflops", "gflops_detector")]
+        told["gflops_total"] = None if None in parts else sum(parts)
         named.append(told | dict(one))
         if named[-1].get(score) is None:
             raise InputError(f"a reference episode of seed {one['seed']} has no {score}")
