@@ -26,7 +26,7 @@ def orders(printed: Sequence[Printed], pairs: Iterable[tuple[str, str, str]], me
 
     Args:
         printed: rows that stand for measured ones (`Printed.row`).
-        pairs: scenario and two measured rows; pairs without two printed rows make no claim.
+        pairs: scenario and two measured rows; pairs without two printed rows, or with equal values, make no claim.
         metrics: in which.
     """
     table = {(one.scenario, one.row): one.values for one in printed if one.row}
@@ -36,5 +36,5 @@ def orders(printed: Sequence[Printed], pairs: Iterable[tuple[str, str, str]], me
         for scenario, a, b in pairs
         for first, second in [(table.get((scenario, a), {}), table.get((scenario, b), {}))]
         for metric in chosen
-        if metric in first and metric in second
+        if metric in first and metric in second and first[metric] != second[metric]
     ]

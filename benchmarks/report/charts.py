@@ -116,45 +116,43 @@ class Line:
     Attributes:
         name: in the legend.
         points: a number or ``{mean, low, high}`` for each place on the x axis; None for none.
-        other_axis: measured on the right axis, which has a scale of its own.
     """
 
     name: str
     points: Sequence[Mapping[str, float] | float | None]
-    other_axis: bool = False
 
 
 def lines_chart(panels: Sequence[tuple[str, Sequence[Line]]], ticks: Sequence[str], label: str) -> bytes:
-    """Small plots next to each other, each with a few lines over the same places.
+    """Small plots next to each other, each with a few lines over the same places; the last line is dashed.
 
     Args:
-        panels: title and lines of each.
+        panels: title and lines of each, `COLOURS` as many at most.
         ticks: names of the places on the x axis.
         label: of the x axis.
     """
     figure = Figure(figsize=(3.6 * len(panels), 2.9), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
-        drawn = [_line(axes.twinx() if line.other_axis else axes, line, colour) for line, colour in zip(lines, COLOURS)]
+        for order, (line, colour) in enumerate(zip(lines, COLOURS)):
+            if any(point is not None for point in line.points):
+                _line(axes, line, colour, "--" if order == len(lines) - 1 else "-")
         axes.set_xticks(range(len(ticks)), ticks)
+        axes.set_xlim(-0.3, len(ticks) - 0.7)
         axes.set_xlabel(label, color=SOFT, fontsize=9)
-        axes.legend(handles=drawn, fontsize=8, frameon=False, loc="best")
+        if axes.has_data():
+            axes.legend(fontsize=8, frameon=False, loc="best")
         _styled(axes, "y", title)
     return _encoded(figure)
 
 
-def _line(axes: Axes, line: Line, colour: str) -> Any:
+def _line(axes: Axes, line: Line, colour: str, style: str) -> None:
     places = [place for place, point in enumerate(line.points) if point is not None]
     points = [point if isinstance(point, Mapping) else {"mean": point} for point in line.points if point is not None]
-    means = [float(point["mean"]) for point in points]  # type: ignore[arg-type]
+    means = [float(point["mean"]) for point in points]
     below, above = ([abs(mean - _end(point.get(end), mean)) for mean, point in zip(means, points)]
                     for end in ("low", "high"))  # fmt: skip
-    name = f"{line.name} (right axis)" if line.other_axis else line.name
-    axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
-    axes.tick_params(labelcolor=colour if line.other_axis else INK, labelsize=8, length=0)
-    style = "--" if line.other_axis else "-"
-    return axes.errorbar(places, means, yerr=[below, above], color=colour, marker="o", markersize=4, linewidth=1.8,
-                         capsize=3, linestyle=style, label=name)  # fmt: skip
+    axes.errorbar(places, means, yerr=[below, above], color=colour, marker="o", markersize=4, linewidth=1.8,
+                  capsize=3, linestyle=style, label=_label(line.name))  # fmt: skip
 
 
 def _end(value: float | None, mean: float) -> float:

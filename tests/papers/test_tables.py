@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from videoinpaint.benchmarks.papers import ciri, iivi
+from videoinpaint.benchmarks.papers import ciri, figures, iivi
 from videoinpaint.benchmarks.papers.about import ABOUT
 from videoinpaint.benchmarks.papers.attributes import attributes, is_calm, is_fixed
 from videoinpaint.benchmarks.papers.commands import EXPERIMENTS, execute
@@ -55,6 +55,9 @@ def test_published_differences_have_their_signs():
     assert weights["dynamic, trained", "fixed-bias", "e_warp"] == pytest.approx(-0.046)
     heads = [c for c in EXPERIMENTS["table4"](BenchFlags()).claims if c.metric == "heads"]
     assert [(c.published, c.paired) for c in heads] == [(pytest.approx(3.84), False)]
+    times = [(c.a, c.b) for c in EXPERIMENTS["table5"](BenchFlags()).claims if c.metric == "seconds_per_frame"]
+    assert ("dynamic, trained", "no fusion, w = 1") in times
+    assert ("fixed, w = 0.65", "no fusion, w = 1") not in times  # both are printed as 0.091
     gains = {c.metric: c.published for c in ciri.table1(BenchFlags()).claims if c.b == "compact"}
     assert gains["psnr_hole"] == pytest.approx((1.14 + 1.05 + 0.90) / 3)
 
@@ -153,6 +156,26 @@ def test_attributes_are_those_of_the_clip():
     frames, holes = moving(0)
     holes[2:] = np.roll(holes[2:], 5, axis=2)
     assert not is_fixed(attributes(frames, holes))
+
+
+def test_curves_show_what_every_policy_gains_over_no_iteration(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figures, "lines_chart", lambda panels, ticks, label: drawn.append((panels, ticks)) or b"")
+    experiment = EXPERIMENTS["table3"](BenchFlags(policies=("trained", "random")))
+    clips = {entrant.name: {f"clip {clip}": {"psnr": 30.0 + clip + order / 10, "gflops": 10.0 * (1 + order % 6)}
+                            for clip in range(5)}
+             for order, entrant in enumerate(experiment.entrants)}  # fmt: skip
+    rows = {name: {"clips": own, "means": {}} for name, own in clips.items()}
+    figures.iterations({"scenarios": {"": rows}, "printed": [vars(one) for one in experiment.printed]})
+    ((panels, ticks),) = drawn
+    assert ticks == ["0", "1", "2", "3", "4", "5"]
+    gains, _, costs = (lines for _, lines in panels)
+    assert [line.name for line in gains] == ["trained", "random", "published"]
+    assert [point["mean"] for point in gains[0].points] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5])
+    assert [point["mean"] for point in gains[1].points] == pytest.approx([0, 0.6, 0.7, 0.8, 0.9, 1.0])
+    assert gains[2].points == pytest.approx([0, 0.08, 0.15, 0.24, 0.26, 0.27])
+    assert costs[0].points == pytest.approx([1, 2, 3, 4, 5, 6])
+    assert costs[2].points[3] == pytest.approx(1207 / 808)
 
 
 @pytest.mark.parametrize("name", ["figure7", "figure8", "figure5"])
