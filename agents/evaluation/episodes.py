@@ -24,6 +24,7 @@ from videoinpaint.envs.infos import info_of
 from videoinpaint.envs.loop import resolve_device
 from videoinpaint.errors import InputError
 from videoinpaint.metrics.measures import Reference
+from videoinpaint.metrics.vfid import vfid_available, vfid_features
 from videoinpaint.naming import stable_name
 from videoinpaint.registration import DEFAULT_ID
 
@@ -64,6 +65,8 @@ class EpisodeRecord:
         gflops_detector: of the detections after all passes, likewise.
         seconds_per_frame: of `begin`, passes and detections, without metrics or policy, a frame of the clip; a batch's
             time is shared by its clips. It differs from run to run, so records are equal whatever it is.
+        features: I3D's of the clip and of its repair, ``(1, 1024)`` each, from which VFID is computed over many clips;
+            None where its weights are not on this machine, or the clip is too small. :meth:`as_dict` leaves them out.
     """
 
     policy: str
@@ -90,6 +93,7 @@ class EpisodeRecord:
     gflops_begin: float | None = None
     gflops_detector: float | None = None
     seconds_per_frame: float | None = field(default=None, compare=False)
+    features: tuple[NDArray[np.float64], NDArray[np.float64]] | None = field(default=None, compare=False, repr=False)
 
     @property
     def gflops_total(self) -> float | None:
@@ -112,7 +116,9 @@ class EpisodeRecord:
     def as_dict(self) -> dict[str, Any]:
         """The record as JSON would hold it."""
         derived = ("quality", "quality_gain", "gflops_total")
-        return asdict(self) | {name: getattr(self, name) for name in derived}
+        told = asdict(replace(self, features=None)) | {name: getattr(self, name) for name in derived}
+        del told["features"]
+        return told
 
 
 def fixed_quality(metrics: Mapping[str, float], psnr_scale: float = 50.0) -> float:
@@ -237,7 +243,7 @@ def _episodes(
     rewards: list[list[float]] = [[] for _ in seeds]
     taken: list[list[list[float]]] = [[] for _ in seeds]
     seen = [[observation_hash(observation, i)] for i in range(len(seeds))]
-    measures: list[dict[str, float]] = [{} for _ in seeds]
+    measures: list[dict[str, Any]] = [{} for _ in seeds]
     seconds = np.full(len(seeds), 0.0 if watch is None else watch.take("begin"))
     cut = np.zeros(len(seeds), dtype=bool)
     running = np.ones(len(seeds), dtype=bool)
@@ -251,7 +257,9 @@ def _episodes(
             taken[i].append(actions[i].tolist())
             seen[i].append(observation_hash(observation, i))
             if truths and i < wanted and (terminated[i] or truncated[i]):
-                measures[i] = measure_episode(truths[i], observation["frames"][i])
+                repaired = observation["frames"][i]
+                measures[i] = {"measures": measure_episode(truths[i], repaired)}
+                measures[i]["features"] = episode_features(truths[i], repaired)
         cut |= running & truncated & ~terminated
         running &= ~(terminated | truncated)
     records = [
@@ -261,7 +269,7 @@ def _episodes(
         {} if watch is None else watch.costs(len(steps[i]), float(seconds[i])) for i in range(wanted)
     ]
     return [
-        replace(record, actions=taken[i], observations=seen[i], measures=measures[i], **costs[i])
+        replace(record, actions=taken[i], observations=seen[i], **measures[i], **costs[i])
         for i, record in enumerate(records)
     ]
 
@@ -284,11 +292,29 @@ def measure_episode(truth: Episode, frames: NDArray[np.uint8]) -> dict[str, floa
     Returns:
         by name; without what the clip has no room or no pixels for, such as ``ssim65`` below 65 pixels a side.
     """
-    reference = torch.from_numpy(truth.frames).permute(0, 3, 1, 2).float().div(255).unsqueeze(0)
     holes = torch.from_numpy(truth.holes).float()[None, :, None]
-    repaired = torch.from_numpy(np.ascontiguousarray(frames)).unflatten(0, (-1, 3)).float().div(255).unsqueeze(0)
-    found = Reference(reference.contiguous(), holes).measure(repaired)
+    found = Reference(_of_truth(truth), holes).measure(_as_video(frames))
     return {name: value for name, value in found.items() if not math.isnan(value)}
+
+
+def episode_features(
+    truth: Episode, frames: NDArray[np.uint8]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """What VFID compares of an episode; see :class:`EpisodeRecord`."""
+    count, height, width = truth.holes.shape
+    if not vfid_available() or (count <= 8 and max(height, width) <= 32):
+        return None
+    return vfid_features(_of_truth(truth)), vfid_features(_as_video(frames))
+
+
+def _of_truth(truth: Episode) -> torch.Tensor:
+    """``(1, T, 3, H, W)`` in [0, 1]."""
+    return torch.from_numpy(truth.frames).permute(0, 3, 1, 2).float().div(255).unsqueeze(0).contiguous()
+
+
+def _as_video(frames: NDArray[np.uint8]) -> torch.Tensor:
+    """Observed frames ``(3T, H, W)`` as ``(1, T, 3, H, W)`` in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(frames)).unflatten(0, (-1, 3)).float().div(255).unsqueeze(0)
 
 
 def episode_record(

@@ -17,14 +17,19 @@ import numpy as np
 
 from videoinpaint.agents import POLICIES, Policy, make_policy
 from videoinpaint.agents.evaluation.episodes import EpisodeRecord
+from videoinpaint.agents.evaluation.tasks import Task, batches, play_tasks
 from videoinpaint.agents.policies.baselines import FixedPolicy
 from videoinpaint.benchmarks.policies.returns import scores
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
-from videoinpaint.benchmarks.protocol.episodes import Arena, episode_return
+from videoinpaint.benchmarks.protocol.episodes import episode_return
+from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.benchmarks.protocol.statistics import Interval, mean_interval, paired_difference
+from videoinpaint.benchmarks.protocol.suite_references import ranked_by, suite_score
 from videoinpaint.envs.references import normalised_score
 from videoinpaint.errors import InputError
+from videoinpaint.metrics.measures import METRICS
+from videoinpaint.metrics.vfid import frechet_distance
 
 Records = dict[str, list[list[EpisodeRecord]]]
 """Name -> one list of episodes a training seed; one list for what was not trained."""
@@ -94,6 +99,8 @@ def play(
     num_envs: int = 4,
     on_done: Callable[[str], None] | None = None,
     precision: str = "auto",
+    suite: FrozenSuite | None = None,
+    workers: int = 1,
 ) -> Records:
     """Records by name, every policy on the same episodes, in environments of its own.
 
@@ -108,6 +115,8 @@ def play(
         num_envs: episodes at a time.
         on_done: called with a policy's name when it has played.
         precision: in which the environment's networks multiply, see :mod:`videoinpaint.precision`.
+        suite: play its episodes, one at a time; `env_kwargs` go beside its own, `seeds` and `num_envs` are not read.
+        workers: processes that play at once, see :func:`videoinpaint.agents.evaluation.tasks.play_tasks`.
 
     Raises:
         InputError: names repeat, or fewer than two seeds.
@@ -116,27 +125,48 @@ def play(
     names = [c.name for c in contestants]
     if len(set(names)) != len(names):
         raise InputError(f"two policies bear one name in {names}: name each of them once")
-    if len(seeds) < 2:
-        raise InputError(f"an interval needs 2 episodes or more, got {len(seeds)}")
+    tasks = (
+        batches(env_id, env_kwargs, seeds, num_envs, precision)
+        if suite is None
+        else tasks_of(suite, env_kwargs, precision)
+    )
+    if sum(len(task.seeds) for task in tasks) < 2:
+        raise InputError(f"an interval needs 2 episodes or more, got {sum(len(task.seeds) for task in tasks)}")
     actors = [[make_policy(policy) for policy in (c.policy, *c.seeds)] for c in contestants]
+    specs = [(c.policy, *c.seeds) for c in contestants]
     records: Records = {}
     seen: dict[tuple[float, ...], str] = {}
-
-    def played(actor: Policy, name: str) -> list[EpisodeRecord]:
-        with Arena(env_id, env_kwargs, num_envs, precision) as arena:
-            return arena.play(actor, seeds, name)
-
-    for name, group in zip(names, actors):
+    for name, group, spec in zip(names, actors, specs):
         # Some of the paper's baselines are one setting under several names: play it once.
         alone = group[0] if len(group) == 1 else None
         setting = tuple(alone.action.tolist()) if type(alone) is FixedPolicy else ()
         same = seen.get(setting) if setting else None
-        records[name] = records[same] if same else [played(actor, name) for actor in group]
+        # A process of its own makes the policy by itself.
+        players = group if workers == 1 else spec
+        records[name] = (
+            records[same] if same else [play_tasks(player, tasks, workers=workers, name=name) for player in players]
+        )
         if setting:
             seen.setdefault(setting, name)
         if on_done is not None:
             on_done(name)
     return records
+
+
+def tasks_of(suite: FrozenSuite, env_kwargs: Mapping[str, Any], precision: str) -> list[Task]:
+    """A suite's episodes, each a batch of its own.
+
+    Networks of policies round differently in a batch of another size, so the size is a part of what a suite is.
+
+    Args:
+        suite: its clips, masks and sizes are its own.
+        env_kwargs: further arguments, such as the device.
+        precision: of the environment.
+    """
+    return [
+        Task(suite.env_id, dict(env_kwargs) | suite.kwargs(one), (one.seed,), 1, precision, suite.options(one))
+        for one in suite.episodes
+    ]
 
 
 def summaries(records: Records, contestants: Sequence[Contestant], baseline: str) -> list[dict[str, Any]]:
@@ -170,7 +200,11 @@ def summaries(records: Records, contestants: Sequence[Contestant], baseline: str
             values, reference = scores(own, score), scores(base, score)
             entry[difference] = None if same else _checked(paired_difference(values, reference))
         entry["metrics"] = {name: _over_clips(own, partial(_last_metric, name=name)) for name in every[0].metrics}
-        for key in ("gflops", "length", "quality_gain", "mask_iou", "mask_j_and_f"):
+        measured = [name for name in METRICS if all(name in record.measures for record in every)]
+        entry["measures"] = {name: _over_clips(own, partial(_measure, name=name)) for name in measured}
+        if (distance := _vfid(every)) is not None:
+            entry["vfid"] = {"mean": distance, "low": None, "high": None}
+        for key in DESCRIBED:
             if all(getattr(record, key) is not None for record in every):
                 entry["iterations" if key == "length" else key] = _over_clips(own, attrgetter(key))
         entry["ends"] = dict(Counter(record.end for record in every))
@@ -184,26 +218,50 @@ def summaries(records: Records, contestants: Sequence[Contestant], baseline: str
     return entries
 
 
-def add_scores(policies: Sequence[dict[str, Any]], env_id: str, env_kwargs: Mapping[str, Any]) -> None:
-    """Add the ``score`` of each mean return, where there are references for these episodes; see `envs.references`."""
+def add_scores(
+    policies: Sequence[dict[str, Any]],
+    env_id: str,
+    env_kwargs: Mapping[str, Any],
+    suite: FrozenSuite | None = None,
+) -> None:
+    """Add the ``score`` of each mean return, where there are references for these episodes.
+
+    Of a suite it is that of what policies are ranked by there, see
+    :mod:`videoinpaint.benchmarks.protocol.suite_references`; else see :mod:`videoinpaint.envs.references`.
+    """
     for entry in policies:
-        score = normalised_score(env_id, entry["return"]["mean"], env_kwargs)
+        if suite is None:
+            score = normalised_score(env_id, entry["return"]["mean"], env_kwargs)
+        else:
+            same = not set(env_kwargs) - {"device"}  # with another inpainter, say, the references say nothing
+            score = suite_score(suite, entry[ranked_by(env_id)]["mean"]) if same else None
         if score is not None:
             entry["score"] = {"mean": score, "low": None, "high": None}
 
 
+DESCRIBED = (
+    "gflops", "length", "quality_gain", "mask_iou", "mask_j_and_f",
+    "gflops_begin", "gflops_detector", "gflops_total", "seconds_per_frame",
+)  # fmt: skip
+"""What a record says beside its scores and metrics, where it does."""
+
 COLUMNS: tuple[tuple[str, str, int, bool], ...] = (
+    ("psnr_hole", "PSNR hole", 2, False),
+    ("ssim_hole", "SSIM hole", 4, False),
+    ("lpips_hole", "LPIPS hole", 4, False),
     ("quality", "quality", 4, False),
     ("quality_difference", "quality - {baseline}", 4, True),
     ("return", "return", 3, False),
     ("difference", "return - {baseline}", 3, True),
     ("score", "score", 2, False),
-    ("psnr_hole", "PSNR hole", 2, False),
     ("ssim", "SSIM", 4, False),
     ("lpips", "LPIPS", 4, False),
+    ("vfid", "VFID", 3, False),
     ("mask_j_and_f", "mask J&F", 3, False),
     ("iterations", "iterations", 1, False),
-    ("gflops", "GFLOPs", 1, False),
+    ("gflops", "GFLOPs of passes", 1, False),
+    ("gflops_total", "GFLOPs", 1, False),
+    ("seconds_per_frame", "s/frame", 3, False),
 )
 """Of the table of a comparison: the entry (or metric), the title, digits, and whether it is a difference."""
 
@@ -230,8 +288,9 @@ def comparison_table(policies: Sequence[Mapping[str, Any]], baseline: str) -> tu
 
 def comparison_numbers(policies: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:
     """Titles and rows for programs: every score and metric with the ends of its interval, best quality first."""
-    metrics = list(policies[0]["metrics"])
-    keys = [key for key, _, _, _ in COLUMNS if key not in metrics] + ["quality_gain", "mask_iou", *metrics]
+    metrics = list(dict.fromkeys([*policies[0].get("measures", {}), *policies[0]["metrics"]]))
+    keys = [key for key, _, _, _ in COLUMNS if key not in metrics]
+    keys += ["quality_gain", "mask_iou", "gflops_begin", "gflops_detector", *metrics]
     keys = [key for key in keys if any(_interval_of(p, key) for p in policies)]
     titles = ["policy", "training_seeds", "episodes", *(f"{key}{end}" for key in keys for end in ("", "_low", "_high"))]
     rows = []
@@ -247,7 +306,8 @@ def ranked(policies: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _interval_of(entry: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
-    return entry["metrics"].get(key) or entry.get(key)
+    """Of what the protocol measures, else of the reward's raw terms, else of the entry itself."""
+    return entry.get("measures", {}).get(key) or entry["metrics"].get(key) or entry.get(key)
 
 
 def measured_how(seeds: Sequence[int]) -> dict[str, Any]:
@@ -265,6 +325,19 @@ def _over_clips(runs: Sequence[Sequence[EpisodeRecord]], score: Callable[[Episod
 
 def _last_metric(record: EpisodeRecord, name: str) -> float:
     return record.metrics[name]
+
+
+def _measure(record: EpisodeRecord, name: str) -> float:
+    return record.measures[name]
+
+
+def _vfid(records: Sequence[EpisodeRecord]) -> float | None:
+    """Of all repairs against all clips; None without I3D's weights, or of fewer than two episodes."""
+    features = [record.features for record in records if record.features is not None]
+    if len(features) < max(len(records), 2):
+        return None
+    real, repaired = (np.concatenate(side) for side in zip(*features))
+    return frechet_distance(real, repaired)
 
 
 def _by_iteration(records: Sequence[EpisodeRecord], name: str) -> list[float]:

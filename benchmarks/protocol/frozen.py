@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
+from videoinpaint.checks import shown
 from videoinpaint.clips import make_clips, make_masks
 from videoinpaint.envs.episodes import Episode, EpisodeSource
 from videoinpaint.envs.ids import effective_kwargs
@@ -50,17 +51,19 @@ SOURCES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class FrozenEpisode:
-    """One episode: ``reset(seed=seed, options=options)`` begins it.
+    """One episode: ``reset(seed=seed, options=suite.options(episode))`` begins it.
 
     Attributes:
         seed: its own.
         clip: the clip's name.
         digest: see :func:`episode_digest`.
+        num_frames: of the clip; None: as many as the suite's environment has.
     """
 
     seed: int
     clip: str
     digest: str
+    num_frames: int | None = None
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,16 @@ class FrozenSuite:
         env_id: a registered environment.
         env_kwargs: what `gymnasium.make` gets beyond the id.
         episodes: in order.
+        by_name: clips are taken by their names, from their first frames on; else the seed draws them.
+        data: of a suite whose clips do not ship: the folder, wherever it is; it does not count for the digest.
     """
 
     name: str
     env_id: str
     env_kwargs: dict[str, Any] = field(hash=False)
     episodes: tuple[FrozenEpisode, ...]
+    by_name: bool = False
+    data: str = ""
 
     @property
     def seeds(self) -> list[int]:
@@ -87,8 +94,9 @@ class FrozenSuite:
     @property
     def digest(self) -> str:
         """16 hex digits over everything that makes the suite: two results with the same were measured on the same."""
-        lines = [self.name, self.env_id, json.dumps(self.env_kwargs, sort_keys=True)]
+        lines = [self.name, self.env_id, json.dumps(without_data(self.env_kwargs, self.data), sort_keys=True)]
         lines += [f"{one.seed} {one.clip} {one.digest}" for one in self.episodes]
+        lines += ["by name"] if self.by_name else []
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
     def first(self, count: int) -> FrozenSuite:
@@ -99,13 +107,28 @@ class FrozenSuite:
         """
         if not 1 <= count <= len(self.episodes):
             raise InputError(f"suite {self.name} has {len(self.episodes)} episodes: ask for 1 or more, got {count}")
-        return FrozenSuite(self.name, self.env_id, self.env_kwargs, self.episodes[:count])
+        return replace(self, episodes=self.episodes[:count])
 
-    def drawn(self, seeds: Sequence[int]) -> Iterator[Episode]:
-        """Episodes of the suite's kind, from the same sources at the same size."""
-        source = episode_source(self.env_id, self.env_kwargs)
-        for seed in seeds:
-            yield source.draw(np.random.default_rng(0), seed, None)
+    def kwargs(self, episode: FrozenEpisode) -> dict[str, Any]:
+        """What an episode's environment is made with."""
+        frames = {} if episode.num_frames is None else {"num_frames": episode.num_frames}
+        return self.env_kwargs | frames
+
+    def options(self, episode: FrozenEpisode) -> dict[str, Any]:
+        """Of an episode's reset."""
+        return {"clip": episode.clip} if self.by_name else {}
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a result says about the suite that it was measured on."""
+        return {"name": self.name, "env_id": self.env_id, "digest": self.digest, "episodes": len(self.episodes)}
+
+    def drawn(self, episodes: Sequence[FrozenEpisode]) -> Iterator[Episode]:
+        """What episodes are about, from the suite's sources as they are today."""
+        sources: dict[int | None, EpisodeSource] = {}
+        for one in episodes:
+            if one.num_frames not in sources:
+                sources[one.num_frames] = episode_source(self.env_id, self.kwargs(one))
+            yield sources[one.num_frames].draw(np.random.default_rng(0), one.seed, self.options(one))
 
     def check_pixels(self) -> None:
         """Draw every episode and compare it with its digest.
@@ -113,7 +136,7 @@ class FrozenSuite:
         Raises:
             InputError: pixels differ from those that were frozen.
         """
-        for frozen, drawn in zip(self.episodes, self.drawn(self.seeds)):
+        for frozen, drawn in zip(self.episodes, self.drawn(self.episodes)):
             if episode_digest(drawn) != frozen.digest:
                 raise InputError(
                     f"episode {frozen.seed} of suite {self.name} ({frozen.clip}) has other pixels here than when the "
@@ -159,6 +182,43 @@ def freeze(name: str, env_id: str, env_kwargs: dict[str, Any], seeds: Sequence[i
     return FrozenSuite(
         name, env_id, env_kwargs, tuple(FrozenEpisode(one.seed, one.clip, episode_digest(one)) for one in drawn)
     )
+
+
+DATA = "{data}"
+"""Stands in written suites for the folder that holds the clips."""
+
+
+def without_data(env_kwargs: Mapping[str, Any], data: str) -> dict[str, Any]:
+    """Arguments as they are written down, the same wherever the clips are."""
+    return {k: v.replace(data, DATA) if data and isinstance(v, str) else v for k, v in env_kwargs.items()}
+
+
+def check_same_suite(result: Mapping[str, Any], other: Mapping[str, Any] | FrozenSuite) -> None:
+    """See that two results were measured on the same pixels.
+
+    Args:
+        result: what was measured, with its ``suite`` (see :meth:`FrozenSuite.as_dict`).
+        other: another result, or the suite itself.
+
+    Raises:
+        InputError: one of them names no suite; another suite or version, another environment, or other pixels.
+    """
+    one = result.get("suite")
+    two = other.as_dict() if isinstance(other, FrozenSuite) else other.get("suite")
+    for found in (one, two):
+        if not isinstance(found, Mapping) or not {"name", "env_id", "digest"} <= set(found):
+            raise InputError("this result was not measured on a suite: it compares with nothing but itself")
+    assert isinstance(one, Mapping)
+    assert isinstance(two, Mapping)
+    for key, what in (("name", "suite"), ("env_id", "environment")):
+        if one[key] != two[key]:
+            told = f"{shown(one[key])} and {shown(two[key])}"
+            raise InputError(f"these were measured on another {what}, {told}: they cannot be compared")
+    if one["digest"] != two["digest"]:
+        raise InputError(
+            f"these were measured on other pixels of suite {shown(one['name'])}, digests {shown(one['digest'])} and "
+            f"{shown(two['digest'])}: they cannot be compared"
+        )
 
 
 def episode_source(env_id: str, env_kwargs: dict[str, Any]) -> EpisodeSource:

@@ -81,7 +81,7 @@ def test_the_better_repair_stands_first_whatever_it_returns(tmp_path: Path) -> N
     assert [entry["name"] for entry in ranked(policies)] == ["a|b_c", "gamed"]
     titles, rows = comparison_table(policies, "gamed")
     assert [row[0] for row in rows] == ["a|b_c", "gamed"]
-    assert titles[:3] == ["policy", "quality", "quality - gamed"]
+    assert titles[:4] == ["policy", "PSNR hole", "quality", "quality - gamed"]
     assert all(len(row) == len(titles) for row in rows)
     assert "mask J&F" not in titles  # nothing measured, no column
     titles, rows = comparison_numbers(policies)

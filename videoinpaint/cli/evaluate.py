@@ -1,4 +1,7 @@
-"""Compare policies on the same held-out episodes: returns, metrics and computation, with 95% intervals."""
+"""Compare policies on the same held-out episodes: returns, metrics and computation, with 95% intervals.
+
+With --suite these are the episodes of a frozen suite, whose pixels are checked before anything is played.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from videoinpaint.errors import InputError
 
 if TYPE_CHECKING:
     from videoinpaint.benchmarks.policies.compare import Contestant
+    from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 
 
 OUTPUTS = (".json", ".csv", ".md", ".tex")
@@ -21,7 +25,7 @@ OUTPUTS = (".json", ".csv", ".md", ".tex")
 
 @dataclass(frozen=True)
 class Evaluate(EnvironmentFlags):
-    """Episodes are those of seeds 0, 1, ..., which training never draws."""
+    """Episodes are those of seeds 0, 1, ..., which training never draws, or those of a frozen suite."""
 
     policies: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--policy"])] = (
         "default",
@@ -36,14 +40,19 @@ class Evaluate(EnvironmentFlags):
     several training seeds (name=runs/a/seed* works too)."""
     baseline: str = "random"
     """The policy that differences are to; it plays even if it is not named above."""
-    episodes: int = 16
-    """How many episodes each policy plays, 2 or more."""
+    suite: str | None = None
+    """A frozen suite, as studio-mixed-v1: its episodes one at a time, in float32, each process with one thread. Clips,
+    masks and sizes are the suite's; results name its digest."""
+    episodes: int | None = None
+    """How many episodes each policy plays, 2 or more: 16; of a suite all, or the first of them."""
     first_seed: int = 0
     """Seed of the first episode; the others follow."""
-    num_envs: int = 4
-    """Episodes in a batch."""
+    num_envs: int | None = None
+    """Episodes in a batch: 4; in a suite always 1."""
+    workers: int = 1
+    """Processes that play at once, each with one thread; results are the same."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """In which the environment's networks multiply; auto: bfloat16 on a CPU that has it natively."""
+    """In which the environment's networks multiply; auto: in a suite float32, else bfloat16 where a CPU has it."""
     output: Path | None = None
     """Write here what was measured: .json everything, .csv the numbers, .md or .tex the table."""
     report: Path | None = None
@@ -54,13 +63,14 @@ class Evaluate(EnvironmentFlags):
         from videoinpaint.benchmarks.policies.compare import add_scores, summaries
 
         contestants = self.contestants()
-        records = self.play(contestants)
+        suite = self.frozen()
+        records = self.play(contestants, suite)
         policies = summaries(records, contestants, self.baseline)
-        add_scores(policies, self.env_id, self.env_kwargs())
+        add_scores(policies, self.env_id, self.env_kwargs(), suite)
         print_table(policies, self.baseline)
         played = [record for runs in records.values() for run in runs for record in run]
         untrained = sorted({part for record in played for part in record.random_weights.split(", ") if part})
-        results = self.results(policies, untrained)
+        results = self.results(policies, untrained, suite)
         if self.output is not None:
             print(f"wrote {write_results(self.output, results)}")
         if self.report is not None:
@@ -79,17 +89,64 @@ class Evaluate(EnvironmentFlags):
         from videoinpaint.checks import MAX_COUNT, MAX_SEED, seed_number, whole_number
         from videoinpaint.envs.ids import check_env, with_precision
 
-        whole_number(self.episodes, "episodes", 2, 10**6)
-        whole_number(self.num_envs, "num_envs", 1, MAX_COUNT)
-        seed_number(self.first_seed, "first_seed", MAX_SEED - self.episodes)
+        whole_number(self.count, "episodes", 2, 10**6)
+        whole_number(self.batch, "num_envs", 1, MAX_COUNT)
+        whole_number(self.workers, "workers", 1, MAX_COUNT)
+        seed_number(self.first_seed, "first_seed", MAX_SEED - self.count)
         for path, endings in ((self.output, OUTPUTS), (self.report, (".html",))):
             if path is not None and path.suffix not in endings:
                 raise InputError(f"cannot write {path}: end the name in {', '.join(endings)}")
         check_env(self.env_id, with_precision(self.env_id, self.env_kwargs(), self.precision))
+        self.refuse_contradictions()
         found = [contestant(spec) for spec in self.policies]
         return found if self.baseline in [one.name for one in found] else [*found, contestant(self.baseline)]
 
-    def play(self, contestants: list[Contestant]) -> dict[str, Any]:
+    @property
+    def count(self) -> int:
+        """Episodes, where no suite says how many."""
+        return 16 if self.episodes is None else self.episodes
+
+    @property
+    def batch(self) -> int:
+        """Episodes at a time, where no suite says how many."""
+        return 4 if self.num_envs is None else self.num_envs
+
+    def refuse_contradictions(self) -> None:
+        """Raises InputError for flags that say otherwise than the suite."""
+        if self.suite is None:
+            return
+        own = ("clips", "masks", "propagator", "num_frames", "height", "width", "num_envs")
+        given = [name for name in own if getattr(self, name) is not None]
+        given += ["first_seed"] if self.first_seed else []
+        if given:
+            flags = ", ".join("--" + name.replace("_", "-") for name in given)
+            raise InputError(
+                f"suite {self.suite} says itself what {flags} would: leave it out, or play without a suite"
+            )
+
+    def frozen(self) -> FrozenSuite | None:
+        """The suite, after a look at every pixel; None without one.
+
+        Raises:
+            UnknownNameError: there is no such suite, or none for this environment.
+            InputError: its pixels differ here, or it has fewer episodes.
+        """
+        from videoinpaint.benchmarks.protocol.envelope import set_threads
+        from videoinpaint.benchmarks.protocol.frozen import frozen_suite
+
+        if self.suite is None:
+            return None
+        set_threads(1)
+        suite = frozen_suite(self.suite, self.env_id)
+        suite = suite if self.episodes is None else suite.first(self.episodes)
+        suite.check_pixels()
+        return suite
+
+    def asked_precision(self) -> str:
+        """What the environment is asked for: float32 in suites unless a flag says otherwise."""
+        return "float32" if self.suite is not None and self.precision == "auto" else self.precision
+
+    def play(self, contestants: list[Contestant], suite: FrozenSuite | None = None) -> dict[str, Any]:
         """Every policy's records, under a live bar."""
         from rich.console import Console
         from rich.markup import escape
@@ -97,15 +154,17 @@ class Evaluate(EnvironmentFlags):
 
         from videoinpaint.benchmarks.policies.compare import play
 
-        seeds = range(self.first_seed, self.first_seed + self.episodes)
+        seeds = range(self.first_seed, self.first_seed + self.count)
         console = Console(stderr=True)
         with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("evaluating", total=len(contestants))
-            return play(contestants, seeds, self.env_id, self.env_kwargs(), self.num_envs,
+            return play(contestants, seeds, self.env_id, self.env_kwargs(), self.batch,
                         lambda name: bar.update(task, advance=1, description=f"evaluated {escape(name)}"),
-                        self.precision)  # fmt: skip
+                        self.asked_precision(), suite, self.workers)  # fmt: skip
 
-    def results(self, policies: list[dict[str, Any]], random_weights: Sequence[str] = ()) -> dict[str, Any]:
+    def results(
+        self, policies: list[dict[str, Any]], random_weights: Sequence[str] = (), suite: FrozenSuite | None = None
+    ) -> dict[str, Any]:
         """What goes into the files; see :mod:`videoinpaint.benchmarks.report.page`."""
         import shlex
         import sys
@@ -114,21 +173,25 @@ class Evaluate(EnvironmentFlags):
         from videoinpaint.benchmarks.protocol.envelope import envelope
         from videoinpaint.envs.ids import effective_kwargs, with_precision
 
-        kwargs = with_precision(self.env_id, self.env_kwargs(), self.precision)
+        precision = self.asked_precision()
+        kwargs = with_precision(self.env_id, self.env_kwargs(), precision) | ({} if suite is None else suite.env_kwargs)
         whole = envelope(
             "compare",
             {"env_id": self.env_id, **effective_kwargs(self.env_id, kwargs)},
             env_id=self.env_id,
             env_kwargs=kwargs,
-            precision=self.precision,
+            precision=precision,
             random_weights=random_weights,
             title="Policies compared",
             baseline=self.baseline,
             policies=policies,
         )
-        seeds = measured_how(range(self.first_seed, self.first_seed + self.episodes))
+        played = list(range(self.first_seed, self.first_seed + self.count)) if suite is None else suite.seeds
+        seeds = measured_how(played)
         command = shlex.join(["videoinpaint", *sys.argv[1:]])
-        summary = f"{len(policies)} policies on the same {self.episodes} held-out episodes of {self.env_id}."
+        where = "held-out episodes" if suite is None else f"episodes of suite {suite.name} (digest {suite.digest})"
+        summary = f"{len(policies)} policies on the same {len(played)} {where} of {self.env_id}."
+        whole |= {} if suite is None else {"suite": suite.as_dict()}
         return whole | {"command": command, "summary": summary, "versions": whole["software"], "seeds": seeds}
 
 
