@@ -178,7 +178,7 @@ def run(experiment: Experiment, flags: BenchFlags, advance: Callable[[], None] =
         stage = _Stage(experiment, flags, policies, stack, absent)
         stage.play_nothing(next(iter(suites.values())))
         for scenario, suite in suites.items():
-            for frozen, episode in zip(suite.episodes, suite.drawn(suite.episodes)):
+            for frozen, episode in zip(suite.episodes, suite.drawn(suite.seeds)):
                 content = _clip(stage, kept, suite, frozen, episode)
                 found.append((experiment.sort(content["attributes"]) if experiment.sort else scenario, content))
                 advance()

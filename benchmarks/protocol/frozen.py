@@ -122,13 +122,15 @@ class FrozenSuite:
         """What a result says about the suite that it was measured on."""
         return {"name": self.name, "env_id": self.env_id, "digest": self.digest, "episodes": len(self.episodes)}
 
-    def drawn(self, episodes: Sequence[FrozenEpisode]) -> Iterator[Episode]:
-        """What episodes are about, from the suite's sources as they are today."""
+    def drawn(self, seeds: Sequence[int]) -> Iterator[Episode]:
+        """Episodes of the suite's kind, from its sources as they are today; of a suite by name, its own alone."""
         sources: dict[int | None, EpisodeSource] = {}
-        for one in episodes:
+        known = {one.seed: one for one in self.episodes}
+        for seed in seeds:
+            one = known[seed] if self.by_name else known.get(seed, FrozenEpisode(seed, "", ""))
             if one.num_frames not in sources:
                 sources[one.num_frames] = episode_source(self.env_id, self.kwargs(one))
-            yield sources[one.num_frames].draw(np.random.default_rng(0), one.seed, self.options(one))
+            yield sources[one.num_frames].draw(np.random.default_rng(0), seed, self.options(one))
 
     def check_pixels(self) -> None:
         """Draw every episode and compare it with its digest.
@@ -136,7 +138,7 @@ class FrozenSuite:
         Raises:
             InputError: pixels differ from those that were frozen.
         """
-        for frozen, drawn in zip(self.episodes, self.drawn(self.episodes)):
+        for frozen, drawn in zip(self.episodes, self.drawn(self.seeds)):
             if episode_digest(drawn) != frozen.digest:
                 raise InputError(
                     f"episode {frozen.seed} of suite {self.name} ({frozen.clip}) has other pixels here than when the "
