@@ -16,6 +16,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 MEMORY = 2**31
 """Bytes that a policy may ask for beyond what its process holds when it is loaded."""
 CPU_SECONDS = 3600
@@ -141,9 +146,7 @@ def _without_capabilities(kept: int = 0) -> None:
 
 
 def _limits(held: int | None, memory: int) -> str:
-    try:
-        import resource
-    except ImportError:  # Windows
+    if resource is None:
         return "limits: none on this system"
     wanted = {"RLIMIT_FSIZE": 0, "RLIMIT_CORE": 0, "RLIMIT_NPROC": 0, "RLIMIT_NOFILE": 256, "RLIMIT_CPU": CPU_SECONDS}
     if held is not None:

@@ -24,7 +24,7 @@ from videoinpaint.benchmarks.leaderboard.submission import (
     read_episodes,
     read_submission,
 )
-from videoinpaint.benchmarks.leaderboard.verification import FILE, MARKS, ranked, read_verification
+from videoinpaint.benchmarks.leaderboard.verification import FILE, MARKS, ranked, read_verification, too_good
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.benchmarks.protocol.statistics import (
@@ -289,9 +289,7 @@ def _flags(row: Row, references: Mapping[str, Row]) -> list[str]:
     if any(count > 1 for count in actions.values()):
         found.append("runs of different training seeds choose the very same actions")
     if row.runs:
-        mine, oracle = row.against(references[ORACLE])
-        if middle_difference(mine, oracle)["low"] > 0:
-            found.append("statistically too good: better than the beam oracle, which sees the true video")
+        found += too_good(*row.against(references[ORACLE]))
     return [one_line(flag) for flag in dict.fromkeys(found)]
 
 

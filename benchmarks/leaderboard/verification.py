@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from videoinpaint import files
 from videoinpaint.agents.evaluation.run_record import machine, software
@@ -40,6 +40,8 @@ from videoinpaint.benchmarks.leaderboard.tolerance import (
     no_differences,
 )
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
+from videoinpaint.benchmarks.protocol.statistics import middle_difference
+from videoinpaint.benchmarks.protocol.suite_references import HIGH, ranked_by, suite_references
 from videoinpaint.errors import InputError, VideoInpaintError
 from videoinpaint.naming import one_line
 
@@ -165,6 +167,7 @@ def verify(
         found.log.append(f"{len(episodes)} episodes of suite {known.name}, digest {known.digest}, all there once")
         _play(found, submission, known, entry, episodes, held_out, limits, done)
         found.flags += _moved(episodes, known, earlier)
+        found.flags += _beyond_the_oracle(episodes, known) if found.marks["replayed"] else []
     return _result(found, folder, submission, known, held_out)
 
 
@@ -279,6 +282,25 @@ def _suspicious(episodes: Sequence[Mapping[str, Any]]) -> list[str]:
     seen = Counter(tuple(map(str, one["observations"])) for one in episodes)
     doubled = sum(count for count in seen.values() if count > 1)
     return [f"{doubled} episodes are copies of each other"] if doubled else []
+
+
+def too_good(scores: ArrayLike, oracle: ArrayLike) -> list[str]:
+    """A flag for what is better than a search that sees the true video, by the whole paired interval.
+
+    Args:
+        scores: ``(clips,)`` or ``(training seeds, clips)``.
+        oracle: the beam oracle's on the same clips.
+    """
+    above = middle_difference(scores, oracle)["low"] > 0
+    return ["statistically too good: better than the beam oracle, which sees the true video"] if above else []
+
+
+def _beyond_the_oracle(episodes: Sequence[Mapping[str, Any]], suite: FrozenSuite) -> list[str]:
+    known = suite_references(suite)
+    if known is None:
+        return []
+    oracle = {one["seed"]: one[ranked_by(suite.env_id)] for one in known["policies"][HIGH]["episodes"]}
+    return too_good([one[score_name(suite)] for one in episodes], [oracle[one["seed"]] for one in episodes])
 
 
 def _moved(episodes: Sequence[Mapping[str, Any]], suite: FrozenSuite, earlier: Mapping[str, Any] | None) -> list[str]:

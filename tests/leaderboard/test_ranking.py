@@ -156,3 +156,16 @@ def test_a_board_needs_runs_and_references():
         board()
     with pytest.raises(InputError, match="best fixed, beam oracle"):
         rank([entered("a", 0.1)], {"random": reference(0)}, SUITE)
+
+
+def test_verify_flags_what_is_beyond_the_oracle_of_the_suite(submitted, suite, monkeypatch):
+    from videoinpaint.benchmarks.leaderboard import verification
+
+    assert verification.too_good(BASE + 0.1, BASE)
+    assert not verification.too_good(BASE, BASE + 0.1)
+    assert not verification.too_good(BASE, BASE)
+    found = {"policies": {"beam oracle": {"episodes": [{"seed": seed, "return": 0.0} for seed in suite.seeds]}}}
+    monkeypatch.setattr(verification, "suite_references", lambda suite: found)
+    assert not verify(submitted, suite=suite)["flags"]  # two clips say nothing
+    monkeypatch.setattr("videoinpaint.benchmarks.protocol.statistics.FEWEST", 2)
+    assert "too good" in verify(submitted, suite=suite)["flags"][0]
