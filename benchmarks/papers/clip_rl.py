@@ -8,9 +8,16 @@ from itertools import pairwise
 from typing import Any
 
 from videoinpaint.agents import make_policy
-from videoinpaint.benchmarks.papers.about import ABOUT
 from videoinpaint.benchmarks.papers.attributes import is_calm
-from videoinpaint.benchmarks.papers.experiment import BenchFlags, Entrant, Experiment, Make, Metrics, Printed
+from videoinpaint.benchmarks.papers.experiment import (
+    BenchFlags,
+    Entrant,
+    Experiment,
+    Make,
+    Metrics,
+    Printed,
+    scenarios_of,
+)
 from videoinpaint.benchmarks.papers.parts import AfterFirst, NoFusion, Only
 from videoinpaint.benchmarks.papers.printed import orders, values
 from videoinpaint.benchmarks.papers.verdict import Claim
@@ -23,8 +30,8 @@ HERE = {"sttn": "STTN", "fuseformer": "FuseFormer", "propainter": "ProPainter"}
 
 
 def one_suite(name: str, flags: BenchFlags) -> dict[str, str]:
-    """The suite that was asked for, or the experiment's own, for all clips."""
-    return {"": (flags.suites or ABOUT[name].suites)[0]}
+    """The suite that was asked for, or the experiment's own, for all clips; see :func:`scenarios_of`."""
+    return scenarios_of(name, [""], flags)
 
 
 def dynamic(flags: BenchFlags, *controls: str) -> dict[str, Any]:
@@ -155,7 +162,7 @@ def table5(flags: BenchFlags) -> Experiment:
             "dynamic": [f"dynamic, {name}" for name in policies]}  # fmt: skip
     table = [Printed(row["method"], values(row, metrics), row["scenario"], name)
              for row in published("clip_rl.table5")["rows"] for name in ours[row["method"]]]  # fmt: skip
-    suites = dict(zip(SCENARIOS, flags.suites or ABOUT["table5"].suites))
+    suites = scenarios_of("table5", SCENARIOS, flags)
     pairs = [(scenario, "fixed, w = 0.65", "no fusion, w = 1") for scenario in suites]
     pairs += [(scenario, name, other) for scenario in suites for name in ours["dynamic"]
               for other in ("fixed, w = 0.65", "no fusion, w = 1")]  # fmt: skip

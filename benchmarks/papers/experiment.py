@@ -6,7 +6,7 @@ in its rows is read from it. Nothing is measured here a second way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from videoinpaint.agents import make_policy
+from videoinpaint.agents import POLICIES, make_policy
 from videoinpaint.agents.evaluation.run_record import sha256
 from videoinpaint.agents.policies.policy import policy_file
 from videoinpaint.benchmarks.papers.about import ABOUT
@@ -169,6 +169,9 @@ def run(experiment: Experiment, flags: BenchFlags, advance: Callable[[], None] =
         InputError: flags out of range, or the output folder holds records of other settings.
         UnknownNameError, CorruptWeightsError: before any work starts.
     """
+    names = [entrant.name for entrant in experiment.entrants]
+    if len(set(names)) < len(names):
+        raise InputError(f"two rows would bear one name in {names}: name each policy once")
     suites = {scenario: suite_of(name, flags) for scenario, name in experiment.suites.items()}
     kept = Kept(flags.output / (experiment.kept or experiment.name), _settings(experiment, flags, suites))
     policies = {entrant.name: make_policy(entrant.policy, device=flags.device) for entrant in experiment.entrants}
@@ -189,7 +192,7 @@ def run(experiment: Experiment, flags: BenchFlags, advance: Callable[[], None] =
     settings = kept.settings | {"episodes": flags.episodes}
     return envelope(
         f"papers.{experiment.name}", settings, env_id=next(iter(suites.values())).env_id,
-        env_kwargs={"precision": flags.precision, "device": flags.device},
+        env_kwargs={"precision": flags.precision, "device": flags.device}, random_weights=_untrained(found),
         about=ABOUT[experiment.name].as_dict(), metrics=list(experiment.metrics),
         suites={scenario: _told(suite) for scenario, suite in suites.items()},
         scenarios={s: {row: {"means": _means(clips), "clips": clips} for row, clips in rows.items()}
@@ -197,6 +200,17 @@ def run(experiment: Experiment, flags: BenchFlags, advance: Callable[[], None] =
         attributes=_attributes(found), absent=absent,
         printed=[vars(one) for one in experiment.printed], findings=findings, verdicts=_verdicts(findings),
     )  # fmt: skip
+
+
+def scenarios_of(name: str, scenarios: Sequence[str], flags: BenchFlags) -> dict[str, str]:
+    """The suite of each of an experiment's scenarios: its own, or those that were asked for, in order.
+
+    Raises:
+        InputError: more were asked for than there are scenarios.
+    """
+    if len(flags.suites) > len(scenarios):
+        raise InputError(f"{name} runs on {len(scenarios)} suites at most, got {', '.join(flags.suites)}")
+    return dict(zip(scenarios, flags.suites or ABOUT[name].suites))
 
 
 def suite_of(name: str, flags: BenchFlags) -> FrozenSuite:
@@ -242,7 +256,8 @@ def _settings(experiment: Experiment, flags: BenchFlags, suites: Mapping[str, Fr
 def policy_identity(name: str) -> str:
     """A policy's name, or, of a file, its hash: a policy trained anew under the same path is another one."""
     path = Path(name).expanduser()
-    return f"sha256:{sha256(policy_file(path))}" if path.exists() else name
+    registered = name in POLICIES.names()
+    return name if registered or not path.exists() else f"sha256:{sha256(policy_file(path))}"
 
 
 class _Stage:
@@ -319,6 +334,12 @@ def _rows(experiment: Experiment, found: Iterable[tuple[str, Mapping[str, Any]]]
                 clips.setdefault(content["clip"], []).append(metrics)
     return {scenario: {row: {clip: _mean(episodes) for clip, episodes in clips.items()} for row, clips in rows.items()}
             for scenario, rows in groups.items()}  # fmt: skip
+
+
+def _untrained(found: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """The parts whose networks had random weights in some record."""
+    records = [record for _, content in found for record in content["records"].values()]
+    return sorted({part for record in records for part in record["random_weights"].split(", ") if part})
 
 
 def _mean(episodes: list[Metrics]) -> Metrics:

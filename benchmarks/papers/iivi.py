@@ -13,6 +13,7 @@ from videoinpaint.benchmarks.papers.printed import orders, values
 from videoinpaint.benchmarks.protocol.envelope import published
 from videoinpaint.benchmarks.repair.internal_learning import InternalStarts, settings
 from videoinpaint.envs.ids import effective_kwargs
+from videoinpaint.errors import InputError
 from videoinpaint.inpainters.internal.inpainter import InternalInpainter
 from videoinpaint.inpainters.internal.trainer import PAPER_WEIGHTS
 from videoinpaint.registration import DEFAULT_ID
@@ -48,6 +49,8 @@ _ONE_PASS = {"max_iterations": 1, "detector": "none"}
 
 
 def _options(flags: BenchFlags) -> dict[str, Any]:
+    if flags.steps < 1:
+        raise InputError(f"steps must be 1 or more, got {flags.steps}")
     return {"steps": flags.steps, "width_factor": flags.width_factor}
 
 

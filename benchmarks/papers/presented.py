@@ -141,8 +141,10 @@ def scenarios(results: Mapping[str, Any]) -> list[str]:
 
 
 def absent_lines(results: Mapping[str, Any]) -> list[str]:
-    """Why rows were not measured."""
-    return [f"Not measured: {row}: {why}" for row, why in results["absent"].items()]
+    """Why rows were not measured, and which mean nothing."""
+    lines = [f"Not measured: {row}: {why}" for row, why in results["absent"].items()]
+    untrained = ", ".join(results["random_weights"])
+    return [*lines, *([f"Untrained networks, whose repairs mean nothing: {untrained}"] if untrained else [])]
 
 
 def write(results: Mapping[str, Any], folder: Path, name: str) -> list[Path]:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from videoinpaint.agents import Policy, make_policy
-from videoinpaint.benchmarks.papers.about import ABOUT
-from videoinpaint.benchmarks.papers.experiment import BenchFlags, Entrant, Experiment, suite_of
+from videoinpaint.benchmarks.papers.experiment import BenchFlags, Entrant, Experiment, scenarios_of, suite_of
 from videoinpaint.benchmarks.papers.verdict import Claim
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.benchmarks.report.panels import Pixels, below, beside, closeup, labelled
@@ -29,7 +28,7 @@ RED = (220, 38, 38)
 
 def figure5(flags: BenchFlags) -> Experiment:
     """Pictures of five scenarios, and the one number that the text gives about them."""
-    suites = dict(zip(SCENES, flags.suites or ABOUT["figure5"].suites))
+    suites = scenarios_of("figure5", SCENES, flags)
     names = list(flags.policies or ("trained",))
     entrants = [Entrant(ONE_PASS, stage="one", kwargs=lambda: _kwargs(flags, ONE_PASS)),
                 Entrant(FIXED, stage="loop", kwargs=lambda: _kwargs(flags, FIXED))]  # fmt: skip

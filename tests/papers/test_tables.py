@@ -226,5 +226,11 @@ def test_bad_names_are_refused(tmp_path, capsys):
         execute("table9", BenchFlags(output=tmp_path))
     assert main(["bench", "table2", "--suite", "studio-easy-v0", "--output", str(tmp_path)]) == 2
     assert "studio-easy-v1" in capsys.readouterr().err
+    assert main(["bench", "table2", "--suite", "studio-easy-v1", "studio-hard-v1", "--output", str(tmp_path)]) == 2
+    assert "1 suites at most" in capsys.readouterr().err
+    with pytest.raises(InputError, match="steps must be 1 or more"):
+        iivi.table1(BenchFlags(steps=0))
+    with pytest.raises(InputError, match="name each policy once"):
+        execute("figure8", BenchFlags(policies=("random", "random"), output=tmp_path))
     with pytest.raises(InputError, match="--ablate"):
         ciri.table2(BenchFlags(ablation=tmp_path / "none.safetensors"))
