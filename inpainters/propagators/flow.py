@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from videoinpaint.inpainters.propagators.classifier import CellClassifier
 from videoinpaint.inpainters.propagators.common import check_target
 from videoinpaint.inpainters.propagators.matching import Matcher, Matches, Matching, joined
-from videoinpaint.inpainters.propagators.redetection import LEAST, LOST, RETURNED, area, gaps, pieces
+from videoinpaint.inpainters.propagators.redetection import GONE, LEAST, LOST, RETURNED, area, gaps, pieces
 from videoinpaint.motion.flow import consistency, dis_flow, warp
 
 _EPS = 1e-3
@@ -161,8 +161,7 @@ class FlowTracker(nn.Module):
             self._take(step, course)
             if self._settings.search and area(course.labels[now]) < LOST * largest:
                 good = [frame for frame in range(now) if not lost[frame]]
-                step = self._searched(step, course, good, largest)
-                self._take(step, course)
+                step = self._kept(self._searched(step, course, good, largest), course, largest)
             label = course.labels[now]
             lost.append(area(label) < LOST * largest)
             largest = max(largest, area(label))
@@ -170,19 +169,28 @@ class FlowTracker(nn.Module):
             self._matcher.remember(now, label if (label > 0.1).any() else seen)
             self._steps.append(step)
         for first, last in gaps(lost) if self._settings.search else []:
-            self._look_back(course, first, last)
+            self._look_back(course, first, last, largest)
 
-    def _look_back(self, course: _Course, first: int, last: int) -> None:
+    def _look_back(self, course: _Course, first: int, last: int, largest: float) -> None:
         """From the frame after a gap, in which the target was found again, back through the gap."""
         for now in range(last, first - 1, -1):
             seen = course.labels[now + 1]
             if not (seen > 0.5).any():
                 return
             asked = range(now + 1, min(self._length, now + 1 + self._settings.matching.context))
-            step = _Step(now, now + 1, self._matcher.match(now, seen, asked))
-            self._take(step, course)
+            step = self._kept(_Step(now, now + 1, self._matcher.match(now, seen, asked)), course, largest)
             self._matcher.remember(now, course.labels[now] if (course.labels[now] > 0.1).any() else seen)
             self._steps.append(step)
+
+    def _kept(self, step: _Step, course: _Course, largest: float) -> _Step:
+        """Take a step; where it leaves but a sliver of the ``largest`` mask, take one instead in which nothing asks."""
+        self._take(step, course)
+        if area(course.labels[step.now]) >= GONE * largest:
+            return step
+        course.masks[step.now] = torch.zeros_like(self._target)
+        nothing = _Step(step.now, step.before, step.matches.without(step.matches.asking))
+        self._take(nothing, course)
+        return nothing
 
     def _searched(self, step: _Step, course: _Course, good: list[int], largest: float) -> _Step:
         """The step with a place of the whole frame that shows the target, if there is a better one than was found.

@@ -11,6 +11,8 @@ from torch import Tensor
 
 LOST = 0.5
 """A mask is lost that is smaller than this share of the largest before it."""
+GONE = 0.03
+"""What is left of a lost mask is nothing if it is smaller than this share: a sliver would be handed on for ever."""
 LEAST = 0.15
 """A place shows the target again if it is at least this share of the largest mask before."""
 RETURNED = 0.4

@@ -9,6 +9,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from videoinpaint.clips import VideoReader, VideoWriter
 from videoinpaint.clips.files.borrowed import turn
@@ -283,3 +284,28 @@ def test_more_frames_than_the_source_has_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="12 frames"):
         writer.write(reader.read(0, 1))
     assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize(("orientation", "corner"), [(1, (0, 0)), (3, (-1, -1)), (6, (0, -1)), (8, (-1, 0))])
+def test_pictures_of_a_camera_that_say_how_it_was_held_are_turned(
+    tmp_path: Path, orientation: int, corner: tuple[int, int]
+) -> None:
+    picture, encoded, exif = np.zeros((48, 64, 3), np.uint8), io.BytesIO(), Image.Exif()
+    picture[:16, :16] = 255
+    exif[0x112] = orientation
+    Image.fromarray(picture).save(encoded, "JPEG", exif=exif)
+    path = tmp_path / "camera.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for number in range(3):
+            packet = av.Packet(encoded.getvalue())
+            packet.stream, packet.pts, packet.dts, packet.time_base = stream, number, number, Fraction(1, 10)
+            container.mux(packet)
+    frames = VideoReader(path).read(0, 3)
+    assert frames.shape[1:3] == ((48, 64) if orientation in (1, 3) else (64, 48))
+    lit = frames[0, ..., 0] > 128
+    assert lit[corner]
+    assert lit.sum() == pytest.approx(256, abs=40)
+    again = VideoReader(copied(path, tmp_path / "out.mkv", codec="ffv1")).read(0, 1)[0]
+    assert np.array_equal(again[24:], frames[0, 24:])  # below what the copy is painted over

@@ -2,7 +2,8 @@
 
     python -m videoinpaint.testing.fuzz --cases 5000
 
-Weight files, policies, checkpoints, states, actions, arguments and JSON files are mutated from a seed. What counts:
+Weight files, policies, checkpoints, states, actions, arguments, JSON files, pictures, videos and flags of
+`videoinpaint inpaint` are mutated from a seed. What counts:
 
 - refused: a `VideoInpaintError`, whose message has one line;
 - result: it was used, and what came of it is finite;

@@ -133,8 +133,9 @@ def run(flags: Kills) -> dict[str, int]:
         while done["kills"] < flags.count:
             folder = Path(top) / str(done["runs"])
             for _ in range(min(flags.each, flags.count - done["kills"])):
-                done["kills"] += killed(folder, flags.iterations, float(rng.uniform(0, seconds)))
-                done["resumed"] += CHECKPOINT in set(whole(folder))
+                was_killed = killed(folder, flags.iterations, float(rng.uniform(0, seconds)))
+                done["kills"] += was_killed
+                done["resumed"] += CHECKPOINT in set(whole(folder)) and was_killed
             killed(folder, flags.iterations, None)
             done["runs"] += 1
             if contents(folder) != expected:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -226,9 +227,19 @@ def _from_first_picture(path: Path, index: Index) -> Index:
     )  # fmt: skip
 
 
+def side_data_of(picture: Any) -> dict[str, bytes]:
+    """What a decoded picture carries beside its samples, by PyAV's name of the kind."""
+    try:
+        return {data.type.name: bytes(data) for data in picture.side_data}
+    except ValueError:  # PyAV knows fewer kinds than its FFmpeg (EXIF, in the pictures of cameras): the angle is left
+        angle = math.radians(picture.rotation)  # against the clock
+        a, b = (round(65536 * part) for part in (math.cos(angle), -math.sin(angle)))
+        return {"DISPLAYMATRIX": np.array([a, b, 0, -b, a, 0, 0, 0, 1 << 30], np.int32).tobytes()}
+
+
 def _display_matrix(picture: Any) -> tuple[int, ...]:
-    found = next((data for data in picture.side_data if data.type.name == "DISPLAYMATRIX"), None)
-    return () if found is None else tuple(np.frombuffer(bytes(found), np.int32).tolist())
+    found = side_data_of(picture).get("DISPLAYMATRIX")
+    return () if found is None else tuple(np.frombuffer(found, np.int32).tolist())
 
 
 def _rate(stream: Any, stamps: list[int | None]) -> Fraction:

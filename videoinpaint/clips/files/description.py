@@ -11,6 +11,7 @@ import av.logging
 
 from videoinpaint.clips.files.borrowed import turn
 from videoinpaint.clips.files.companions import described
+from videoinpaint.clips.files.decoding import side_data_of
 from videoinpaint.clips.files.orientation import Matrix
 from videoinpaint.clips.files.planes import FULL, has_alpha, is_full, planar, samples
 from videoinpaint.errors import warn
@@ -101,8 +102,12 @@ def _warn_of_losses(form: str, old: Any, first: Any, path: Path, final: Path) ->
             warn(f"{path} has colours as {before.name}, {final} as {form}: brightness is kept, colours are resampled")
     if first.color_trc in _HDR:
         warn(f"{path} is HDR ({_HDR[first.color_trc]}): kept so, but what fills the hole has 8 bits of precision")
-    kinds = {data.type.name for data in first.side_data}
-    if kinds & {"MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DYNAMIC_HDR_PLUS", "DOVI_METADATA"}:
+    if side_data_of(first).keys() & {
+        "MASTERING_DISPLAY_METADATA",
+        "CONTENT_LIGHT_LEVEL",
+        "DYNAMIC_HDR_PLUS",
+        "DOVI_METADATA",
+    }:
         warn(f"{path} describes the display it was mastered on: left out of {final}, its HDR colours stay")
 
 
