@@ -73,6 +73,9 @@ class Contestants:
     """What `videoinpaint leaderboard commit` wrote: held-out episodes follow from it."""
     held_out: int = 0
     """How many held-out episodes each plays."""
+    references: Path | None = None
+    """References of the suite, as `python -m videoinpaint.benchmarks.policies.references --suites` writes them; by
+    default those that ship."""
     pictures: int = 3
     """Clips of which the page has pictures."""
     workers: int = 1
@@ -189,7 +192,7 @@ def run_all(
         InputError: bad flags, or nobody could be measured.
     """
     suite = frozen_suite(flags.suite, flags.env_id) if suite is None else suite
-    references = reference_episodes(suite) if references is None else references
+    references = reference_episodes(suite, flags.references) if references is None else references
     whole_number(flags.pictures, "pictures", 0, len(suite.episodes))
     whole_number(flags.workers, "workers", 1, os.cpu_count() or 1)
     held_out = _held_out(flags)

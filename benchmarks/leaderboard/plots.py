@@ -7,6 +7,7 @@ bytes on every machine.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,8 +52,8 @@ class Scale:
 
 
 def minus(text: str) -> str:
-    """A number with the sign of typography instead of a hyphen."""
-    return text.replace("-", "\u2212")
+    """A number with the sign of typography instead of a hyphen, and no sign before a zero."""
+    return text.replace("-", "\u2212") if re.search("[1-9]", text) else text.lstrip("+-")
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
@@ -149,7 +150,7 @@ def _labels(
     found: list[Any] = [(None, None)] * len(points)
     for index in sorted(range(len(points)), key=lambda i: points[i][:2]):
         x, y, text = points[index]
-        for reach in (10, 20, 32, 46, 62, 80):
+        for reach in (10, 16, 24, 34, 46, 60, 76, 94):
             place = _first_free(frame, taken, x, y, len(text) * LETTER, reach)
             if place:
                 taken.append(place[3])
@@ -168,10 +169,20 @@ def _first_free(frame: Frame, taken: Sequence[Any], x: float, y: float, wide: fl
         left = x + dx if dx > 0 else x + dx - wide if dx < 0 else x - wide / 2
         box = (left, y + dy - 8, left + wide, y + dy + 7)
         inside = frame.left + 2 <= box[0] and box[2] <= frame.right and frame.top <= box[1] and box[3] <= frame.bottom
+        if inside and reach > 10 and _crosses((x, y), box, taken):
+            continue
         if inside and not any(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken):
             anchor = "start" if dx > 0 else "end" if dx < 0 else "middle"
             return x + dx, y + dy + 4, anchor, box
     return None
+
+
+def _crosses(start: tuple[float, float], box: Sequence[float], taken: Sequence[Any]) -> bool:
+    """Whether the line from a point to its label touches what is taken by others."""
+    to = (min(max(start[0], box[0]), box[2]), min(max(start[1], box[1]), box[3]))
+    way = [tuple(a + (b - a) * i / 12 for a, b in zip(start, to)) for i in range(1, 12)]
+    others = [other for other in taken if not (other[0] <= start[0] <= other[2] and other[1] <= start[1] <= other[3])]
+    return any(b[0] < x < b[2] and b[1] < y < b[3] for x, y in way for b in others)
 
 
 @dataclass

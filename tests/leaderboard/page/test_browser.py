@@ -260,8 +260,9 @@ def test_without_a_script_the_numbers_are_there_and_dead_controls_are_not(
     assert page.locator(".policy .log").first.is_visible()
 
 
-def test_on_paper_everything_is_dark_on_white(open_page: Open) -> None:
-    page = open_page(color_scheme="dark", media="print")
+def test_on_paper_everything_fits_and_is_dark_on_white(open_page: Open) -> None:
+    page = open_page(width=794, color_scheme="dark", media="print")  # A4
+    assert page.evaluate("document.documentElement.scrollWidth") == 794
     assert page.evaluate("getComputedStyle(document.querySelector('main')).color") == "rgb(22, 32, 44)"
     assert page.locator(".top").is_hidden()
     assert page.locator(".tools").is_hidden()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import html
 import json
 import re
 from html.parser import HTMLParser
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from videoinpaint.benchmarks.leaderboard.page import read_board, render, write_page
-from videoinpaint.benchmarks.leaderboard.plots import Scale, trajectories
+from videoinpaint.benchmarks.leaderboard.plots import Scale, minus, trajectories
 from videoinpaint.cli import main
 from videoinpaint.errors import InputError
 
@@ -147,6 +148,30 @@ def test_ticks_are_round_numbers_inside_of_the_axis() -> None:
     assert Scale(0.03, 0.23, 0, 100).ticks(5) == [(10.0, "0.05"), (35.0, "0.10"), (60.0, "0.15"), (85.0, "0.20")]
     assert [text for _, text in Scale(90, 2100, 0, 100, log=True).ticks(5)] == ["100", "200", "500", "1,000", "2,000"]
     assert [text for _, text in Scale(-1.2, 1.2, 0, 100).ticks(3)] == ["\u22121", "0", "1"]
+
+
+def test_signs_are_those_of_typography_and_a_zero_has_none() -> None:
+    assert [minus(text) for text in ("-0.0120", "+0.5", "-0.0000", "+0.00", "1,000")] == [
+        "\u22120.0120", "+0.5", "0.0000", "0.00", "1,000",
+    ]  # fmt: skip
+
+
+def test_no_label_of_the_cost_plot_covers_another_or_a_point(text: str) -> None:
+    for kind in ("broad", "narrow"):
+        plot = re.search(rf'<svg class="plot {kind}".*?</svg>', text, re.S)[0]  # type: ignore[index]
+        labels = re.findall(
+            r'<text x="([\d.]+)" y="([\d.]+)" text-anchor="(\w+)">([^<]+)', plot.split('class="labels"')[1]
+        )
+        assert len(labels) >= 11
+        boxes = []
+        for x, y, anchor, name in labels:
+            wide = 6.4 * len(html.unescape(name))
+            left = float(x) - {"start": 0, "middle": wide / 2, "end": wide}[anchor]
+            boxes.append((left, float(y) - 11, left + wide, float(y) + 2))
+        for i, a in enumerate(boxes):
+            assert not [b for b in boxes[i + 1 :] if a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]]
+        points = [(float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="5"', plot)]
+        assert not [p for p in points for a in boxes if a[0] < p[0] < a[2] and a[1] < p[1] < a[3]]
 
 
 def test_parts_that_were_not_measured_are_left_out(board: dict[str, Any]) -> None:
