@@ -261,8 +261,8 @@ def test_without_a_script_the_numbers_are_there_and_dead_controls_are_not(
 
 
 def test_on_paper_everything_fits_and_is_dark_on_white(open_page: Open) -> None:
-    page = open_page(width=794, color_scheme="dark", media="print")  # A4
-    assert page.evaluate("document.documentElement.scrollWidth") == 794
+    page = open_page(width=718, color_scheme="dark", media="print")  # A4 without its margins
+    assert page.evaluate("document.documentElement.scrollWidth") == 718
     assert page.evaluate("getComputedStyle(document.querySelector('main')).color") == "rgb(22, 32, 44)"
     assert page.locator(".top").is_hidden()
     assert page.locator(".tools").is_hidden()
