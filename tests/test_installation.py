@@ -59,7 +59,7 @@ def imported() -> list[tuple[str, Path]]:
 
 
 def test_every_import_is_declared():
-    carriers, known = packages_distributions(), declared("human", "cutie")
+    carriers, known = packages_distributions(), declared("human", "cutie", "ovis")
     missing = {}
     for name, path in imported():
         candidates = carriers.get(name) or [OPTIONAL.get(name, name)]
@@ -72,7 +72,7 @@ def test_every_requirement_is_used():
     """TensorBoard and SB3's other needs aside, what nothing imports is not installed."""
     carriers = packages_distributions()
     used = {canonicalize_name(c) for name, _ in imported() for c in carriers.get(name, [OPTIONAL.get(name, name)])}
-    assert set(declared("human", "cutie")) - used <= {"tensorboard"}  # written through torch.utils.tensorboard
+    assert set(declared("human", "cutie", "ovis")) - used <= {"tensorboard"}  # written through torch.utils.tensorboard
 
 
 def test_the_lowest_versions_are_the_lower_bounds():
