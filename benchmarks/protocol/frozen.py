@@ -29,6 +29,7 @@ from videoinpaint.clips import make_clips, make_masks
 from videoinpaint.envs.episodes import Episode, EpisodeSource
 from videoinpaint.envs.ids import effective_kwargs
 from videoinpaint.errors import InputError, UnknownNameError
+from videoinpaint.files import user_path
 from videoinpaint.registration import DEFAULT_ID, ENVIRONMENTS
 
 FILE = "suites.json"
@@ -110,9 +111,11 @@ class FrozenSuite:
         return replace(self, episodes=self.episodes[:count])
 
     def kwargs(self, episode: FrozenEpisode) -> dict[str, Any]:
-        """What an episode's environment is made with."""
-        frames = {} if episode.num_frames is None else {"num_frames": episode.num_frames}
-        return self.env_kwargs | frames
+        """What an episode's environment is made with; where clips have their own lengths, the clip alone is there."""
+        if episode.num_frames is None:
+            return dict(self.env_kwargs)
+        alone = f"{self.env_kwargs['clips']}[{episode.seed}:{episode.seed + 1}]"
+        return self.env_kwargs | {"clips": alone, "num_frames": episode.num_frames}
 
     def options(self, episode: FrozenEpisode) -> dict[str, Any]:
         """Of an episode's reset."""
@@ -128,9 +131,10 @@ class FrozenSuite:
         known = {one.seed: one for one in self.episodes}
         for seed in seeds:
             one = known[seed] if self.by_name else known.get(seed, FrozenEpisode(seed, "", ""))
-            if one.num_frames not in sources:
-                sources[one.num_frames] = episode_source(self.env_id, self.kwargs(one))
-            yield sources[one.num_frames].draw(np.random.default_rng(0), seed, self.options(one))
+            shared = None if one.num_frames is None else seed
+            if shared not in sources:
+                sources[shared] = episode_source(self.env_id, self.kwargs(one))
+            yield sources[shared].draw(np.random.default_rng(0), seed, self.options(one))
 
     def check_pixels(self) -> None:
         """Draw every episode and compare it with its digest.
@@ -253,9 +257,42 @@ def _shipped() -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8"))["suites"]) if path.is_file() else {}
 
 
-def _parsed(name: str, env_id: str, entry: dict[str, Any]) -> FrozenSuite:
-    episodes = tuple(FrozenEpisode(int(seed), clip, digest) for seed, clip, digest in entry["episodes"])
-    return FrozenSuite(name, env_id, dict(entry["env_kwargs"]), episodes)
+def _parsed(name: str, env_id: str, entry: dict[str, Any], data: str = "") -> FrozenSuite:
+    episodes = tuple(FrozenEpisode(int(one[0]), one[1], one[2], *one[3:4]) for one in entry["episodes"])
+    kwargs = {k: v.replace(DATA, data) if isinstance(v, str) else v for k, v in entry["env_kwargs"].items()}
+    return FrozenSuite(name, env_id, kwargs, episodes, bool(entry.get("by_name", False)), data)
+
+
+def written(suite: FrozenSuite) -> dict[str, Any]:
+    """A suite as its file holds it, without the folder of its clips."""
+    rows = [[one.seed, one.clip, one.digest, *filter(None, [one.num_frames])] for one in suite.episodes]
+    found = {"env_kwargs": without_data(suite.env_kwargs, suite.data), "episodes": rows}
+    return found | ({"by_name": True} if suite.by_name else {})
+
+
+def suite_of_file(path: str | Path, env_id: str, data: str = "") -> FrozenSuite:
+    """A suite that ``python -m videoinpaint.benchmarks.protocol.tracks --suite ... --output FILE`` wrote.
+
+    Args:
+        path: of the file, which holds one suite.
+        env_id: for which environment.
+        data: the folder that holds the clips.
+
+    Raises:
+        InputError: it is no such file, or it needs the folder.
+        UnknownNameError: it has no episodes for this environment.
+    """
+    try:
+        ((name, by_env),) = json.loads(user_path(path).read_text(encoding="utf-8"))["suites"].items()
+        if env_id not in by_env:
+            raise UnknownNameError(f"{path} has no episodes for {env_id}: it has some for {', '.join(by_env)}")
+        if DATA in json.dumps(by_env[env_id]["env_kwargs"]) and not data:
+            raise InputError(f"suite {name} of {path} is about clips of your own copy: name its folder, --data ROOT")
+        return _parsed(str(name), env_id, by_env[env_id], data)
+    except (InputError, UnknownNameError):
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path} holds no frozen suite ({error!r})") from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,7 +42,10 @@ class Evaluate(EnvironmentFlags):
     """The policy that differences are to; it plays even if it is not named above."""
     suite: str | None = None
     """A frozen suite, as studio-mixed-v1: its episodes one at a time, in float32, each process with one thread. Clips,
-    masks and sizes are the suite's; results name its digest."""
+    masks and sizes are the suite's; results name its digest. Or a file that was frozen, or a track of real video, as
+    davis-2017-val-object-v1, of 24 frames of 240x432 unless sizes are given (--num-frames 0: whole clips)."""
+    data: Path | None = None
+    """The folder that holds the clips of a track."""
     episodes: int | None = None
     """How many episodes each policy plays, 2 or more: 16; of a suite all, or the first of them."""
     first_seed: int = 0
@@ -66,7 +69,7 @@ class Evaluate(EnvironmentFlags):
         suite = self.frozen()
         records = self.play(contestants, suite)
         policies = summaries(records, contestants, self.baseline)
-        add_scores(policies, self.env_id, self.env_kwargs(), suite)
+        add_scores(policies, self.env_id, self.settings(), suite)
         print_table(policies, self.baseline)
         played = [record for runs in records.values() for run in runs for record in run]
         untrained = sorted({part for record in played for part in record.random_weights.split(", ") if part})
@@ -96,7 +99,7 @@ class Evaluate(EnvironmentFlags):
         for path, endings in ((self.output, OUTPUTS), (self.report, (".html",))):
             if path is not None and path.suffix not in endings:
                 raise InputError(f"cannot write {path}: end the name in {', '.join(endings)}")
-        check_env(self.env_id, with_precision(self.env_id, self.env_kwargs(), self.precision))
+        check_env(self.env_id, with_precision(self.env_id, self.settings(), self.precision))
         self.refuse_contradictions()
         found = [contestant(spec) for spec in self.policies]
         return found if self.baseline in [one.name for one in found] else [*found, contestant(self.baseline)]
@@ -115,7 +118,8 @@ class Evaluate(EnvironmentFlags):
         """Raises InputError for flags that say otherwise than the suite."""
         if self.suite is None:
             return
-        own = ("clips", "masks", "propagator", "num_frames", "height", "width", "num_envs")
+        own = ["clips", "masks", "propagator", "num_envs"]
+        own += [] if self.is_track() else ["num_frames", "height", "width"]
         given = [name for name in own if getattr(self, name) is not None]
         given += ["first_seed"] if self.first_seed else []
         if given:
@@ -132,15 +136,36 @@ class Evaluate(EnvironmentFlags):
             InputError: its pixels differ here, or it has fewer episodes.
         """
         from videoinpaint.benchmarks.protocol.envelope import set_threads
-        from videoinpaint.benchmarks.protocol.frozen import frozen_suite
+        from videoinpaint.benchmarks.protocol.frozen import frozen_suite, suite_of_file
+        from videoinpaint.benchmarks.protocol.tracks import Size, track
 
         if self.suite is None:
             return None
         set_threads(1)
-        suite = frozen_suite(self.suite, self.env_id)
+        data = "" if self.data is None else str(self.data)
+        if self.is_track():
+            given = {name: getattr(self, name) for name in ("num_frames", "height", "width")}
+            size = Size(**{name: value for name, value in given.items() if value is not None})
+            suite = track(self.suite, data, self.env_id, size)
+        elif self.suite.endswith(".json"):
+            suite = suite_of_file(self.suite, self.env_id, data)
+        else:
+            suite = frozen_suite(self.suite, self.env_id)
         suite = suite if self.episodes is None else suite.first(self.episodes)
-        suite.check_pixels()
+        if not self.is_track():
+            suite.check_pixels()
         return suite
+
+    def is_track(self) -> bool:
+        """Whether the suite is one of real video, of which digests are made here."""
+        from videoinpaint.benchmarks.protocol.tracks import track_names
+
+        return self.suite in track_names()
+
+    def settings(self) -> dict[str, Any]:
+        """Arguments of the environment that are not the suite's."""
+        sizes = ("num_frames", "height", "width") if self.is_track() else ()
+        return {name: value for name, value in self.env_kwargs().items() if name not in sizes}
 
     def asked_precision(self) -> str:
         """What the environment is asked for: float32 in suites unless a flag says otherwise."""
@@ -158,7 +183,7 @@ class Evaluate(EnvironmentFlags):
         console = Console(stderr=True)
         with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("evaluating", total=len(contestants))
-            return play(contestants, seeds, self.env_id, self.env_kwargs(), self.batch,
+            return play(contestants, seeds, self.env_id, self.settings(), self.batch,
                         lambda name: bar.update(task, advance=1, description=f"evaluated {escape(name)}"),
                         self.asked_precision(), suite, self.workers)  # fmt: skip
 
@@ -174,7 +199,7 @@ class Evaluate(EnvironmentFlags):
         from videoinpaint.envs.ids import effective_kwargs, with_precision
 
         precision = self.asked_precision()
-        kwargs = with_precision(self.env_id, self.env_kwargs(), precision) | ({} if suite is None else suite.env_kwargs)
+        kwargs = with_precision(self.env_id, self.settings(), precision) | ({} if suite is None else suite.env_kwargs)
         whole = envelope(
             "compare",
             {"env_id": self.env_id, **effective_kwargs(self.env_id, kwargs)},

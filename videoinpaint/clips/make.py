@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from videoinpaint.clips.files.images import list_images
+from videoinpaint.clips.masks.annotated import AnnotatedMasks
 from videoinpaint.clips.masks.meaning import PLAIN, Wish
 from videoinpaint.clips.masks.recorded import FileMasks, FirstFrameMasks
 from videoinpaint.clips.masks.synthetic import MixedMasks, ObjectMasks, SquareMasks, StationaryMasks, StudioMasks
@@ -48,6 +49,7 @@ MASK_KINDS = (
     "studio[:SUITE]",
     "object:PATH",
     "first-frame:KIND or PATH",
+    "annotated[:CLIPS]",
     "a mask picture, video or folder",
     "module:attribute",
 )
@@ -186,9 +188,10 @@ _MASKS: dict[str, Callable[[str, int], MaskSource]] = {
     "object": _object,
     "mixed": _mixed,
     "studio": lambda rest, dilate: StudioMasks(rest or "mixed", dilate=dilate),
+    "annotated": lambda rest, dilate: AnnotatedMasks(make_clips(rest) if rest else None, dilate),
     "first-frame": lambda rest, dilate: FirstFrameMasks(make_masks(rest or "stationary", dilate)),
 }
-_MASKS_WITH_ARGUMENT = ("object", "studio", "first-frame")
+_MASKS_WITH_ARGUMENT = ("object", "studio", "first-frame", "annotated")
 
 
 def _plugged_in(what: str, spec: str, kinds: tuple[str, ...]) -> Any:
