@@ -74,7 +74,9 @@ def looked_up(keys: Tensor, target: Tensor, length: int, sharpness: float = 10.0
     """
     frames = keys.unflatten(0, (-1, length)).flatten(3)
     similar = torch.einsum("btcn,bcm->btnm", frames, frames[:, 0]) * sharpness
-    read = torch.einsum("btnm,bm->btn", similar.softmax(-1), target.flatten(1))
+    # Clip by clip: the library sums one product of a batch in another order than a product alone.
+    parts = zip(similar.softmax(-1).split(1), target.flatten(1).split(1))
+    read = torch.cat([torch.einsum("btnm,bm->btn", each, its) for each, its in parts])
     return read.flatten(0, 1).unsqueeze(1).unflatten(2, keys.shape[-2:])
 
 

@@ -16,7 +16,8 @@ MARGIN = 64
 """Pixels around the holes that are looked at: what a network sees of a place, and a camera's motion is found in.
 
 Eight real clips are as good with it as whole frames: 0.04 dB worse in still holes, equal in moving ones and 0.19 dB
-better under subtitles (`python -m videoinpaint.benchmarks.repair.videos --settings reach default`).
+better under subtitles (`python -m videoinpaint.benchmarks.repair.videos --settings reach default`). What a wider one
+brings to small holes is in docs/cli.md.
 """
 GROWTH = 1 / 4
 """Of the frame, by which a box grows further than it must, as all motion is estimated again then."""

@@ -16,6 +16,7 @@ from videoinpaint.inpainters.ciri.curriculum import Curriculum
 from videoinpaint.inpainters.ciri.discriminator import TemporalPatchDiscriminator, adversarial_losses
 from videoinpaint.inpainters.ciri.inactivation import Blend, Inactivation, Stage, inactivated, recorded
 from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter
+from videoinpaint.inpainters.ciri.joint import looked_up
 from videoinpaint.inpainters.ciri.model import NEAR, Scene
 from videoinpaint.inpainters.ciri.published import OneShotPublished
 from videoinpaint.inpainters.ciri.removal import RemovalConfig
@@ -270,3 +271,13 @@ def test_around_dstt_runs_in_the_protocol():
     few, all_heads = (part.refine(state, observed, holes, np.array([[k, 0.5, 0.9, 0.45, 0.2]])) for k in (2, 12))
     assert few.frames.shape == observed.shape
     assert 0 < float(few.gflops[0]) < float(all_heads.gflops[0])
+
+
+def test_a_clip_is_looked_up_in_a_batch_as_alone():
+    rng = torch.Generator().manual_seed(0)
+    keys = nn.functional.normalize(torch.randn(3 * 4, 32, 15, 27, generator=rng), dim=1)
+    targets = (torch.rand(3, 1, 15, 27, generator=rng) > 0.8).float()
+    together = looked_up(keys, targets, 4)
+    for clip in range(3):
+        alone = looked_up(keys[4 * clip : 4 * clip + 4], targets[clip : clip + 1], 4)
+        assert torch.equal(together[4 * clip : 4 * clip + 4], alone)
