@@ -13,6 +13,7 @@ import pytest
 from videoinpaint.agents.evaluation.episodes import EpisodeRecord
 from videoinpaint.benchmarks.policies.compare import (
     Contestant,
+    add_scores,
     comparison_numbers,
     comparison_table,
     contestant,
@@ -21,6 +22,8 @@ from videoinpaint.benchmarks.policies.compare import (
     summaries,
 )
 from videoinpaint.benchmarks.protocol import tables
+from videoinpaint.benchmarks.protocol.frozen import frozen_suite
+from videoinpaint.benchmarks.protocol.suite_references import suite_references
 from videoinpaint.benchmarks.protocol.tables import write_table
 from videoinpaint.benchmarks.report.charts import bars_chart, differences_chart
 from videoinpaint.cli import main
@@ -177,3 +180,31 @@ def test_a_policy_that_changes_its_environment_harms_nobody_after_it() -> None:
     after = play([Contestant("cheat", Cheat()), *honest], [0, 1], "VideoInpaint-v1", SMALL, 2)
     assert after["cheat"][0][0].episode_return > 100
     assert after["honest"] == alone
+
+
+def test_vfid_is_over_all_episodes_and_only_where_all_have_features() -> None:
+    rng = np.random.default_rng(0)
+    real = [rng.normal(size=(1, 8)) for _ in range(6)]
+    exact = [replace(one, features=(each, each)) for one, each in zip(played(1.0, 1.0), real)]
+    worse = [replace(one, features=(each, each + 3)) for one, each in zip(played(1.0, 1.0), real)]
+    partly = [*exact[:5], replace(exact[5], features=None)]
+    records = {"exact": [exact], "worse": [worse], "partly": [partly]}
+    first, second, third = summaries(records, [Contestant(name, name) for name in records], "exact")
+    assert first["vfid"]["mean"] == pytest.approx(0, abs=1e-3)
+    assert second["vfid"]["mean"] == pytest.approx(8 * 9, rel=1e-3)
+    assert "vfid" not in third
+    assert "features" not in first["records"][0]
+
+
+def test_scores_of_a_whole_suite_stand_beside_raw_ones() -> None:
+    suite = frozen_suite("studio-mixed-v1", "VideoInpaintBudget-v0")
+    known = suite_references(suite)
+    assert known is not None
+    reached = {name: {"return": row["return"]} for name, row in known["policies"].items()}
+    add_scores(list(reached.values()), suite.env_id, {"device": "cpu"}, suite)
+    assert reached["random"]["score"]["mean"] == 0
+    assert 0 < reached["best fixed"]["score"]["mean"] < reached["greedy oracle"]["score"]["mean"] < 1
+    part, other = {"return": {"mean": 0.1}}, {"return": {"mean": 0.1}}
+    add_scores([part], suite.env_id, {}, suite.first(3))
+    add_scores([other], suite.env_id, {"inpainter": "telea"}, suite)
+    assert "score" not in part | other
