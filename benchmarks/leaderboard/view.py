@@ -102,7 +102,7 @@ class Row:
 GROUPS = {
     "ranked": ("Ranked", "the policy itself was run again by whoever verifies"),
     "unranked": ("Not ranked", "verified in part, or not at all: the numbers are the authors\u2019 own"),
-    "reference": ("References", "what a policy has to beat, and how far up it could get; always on the public episodes"),
+    "reference": ("References", "what a policy has to beat, and what it could reach; always on the public episodes"),
 }
 """Parts of the table, from the top: heading and explanation."""
 
