@@ -27,7 +27,8 @@ from videoinpaint.benchmarks.leaderboard.held_out import check_hidden, read_salt
 from videoinpaint.benchmarks.leaderboard.measuring import prepare, run
 from videoinpaint.benchmarks.leaderboard.page import write_page
 from videoinpaint.benchmarks.leaderboard.pictures import add_pictures
-from videoinpaint.benchmarks.leaderboard.ranking import rank, read_run, reference_episodes
+from videoinpaint.benchmarks.leaderboard.ranking import rank, reference_episodes
+from videoinpaint.benchmarks.leaderboard.rows import read_run
 from videoinpaint.benchmarks.leaderboard.submission import folder_hash
 from videoinpaint.benchmarks.leaderboard.table import show_board
 from videoinpaint.benchmarks.leaderboard.verification import (

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from videoinpaint.benchmarks.leaderboard.measuring import Arena
-from videoinpaint.benchmarks.leaderboard.ranking import ORACLE, Run
+from videoinpaint.benchmarks.leaderboard.ranking import ORACLE
+from videoinpaint.benchmarks.leaderboard.rows import Run
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.naming import one_line
 

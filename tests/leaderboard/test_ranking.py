@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from videoinpaint.benchmarks.leaderboard.ranking import Run, rank, read_run
+from videoinpaint.benchmarks.leaderboard.ranking import rank
+from videoinpaint.benchmarks.leaderboard.rows import Run, read_run
 from videoinpaint.benchmarks.leaderboard.submission import Submission
 from videoinpaint.benchmarks.leaderboard.verification import MARKS, verify, write_verification
 from videoinpaint.benchmarks.protocol.envelope import write_json

@@ -151,7 +151,8 @@ class Rank:
     def run(self) -> None:
         """Read, rank, write, print."""
         from videoinpaint.benchmarks.leaderboard.pictures import SHOWN, add_pictures
-        from videoinpaint.benchmarks.leaderboard.ranking import rank, read_run, reference_episodes
+        from videoinpaint.benchmarks.leaderboard.ranking import rank, reference_episodes
+        from videoinpaint.benchmarks.leaderboard.rows import read_run
         from videoinpaint.benchmarks.leaderboard.submission import check_versions
         from videoinpaint.benchmarks.leaderboard.table import show_board
         from videoinpaint.benchmarks.protocol.envelope import write_json

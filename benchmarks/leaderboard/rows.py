@@ -1,0 +1,173 @@
+"""Rows of a board before anything is computed: verified runs of one method, or a reference of the suite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videoinpaint.benchmarks.leaderboard.submission import (
+    Submission,
+    check_complete,
+    check_versions,
+    folder_hash,
+    read_episodes,
+    read_submission,
+)
+from videoinpaint.benchmarks.leaderboard.verification import FILE, MARKS, ranked, read_verification
+from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
+from videoinpaint.errors import InputError
+from videoinpaint.naming import one_line
+
+Scores = dict[int, float]
+"""By seed of the episode."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a method, or the only run of what was not trained.
+
+    Attributes:
+        folder: of the submission.
+        submission: what it says.
+        episodes: those of the suite.
+        verification: of the submission as it is now; None where nobody verified it.
+    """
+
+    folder: Path
+    submission: Submission
+    episodes: list[dict[str, Any]]
+    verification: dict[str, Any] | None
+
+    @property
+    def marks(self) -> dict[str, bool]:
+        """By name."""
+        return dict.fromkeys(MARKS, False) if self.verification is None else self.verification["marks"]
+
+    @property
+    def held_out(self) -> list[dict[str, Any]]:
+        """Held-out episodes; none where the mark was not given."""
+        return self.verification["held_out"]["episodes"] if self.verification and self.marks["held_out"] else []
+
+    @property
+    def salt(self) -> str | None:
+        """The hash of the salt behind them."""
+        return self.verification["held_out"]["salt_sha256"] if self.verification and self.held_out else None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One entry of the board.
+
+    Attributes:
+        name: of the method, or of the reference.
+        runs: one a training seed; none for a reference.
+        reference: episodes of a reference that ships with the suite.
+        score: which entry of an episode is ranked by.
+        held_out: the board is about held-out episodes.
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+    reference: tuple[dict[str, Any], ...]
+    score: str
+    held_out: bool
+
+    @property
+    def ranked(self) -> bool:
+        """Whether every run is verified well enough."""
+        return bool(self.runs) and all(ranked(run.marks) for run in self.runs)
+
+    @cached_property
+    def episodes(self) -> list[tuple[int | None, bool, dict[str, Any]]]:
+        """Training seed, whether held out, and the record, of every episode."""
+        found: list[tuple[int | None, bool, dict[str, Any]]] = [(None, False, one) for one in self.reference]
+        for run in self.runs:
+            seed = run.submission.training_seed
+            found += [(seed, False, one) for one in run.episodes]
+            found += [(seed, True, one) for one in run.held_out]
+        return found
+
+    @cached_property
+    def by_run(self) -> list[Scores]:
+        """Each run's scores of the episodes that count here: held-out ones where the board is about them."""
+        if not self.runs:
+            return [_scores(self.reference, self.score)]
+        return [
+            _scores(run.held_out if self.held_out and run.held_out else run.episodes, self.score) for run in self.runs
+        ]
+
+    @cached_property
+    def public(self) -> list[Scores]:
+        """Each run's scores of the suite's own episodes."""
+        return [_scores(run.episodes, self.score) for run in self.runs] or [_scores(self.reference, self.score)]
+
+    def matrix(self) -> NDArray[np.float64]:
+        """``(training seeds, clips)``."""
+        return matrix_of(self.by_run, sorted(self.by_run[0]))
+
+    def against(self, other: Row) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Both rows' scores on the episodes that count and both have; else on the suite's own."""
+        mine, theirs = self.by_run, other.by_run
+        shared = set(mine[0]).intersection(*mine, *theirs)
+        if not shared:
+            mine, theirs = self.public, other.public
+            shared = set(mine[0]).intersection(*mine, *theirs)
+        if not shared:
+            raise InputError(f"{one_line(self.name)} and {one_line(other.name)} played no episode in common")
+        return matrix_of(mine, sorted(shared)), matrix_of(theirs, sorted(shared))
+
+
+def read_run(folder: Path, suite: FrozenSuite | None = None, verification: Path | None = None) -> Run:
+    """A submission with its verification.
+
+    Args:
+        folder: of the submission.
+        suite: another than those that ship.
+        verification: its file; by default ``verification.json`` in the folder.
+
+    Raises:
+        InputError: the submission is malformed or incomplete, or changed after it was verified.
+    """
+    submission = read_submission(folder)
+    episodes = read_episodes(folder)
+    check_complete(episodes, check_versions(submission, suite))
+    file = verification or folder / FILE
+    found = read_verification(file) if file.is_file() else None
+    if found is not None and found["submission"] != folder_hash(folder):
+        raise InputError(f"{folder} changed after it was verified, or was not verified as a whole: verify it again")
+    return Run(folder, submission, episodes, found)
+
+
+def normal(found: Sequence[Mapping[str, Any]], suite: FrozenSuite, score: str) -> tuple[dict[str, Any], ...]:
+    """Episodes of a shipped reference under the names that records have.
+
+    Raises:
+        InputError: they are not those of the suite, or have no score.
+    """
+    clips = {one.seed: one.clip for one in suite.episodes}
+    if sorted(one["seed"] for one in found) != sorted(clips):
+        raise InputError(f"a reference of suite {suite.name} has other episodes than the suite: measure it again")
+    named = []
+    for one in found:
+        told = {"clip": clips[one["seed"]], "episode_return": one["return"], "length": one["iterations"]}
+        parts = [one.get(part) for part in ("gflops_begin", "gflops", "gflops_detector")]
+        told["gflops_total"] = None if None in parts else sum(parts)
+        named.append(told | dict(one))
+        if named[-1].get(score) is None:
+            raise InputError(f"a reference episode of seed {one['seed']} has no {score}")
+    return tuple(named)
+
+
+def _scores(episodes: Sequence[Mapping[str, Any]], score: str) -> Scores:
+    return {one["seed"]: float(one[score]) for one in episodes}
+
+
+def matrix_of(scores: Sequence[Scores], seeds: Sequence[int]) -> NDArray[np.float64]:
+    """``(training seeds, clips)``, the clips in the order of `seeds`."""
+    return np.array([[run[seed] for seed in seeds] for run in scores])
