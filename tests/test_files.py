@@ -187,3 +187,23 @@ def test_places_that_take_no_file(tmp_path):
         with pytest.raises(InputError, match="cannot write"):
             check_place(path)
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_a_folder_is_replaced_whole_though_its_removal_is_interrupted(tmp_path, monkeypatch):
+    def write(text):
+        with write_atomically(tmp_path / "kept", folder=True) as draft:
+            for name in ("a.txt", "b.txt"):
+                (draft / name).write_text(text)
+
+    def interrupted(path, **_):
+        next(iter(path.iterdir())).unlink()
+        raise KeyboardInterrupt
+
+    write("old")
+    write("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    monkeypatch.setattr("shutil.rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write("newest")
+    found = {path.name: path.read_text() for path in (tmp_path / "kept").iterdir()}
+    assert found == {"a.txt": "newest", "b.txt": "newest"}

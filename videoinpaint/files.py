@@ -63,10 +63,22 @@ class Draft:
             os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666))
 
     def keep(self) -> None:
-        """Put it in its place, instead of what was there."""
-        if self.target.is_dir() and not self.target.is_symlink():
-            shutil.rmtree(self.target)
-        os.replace(self.path, self.target)
+        """Put it in its place, instead of what was there.
+
+        A folder that was there is moved aside before it is removed: a process that is killed meanwhile leaves the old
+        one, the new one or none, and never a part of one.
+        """
+        if not self.target.is_dir() or self.target.is_symlink():
+            os.replace(self.path, self.target)
+            return
+        old = Draft(self.target)
+        os.replace(self.target, old.path)
+        try:
+            os.replace(self.path, self.target)
+        except OSError:
+            os.replace(old.path, self.target)
+            raise
+        old.discard()
 
     def discard(self) -> None:
         """Remove what was written so far, if anything is left of it."""
