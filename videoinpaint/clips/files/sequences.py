@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -27,24 +28,16 @@ class FrameSequence(Protocol):
         ...
 
 
-class ImageFolder:
-    """A folder of numbered pictures, taken to run at 24 frames a second.
+class Pictures:
+    """Pictures in files, one a frame, in the order given.
 
     Args:
-        folder: where the pictures lie; they are taken in natural order.
-
-    Raises:
-        InputError: the folder is missing or holds no picture.
+        name: of the clip.
+        paths: the files, one at least.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = user_path(folder)
-        if not self.folder.is_dir():
-            raise InputError(f"no folder {self.folder}: name a folder of PNG or JPEG frames")
-        self.name, self.fps = self.folder.name, 24.0
-        self.paths = list_images(self.folder)
-        if not self.paths:
-            raise InputError(f"folder {self.folder} holds no frames: put PNG or JPEG files into it, one per frame")
+    def __init__(self, name: str, paths: Sequence[Path]) -> None:
+        self.name, self.paths = name, list(paths)
 
     def __len__(self) -> int:
         """The number of pictures."""
@@ -72,6 +65,26 @@ class ImageFolder:
         for path, frame in zip(paths, frames):
             check_same_size(path, frame.shape, frames[0].shape)
         return np.stack(frames)
+
+
+class ImageFolder(Pictures):
+    """A folder of numbered pictures, taken to run at 24 frames a second.
+
+    Args:
+        folder: where the pictures lie; they are taken in natural order.
+
+    Raises:
+        InputError: the folder is missing or holds no picture.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = user_path(folder)
+        if not self.folder.is_dir():
+            raise InputError(f"no folder {self.folder}: name a folder of PNG or JPEG frames")
+        self.fps = 24.0
+        super().__init__(self.folder.name, list_images(self.folder))
+        if not self.paths:
+            raise InputError(f"folder {self.folder} holds no frames: put PNG or JPEG files into it, one per frame")
 
 
 def check_same_size(name: object, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:

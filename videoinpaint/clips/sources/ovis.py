@@ -11,42 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from videoinpaint.clips.files.images import read_image
-from videoinpaint.clips.files.sequences import check_same_size, window
+from videoinpaint.clips.files.sequences import Pictures, window
 from videoinpaint.clips.sources.layouts import check_objects
 from videoinpaint.clips.sources.sequences import Opener, SequenceSource
 from videoinpaint.errors import InputError
 from videoinpaint.files import user_path
 
 Masks = NDArray[np.uint8]
-
-
-class ListedFrames:
-    """Frames whose files a list names, in its order.
-
-    Args:
-        name: of the clip.
-        paths: the pictures.
-    """
-
-    def __init__(self, name: str, paths: Sequence[Path]) -> None:
-        self.name, self.paths = name, list(paths)
-
-    def __len__(self) -> int:
-        """The number of frames."""
-        return len(self.paths)
-
-    def read(self, start: int, count: int, stride: int = 1) -> NDArray[np.uint8]:
-        """Decode only the pictures asked for.
-
-        Raises:
-            InputError: the window leaves the clip, a picture is unreadable, or sizes differ.
-        """
-        paths = [self.paths[index] for index in window(self, start, count, stride)]
-        frames = [read_image(path) for path in paths]
-        for path, frame in zip(paths, frames):
-            check_same_size(path, frame.shape, frames[0].shape)
-        return np.stack(frames)
 
 
 class CodedMasks:
@@ -116,7 +87,7 @@ def ovis(root: str | Path, split: str | None = None, *, objects: str = "merged")
             raise InputError(f"{listing} has masks of another length than clip {clip!r}: unpack it again")
         groups = {f"{clip}.{index}": [frames] for index, frames in enumerate(shown, 1)} if single else {clip: shown}
         for name, group in groups.items():
-            openers[name] = partial(ListedFrames, name, paths)
+            openers[name] = partial(Pictures, name, paths)
             if group:
                 masks[name] = partial(CodedMasks, name, size, group)
     return SequenceSource(f"ovis:{root}#{split}", openers, masks)
