@@ -49,6 +49,7 @@ class BenchFlags:
         inpainter: the network in the loop.
         steps: of training on each clip, where a network is trained on it.
         width_factor: of that network, 1 as published.
+        preset: of its other settings: "quick", or "paper" (which is of width 1 whatever the factor).
         ablation: weights of target inactivation alone, see :mod:`videoinpaint.benchmarks.papers.ciri`.
         threads, device, precision: see the command's help.
     """
@@ -63,6 +64,7 @@ class BenchFlags:
     inpainter: str = "compact"
     steps: int = 100
     width_factor: float = 0.25
+    preset: str = "quick"
     ablation: Path | None = None
     threads: int = 1
     device: str = "cpu"

@@ -15,7 +15,8 @@ from videoinpaint.benchmarks.repair.internal_learning import InternalStarts, set
 from videoinpaint.envs.ids import effective_kwargs
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.internal.inpainter import InternalInpainter
-from videoinpaint.inpainters.internal.trainer import PAPER_WEIGHTS
+from videoinpaint.inpainters.internal.presets import PRESETS
+from videoinpaint.inpainters.internal.trainer import PAPER, PAPER_WEIGHTS
 from videoinpaint.registration import DEFAULT_ID
 
 POOL = 4
@@ -39,7 +40,8 @@ def trained(name: str, flags: BenchFlags, *, start: str = "none", **changes: Any
         shape = effective_kwargs(DEFAULT_ID)
         height, width = int(flags.height or shape["height"]), int(flags.width or shape["width"])
         chosen = InternalStarts(width=flags.width_factor, pool=POOL, height=height, width_pixels=width)
-        config = replace(settings(chosen, start), **changes)
+        config = replace(PAPER, start=start) if flags.preset == "paper" else settings(chosen, start)
+        config = replace(config, **changes)
         return {"inpainter": InternalInpainter(flags.device, steps=flags.steps, config=config), **_ONE_PASS}
 
     return Entrant(name, stage=name, kwargs=made)
@@ -51,7 +53,10 @@ _ONE_PASS = {"max_iterations": 1, "detector": "none"}
 def _options(flags: BenchFlags) -> dict[str, Any]:
     if flags.steps < 1:
         raise InputError(f"steps must be 1 or more, got {flags.steps}")
-    return {"steps": flags.steps, "width_factor": flags.width_factor}
+    if flags.preset not in PRESETS:
+        raise InputError(f"unknown preset {flags.preset!r}: use one of {', '.join(PRESETS)}")
+    changed = {} if flags.preset == "quick" else {"preset": flags.preset}
+    return {"steps": flags.steps, "width_factor": flags.width_factor, **changed}
 
 
 def by_hole(found: Mapping[str, float]) -> str:

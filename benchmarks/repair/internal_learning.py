@@ -140,7 +140,7 @@ def _trained(
 ) -> dict[str, Any]:
     reference, holes = pair.tensors()
     began = time.process_time()
-    clip = TrainingClip(reference[0], holes[0], config.start, config.pool, config.seed)
+    clip = TrainingClip(reference[0], holes[0], config.start, config.pool, config.seed, config.hidden)
     clip.pooled()
     trainer = Trainer(config)
     prepared = time.process_time() - began

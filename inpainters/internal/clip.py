@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from videoinpaint.clips.studio import shapes
+from videoinpaint.clips.studio.draws import Draws
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.flow_propagation import propagate
 from videoinpaint.inpainters.internal.mixture import Fit, candidates
@@ -19,6 +21,12 @@ STARTS: tuple[Start, ...] = ("none", "smooth", "propagation", "compact")
 """What a hole holds at the network's input. "none" is the paper's: nothing, and the network paints the picture. With
 the others it corrects a fill: the smooth fill of each frame, content carried in along the motion, or ("compact") a
 mixture of both with the compact network's repair, see :mod:`videoinpaint.inpainters.internal.mixture`."""
+
+HIDDEN = ("moved", "free-form")
+"""What hides known pixels in training: the clip's own masks moved, or random brush strokes."""
+
+STROKES = (0.05, 0.2)
+"""Share of the frame that brush strokes take."""
 
 Shift = tuple[int, int]
 
@@ -72,17 +80,29 @@ class TrainingClip:
         start: one of ``STARTS``.
         pool: how many translations of the masks are prepared, where starts must be computed beforehand.
         seed: decides the translations.
+        hidden: one of ``HIDDEN``. Brush strokes belong to a translation as a moved mask does; held-out pixels are
+            always under a moved mask, so that both can be compared.
 
     Attributes:
         held_out: the translation that training never uses.
     """
 
-    def __init__(self, frames: Tensor, holes: Tensor, start: str = "propagation", pool: int = 8, seed: int = 0) -> None:
+    def __init__(
+        self,
+        frames: Tensor,
+        holes: Tensor,
+        start: str = "propagation",
+        pool: int = 8,
+        seed: int = 0,
+        hidden: str = "moved",
+    ) -> None:
         if start not in STARTS:
             raise InputError(f"unknown start {start!r}: use one of {', '.join(STARTS)}")
         if pool < 1:
             raise InputError(f"the pool needs at least one translation, got {pool}")
-        self.frames, self.holes, self.kind = frames * (1 - holes), holes, start
+        if hidden not in HIDDEN:
+            raise InputError(f"hidden is one of {', '.join(HIDDEN)}, got {hidden!r}")
+        self.frames, self.holes, self.kind, self.hidden = frames * (1 - holes), holes, start, hidden
         height, width = frames.shape[-2:]
         rng = np.random.default_rng([seed, height, width])
         self.shifts = [draw_shift(rng, height, width) for _ in range(pool + 1)]
@@ -181,20 +201,27 @@ class TrainingClip:
         return weights
 
     def _union(self, shift: Shift | None) -> Tensor:
-        return self.holes if shift is None else torch.maximum(self.holes, moved(self.holes, shift))
+        return self.holes if shift is None else torch.maximum(self.holes, self._hides(np.arange(len(self)), shift))
+
+    def _hides(self, source: np.ndarray, shift: Shift) -> Tensor:
+        """M'_t of the frames ``source``, ``(N, 1, H, W)``; brush strokes differ from frame to frame."""
+        if self.hidden == "moved" or shift == self.held_out:
+            return moved(self.holes[torch.as_tensor(source)], shift)
+        drawn = [brush_strokes(np.random.default_rng([*shift, int(t)]), *self.holes.shape[2:]) for t in source]
+        return torch.from_numpy(np.stack(drawn))[:, None].to(self.holes)
 
     def _examples(
         self, index: np.ndarray, source: np.ndarray, shift: Shift, focus: Tensor, other: np.ndarray
     ) -> Examples:
         pick, origin, target = (torch.as_tensor(values) for values in (index, source, other))
         holes = self.holes[pick]
-        hidden = moved(self.holes[origin], shift)
+        hidden = self._hides(source, shift)
         union = torch.maximum(holes, hidden)
         if self.kind == "none":
             start, trust = self.frames[pick] * (1 - union) + 0.5 * union, 1 - union
         else:
             start, trust = (values[pick] for values in self.started(shift))
-        aim = moved(focus[origin], shift) * (1 - holes)
+        aim = (moved(focus[origin], shift) if self.hidden == "moved" else hidden) * (1 - holes)
         return Examples(
             self.frames[pick], holes, union, start, trust, aim, self.frames[target], self.holes[target]
         )  # fmt: skip
@@ -221,6 +248,12 @@ def first_fill(frames: Tensor, holes: Tensor, kind: str, mixture: Tensor | None 
         return found.mixed(Fit().weights() if mixture is None else mixture), found.trust
     carried, trust, _ = propagate(frames[None], holes[None])
     return carried[0], trust[0]
+
+
+def brush_strokes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """Free-form strokes, uint8 ``(H, W)`` in {0, 1}, over a share of the frame within ``STROKES``."""
+    draws = Draws(rng)
+    return shapes.brush_strokes(draws, height, width, draws.uniform(*STROKES))
 
 
 def draw_shift(rng: np.random.Generator, height: int, width: int, avoid: Shift | None = None) -> Shift:

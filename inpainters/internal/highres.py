@@ -20,7 +20,7 @@ from videoinpaint.boxes import box_of
 from videoinpaint.clips.files.images import read_image, resize_frames, resize_masks
 from videoinpaint.clips.files.sequences import FrameSequence
 from videoinpaint.errors import InputError
-from videoinpaint.inpainters.internal.clip import Examples, TrainingClip, moved
+from videoinpaint.inpainters.internal.clip import Examples, TrainingClip, brush_strokes, moved
 from videoinpaint.inpainters.internal.schedule import Budget, train
 from videoinpaint.inpainters.internal.tiling import draw_centre, grid_masks, tiles
 from videoinpaint.inpainters.internal.trainer import Internal, Trainer
@@ -56,8 +56,15 @@ class Progressive:
     size: tuple[int, int] | None = None
 
     @classmethod
-    def of_size(cls, height: int, width: int, steps: tuple[int, int] = (300, 100)) -> Progressive:
-        """For frames of any size: as many levels as bring the coarsest down to 960x540, steps of it and of each other.
+    def of_size(
+        cls, height: int, width: int, steps: tuple[int, ...] = (300, 100), config: Internal | None = None
+    ) -> Progressive:
+        """For frames of any size: as many levels as bring the coarsest down to 960x540.
+
+        Args:
+            height, width: of the frames.
+            steps: of the levels, the coarsest first; the last also of further ones.
+            config: the network and its training.
 
         Raises:
             InputError: frames that fit into the coarsest level.
@@ -69,7 +76,8 @@ class Progressive:
         if levels == 1:
             raise InputError(f"frames of {width}x{height} need no levels: {most[1]}x{most[0]} fit into one")
         patch = -(-height // 2 ** (levels - 1)), -(-width // 2 ** (levels - 1))
-        return cls(patch, (steps[0], *[steps[1]] * (levels - 1)), size=(height, width))
+        each = tuple(steps[min(level, len(steps) - 1)] for level in range(levels))
+        return cls(patch, each, config or Internal(pool=2), size=(height, width))
 
     def sizes(self) -> list[tuple[int, int]]:
         """Height and width of every level."""
@@ -84,8 +92,9 @@ def repair_progressively(
     folder: Path,
     settings: Progressive | None = None,
     report: Callable[[int, int], None] | None = None,
+    device: str | torch.device = "cpu",
 ) -> Iterator[Pixels]:
-    """Repair a clip of high resolution on the CPU; known pixels come back as they were.
+    """Repair a clip of high resolution; known pixels come back as they were.
 
     Args:
         frames: uint8 ``(H, W, 3)`` each, of the last level's size.
@@ -93,6 +102,7 @@ def repair_progressively(
         folder: for results between levels, as PNG.
         settings: defaults of :class:`Progressive`.
         report: called with level and step as training goes on.
+        device: where it computes; frames and levels stay on the CPU.
 
     Yields:
         repaired frames, uint8 ``(H, W, 3)``.
@@ -108,10 +118,10 @@ def repair_progressively(
         raise InputError(
             f"frames of {size[1]}x{size[0]} do not fit the last level, {top[1]}x{top[0]}: resize or set patch"
         )
-    trainer = Trainer(replace(settings.config, crop=None))
+    trainer = Trainer(replace(settings.config, crop=None), device)
     _coarse(trainer, frames, masks, settings, folder / "level-0", report)
     for level in range(1, len(settings.steps)):
-        source = PatchSource(frames, masks, folder / f"level-{level - 1}", settings, level)
+        source = PatchSource(frames, masks, folder / f"level-{level - 1}", settings, level, trainer.device)
         for step in range(settings.steps[level]):
             trainer.step(source, step / settings.steps[level])
             if report is not None:
@@ -137,8 +147,8 @@ def _coarse(
     if not any(hole.any() for hole in holes):
         raise InputError("nothing is missing in any frame")
     c = settings.config
-    tensors = _tensor(np.stack(small)), torch.from_numpy(np.stack(holes)).float()[:, None]
-    clip = TrainingClip(*tensors, c.start, c.pool, c.seed)
+    shown, missing = _tensor(np.stack(small)), torch.from_numpy(np.stack(holes)).float()[:, None]
+    clip = TrainingClip(shown.to(trainer.device), missing.to(trainer.device), c.start, c.pool, c.seed, c.hidden)
     for progress in train(trainer, clip, Budget(steps=settings.steps[0])):
         if report is not None:
             report(0, progress.steps)
@@ -153,11 +163,19 @@ class PatchSource:
         prior: folder with the repaired frames of the level before.
         settings: see :class:`Progressive`.
         level: from 1.
+        device: of what is drawn.
     """
 
     def __init__(
-        self, frames: FrameSequence, masks: FrameSequence, prior: Path, settings: Progressive, level: int
+        self,
+        frames: FrameSequence,
+        masks: FrameSequence,
+        prior: Path,
+        settings: Progressive,
+        level: int,
+        device: str | torch.device = "cpu",
     ) -> None:
+        self.device = device
         self.frames, self.masks, self.prior, self.settings = frames, masks, prior, settings
         self.size = settings.sizes()[level]
         self._held: tuple[int, Pixels, Pixels, Pixels] | None = None
@@ -185,7 +203,9 @@ class PatchSource:
         self._left -= 1
         _, frame, mask, prior = self._held
         patches = [self._patch(rng, frame, mask, prior) for _ in range(count)]
-        batch = Examples(**{name: torch.cat([vars(p)[name] for p in patches]) for name in vars(patches[0])})
+        batch = Examples(
+            **{name: torch.cat([vars(p)[name] for p in patches]).to(self.device) for name in vars(patches[0])}
+        )
         if mirror and rng.random() < 0.5:
             return Examples(**{name: values.flip(-1) for name, values in vars(batch).items()})
         return batch
@@ -202,7 +222,7 @@ class PatchSource:
         cut = (slice(top, top + tall), slice(left, left + wide))
         held = box_of(piece) or (0, 0, tall, wide)
         shift = row - top - (held[0] + held[2]) // 2, column - left - (held[1] + held[3]) // 2
-        hidden = moved(torch.from_numpy(piece.copy()).float()[None, None], shift)
+        hidden = self._hides(rng, piece, shift)
         holes = torch.from_numpy(mask[cut].copy()).float()[None, None]
         union = torch.maximum(holes, hidden)
         truth, start = _tensor(frame[cut][None]), _tensor(prior[cut][None])
@@ -210,6 +230,12 @@ class PatchSource:
         seen = torch.where(union > 0, start, truth)
         # The ambiguity loss compares with this very frame: reading another one at this size costs more than the step.
         return Examples(truth, holes, union, seen, 1 - union, hidden * (1 - holes), truth, holes)
+
+    def _hides(self, rng: np.random.Generator, piece: Pixels, shift: tuple[int, int]) -> Tensor:
+        """What a patch's known pixels are hidden by, ``(1, 1, h, w)``: a piece of the mask, moved, or brush strokes."""
+        if self.settings.config.hidden == "moved":
+            return moved(torch.from_numpy(piece.copy()).float()[None, None], shift)
+        return torch.from_numpy(brush_strokes(rng, *piece.shape)).float()[None, None]
 
     @torch.no_grad()
     def repaired(self, trainer: Trainer, index: int) -> Pixels:
@@ -227,7 +253,8 @@ class PatchSource:
                 continue
             holes = torch.from_numpy(mask[cut].copy()).float()[None, None]
             start = torch.where(holes > 0, _tensor(prior[cut][None]), _tensor(frame[cut][None]))
-            made = trainer.paint(start, holes, 1 - holes)[0].permute(1, 2, 0).numpy() * tile.weight[..., None]
+            shown = (x.to(trainer.device) for x in (start, holes, 1 - holes))
+            made = trainer.paint(*shown)[0].permute(1, 2, 0).cpu().numpy() * tile.weight[..., None]
             high, low = max(tile.top, top), min(tile.top + tall, bottom)
             near, far = max(tile.left, left), min(tile.left + wide, right)
             own = made[high - tile.top : low - tile.top, near - tile.left : far - tile.left]

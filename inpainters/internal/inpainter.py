@@ -94,7 +94,7 @@ class InternalInpainter:
         return self._trainer.repair(clip), self._trainer.state()
 
     def _clip(self, frames: Tensor, holes: Tensor) -> TrainingClip:
-        return TrainingClip(frames, holes, self.config.start, self.config.pool, self.config.seed)
+        return TrainingClip(frames, holes, self.config.start, self.config.pool, self.config.seed, self.config.hidden)
 
     def gflops(self, length: int, height: int, width: int) -> float:
         """Of one pass over ``length`` frames: training (a backward pass counts as two forward) and painting."""
@@ -102,8 +102,9 @@ class InternalInpainter:
         tall, wide = (height, width) if c.crop is None else (min(c.crop[0], height), min(c.crop[1], width))
         late = np.ceil(c.second_stage * self.steps)
         frames = c.batch * (self.steps + late)
-        patch = min(c.patch, tall) * min(c.patch, wide)
-        training = 3 * frames * self._trainer.network.flops(tall, wide) + late * 6 * VGG_MACS[c.backbone] * patch
+        patch = tall * wide if c.patch is None else min(c.patch, tall) * min(c.patch, wide)
+        features = late * c.batch * 6 * VGG_MACS[c.backbone] * patch if c.weights[1] else 0.0
+        training = 3 * frames * self._trainer.network.flops(tall, wide) + features
         updates = 12.0 * self.steps * parameter_count(self._trainer.network)
         return (training + updates + length * self._trainer.network.flops(height, width)) / 1e9
 

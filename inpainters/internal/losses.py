@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,17 @@ from videoinpaint.motion.neighbourhoods import window_max
 
 LAYER = 3
 """VGG16's third block ends at relu3_3, of the depth of the paper's relu3_4 in VGG19."""
+
+NAMES = ("reconstruction", "ambiguity", "stabilisation")
+"""Of the three losses, in the order of their weights."""
+
+PAIRS = 2**24
+"""Distances between features that are held at once."""
+
+
+def total(terms: Mapping[str, Any], weights: Sequence[float]) -> Any:
+    """Eq. 7: the weighed sum of those losses that were taken, by name; weights in the order of :data:`NAMES`."""
+    return sum(weight * terms[name] for name, weight in zip(NAMES, weights) if name in terms)
 
 
 def reconstruction(outputs: Sequence[Tensor], frames: Tensor, holes: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -49,7 +61,18 @@ def ambiguity(output: Tensor, other: Tensor, other_holes: Tensor, backbone: Back
     if small != list(output.shape[-2:]):  # smaller than the backbone accepts: enlarge all three alike
         output, other, seen = (F.interpolate(x, size=small) for x in (output, other, seen))
     ours, theirs = (unit_length(backbone(x * seen, LAYER)[-1]).flatten(2) for x in (output, other))
-    return (1 - ours.transpose(1, 2) @ theirs.detach()).amin(2).mean()
+    return torch.stack([_nearest(a, b) for a, b in zip(ours.transpose(1, 2), theirs.detach().transpose(1, 2))]).mean()
+
+
+def _nearest(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Mean cosine distance of each row of ``ours (P, C)`` to the nearest of ``theirs (Q, C)``, all of unit length.
+
+    Which one is nearest is searched without gradients and in parts: all pairs of a 960x540 frame are 4 GiB.
+    """
+    with torch.no_grad():
+        rows = max(1, PAIRS // len(theirs))
+        nearest = torch.cat([(part @ theirs.T).argmax(1) for part in ours.split(rows)])
+    return (1 - (ours * theirs[nearest]).sum(1)).mean()
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from torch.nn.utils import vector_to_parameters
 
 from videoinpaint.errors import DivergedError, InputError
 from videoinpaint.fitting import CHECKPOINT, alone, last_good, log, resume, save
+from videoinpaint.inpainters.internal import losses
 from videoinpaint.inpainters.internal.clip import TrainingClip
 from videoinpaint.inpainters.internal.trainer import Trainer
 
@@ -162,7 +163,7 @@ def _train(
             terms = trainer.step(clip, progress)
         except DivergedError as error:
             raise DivergedError(f"{error}: {last_good(folder)}") from error
-        total = sum(w * v for w, v in zip(trainer.config.weights, terms.values()))
+        total = float(losses.total(terms, trainer.config.weights))
         run.loss = total if math.isnan(run.loss) else 0.95 * run.loss + 0.05 * total
         over = spent() >= 1
         if over or trainer.steps % check_every == 0:

@@ -7,6 +7,7 @@ the budget may be a time. The idea is the same: step i draws all its randomness 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch.nn.utils import clip_grad_norm_, parameters_to_vector, vector_to_para
 
 from videoinpaint.errors import DivergedError, InputError
 from videoinpaint.inpainters.internal import losses
-from videoinpaint.inpainters.internal.clip import STARTS, Examples, Source, TrainingClip
+from videoinpaint.inpainters.internal.clip import HIDDEN, STARTS, Examples, Source, TrainingClip
 from videoinpaint.inpainters.internal.networks import ARCHS, InternalNetwork
 from videoinpaint.metrics.backbone import Backbone, get_backbone
 from videoinpaint.protocols import State
@@ -43,7 +44,10 @@ class Internal:
         mirror: show half of the batches left to right.
         pool: translations prepared beforehand, where the start is not "none".
         backbone: "vgg16" or "alex", of the ambiguity loss.
-        patch: side of the square, around a hidden point, in which the ambiguity loss compares features: VGG is heavy.
+        patch: side of the square, around a hidden point of each frame, in which the ambiguity loss compares features:
+            VGG is heavy. None for all that a step sees, as published.
+        hidden: what hides known pixels in training: "moved", the clip's own masks moved, as published, or
+            "free-form", random brush strokes (Figure 10).
         seed: of everything random.
     """
 
@@ -60,16 +64,22 @@ class Internal:
     mirror: bool = True
     pool: int = 8
     backbone: str = "vgg16"
-    patch: int = 48
+    patch: int | None = 48
+    hidden: str = "moved"
     seed: int = 0
 
     def check(self) -> None:
         """Raise InputError for a setting out of range."""
         if self.arch not in ARCHS or self.start not in STARTS:
             raise InputError(f"arch is one of {', '.join(ARCHS)} and start one of {', '.join(STARTS)}, got {self}")
+        if not 0 < self.width <= 4:
+            raise InputError(f"width must lie in (0, 4], got {self.width}")
         if not (0 < self.learning_rate <= 1 and 0 <= self.decay <= 1 and 0 <= self.second_stage <= 1):
             raise InputError(f"learning_rate must lie in (0, 1], decay and second_stage lie in [0, 1], got {self}")
-        if self.batch < 1 or self.pool < 1 or self.patch < 16 or self.focus < 0 or min(self.weights) < 0:
+        if self.hidden not in HIDDEN:
+            raise InputError(f"hidden is one of {', '.join(HIDDEN)}, got {self.hidden!r}")
+        small = self.patch is not None and self.patch < 16
+        if self.batch < 1 or self.pool < 1 or small or self.focus < 0 or min(self.weights) < 0:
             raise InputError(f"batch and pool are at least 1, patch at least 16, weights at least 0, got {self}")
 
     def network(self) -> InternalNetwork:
@@ -79,8 +89,8 @@ class Internal:
             return InternalNetwork(self.arch, self.width, extra=1, residual=self.start != "none")
 
 
-PAPER = Internal("coarse-to-fine", 1.0, "none", 2e-4, 1.0, 0.25, focus=1.0, crop=None, mirror=False)
-"""Appendix A.1 and A.2, with the budget left to the caller: 60,000 steps and 20,000 with all three losses."""
+PAPER = Internal("coarse-to-fine", 1.0, "none", 2e-4, 1.0, 0.25, focus=1.0, crop=None, mirror=False, patch=None)
+"""Appendix A.1 and A.2; its budget is in :mod:`videoinpaint.inpainters.internal.presets`."""
 
 
 def crop_for(height: int, width: int) -> tuple[int, int]:
@@ -160,8 +170,9 @@ class Trainer:
         rng = np.random.default_rng([c.seed, self.steps])
         batch = clip.draw(rng, c.batch, flagged, c.crop, c.mirror)
         with torch.enable_grad():
-            terms = self._losses(batch, rng, late=progress >= 1 - c.second_stage)
-            total = sum(w * terms[name] for w, name in zip(weights or c.weights, terms))
+            late = progress >= 1 - c.second_stage
+            terms = self._losses(batch, rng, weights or c.weights if late else ())
+            total = losses.total(terms, weights or c.weights)
             self.optimiser.zero_grad(set_to_none=True)
             total.backward()  # type: ignore[union-attr]
         length = clip_grad_norm_(self.parameters, 1.0)
@@ -171,15 +182,18 @@ class Trainer:
         self.steps += 1
         return {name: float(value.detach()) for name, value in terms.items()}
 
-    def _losses(self, batch: Examples, rng: np.random.Generator, late: bool) -> dict[str, Tensor]:
+    def _losses(self, batch: Examples, rng: np.random.Generator, weights: Sequence[float]) -> dict[str, Tensor]:
+        """The losses by name; of the two regularisations, those that ``weights`` has and that count."""
         c = self.config
         truth = signed(batch.frames)
         outputs = self.network(signed(batch.start), batch.union, batch.trust)
         weight = None if c.focus == 1 else 1 + (c.focus - 1) * batch.focus
         terms = {"reconstruction": losses.reconstruction(outputs, truth, batch.holes, weight)}
-        if not late:
+        wanted = [name for name, weight in zip(losses.NAMES, weights) if weight]
+        if "ambiguity" in wanted:
+            terms["ambiguity"] = self._ambiguity(outputs[-1], batch, rng)
+        if "stabilisation" not in wanted:
             return terms
-        terms["ambiguity"] = self._ambiguity(outputs[-1], batch, rng)
         change = losses.draw_change(rng, len(truth), *truth.shape[-2:]).to(truth)
         moved_holes = change.masks(batch.union)
         unknown = torch.maximum(batch.holes, change.masks(batch.holes))
@@ -189,16 +203,15 @@ class Trainer:
         return terms
 
     def _ambiguity(self, output: Tensor, batch: Examples, rng: np.random.Generator) -> Tensor:
-        """The ambiguity loss of the first frame of the batch, in a square around a point that is hidden."""
-        height, width = output.shape[-2:]
-        tall, wide = min(self.config.patch, height), min(self.config.patch, width)
-        points = batch.union[0, 0].nonzero()
-        row, column = points[int(rng.integers(len(points)))].tolist() if len(points) else (height // 2, width // 2)
-        top, left = (min(max(at - side // 2, 0), limit - side) for at, side, limit in
-                     ((row, tall, height), (column, wide, width)))  # fmt: skip
-        cut = (slice(0, 1), slice(None), slice(top, top + tall), slice(left, left + wide))
-        painted = (output[cut] + 1) / 2
-        return losses.ambiguity(painted, batch.other[cut], batch.other_holes[cut], self._backbone)
+        """The ambiguity loss of every frame of the batch, whole or in a square around a point that is hidden."""
+        painted = (output + 1) / 2
+        if self.config.patch is None:
+            return losses.ambiguity(painted, batch.other, batch.other_holes, self._backbone)
+        found = []
+        for item, union in enumerate(batch.union):
+            cut = (slice(item, item + 1), slice(None), *_square(union[0], self.config.patch, rng))
+            found.append(losses.ambiguity(painted[cut], batch.other[cut], batch.other_holes[cut], self._backbone))
+        return torch.stack(found).mean()
 
     @property
     def _backbone(self) -> Backbone:
@@ -223,6 +236,17 @@ class Trainer:
         painted = self.paint(batch.start, batch.union, batch.trust)
         return {"psnr": masked_psnr(painted, batch.frames, hidden),
                 "start": masked_psnr(batch.start, batch.frames, hidden)}  # fmt: skip
+
+
+def _square(hidden: Tensor, side: int, rng: np.random.Generator) -> tuple[slice, slice]:
+    """Rows and columns of a square, or what fits of it, around a random point of ``hidden (H, W)``, else the middle."""
+    height, width = hidden.shape
+    points = hidden.nonzero()
+    row, column = points[int(rng.integers(len(points)))].tolist() if len(points) else (height // 2, width // 2)
+    tall, wide = min(side, height), min(side, width)
+    top, left = (min(max(at - own // 2, 0), limit - own) for at, own, limit in
+                 ((row, tall, height), (column, wide, width)))  # fmt: skip
+    return slice(top, top + tall), slice(left, left + wide)
 
 
 def signed(x: Tensor) -> Tensor:

@@ -14,10 +14,11 @@ from videoinpaint.envs.batch import put, take
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.internal import PAPER, Budget, Internal, InternalInpainter, Trainer, losses, train
-from videoinpaint.inpainters.internal.clip import STARTS, TrainingClip, moved
+from videoinpaint.inpainters.internal.clip import STARTS, Examples, TrainingClip, moved
 from videoinpaint.inpainters.internal.inpainter import loss_weights
 from videoinpaint.inpainters.internal.layers import GatedConv, mirrored
 from videoinpaint.inpainters.internal.networks import ARCHS, InternalNetwork, parameter_count
+from videoinpaint.inpainters.internal.presets import preset
 from videoinpaint.inpainters.internal.trainer import masked_psnr
 from videoinpaint.metrics.backbone import get_backbone
 from videoinpaint.testing import check_inpainter
@@ -134,6 +135,25 @@ def test_ambiguity_finds_the_same_texture_elsewhere_and_has_gradients_to_the_out
     assert losses.ambiguity(blurred.detach(), sharp, torch.ones_like(nothing), backbone) < 1e-5
 
 
+def test_the_nearest_feature_is_found_in_parts_as_at_once(monkeypatch):
+    rng = torch.Generator().manual_seed(0)
+    made, other = torch.rand(2, 2, 3, 64, 48, generator=rng)
+    none, backbone = torch.zeros(2, 1, 64, 48), get_backbone("alex")
+    made.requires_grad_()
+    found = []
+    for pairs in (2**24, 100):
+        monkeypatch.setattr(losses, "PAIRS", pairs)
+        made.grad = None
+        losses.ambiguity(made, other, none, backbone).backward()
+        found.append(made.grad)
+    assert (found[0] - found[1]).abs().max() < 1e-7
+    assert found[0].flatten(1).abs().sum(1).min() > 0  # every frame of the batch counts
+    each = [losses.ambiguity(made[i : i + 1].detach(), other[i : i + 1], none[:1], backbone) for i in range(2)]
+    assert float(losses.ambiguity(made.detach(), other, none, backbone)) == pytest.approx(
+        float(sum(each)) / 2, rel=1e-5
+    )
+
+
 def test_stabilisation_forgives_changes_that_follow_the_input(scene):
     frames, holes = scene
     none = torch.zeros_like(holes)
@@ -198,6 +218,21 @@ def test_the_held_out_translation_is_never_drawn(scene):
         union = clip.draw(rng, 1).union
         assert not torch.equal(union, torch.maximum(held, clip.holes[:1]))
     assert clip.held_out not in TrainingClip(*scene, "smooth", pool=6).shifts
+
+
+@pytest.mark.parametrize("start", ["none", "smooth"])
+def test_brush_strokes_hide_in_place_of_moved_masks(scene, start):
+    clip = TrainingClip(*scene, start, pool=2, hidden="free-form")
+    drawn = [clip.draw(np.random.default_rng(seed), 1) for seed in range(6)]
+    shapes = {tuple(d.union.flatten().tolist()) for d in drawn}
+    assert len(shapes) > 1
+    moved_holes = [float(d.focus.sum()) for d in drawn]
+    assert all(0 < area < 0.5 * 40 * 56 for area in moved_holes)
+    # What is held out stays a moved mask: both ways of hiding are judged by the same pixels.
+    usual = TrainingClip(*scene, start, pool=2)
+    assert torch.equal(clip.held_out_examples().union, usual.held_out_examples().union)
+    with pytest.raises(InputError, match="hidden"):
+        TrainingClip(*scene, start, hidden="noise")
 
 
 def test_flagged_frames_are_drawn_and_their_shape_is_the_focus(scene):
@@ -296,7 +331,42 @@ def test_settings_out_of_range_are_named(bad):
         Budget()
 
 
+def test_a_loss_of_no_weight_is_not_taken(scene):
+    clip = TrainingClip(*scene, "smooth", pool=1)
+    taken = {}
+    for weights in ((1.0, 0.1, 0.2), (1.0, 0.1, 0.0), (1.0, 0.0, 0.2), (1.0, 0.0, 0.0)):
+        terms = Trainer(replace(SMALL, start="smooth", pool=1, weights=weights)).step(clip, 1.0)
+        taken[weights[1:]] = set(terms)
+    assert taken == {
+        (0.1, 0.2): set(losses.NAMES),
+        (0.1, 0.0): {"reconstruction", "ambiguity"},
+        (0.0, 0.2): {"reconstruction", "stabilisation"},
+        (0.0, 0.0): {"reconstruction"},
+    }
+    assert losses.total({"reconstruction": 2.0, "stabilisation": 3.0}, (1, 0.1, 0.2)) == pytest.approx(2.6)
+
+
+def test_all_tensors_of_a_step_follow_the_device():
+    """On "meta", which computes no numbers and refuses to mix with the CPU: nothing of a step stays behind."""
+    config = replace(PAPER, width=0.1, backbone="alex", batch=2)
+    trainer = Trainer(config, "meta")
+    three, one = torch.empty(2, 3, 40, 64, device="meta"), torch.empty(2, 1, 40, 64, device="meta")
+    batch = Examples(three, one, one, three, one, one, three, one)
+    terms = trainer._losses(batch, np.random.default_rng(0), config.weights)
+    assert set(terms) == set(losses.NAMES)
+    losses.total(terms, config.weights).backward()
+    trainer.optimiser.step()
+    assert all(p.grad is not None and p.device.type == "meta" for p in trainer.parameters)
+    assert {value.device.type for name, value in trainer.state().items() if name != "steps"} == {"meta"}
+    assert trainer.paint(three, one, one).device.type == "meta"
+
+
 def test_the_papers_settings():
+    paper = preset("paper")
+    assert (paper.config, paper.steps, paper.levels) == (PAPER, 80_000, (30_000, 45_000, 60_000))
+    assert (paper.large.learning_rate, paper.large.batch, paper.large.width) == (1e-4, 2, 1)
+    assert (paper.mask.steps, paper.mask.alpha, paper.mask.learning_rate) == (6_000, 0.8, 2e-4)
+    assert PAPER.patch is None
     assert (PAPER.arch, PAPER.width, PAPER.start, PAPER.learning_rate) == ("coarse-to-fine", 1, "none", 2e-4)
     assert PAPER.weights == (1, 0.1, 0.2)
     assert PAPER.second_stage == 20_000 / 80_000

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 
@@ -43,6 +43,10 @@ class Bench:
     """Pixels, likewise."""
     steps: int = 100
     """Training steps on each clip, where a network is trained on it (iivi-*)."""
+    width_factor: float = 0.25
+    """Of that network's channels (iivi-*); 1 as published."""
+    preset: Literal["quick", "paper"] = "quick"
+    """Of its training (iivi-*): paper has the published network, losses and learning rate; with --steps 80000 all."""
     ablation: Path | None = None
     """Weights of target inactivation alone (ciri-table2), of `videoinpaint pretrain one-shot --ablate`."""
     device: str = "cpu"

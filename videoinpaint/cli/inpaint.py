@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from videoinpaint.cli.internal import InternalFlags
 from videoinpaint.cli.masks import check_mask, check_numbers, masks_in_front, paths_by_frame, read_known
 from videoinpaint.cli.output import check_masks_folder, check_output, keep_masks, save_masks, write_all
 from videoinpaint.errors import InputError
@@ -97,14 +98,8 @@ class Inpaint:
     strict: bool = False
     """Refuse a video of which a frame cannot be decoded, packets were lost or the size changes, before any work; by
     default what is near takes its place and a warning names it."""
-    seconds: float | None = None
-    """With internal: seconds of training, 60 by default."""
-    steps: int | None = None
-    """With internal: steps of training, instead of seconds or as a further bound."""
-    folder: Path | None = None
-    """With internal: where the checkpoint goes; one that is there is continued. By default there is none."""
-    progressive: bool = False
-    """With internal, for frames larger than 960x540: coarse to fine, in patches, whose size bounds memory."""
+    internal: Annotated[InternalFlags, tyro.conf.OmitArgPrefixes] = field(default_factory=InternalFlags)
+    """A network that is trained on this video alone."""
 
     def run(self) -> None:
         """Check everything, then repair frame by frame and show progress."""
@@ -140,7 +135,7 @@ class Inpaint:
         )  # fmt: skip
         if masks is None:
             repaired = self._removed(video, known)
-        elif self.progressive:
+        elif self.internal.progressive:
             repaired = self._large(video, masks)
         else:
             repaired = self._repaired(frames_of(video), frames_of(masks))
@@ -155,9 +150,7 @@ class Inpaint:
 
     def _check_together(self) -> None:
         """Raise InputError for flags that do not go together."""
-        from videoinpaint.repair.internal import check_flags
-
-        if self.propagator is not None and self.progressive:
+        if self.propagator is not None and self.internal.progressive:
             raise InputError("--progressive works with given masks: leave --propagator out")
         if self.dilate and self.propagator is not None:
             raise InputError("--dilate works with given masks: those that a propagator follows are widened anyway")
@@ -165,8 +158,7 @@ class Inpaint:
             raise InputError("--window, --reach and --dilate are not for internal, which sees the whole video at once")
         if self.resume and (self.propagator is not None or self._inpainter == "internal"):
             raise InputError("--resume works with given masks; with internal, --folder keeps a checkpoint")
-        check_flags(self._inpainter, {"seconds": self.seconds, "steps": self.steps, "folder": self.folder,
-                                     "progressive": self.progressive})  # fmt: skip
+        self.internal.check(self._inpainter, self.propagator)
 
     @property
     def _inpainter(self) -> str:
@@ -181,15 +173,16 @@ class Inpaint:
     def _large(self, video: FrameSequence, masks: FrameSequence) -> Iterator[Any]:
         from videoinpaint.repair.internal import repair_progressively
 
-        return repair_progressively(video, masks, steps=self.steps, folder=self.folder)
+        chosen = self.internal.settings()
+        return repair_progressively(video, masks, chosen, device=self.device, folder=self.internal.folder)
 
     def _repaired(self, frames: Iterator[Any], masks: Iterator[Any]) -> Iterator[Any]:
         from videoinpaint.repair.given_masks import inpaint_stream
         from videoinpaint.repair.internal import repair_whole
 
         if self._inpainter == "internal":
-            budget = {"seconds": self.seconds, "steps": self.steps, "folder": self.folder}
-            return repair_whole(frames, masks, device=self.device, **budget)  # type: ignore[arg-type]
+            chosen, own = self.internal.settings(), self.internal
+            return repair_whole(frames, masks, chosen, device=self.device, seconds=own.seconds, folder=own.folder)
         return inpaint_stream(
             frames, masks, inpainter=self._inpainter, detector=self.detector, policy=self.policy,
             iterations=self.iterations, device=self.device, weights=self.weights, window=self.window,
@@ -215,7 +208,9 @@ class Inpaint:
                 raise InputError("--remove-residues works on repairs by ciri: use --inpainter ciri")
             check_tunable(made.loop.inpainter, len(video))
         frames = np.stack(list(frames_of(video)))
-        followed = follow(frames, known, self.propagator, self.device, made if self.remove_residues else None)
+        followed = follow(
+            frames, known, self.internal.follower(self.propagator), self.device, made if self.remove_residues else None
+        )
         if self.save_masks is not None:
             save_masks(followed.masks, self.save_masks)
         if made is None:
