@@ -39,6 +39,9 @@ class FitConfig:
         iterations: optimiser steps of the whole schedule.
         learning_rate: peak of a cosine with linear warm-up.
         warmup: iterations of the warm-up.
+        steps: iterations at which the rate falls to `factor` of what it was, in place of the cosine; none: the cosine.
+        factor: see `steps`.
+        betas: AdamW's decay of first and second moments.
         weight_decay: AdamW's.
         clip: gradient norm bound.
         average: decay of the exponential moving average of the weights, which is what training returns.
@@ -60,6 +63,9 @@ class FitConfig:
     clip: float = 1.0
     average: float = 0.998
     seed: int = 0
+    steps: tuple[int, ...] = ()
+    factor: float = 0.1
+    betas: tuple[float, float] = (0.9, 0.999)
     save_seconds: float = 120.0
     log_every: int = 50
     progress: bool = True
@@ -70,13 +76,30 @@ class FitConfig:
             whole_number(getattr(self, name), name, low, 10**9)
         seed_number(self.seed)
         real_number(self.clip, "clip", 0, 1e6, above=True)
+        real_number(self.factor, "factor", 0, 1, above=True)
+        for step in self.steps:
+            whole_number(step, "steps", 1, 10**9)
+        for beta in self.betas:
+            real_number(beta, "betas", 0, 1)
         for name, high in (("learning_rate", 1.0), ("weight_decay", 10.0), ("average", 1.0), ("save_seconds", 1e9)):
             real_number(getattr(self, name), name, 0, high)
 
     def decisive(self) -> dict[str, Any]:
         """Everything that decides the result, as JSON has it."""
         names = ("iterations", "learning_rate", "warmup", "weight_decay", "clip", "average", "seed")
-        return plain({name: getattr(self, name) for name in names} | dict(self.settings))
+        known = {name: getattr(self, name) for name in names}
+        # Checkpoints from before these existed go on: what was the only way is not told.
+        known |= {"steps": self.steps, "factor": self.factor} if self.steps else {}
+        known |= {"betas": self.betas} if self.betas != (0.9, 0.999) else {}
+        return plain(known | dict(self.settings))
+
+    def rate(self, iteration: int) -> float:
+        """The learning rate of an iteration."""
+        warm = min(1.0, (iteration + 1) / max(self.warmup, 1))
+        if self.steps:
+            return self.learning_rate * warm * self.factor ** sum(iteration >= step for step in self.steps)
+        cosine = 0.5 * (1 + math.cos(math.pi * iteration / self.iterations))
+        return self.learning_rate * warm * (0.02 + 0.98 * cosine)
 
 
 def fit(
@@ -119,7 +142,9 @@ def _fit(
     before: Callable[[int], None] | None,
 ) -> nn.Module:
     parameters = [p for p in network.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+    optimiser = torch.optim.AdamW(
+        parameters, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
+    )
     average = {k: v.detach().clone() for k, v in network.state_dict().items()}
     start = _resume(network, optimiser, average, config)
     saved, shown = time.monotonic(), {"loss": math.nan}
@@ -154,10 +179,8 @@ def _step(
     iteration: int,
     shown: dict[str, float],
 ) -> dict[str, float]:
-    warm = min(1.0, (iteration + 1) / max(config.warmup, 1))
-    cosine = 0.5 * (1 + math.cos(math.pi * iteration / config.iterations))
     for group in optimiser.param_groups:
-        group["lr"] = config.learning_rate * warm * (0.02 + 0.98 * cosine)
+        group["lr"] = config.rate(iteration)
     rng = np.random.default_rng([config.seed, iteration])
     torch.manual_seed(int(rng.integers(2**31)))
     value, scalars = loss(rng)

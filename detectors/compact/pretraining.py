@@ -25,20 +25,20 @@ def train_detector(data: Windows, repair: Repair, config: FitConfig, output: Pat
     """Train and write the weights to ``output`` (safetensors, half precision).
 
     Args:
-        data: training windows.
+        data: training windows; its device is where the detector is trained.
         repair: makes the repairs that the detector learns to judge; mix inpainters, controls and passes.
         config: schedule, folder of the checkpoint, seed.
         output: the weight file.
     """
     torch.manual_seed(config.seed)
-    network = DetectorNetwork()
+    network = DetectorNetwork().to(data.device)
 
     def loss(rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         return detection_loss(network, *draw_repair(data, repair, rng))
 
     held_out = [draw_repair(data, repair, np.random.default_rng([config.seed, 2**31, i])) for i in range(12)]
     fit(network, loss, config, evaluate=lambda _: precision(network, held_out))
-    save_safetensors(output, {k: v.half().contiguous() for k, v in network.state_dict().items()}, {})
+    save_safetensors(output, {k: v.cpu().half().contiguous() for k, v in network.state_dict().items()}, {})
     return output
 
 
@@ -97,5 +97,5 @@ def precision_of(
         scores.append(score(repaired, holes)[holes > 0])
         labels.append(errors.mean(2, keepdim=True)[holes > 0] > POOR)
     share = torch.cat(labels).float().mean()
-    found = average_precision_score(torch.cat(labels).numpy(), torch.cat(scores).numpy())
+    found = average_precision_score(torch.cat(labels).cpu().numpy(), torch.cat(scores).cpu().numpy())
     return {"average_precision": float(found), "constant": float(share)}

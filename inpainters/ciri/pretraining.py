@@ -16,11 +16,11 @@ from videoinpaint.controls import DEFAULT
 from videoinpaint.fitting import FitConfig, fit
 from videoinpaint.inpainters.ciri.compact import OneShotCompact
 from videoinpaint.inpainters.ciri.curriculum import Curriculum
-from videoinpaint.inpainters.ciri.discriminator import TemporalPatchDiscriminator, adversarial_losses
 from videoinpaint.inpainters.ciri.inactivation import FAR, Guidance
 from videoinpaint.inpainters.ciri.model import OneShotModel
 from videoinpaint.inpainters.compact.inpainter import WEIGHTS as BACKBONE
 from videoinpaint.inpainters.compact.pretraining import Batch, draw_controls, objective_weights, repair_losses
+from videoinpaint.inpainters.published.discriminator import TemporalPatchDiscriminator, adversarial_losses
 from videoinpaint.metrics.backbone import Backbone, get_backbone
 from videoinpaint.weights import load_into, load_safetensors, save_safetensors
 

@@ -40,7 +40,7 @@ def train_inpainter(
     """Train and write the weights to ``output`` (safetensors, half precision, sizes in the metadata).
 
     Args:
-        data: training clips and masks.
+        data: training clips and masks; its device is where the network is trained.
         config: schedule, folder of the checkpoint, seed.
         output: the weight file.
         network: sizes.
@@ -52,17 +52,17 @@ def train_inpainter(
         ``output``.
     """
     torch.manual_seed(config.seed)
-    model = CompactNetwork(network)
+    model = CompactNetwork(network).to(data.device)
     if init is not None:
         load_into(model, WEIGHTS, init)
-    backbone = get_backbone("alex")
+    backbone = get_backbone("alex", str(data.device))
 
     def loss(rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         return unrolled_loss(model, draw_batch(data, rng), rng, backbone, detect, bfloat16)
 
     held_out = [draw_batch(data, np.random.default_rng([config.seed, 2**31, i])) for i in range(6)]
     fit(model, loss, config, evaluate=lambda _: control_effects(model, held_out))
-    tensors = {k: v.half().contiguous() for k, v in model.state_dict().items()}
+    tensors = {k: v.cpu().half().contiguous() for k, v in model.state_dict().items()}
     save_safetensors(output, tensors, {k: str(v) for k, v in model.config.as_dict().items()})
     return output
 
@@ -118,12 +118,13 @@ def unrolled_loss(
     """
     size = len(batch.reference)
     previous, masks = batch.corrupted, batch.holes
-    looked = torch.zeros(size)
+    device = batch.reference.device
+    looked = torch.zeros(size, device=device)
     passes = int(rng.choice([1, 2, 3], p=[0.55, 0.3, 0.15]))
     for _ in range(passes - 1):
         with torch.no_grad():
-            with _autocast(bfloat16):
-                earlier = draw_controls(rng, size)
+            with _autocast(bfloat16, device):
+                earlier = draw_controls(rng, size).to(device)
                 looked = looked + earlier[:, HEADS]
                 painted, _ = model(batch.inputs(previous, masks, looked), earlier)
             previous = compose(painted.float().clamp(0, 1), previous, batch.corrupted, masks, batch.holes)
@@ -131,8 +132,8 @@ def unrolled_loss(
                 masks = detect(previous, batch.holes)
             else:
                 masks = imperfect_error_mask(previous, batch, rng)
-    controls = draw_controls(rng, size)
-    with _autocast(bfloat16):
+    controls = draw_controls(rng, size).to(device)
+    with _autocast(bfloat16, device):
         painted, coarse = model(batch.inputs(previous, masks, looked + controls[:, HEADS]), controls)
     repaired = compose(painted.float(), previous, batch.corrupted, masks, batch.holes)
     terms = repair_losses(repaired, batch, masks, backbone, rng, bfloat16)
@@ -144,8 +145,8 @@ def unrolled_loss(
     return total, scalars | {"coarse": float(rough.detach())}
 
 
-def _autocast(enabled: bool) -> torch.autocast:
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled)
+def _autocast(enabled: bool, device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
 
 
 def repair_losses(
@@ -168,7 +169,7 @@ def repair_losses(
     shape = repaired.shape[:2]
     top, left = (int(rng.integers(0, min(8, side - SMALLEST + 1))) for side in repaired.shape[-2:])
     both = torch.cat([repaired.flatten(0, 1), batch.reference.flatten(0, 1)])[..., top:, left:]
-    with _autocast(bfloat16):
+    with _autocast(bfloat16, both.device):
         features = backbone(both)
     halves = [f.float().chunk(2) for f in features]
     texture = backbone.lpips([h[0] for h in halves], [h[1] for h in halves]).view(shape).mean(1)
@@ -182,7 +183,7 @@ def repair_losses(
 
 def objective_weights(controls: Tensor) -> dict[str, Tensor]:
     """The loss weights ``(B,)`` that alpha, beta and gamma of ``controls (B, 5)`` stand for."""
-    low, high = torch.as_tensor(LOW, dtype=torch.float32), torch.as_tensor(HIGH, dtype=torch.float32)
+    low, high = (torch.as_tensor(ends, dtype=torch.float32, device=controls.device) for ends in (LOW, HIGH))
     unit = (controls - low) / (high - low)
     columns = dict(zip(LOSS_ENDS, (ALPHA, BETA, GAMMA)))
     return {name: end[0] * (end[1] / end[0]) ** unit[:, columns[name]] for name, end in LOSS_ENDS.items()}
@@ -192,7 +193,7 @@ def imperfect_error_mask(repaired: Tensor, batch: Batch, rng: np.random.Generato
     """A stand-in for a detector: the true error, blurred, thresholded at a random level, sometimes wrong."""
     error = (repaired - batch.reference).abs().mean(2, keepdim=True).flatten(0, 1)
     if rng.random() < 0.15:  # a detector that knows nothing: a smooth random field
-        error = torch.from_numpy(rng.random(error[..., ::8, ::8].shape)).float()
+        error = torch.from_numpy(rng.random(error[..., ::8, ::8].shape)).float().to(error.device)
         error = F.interpolate(error, size=repaired.shape[-2:], mode="bilinear")
     error = F.avg_pool2d(error, 7, stride=1, padding=3).view_as(batch.holes)
     inside = error[batch.holes > 0]
@@ -204,11 +205,13 @@ def imperfect_error_mask(repaired: Tensor, batch: Batch, rng: np.random.Generato
 @torch.no_grad()
 def control_effects(model: CompactNetwork, batches: Sequence[Batch]) -> dict[str, float]:
     """PSNR inside the hole at neutral controls and the change at the ends of each control, in dB, and a second pass."""
-    neutral = torch.from_numpy(DEFAULT.to_array()[None])
+    neutral = torch.from_numpy(DEFAULT.to_array()[None]).to(next(model.parameters()).device)
     values = {"all": neutral}
     for column, name in ((HEADS, "heads"), (FUSION, "fusion"), (ALPHA, "alpha"), (BETA, "beta"), (GAMMA, "gamma")):
         for end, bound in (("low", LOW), ("high", HIGH)):
-            values[f"{name}_{end}"] = neutral.clone().index_fill(1, torch.tensor([column]), float(bound[column]))
+            values[f"{name}_{end}"] = neutral.clone().index_fill(
+                1, torch.tensor([column], device=neutral.device), float(bound[column])
+            )
     results: dict[str, list[float]] = {}
     for batch in batches:
         for name, row in values.items():

@@ -26,8 +26,9 @@ from videoinpaint.inpainters.published.cost import Meter
 from videoinpaint.inpainters.published.geometry import FLAGGED, Geometry
 from videoinpaint.inpainters.published.layers.heads import HeadOrder, active_heads, count_heads, heads_of, measure_order
 from videoinpaint.inpainters.published.layers.regions import decode_box
-from videoinpaint.inpainters.published.loading import load_networks, randomise
+from videoinpaint.inpainters.published.loading import load_networks, load_trained, randomise
 from videoinpaint.inpainters.published.remember import Features, alike
+from videoinpaint.inpainters.published.sizes import Sizes, stored_sizes
 from videoinpaint.protocols import Refinement, State
 
 RANDOM = "random"
@@ -89,8 +90,10 @@ class PublishedInpainter(ABC):
 
     Args:
         device: where it computes.
-        weights: a weight file (a folder with the official file names where there are several); ``"random"`` for
+        weights: a weight file (a folder with the official file names where there are several), official or trained
+            here (`videoinpaint.inpainters.published.pretraining`), which brings its own sizes; ``"random"`` for
             untrained networks (seed 0); None for the official files from the cache.
+        sizes: of a network that is yet to be trained, with PyTorch's own initialisation; `weights` is then left out.
         windows: ``"cover"``, as described; ``"published"`` computes every published window that touches the flagged
             region in later passes, too.
 
@@ -104,12 +107,14 @@ class PublishedInpainter(ABC):
     name: str
     controls: frozenset[str] = frozenset({"heads"})
     min_size: tuple[int, int] = (16, 16)
-    geometry: ClassVar[Geometry]
+    geometry: Geometry
+    published: ClassVar[Sizes] = Sizes()
+    """The sizes of the official network."""
     entries: ClassVar[dict[str, str]]
     """Part of the network -> name in the weights registry; "main" is the one a single file is for."""
     random_gain: ClassVar[float] = 1.0
     feature_channels: ClassVar[int] = 128
-    calibration_size: ClassVar[tuple[int, int]] = (240, 432)
+    calibration_size: tuple[int, int] = (240, 432)
     stream: ClassVar[tuple[int, int]] = (40, 10)
     """Frames of a long video that are repaired together, and how many of them the next chunk repairs again: chunks
     begin 30 frames apart, so that windows and references stand where they stand in the whole video."""
@@ -120,19 +125,30 @@ class PublishedInpainter(ABC):
         weights: str | Path | None = None,
         *,
         windows: Literal["cover", "published"] = "cover",
+        sizes: Sizes | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.windows = windows
-        self.random_weights = weights == RANDOM
-        self.networks = nn.ModuleDict(self.build())
-        if self.random_weights:
+        self.random_weights = weights == RANDOM or sizes is not None
+        trained = None if self.random_weights else stored_sizes(self.entries["main"], weights)
+        self.sizes = sizes or trained or self.published
+        if self.sizes != self.published and self.geometry.fixed:
+            self.geometry = replace(self.geometry, fixed=(self.sizes.height, self.sizes.width))
+        if self.sizes != self.published:
+            self.calibration_size = (self.sizes.height, self.sizes.width)
+        self.networks = nn.ModuleDict(self.build()) if trained is None else self._trained(weights)
+        if weights == RANDOM and sizes is None:
             randomise(self.networks, seed=0, gain=self.random_gain)
-        else:
+        elif not self.random_weights and trained is None:
             load_networks(self.networks, self.entries, weights)
         self.networks.eval().requires_grad_(False).to(self.device)
         self.num_heads = heads_of(self.networks)
         self._meter = Meter()
         self._order: HeadOrder | None = None
+
+    def _trained(self, weights: str | Path | None) -> nn.ModuleDict:
+        assert weights is not None
+        return load_trained(self.build, self.entries["main"], weights)
 
     def heads_run(self, control: float) -> int:
         """See :class:`videoinpaint.protocols.CountsHeads`."""
@@ -140,7 +156,7 @@ class PublishedInpainter(ABC):
 
     @abstractmethod
     def build(self) -> dict[str, nn.Module]:
-        """The networks by part, untrained."""
+        """The networks by part, untrained, of ``self.sizes``."""
 
     def inputs(self, work: Pass, frames: Sequence[int]) -> Tensor:
         """What the encoder takes of some frames, ``(n, len(frames), c, h, w)``: here the frames, 0 in their holes."""
@@ -161,6 +177,28 @@ class PublishedInpainter(ABC):
     def prepare(self, frames: Tensor, holes: Tensor) -> State:
         """What does not change within an episode, from frames in [-1, 1] and dilated holes at the network's size."""
         return {}
+
+    def prepare_local(self, frames: Tensor, holes: Tensor, count: int) -> State:
+        """As `prepare` in training, where the first ``count`` frames are neighbours and the others references."""
+        return self.prepare(frames[:, :count], holes[:, :count])
+
+    def propose(self, frames: Tensor, holes: Tensor, count: int) -> tuple[Tensor, State]:
+        """What the network makes of one window, with gradients: the path that training takes.
+
+        Args:
+            frames: ``(B, T, 3, h, w)`` in [-1, 1], 0 in the holes: local frames, then reference frames.
+            holes: ``(B, T, 1, h, w)`` in {0, 1}.
+            count: how many of them are local.
+
+        Returns:
+            the local frames ``(B, count, 3, h, w)`` in [-1, 1], painted everywhere, and what `prepare_local` made.
+        """
+        state = self.prepare_local(frames, holes, count)
+        window = plan.Window(tuple(range(count)), tuple(range(count, frames.shape[1])), tuple(range(count)))
+        work = Pass(state, frames, holes, frames.new_full((len(frames),), 0.5), True)
+        features = self.encode(self.inputs(work, window.frames).flatten(0, 1)).unflatten(0, frames.shape[:2])
+        local = self.transform(work, features, window)
+        return self.networks["main"].decoder(local.flatten(0, 1)).unflatten(0, local.shape[:2]), state  # type: ignore[operator]
 
     def pattern(self, work: Pass, window: plan.Window) -> list[Hashable]:
         """For each item: what, beside shapes and heads, decides the cost of `transform`."""
@@ -270,8 +308,8 @@ class PublishedInpainter(ABC):
         return self._meter.run((*kind, *work.frames.shape[-2:]), len(work.frames), call)
 
     def ranking(self, heads: int) -> HeadOrder | None:
-        """The measured order of heads; not needed, and not measured, where all run."""
-        if heads >= self.num_heads:
+        """The measured order of heads; not needed, and not measured, where all run or their index is their order."""
+        if heads >= self.num_heads or self.sizes.nested:
             return None
         if self._order is None:
             frames, holes = (t.to(self.device) for t in calibration_clip(*self.calibration_size))

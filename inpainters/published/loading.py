@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from videoinpaint.errors import MissingWeightsError
+from videoinpaint.errors import CorruptWeightsError, MissingWeightsError
 from videoinpaint.files import user_path
-from videoinpaint.weights import entry_of, load_into
+from videoinpaint.inpainters.published.sizes import Sizes
+from videoinpaint.weights import ORIGIN, build_loaded, entry_of, load_into, save_safetensors
 
 
 def load_networks(networks: nn.ModuleDict, entries: Mapping[str, str], weights: str | Path | None) -> None:
@@ -35,6 +36,41 @@ def load_networks(networks: nn.ModuleDict, entries: Mapping[str, str], weights: 
         elif part == "main":
             explicit = folder
         load_into(networks[part], name, explicit)
+
+
+def trained_here(networks: nn.ModuleDict) -> nn.Module:
+    """What a file that is written here holds of some networks: the single one, by the official names, or all parts."""
+    return networks["main"] if len(networks) == 1 else networks
+
+
+def save_trained(networks: nn.ModuleDict, sizes: Sizes, output: Path) -> Path:
+    """Write trained networks with their sizes; :func:`load_trained` reads them."""
+    state = {key: value.detach().cpu().contiguous() for key, value in trained_here(networks).state_dict().items()}
+    return save_safetensors(output, state, {ORIGIN: "videoinpaint pretrain"} | sizes.as_metadata())
+
+
+def load_trained(build: Callable[[], dict[str, nn.Module]], name: str, path: str | Path) -> nn.ModuleDict:
+    """Networks from a file of :func:`save_trained`, strictly.
+
+    Args:
+        build: makes the networks by part, of the file's sizes.
+        name: of the main part in the weights registry.
+        path: the file.
+
+    Raises:
+        CorruptWeightsError: the file holds other networks, or its sizes describe none.
+    """
+    networks: list[nn.ModuleDict] = []
+
+    def built() -> nn.Module:
+        networks.append(nn.ModuleDict(build()))
+        return trained_here(networks[0])
+
+    try:
+        build_loaded(built, name, user_path(path))
+    except (AttributeError, AssertionError, OverflowError) as error:
+        raise CorruptWeightsError(f"the weights {name!r} describe no network: {error}") from error
+    return networks[0]
 
 
 @torch.no_grad()

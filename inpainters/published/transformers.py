@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor
 
 from videoinpaint.inpainters.published.adapter import Pass, PublishedInpainter
@@ -17,7 +15,7 @@ class FrameTransformerInpainter(PublishedInpainter):
     Masks are no input: a hole is zero in [-1, 1], mid-grey.
     """
 
-    geometry: ClassVar[Geometry] = Geometry(fixed=(240, 432))
+    geometry = Geometry(fixed=(240, 432))
 
     def transform(self, work: Pass, features: Tensor, window: Window) -> Tensor:
         """See :class:`PublishedInpainter`."""

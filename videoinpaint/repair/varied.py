@@ -16,20 +16,23 @@ from videoinpaint.protocols import Inpainter, State
 Repair = Callable[[Tensor, Tensor, np.random.Generator], Tensor]
 
 
-def mixed_repair(inpainters: dict[str, float], weights: str | None = None, device: str = "cpu") -> Repair:
+def mixed_repair(
+    inpainters: dict[str, float], weights: str | None = None, device: str = "cpu", trained: str = "compact"
+) -> Repair:
     """A function that repairs every batch by an inpainter drawn anew, with random controls and one or two passes.
 
     Args:
         inpainters: name -> relative chance.
-        weights: a weight file for the compact inpainter; None for the shipped one.
+        weights: a weight file for the inpainter ``trained``; None for the shipped or fetched one.
         device: where the inpainters compute.
+        trained: see ``weights``.
 
     Raises:
         UnknownNameError, MissingWeightsError: an inpainter cannot be made.
     """
     from videoinpaint.inpainters import make_inpainter
 
-    makers = {name: make_inpainter(name, device=device, weights=weights if name == "compact" else None)
+    makers = {name: make_inpainter(name, device=device, weights=weights if name == trained else None)
               for name in inpainters}  # fmt: skip
     chances = np.array(list(inpainters.values())) / sum(inpainters.values())
 

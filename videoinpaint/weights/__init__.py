@@ -27,9 +27,9 @@ from videoinpaint.weights.entries import WeightEntry, known_entries
 from videoinpaint.weights.files import metadata_number, read_array_pickle, read_file, recorded_hash, save_safetensors
 
 __all__ = [
-    "WEIGHTS", "WeightEntry", "WeightStatus", "build_loaded", "cache_dir", "fetch", "list_weights", "load_into",
-    "load_safetensors", "load_tensors", "metadata_number", "path_of", "read_array_pickle", "read_file", "register",
-    "save_safetensors", "verify",
+    "ORIGIN", "WEIGHTS", "WeightEntry", "WeightStatus", "build_loaded", "cache_dir", "fetch", "list_weights",
+    "load_into", "load_safetensors", "load_tensors", "metadata_number", "path_of", "read_array_pickle",
+    "read_file", "register", "save_safetensors", "verify",
 ]  # fmt: skip
 
 
@@ -44,6 +44,8 @@ class WeightStatus:
 Module = TypeVar("Module", bound=nn.Module)
 
 WEIGHTS: dict[str, WeightEntry] = {}
+ORIGIN = "origin"
+"""In the metadata of files that were trained here: the terms of the official file are not theirs."""
 _announced: set[str] = set()
 
 
@@ -114,10 +116,10 @@ def load_safetensors(name: str, explicit: str | Path | None = None) -> tuple[dic
         CorruptWeightsError: the file is damaged.
     """
     path = path_of(name, explicit)
-    if name in WEIGHTS:
-        _announce(WEIGHTS[name])
     check_recorded(path)
     tensors, metadata = read_file(path)
+    if name in WEIGHTS and ORIGIN not in metadata:
+        _announce(WEIGHTS[name])
     tensors = _unwrapped(tensors)
     return (_torchvision_names(tensors, path) if name in _CONVOLUTIONS else tensors), metadata
 

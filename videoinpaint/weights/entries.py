@@ -80,6 +80,10 @@ _PUBLISHED = (
     ("propainter-raft", "raft-things.pth", _RELEASE + "raft-things.pth",
      "princeton-vl/RAFT, as the ProPainter release carries it", "BSD-3-Clause"),
 )  # fmt: skip
+_TRAINED = {name: f"inpainter --arch {name}" for name in ("sttn", "dstt", "fuseformer", "e2fgvi", "e2fgvi_hq")} | {
+    "propainter": "inpainter --arch propainter",
+    "propainter-flow-completion": "flow-completion --arch propainter",
+}
 _PARTS = {"propainter": ("propainter-flow-completion", "propainter-raft")}
 
 
@@ -92,6 +96,8 @@ def _inpainters() -> Iterator[WeightEntry]:
             f"{{cache}} as {filename}, or name its path where weights are asked for (`--weights PATH`); "
             "weights='random' runs the untrained network, to measure cost alone"
         )
+        train = _TRAINED.get(name)
+        remedy += f"; or train your own with `videoinpaint pretrain {train}`" if train else ""
         source = f"github.com/{repository}{EXPERIMENTAL}"
         yield WeightEntry(name, filename, source, licence, url=url, remedy=remedy, parts=_PARTS.get(name, ()))
 
@@ -138,7 +144,7 @@ def _forensics() -> Iterator[WeightEntry]:
     shared = "https://drive.google.com/drive/folders/12ayIO9PU4wvqWqniT3KtH8tCvrZ-M-zd"
     for name, filename, licence, or_else in (
         ("focal-hrnet", "FOCAL_HRNet_weights.pth", "MIT",
-         "; or train your own with `videoinpaint pretrain detector --arch focal`"),
+         "; or train your own with `videoinpaint pretrain detector --arch focal-hrnet`"),
         ("focal-vit", "FOCAL_ViT_weights.pth", "MIT (FOCAL), Apache-2.0 (Segment Anything)", ""),
     ):  # fmt: skip
         # A shared folder has no address for one file, so that it cannot be fetched by a program.

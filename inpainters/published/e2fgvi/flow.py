@@ -105,3 +105,10 @@ class SPyNet(nn.Module):
         flow = F.interpolate(flow, (height, width), mode="bilinear", align_corners=False) * scale
         forward, backward = flow.view(2, batch, length - 1, 2, height, width)
         return forward, backward
+
+
+def quarter_flows(spynet: SPyNet, frames: Tensor) -> tuple[Tensor, Tensor]:
+    """Both flows ``(B, T-1, 2, H/4, W/4)`` of frames ``(B, T, 3, H, W)`` in [-1, 1], at a quarter of their size."""
+    size = (frames.shape[-2] // 4, frames.shape[-1] // 4)
+    small = F.interpolate((frames.flatten(0, 1) + 1) / 2, size, mode="bilinear", align_corners=True)
+    return spynet(small.unflatten(0, frames.shape[:2]))

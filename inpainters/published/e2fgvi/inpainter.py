@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from videoinpaint.inpainters.published.adapter import Pass, PublishedInpainter
-from videoinpaint.inpainters.published.e2fgvi.network import E2FGVI, E2FGVIHQ
+from videoinpaint.inpainters.published.e2fgvi.network import E2FGVI
 from videoinpaint.inpainters.published.geometry import Geometry
 from videoinpaint.inpainters.published.plan import Window
 from videoinpaint.protocols import State
@@ -24,12 +24,12 @@ class E2FGVIInpainter(PublishedInpainter):
 
     name = "e2fgvi"
     controls = frozenset({"heads", "fusion"})
-    geometry: ClassVar[Geometry] = Geometry(fixed=(240, 432))
+    geometry = Geometry(fixed=(240, 432))
     entries: ClassVar[dict[str, str]] = {"main": "e2fgvi"}
 
     def build(self) -> dict[str, nn.Module]:
         """See :class:`PublishedInpainter`."""
-        return {"main": E2FGVI()}
+        return {"main": E2FGVI(sizes=self.sizes)}
 
     @property
     def network(self) -> E2FGVI:
@@ -59,10 +59,10 @@ class E2FGVIHQInpainter(E2FGVIInpainter):
     """E2FGVI-HQ in the loop, at the frames' own size, mirrored at the bottom and right to multiples of 60x108."""
 
     name = "e2fgvi_hq"
-    geometry: ClassVar[Geometry] = Geometry(mirror=(60, 108))
+    geometry = Geometry(mirror=(60, 108))
     entries: ClassVar[dict[str, str]] = {"main": "e2fgvi_hq"}
     calibration_size = (120, 216)
 
     def build(self) -> dict[str, nn.Module]:
         """See :class:`PublishedInpainter`."""
-        return {"main": E2FGVIHQ()}
+        return {"main": E2FGVI(hq=True, sizes=self.sizes)}

@@ -11,18 +11,17 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.published.e2fgvi.attention import WINDOW
 from videoinpaint.inpainters.published.e2fgvi.feature_propagation import FeaturePropagation
-from videoinpaint.inpainters.published.e2fgvi.flow import SPyNet
+from videoinpaint.inpainters.published.e2fgvi.flow import SPyNet, quarter_flows
 from videoinpaint.inpainters.published.e2fgvi.transformer import FocalBlock
 from videoinpaint.inpainters.published.layers.encoder import HierarchicalEncoder, decoder
 from videoinpaint.inpainters.published.layers.soft_split import SoftComposition, SoftSplit, token_grid
+from videoinpaint.inpainters.published.sizes import Sizes
 
-CHANNELS, TOKEN_DIM, BLOCKS = 128, 512, 8
-FIXED_SIZE = (240, 432)
+CHANNELS = 128
 Flows = tuple[Tensor, Tensor]
 
 
@@ -34,25 +33,27 @@ class E2FGVI(nn.Module):
 
     Args:
         hq: build E2FGVI-HQ.
+        sizes: of the transformer, and of the frames where it is not HQ.
     """
 
-    def __init__(self, hq: bool = False) -> None:
+    def __init__(self, hq: bool = False, sizes: Sizes | None = None) -> None:
         super().__init__()
-        self.hq = hq
+        sizes = sizes or Sizes()
+        self.hq, self.fixed_size = hq, (sizes.height, sizes.width)
         self.encoder = HierarchicalEncoder()
         self.decoder = decoder(CHANNELS)
         self.feat_prop_module = FeaturePropagation(CHANNELS)
-        self.ss = SoftSplit(CHANNELS, TOKEN_DIM)
-        tied = (FIXED_SIZE[0] // 4, FIXED_SIZE[1] // 4)
-        self.sc = SoftComposition(CHANNELS, TOKEN_DIM, *(("conv",) if hq else ("map", tied)))
-        self.transformer = nn.ModuleList(FocalBlock(TOKEN_DIM) for _ in range(BLOCKS))
+        self.ss = SoftSplit(CHANNELS, sizes.dim)
+        tied = (sizes.height // 4, sizes.width // 4)
+        self.sc = SoftComposition(CHANNELS, sizes.dim, *(("conv",) if hq else ("map", tied)))
+        self.transformer = nn.ModuleList(FocalBlock(sizes.dim, sizes.heads, sizes.hidden) for _ in range(sizes.depth))
         self.update_spynet = SPyNet()
 
     def check_size(self, height: int, width: int) -> None:
         """Raise `InputError` unless the network can work on frames of ``height`` x ``width``."""
-        if not self.hq and (height, width) != FIXED_SIZE:
+        if not self.hq and (height, width) != self.fixed_size:
             raise InputError(
-                f"e2fgvi works at {FIXED_SIZE[0]}x{FIXED_SIZE[1]} only, got {height}x{width}: use e2fgvi_hq"
+                f"e2fgvi works at {self.fixed_size[0]}x{self.fixed_size[1]} only, got {height}x{width}: use e2fgvi_hq"
             )
         grid = token_grid(height // 4, width // 4)
         if height % 4 or width % 4 or grid[0] % WINDOW[0] or grid[1] % WINDOW[1]:
@@ -72,9 +73,7 @@ class E2FGVI(nn.Module):
         Returns:
             two ``(B, T-1, 2, H/4, W/4)``.
         """
-        size = (frames.shape[-2] // 4, frames.shape[-1] // 4)
-        small = F.interpolate((frames.flatten(0, 1) + 1) / 2, size, mode="bilinear", align_corners=True)
-        return self.update_spynet(small.unflatten(0, frames.shape[:2]))
+        return quarter_flows(self.update_spynet, frames)
 
     def encode(self, frames: Tensor) -> Tensor:
         """``(N, 3, H, W)`` in [-1, 1] to features ``(N, 128, H/4, W/4)``."""
@@ -146,10 +145,3 @@ class E2FGVI(nn.Module):
         local = self.propagate(features[:, :num_local], flows)
         fused = self.transform(torch.cat([local, features[:, num_local:]], dim=1), None, fusion)
         return self.decode(fused.flatten(0, 1)), flows
-
-
-class E2FGVIHQ(E2FGVI):
-    """E2FGVI-HQ."""
-
-    def __init__(self) -> None:
-        super().__init__(hq=True)

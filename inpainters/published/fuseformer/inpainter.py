@@ -18,4 +18,6 @@ class FuseFormerInpainter(FrameTransformerInpainter):
 
     def build(self) -> dict[str, nn.Module]:
         """See :class:`PublishedInpainter`."""
-        return {"main": FuseFormer()}
+        sizes = self.sizes
+        frame = (sizes.height, sizes.width)
+        return {"main": FuseFormer(sizes.dim, sizes.hidden, sizes.depth, sizes.heads, frame)}

@@ -16,6 +16,7 @@ from videoinpaint.inpainters.published.propainter.completion import FlowCompleti
 from videoinpaint.inpainters.published.propainter.network import STRIDE, ProPainter
 from videoinpaint.inpainters.published.propainter.raft import ITERATIONS, RAFT, clip_flows
 from videoinpaint.inpainters.published.propainter.recurrent_propagation import propagate_images
+from videoinpaint.motion.flow import neighbour_flows
 from videoinpaint.protocols import State
 
 Pair = tuple[Tensor, Tensor]
@@ -34,7 +35,7 @@ class ProPainterInpainter(PublishedInpainter):
 
     name = "propainter"
     controls = frozenset({"heads", "fusion"})
-    geometry: ClassVar[Geometry] = Geometry(resize=8)
+    geometry = Geometry(resize=8)
     entries: ClassVar[dict[str, str]] = {
         "main": "propainter",
         "completion": "propainter-flow-completion",
@@ -45,7 +46,8 @@ class ProPainterInpainter(PublishedInpainter):
 
     def build(self) -> dict[str, nn.Module]:
         """See :class:`PublishedInpainter`."""
-        return {"main": ProPainter(), "completion": FlowCompletion(), "raft": RAFT()}
+        parts: dict[str, nn.Module] = {"main": ProPainter(self.sizes), "completion": FlowCompletion()}
+        return parts if self.sizes.dis else parts | {"raft": RAFT()}
 
     @property
     def network(self) -> ProPainter:
@@ -54,7 +56,7 @@ class ProPainterInpainter(PublishedInpainter):
 
     def prepare(self, frames: Tensor, holes: Tensor) -> State:
         """Completed flows, propagated frames, and what they leave unfilled."""
-        known = clip_flows(cast(RAFT, self.networks["raft"]), frames, self.flow_iterations)
+        known = self.flows(frames)
         masked = frames * (1 - holes)
 
         def complete(start: int, stop: int) -> Pair:
@@ -67,6 +69,19 @@ class ProPainterInpainter(PublishedInpainter):
         forward, backward = in_pieces(complete, known[0].shape[1], FLOW_MARGIN)
         carried, unfilled = in_pieces(carry, frames.shape[1], IMAGE_MARGIN)
         return {"flows_forward": forward, "flows_backward": backward, "carried": carried, "unfilled": unfilled}
+
+    @torch.no_grad()
+    def flows(self, frames: Tensor) -> Pair:
+        """Flows of frames in [-1, 1] in both directions, in pixels, ``(B, T-1, 2, h, w)``."""
+        if self.sizes.dis:
+            return neighbour_flows((frames + 1) / 2)
+        return clip_flows(cast(RAFT, self.networks["raft"]), frames, self.flow_iterations)
+
+    def prepare_local(self, frames: Tensor, holes: Tensor, count: int) -> State:
+        """See :class:`PublishedInpainter`: nothing is carried into reference frames."""
+        state, rest = self.prepare(frames[:, :count], holes[:, :count]), holes[:, count:]
+        carried = torch.cat([state["carried"], frames[:, count:] * (1 - rest)], 1)
+        return state | {"carried": carried, "unfilled": torch.cat([state["unfilled"], rest], 1)}
 
     def _complete(self, known: Pair, holes: Tensor) -> Pair:
         predicted = cast(FlowCompletion, self.networks["completion"]).complete(*known, holes)

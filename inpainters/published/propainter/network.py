@@ -9,6 +9,7 @@ from videoinpaint.inpainters.published.layers.encoder import HierarchicalEncoder
 from videoinpaint.inpainters.published.layers.soft_split import SoftComposition, SoftSplit
 from videoinpaint.inpainters.published.propainter.attention import SparseTransformer, touched_by
 from videoinpaint.inpainters.published.propainter.recurrent_propagation import FeaturePropagation, reduce_flows
+from videoinpaint.inpainters.published.sizes import Sizes
 
 STRIDE = 4  # of the features
 CHANNELS = 128
@@ -19,16 +20,20 @@ class ProPainter(nn.Module):
 
     ``encode`` each frame, ``propagate`` over neighbouring (local) frames, ``transform`` local and reference frames
     together, ``decode`` the local ones.
+
+    Args:
+        sizes: of the transformer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: Sizes | None = None) -> None:
         super().__init__()
+        sizes = sizes or Sizes()
         self.encoder = HierarchicalEncoder(in_channels=5)
         self.decoder = decoder(CHANNELS)
-        self.ss = SoftSplit(CHANNELS)
-        self.sc = SoftComposition(CHANNELS, bias="conv")
+        self.ss = SoftSplit(CHANNELS, sizes.dim)
+        self.sc = SoftComposition(CHANNELS, sizes.dim, "conv")
         self.feat_prop_module = FeaturePropagation(CHANNELS)
-        self.transformers = SparseTransformer()
+        self.transformers = SparseTransformer(sizes.depth, sizes.dim, sizes.heads, sizes.hidden)
 
     def forward(
         self,

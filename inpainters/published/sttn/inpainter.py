@@ -20,4 +20,4 @@ class STTNInpainter(FrameTransformerInpainter):
 
     def build(self) -> dict[str, nn.Module]:
         """See :class:`PublishedInpainter`."""
-        return {"main": STTN()}
+        return {"main": STTN(depth=self.sizes.depth)}

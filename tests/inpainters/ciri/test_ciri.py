@@ -13,7 +13,6 @@ from videoinpaint.errors import CorruptWeightsError, InputError, MissingWeightsE
 from videoinpaint.inpainters import AROUND_PUBLISHED, make_inpainter
 from videoinpaint.inpainters.ciri.compact import OneShotCompact
 from videoinpaint.inpainters.ciri.curriculum import Curriculum
-from videoinpaint.inpainters.ciri.discriminator import TemporalPatchDiscriminator, adversarial_losses
 from videoinpaint.inpainters.ciri.inactivation import Blend, Inactivation, Stage, inactivated, recorded
 from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter
 from videoinpaint.inpainters.ciri.joint import looked_up
@@ -22,6 +21,7 @@ from videoinpaint.inpainters.ciri.published import OneShotPublished
 from videoinpaint.inpainters.ciri.removal import RemovalConfig
 from videoinpaint.inpainters.compact.network import CompactConfig
 from videoinpaint.inpainters.propagators import GivenTracker, make_propagator
+from videoinpaint.inpainters.published.discriminator import TemporalPatchDiscriminator, adversarial_losses
 from videoinpaint.inpainters.published.dstt.network import DSTT
 from videoinpaint.inpainters.published.e2fgvi.network import E2FGVI
 from videoinpaint.inpainters.published.fuseformer.network import FuseFormer

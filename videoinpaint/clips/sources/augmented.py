@@ -26,6 +26,9 @@ class Windows:
         num_frames, height, width: size of a window.
         batch: windows a batch.
         larger: further sizes ``(num_frames, height, width)``; every batch draws its size, all with equal chance.
+        plain: whole frames, mirrored at random and otherwise as they are, as the published networks were trained on;
+            without, a part at a random scale, played backwards and re-lit at random too.
+        device: where batches are handed over.
     """
 
     clips: Sequence[ClipSource]
@@ -35,6 +38,8 @@ class Windows:
     width: int = 144
     batch: int = 1
     larger: tuple[tuple[int, int, int], ...] = ()
+    plain: bool = False
+    device: str | torch.device = "cpu"
 
     def __post_init__(self) -> None:
         """Raises InputError for sizes out of bounds."""
@@ -45,10 +50,15 @@ class Windows:
         """A batch: reference ``(B, T, 3, H, W)`` float32 in [0, 1] and holes ``(B, T, 1, H, W)`` in {0, 1}."""
         size = _drawn_size(rng, (self.num_frames, self.height, self.width), self.larger)
         references, holes = zip(*(self._window(rng, *size) for _ in range(self.batch)))
-        return torch.stack(references), torch.stack(holes)
+        return torch.stack(references).to(self.device), torch.stack(holes).to(self.device)
 
     def _window(self, rng: np.random.Generator, num_frames: int, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """A clip at a random scale, cropped, mirrored, reversed and re-lit, with its holes."""
+        """A clip at a random scale, cropped, mirrored, reversed and re-lit, with its holes; see `plain`."""
+        if self.plain:
+            whole = self.clips[int(rng.integers(len(self.clips)))].sample(rng, num_frames, height, width)
+            mask = self.masks.sample(rng, Clip(whole.frames, whole.name, None))
+            look = _Look(bool(rng.random() < 0.5), False, 1.0, 1.0, (0, 1, 2))
+            return look.frames(whole.frames), look.masks(mask)
         clip = _cropped(_larger_clip(rng, self.clips, num_frames, height, width), rng, height, width)
         mask = self.masks.sample(rng, Clip(clip.frames, clip.name, None))
         look = _Look.drawn(rng)

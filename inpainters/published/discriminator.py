@@ -1,4 +1,6 @@
-"""The temporal PatchGAN: convolutions over space and time that tell true video from repaired video (CIRI, Eq. 5).
+"""The temporal PatchGAN: convolutions over space and time that tell true video from repaired video.
+
+All the published networks are trained against it, with a hinge loss; CIRI, Eq. 5, in the non-saturating form.
 
 Chang et al., "Free-form Video Inpainting with 3D Gated Convolution and Temporal PatchGAN", ICCV 2019.
 """
@@ -16,15 +18,16 @@ from torch.nn.utils.parametrizations import spectral_norm
 class TemporalPatchDiscriminator(nn.Module):
     """Clips to logits of patches of space and time: real where positive.
 
-    Five strided 3x5x5 convolutions with spectral normalisation, as published, with fewer channels and one layer less.
+    Strided 3x5x5 convolutions with spectral normalisation.
 
     Args:
         width: channels of the first layer; the published networks have 64.
+        depth: layers; the published networks have 6.
     """
 
-    def __init__(self, width: int = 16) -> None:
+    def __init__(self, width: int = 16, depth: int = 5) -> None:
         super().__init__()
-        widths = (3, width, 2 * width, 4 * width, 4 * width, 1)
+        widths = (3, width, 2 * width, *[4 * width] * (depth - 3), 1)
         kernel, padding, stride = (3, 5, 5), (1, 2, 2), (1, 2, 2)
         self.layers = nn.ModuleList(
             spectral_norm(nn.Conv3d(a, b, kernel, stride, padding)) for a, b in pairwise(widths)
@@ -49,7 +52,19 @@ def adversarial_losses(critic: TemporalPatchDiscriminator, real: Tensor, repaire
         what the repair loses, whose gradient reaches the repair alone, and what the critic loses, whose gradient
         reaches the critic alone: their sum may be minimised at once.
     """
-    frozen = {name: value.detach() for name, value in critic.named_parameters()}
-    fooled = F.softplus(-functional_call(critic, frozen, (repaired,))).mean()
+    fooled = F.softplus(-_judged(critic, repaired)).mean()
     told = F.softplus(-critic(real)).mean() + F.softplus(critic(repaired.detach())).mean()
     return fooled, told
+
+
+def hinge_losses(critic: TemporalPatchDiscriminator, real: Tensor, repaired: Tensor) -> tuple[Tensor, Tensor]:
+    """The hinge loss from both sides, as the published networks have it; see :func:`adversarial_losses`."""
+    fooled = -_judged(critic, repaired).mean()
+    told = (F.relu(1 - critic(real)).mean() + F.relu(1 + critic(repaired.detach())).mean()) / 2
+    return fooled, told
+
+
+def _judged(critic: TemporalPatchDiscriminator, repaired: Tensor) -> Tensor:
+    """The critic's logits, with gradients for the repair alone."""
+    frozen = {name: value.detach() for name, value in critic.named_parameters()}
+    return functional_call(critic, frozen, (repaired,))
