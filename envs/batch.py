@@ -63,12 +63,21 @@ def within(prefix: str, state: State) -> State:
     return {name.removeprefix(prefix + "/"): t for name, t in state.items() if name.startswith(prefix + "/")}
 
 
+def unstacked(state: State) -> list[State]:
+    """The episodes of a batch, each a batch of one; views."""
+    if batch_size(state) == 1:
+        return [state]
+    return [{name: tensor[i : i + 1] for name, tensor in state.items()} for i in range(batch_size(state))]
+
+
 def join(parts: Sequence[State]) -> State:
     """One batch of several, in order.
 
     Raises:
         InputError: the parts have different entries or shapes.
     """
+    if len(parts) == 1:
+        return dict(parts[0])
     try:
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     except (KeyError, RuntimeError) as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +21,31 @@ from videoinpaint.clips.validate import MIN_SIZE
 from videoinpaint.controls import ALPHA, BETA, DEFAULT, GAMMA, NAMES, action_to_controls, as_numbers
 from videoinpaint.detectors import make_detector
 from videoinpaint.envs import fork  # noqa: F401 - its import keeps forked workers from waiting for ever
-from videoinpaint.envs.batch import nested, take, within
+from videoinpaint.envs.bank import Bank, Identity, identify
+from videoinpaint.envs.batch import join, nested, take, unstacked, within
 from videoinpaint.envs.episodes import Episode, EpisodeSource
 from videoinpaint.envs.infos import MAX_ITERATIONS, REPAIRED, RUNNING, Info, episode_infos, flattened
 from videoinpaint.envs.loop import ClosedLoop, Observation, check_size, resolve_device
 from videoinpaint.envs.loop import observe as observe_loop
+from videoinpaint.envs.prefetch import Prefetch
 from videoinpaint.envs.reward import TERMS, Reward
 from videoinpaint.errors import InputError
+from videoinpaint.files import user_path
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.inpainters.propagators import make_propagator, predict_masks
 from videoinpaint.metrics.segmentation import j_and_f, region_similarity
 from videoinpaint.precision import check_precision
-from videoinpaint.protocols import Detector, Inpainter, MaskPropagator, State, heads_run_of, is_untrained
+from videoinpaint.protocols import (
+    Detector,
+    Inpainter,
+    MaskPropagator,
+    State,
+    draws_globally,
+    heads_run_of,
+    is_untrained,
+)
 
+MAX_THREADS = 1024
 REWARDS = ("absolute", "improvement")
 REWARD_WEIGHTS = ("action", "fixed")
 
@@ -60,6 +74,8 @@ class Settings:
     propagator: str | MaskPropagator | None = None
     """One-shot: what carries the first frame's mask through the clip; None: masks are given."""
     precision: str = "auto"
+    bank: str | Path | None = None
+    prefetch: int = 0
 
     def __post_init__(self) -> None:
         check_extent(self.num_frames, self.height, self.width, least=(2, MIN_SIZE))
@@ -76,6 +92,9 @@ class Settings:
             raise InputError(f"backbone is the name of a network, got {shown(self.backbone)}")
         if not isinstance(self.flat_info, bool | np.bool_):
             raise InputError(f"flat_info is True or False, got {shown(self.flat_info)}")
+        if not isinstance(self.bank, str | Path | None):
+            raise InputError(f"bank is a folder, see `videoinpaint bank build`, got {shown(self.bank)}")
+        whole_number(self.prefetch, "prefetch", 0, MAX_THREADS)
         real_number(self.compute_price, "compute_price", 0, 1e6)
         real_number(self.psnr_scale, "psnr_scale", 1e-3, 1e6)
 
@@ -124,6 +143,65 @@ class Core:
         detector = make_detector(settings.detector, weights=settings.detector_weights, **where)
         self.loop = ClosedLoop(inpainter, detector, self.device, measure_full=settings.compute_price > 0)
         self.reward = Reward(settings.backbone, device=self.device, psnr_scale=settings.psnr_scale)
+        self.bank = None if settings.bank is None else self._open_bank(user_path(settings.bank))
+        self.ahead = self._prefetch(int(settings.prefetch)) if settings.prefetch else None
+
+    def _open_bank(self, folder: Path) -> Bank:
+        bank = Bank(folder, self.identity(), self.device)
+        # Sources may have other clips under the same name, and a release may draw them otherwise.
+        seed = int(bank.seeds[0])
+        kept, drawn = bank.episode(seed), self.episodes.draw(np.random.default_rng(0), seed, None)
+        if not np.array_equal(kept.frames, drawn.frames) or not np.array_equal(kept.holes, drawn.holes):
+            raise InputError(f"the bank {folder} holds other clips than {drawn.clip!r} has today: build it again")
+        return bank
+
+    def _prefetch(self, threads: int) -> Prefetch:
+        drawing = [part.name for part in (self.loop.inpainter, self.propagator) if part and draws_globally(part)]
+        if drawing:
+            raise InputError(
+                f"prefetch={threads} is not possible with {drawing[0]!r}, which sets torch's own generator, that all "
+                "threads share, while an episode begins: leave it out, or build a bank of episodes"
+            )
+        if self.bank is not None:
+            raise InputError("prefetch and bank both spare a reset its work: give one of them")
+
+        def begin(seed: int) -> tuple[Episode, State]:
+            episode = self.episodes.draw(np.random.default_rng(0), seed, None)
+            return episode, self._begin([episode], timed=False)
+
+        return Prefetch(begin, partial(self.episodes.seed, seed=None), threads)
+
+    def identity(self) -> Identity:
+        """What an episode's first state depends on; a bank is of one such identity."""
+        parts = {"inpainter": self.loop.inpainter, "propagator": self.propagator}
+        return identify(self.episodes, parts | {"feature network": self.reward})
+
+    def close(self) -> None:
+        """Stop what works beside the environment."""
+        if self.ahead is not None:
+            self.ahead.close()
+
+    def seed(self, rng: np.random.Generator, seed: int | None) -> int:
+        """The seed of the next episode: the one asked for, or one that `rng` gives; with a bank, of those it holds."""
+        if seed is None and self.bank is not None:
+            return self.bank.draw(rng)
+        return self.episodes.seed(rng, seed)
+
+    def draw(self, seed: int, options: dict[str, Any] | None) -> Episode:
+        """The episode of a seed; from the bank, or begun already, where it is there.
+
+        Raises:
+            InputError, UnknownNameError: see :meth:`videoinpaint.envs.episodes.EpisodeSource.draw`; a damaged bank.
+        """
+        if not options and self.bank is not None and seed in self.bank:
+            return self.bank.episode(seed)
+        found = None if options or self.ahead is None else self.ahead.take(seed)
+        return found or self.episodes.draw(np.random.default_rng(0), seed, options)
+
+    def expect(self, place: int, rng: np.random.Generator) -> None:
+        """Tell that the environment at `place` has begun an episode; the next one is prepared if that was asked for."""
+        if self.ahead is not None:
+            self.ahead.expect(place, rng)
 
     @property
     def honoured(self) -> frozenset[str]:
@@ -164,7 +242,11 @@ class Core:
             episodes: to be started, each once.
             which: for every entry of the batch, the index of its episode; None: one entry an episode, in order.
         """
-        state = self._begin(episodes)
+        begun = [None if episode.begun is None else episode.begun() for episode in episodes]
+        missing = [episode for episode, one in zip(episodes, begun) if one is None]
+        fresh = iter(unstacked(self._begin(missing)) if missing else [])
+        state = join([next(fresh) if one is None else one for one in begun])
+        self.layout = {name: (tuple(tensor.shape[1:]), tensor.dtype) for name, tensor in state.items()}
         return state if which is None or list(which) == list(range(len(episodes))) else take(state, which)
 
     def begin_loop(self, episodes: Sequence[Episode]) -> State:
@@ -177,17 +259,15 @@ class Core:
         holes = torch.from_numpy(np.stack([e.holes for e in episodes])).to(self.device).unsqueeze(2).float()
         return reference.permute(0, 1, 4, 2, 3).contiguous(), holes
 
-    def _begin(self, episodes: Sequence[Episode]) -> State:
+    def _begin(self, episodes: Sequence[Episode], *, timed: bool = True) -> State:
         reference, holes = self._truth(episodes)
-        with self.loop.timed("begin", len(episodes)):
+        with self.loop.timed("begin", len(episodes)) if timed else nullcontext():
             state = self._begin_loop(episodes, reference, holes)
         state |= nested("reward", self.reward.begin(reference.float() / 255, holes))
         state |= {"reference": reference, "iteration": torch.zeros(len(episodes), dtype=torch.int64)}
         # R_0 scores the damaged clip, with the whole hole as supervision weight: nothing was detected yet.
         weights = state["loop/holes"].expand(-1, -1, 3, -1, -1)
-        state |= nested("last", self.reward.measure(within("reward", state), state["loop/corrupted"], weights))
-        self.layout = {name: (tuple(tensor.shape[1:]), tensor.dtype) for name, tensor in state.items()}
-        return state
+        return state | nested("last", self.reward.measure(within("reward", state), state["loop/corrupted"], weights))
 
     def _begin_loop(self, episodes: Sequence[Episode], reference: Tensor, holes: Tensor) -> State:
         """The loop's part of the state; one-shot, `holes` are the true masks, of which only the first is shown."""

@@ -197,6 +197,8 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     | `detector_weights` | `None` | the detector's, likewise |
     | `flat_info` | `False` | infos without strings and nesting |
     | `precision` | `"auto"` | of the compact networks: `"float32"`, `"bfloat16"`, or as suits the processor |
+    | `bank` | `None` | a folder of episodes that `videoinpaint bank build` began before: a reset only reads |
+    | `prefetch` | `0` | threads that begin coming episodes while the present ones are played |
     | `render_mode` | `None` | `"rgb_array"` (corrupted, repaired, predicted mask, reference: one row) or `"human"` |
 
     `gym.make_vec("VideoInpaint-v1", num_envs=4)` runs all environments as one batch; it takes the same arguments, and
@@ -241,11 +243,13 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         detector_weights: str | None = Settings.detector_weights,
         flat_info: bool = Settings.flat_info,
         precision: str = Settings.precision,
+        bank: str | Path | None = Settings.bank,
+        prefetch: int = Settings.prefetch,
     ) -> None:
         settings = Settings(
             clips, masks, num_frames, height, width, max_iterations, inpainter, detector, backbone, reward,
             reward_weights, psnr_scale, compute_price, device, weights, detector_weights, flat_info,
-            precision=precision,
+            precision=precision, bank=bank, prefetch=prefetch,
         )  # fmt: skip
         self._build(settings, render_mode)
 
@@ -277,8 +281,9 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         seed = None if seed is None else seed_number(seed)
         check_options(options)
         super().reset(seed=seed)
-        self._episode = self._core.episodes.draw(self.np_random, seed, options)
+        self._episode = self._core.draw(self._core.seed(self.np_random, seed), options)
         self._state = self._core.begin([self._episode])
+        self._core.expect(0, self.np_random)
         self._done = False
         self._show()
         return self._observation(), self._core.info(self._core.begun_infos(self._state)[0], self._episode)
@@ -319,7 +324,8 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         return draw(self._state)[0]
 
     def close(self) -> None:
-        """Close the window, if there is one. May be called more than once."""
+        """Close the window, and stop threads, if there are any. May be called more than once."""
+        self._core.close()
         if self._window is not None:
             self._window.close()
 

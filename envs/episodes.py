@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,13 @@ from videoinpaint.clips import Clip, ClipSource, MaskSource, make_masks
 from videoinpaint.clips.validate import check_length, check_mask_length, check_masks
 from videoinpaint.errors import InputError
 from videoinpaint.naming import stable_name
+from videoinpaint.protocols import State
 
 OPTIONS = ("clip", "mask")
 _SEEDS = 2**31 - 1
+
+TRAINING_SEEDS = 1_000_000_000
+"""Training draws its first episodes from here on, and banks hold them, so that small seeds are free for evaluation."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Episode:
         mask: the mask source's name; one-shot: the propagator's.
         seed: ``reset(seed=seed)`` begins this very episode (with the same options, if there were any).
         observed: one-shot: what the camera saw, the target included, uint8 ``(T, H, W, 3)``.
+        begun: gives the state in which it begins, where that need not be computed any more.
     """
 
     frames: NDArray[np.uint8]
@@ -39,6 +44,7 @@ class Episode:
     mask: str
     seed: int
     observed: NDArray[np.uint8] | None = None
+    begun: Callable[[], State] | None = field(default=None, compare=False, repr=False)
 
     def labels(self) -> dict[str, Any]:
         """What `info` says about the episode."""

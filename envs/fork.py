@@ -9,14 +9,7 @@ from __future__ import annotations
 
 import os
 
-import cv2
-import torch
-
-
-def one_thread() -> None:
-    """Compute in this process with the calling thread alone, which is also what several workers on one machine want."""
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
+from videoinpaint.processes import one_thread
 
 
 def guard_forks() -> None:

@@ -95,6 +95,7 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
     | `device`, `weights`, `detector_weights`, `render_mode` | `"auto"`, `None`, `None`, `None` | |
     | `flat_info` | `False` | |
     | `precision` | `"auto"` | of the compact networks |
+    | `bank`, `prefetch` | `None`, `0` | as in `VideoInpaint` |
 
     `"one_shot"` puts targets cut from photographs before studio scenes, and needs nothing but the installation;
     `"one_shot:CLIPS"` puts them before the clips of a folder (or of any other clip source), and `#MASKS` adds targets
@@ -138,11 +139,13 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
         detector_weights: str | None = Settings.detector_weights,
         flat_info: bool = Settings.flat_info,
         precision: str = Settings.precision,
+        bank: str | Path | None = Settings.bank,
+        prefetch: int = Settings.prefetch,
     ) -> None:
         settings = Settings(
             clips, Settings.masks, num_frames, height, width, max_iterations, inpainter, detector, backbone, reward,
             reward_weights, psnr_scale, compute_price, device, weights, detector_weights, flat_info, propagator,
-            precision,
+            precision, bank, prefetch,
         )  # fmt: skip
         self._build(settings, render_mode)
 

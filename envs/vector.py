@@ -173,10 +173,10 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
             seed = None if seeds is None or seeds[i] is None else seed_number(seeds[i])
             if seed is not None:
                 generators[i] = seeding.np_random(seed)
-            own, asked = self._core.episodes.seed(generators[i][0], seed), options[i] if options else None
+            own, asked = self._core.seed(generators[i][0], seed), options[i] if options else None
             if not shared or own not in known:
                 known[own] = len(drawn)
-                drawn.append(self._core.episodes.draw(generators[i][0], own, asked))
+                drawn.append(self._core.draw(own, asked))
             places.append(known[own])
         episodes = [drawn[place] for place in places]
         started = self._core.begin(drawn, places)
@@ -185,6 +185,8 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         table = dict(enumerate(self._episodes)) | dict(zip(which, episodes))
         self._episodes = [table[i] for i in range(self.num_envs)]
         self._done[list(which)] = False
+        for i in which:
+            self._core.expect(i, generators[i][0])
         begun = self._core.begun_infos(started)
         return observe(self._state), [self._core.info(info, e) for info, e in zip(begun, episodes)]
 
@@ -255,6 +257,10 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         self._done = np.array([one.done for one in restored])
         self._generators = [one.generator for one in restored]
         return observe(self._state)
+
+    def close_extras(self, **_: Any) -> None:
+        """Stop threads, if there are any; what `close` calls, once."""
+        self._core.close()
 
     def _running(self) -> State:
         if self._state is None:

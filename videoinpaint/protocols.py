@@ -2,10 +2,10 @@
 
 Shapes: ``frames (B, T, 3, H, W)`` RGB in [0, 1], ``masks (B, T, 1, H, W)``, 1 = missing.
 
-Every part has a `name`, a string that is the same in every run. Four further members are optional, and are what
-`Streaming`, `MaybeUntrained`, `CountsHeads` and `HasPrecision` say: read them by :func:`stream_of`,
-:func:`is_untrained`, :func:`heads_run_of` and :func:`precision_of`, which know what their absence means. An inpainter
-may also be `Reaching`.
+Every part has a `name`, a string that is the same in every run. Five further members are optional, and are what
+`Streaming`, `MaybeUntrained`, `CountsHeads`, `HasPrecision` and `DrawsGlobally` say: read them by :func:`stream_of`,
+:func:`is_untrained`, :func:`heads_run_of`, :func:`precision_of` and :func:`draws_globally`, which know what their
+absence means. An inpainter may also be `Reaching`.
 """
 
 from __future__ import annotations
@@ -191,6 +191,21 @@ class HasPrecision(Protocol):
     """A part that takes ``precision`` (optional): ``precision`` is what it uses, "float32" or "bfloat16"."""
 
     precision: str
+
+
+@runtime_checkable
+class DrawsGlobally(Protocol):
+    """A part whose `begin` or `start` sets torch's own generator, if only for a while (optional).
+
+    No other thread may draw from it meanwhile: such a part's episodes cannot be prefetched.
+    """
+
+    draws_globally: bool
+
+
+def draws_globally(part: Any) -> bool:
+    """Whether a part sets torch's own generator at the beginning of an episode; a part that does not say does not."""
+    return isinstance(part, DrawsGlobally) and bool(part.draws_globally)
 
 
 def stream_of(part: Any, usual: tuple[int, int]) -> tuple[int, int]:

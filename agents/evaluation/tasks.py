@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
-import torch
 from gymnasium.vector import VectorEnv
 
 from videoinpaint.agents.evaluation.episodes import EpisodeRecord, evaluate, make_evaluation_env
 from videoinpaint.agents.policies.policy import Policy
 from videoinpaint.checks import whole_number
-from videoinpaint.errors import InputError, VideoInpaintError
-
-ATTEMPTS = 3
-"""How often a batch of episodes is begun whose process dies."""
+from videoinpaint.processes import in_processes
 
 
 @dataclass(frozen=True)
@@ -104,16 +96,8 @@ def play_tasks(
             return [record for played in _each(player, policy, tasks, name, on_done) for record in played]
         finally:
             player.close()
-    found: dict[int, list[EpisodeRecord]] = {}
-    for _ in range(ATTEMPTS):
-        missing = [index for index in range(len(tasks)) if index not in found]
-        if not missing:
-            break
-        with _pool(min(workers, len(missing))) as pool:
-            _collect(pool, policy, tasks, missing, name, found, on_done)
-    if len(found) < len(tasks):
-        raise InputError(f"the processes that evaluate died {ATTEMPTS} times: is there enough memory for {workers}?")
-    return [record for index in range(len(tasks)) for record in found[index]]
+    played = in_processes(partial(_work, policy, name=name), tasks, workers, on_done)
+    return [record for records in played for record in records]
 
 
 def _each(
@@ -123,48 +107,6 @@ def _each(
         yield player.play(policy, task, name)
         if on_done is not None:
             on_done()
-
-
-def _collect(
-    pool: ProcessPoolExecutor,
-    policy: Any,
-    tasks: Sequence[Task],
-    missing: Sequence[int],
-    name: str | None,
-    found: dict[int, list[EpisodeRecord]],
-    on_done: Callable[[], Any] | None,
-) -> None:
-    """Play what is missing; what a dead process did not finish stays missing."""
-    running: dict[Future[list[EpisodeRecord]], int] = {}
-    try:
-        for index in missing:
-            running[pool.submit(_work, policy, tasks[index], name)] = index
-        for future in as_completed(running):
-            found[running[future]] = future.result()
-            if on_done is not None:
-                on_done()
-    except BrokenProcessPool:
-        done = [f for f in running if f.done() and not f.cancelled() and f.exception() is None]
-        found.update({running[future]: future.result() for future in done})
-
-
-@contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    # Not forked: a copy of a process whose libraries run threads may wait for ever.
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), one_thread)
-    try:
-        yield pool
-    except (KeyboardInterrupt, VideoInpaintError):
-        pool.shutdown(cancel_futures=True)
-        raise
-    finally:
-        pool.shutdown()
-
-
-def one_thread() -> None:
-    """Limit this process: several of them share a machine, and numbers must not depend on how many."""
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
 
 
 _PLAYER = Player()

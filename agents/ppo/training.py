@@ -21,6 +21,7 @@ from videoinpaint.agents.ppo.callbacks import Checkpointer, ProgressReport, Reco
 from videoinpaint.agents.ppo.checkpoint import checkpoints, load_checkpoint, save_checkpoint, write_record
 from videoinpaint.agents.ppo.config import TrainConfig
 from videoinpaint.agents.ppo.view import TrainingView
+from videoinpaint.envs.episodes import TRAINING_SEEDS
 from videoinpaint.envs.ids import check_env, with_offered, with_precision
 from videoinpaint.envs.loop import resolve_device
 from videoinpaint.errors import DivergedError, InputError
@@ -29,9 +30,6 @@ from videoinpaint.fitting import alone, check_same
 from videoinpaint.version import __version__
 
 MakeEnvs = Callable[[TrainConfig], VecEnv]
-
-TRAINING_SEEDS = 1_000_000_000
-"""Training draws its first episodes from here on, so that small seeds are free for evaluation."""
 
 # What may differ between a run and its continuation.
 _FREE = {"steps", "output", "checkpoint_every", "progress", "device", "resume"}

@@ -22,12 +22,12 @@ class CellClassifier(nn.Module):
         self._cells = features.flatten(2).transpose(1, 2)
         self._label = label
         channels = features.shape[1]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            if hidden:
-                layers: list[nn.Module] = [nn.Linear(channels, hidden), nn.GELU(), nn.Linear(hidden, 1)]
-            else:
-                layers = [nn.Linear(channels, 1)]
+        # Not torch's own generator: several threads may begin episodes.
+        generator = torch.Generator().manual_seed(seed)
+        if hidden:
+            layers: list[nn.Module] = [_linear(channels, hidden, generator), nn.GELU(), _linear(hidden, 1, generator)]
+        else:
+            layers = [_linear(channels, 1, generator)]
         self.layers = nn.Sequential(*layers).to(features.device)
 
     def logits(self) -> Tensor:
@@ -47,3 +47,11 @@ class CellClassifier(nn.Module):
             loss.backward()
             optimiser.step()
         self.zero_grad(set_to_none=True)
+
+
+def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+    """With the start that `nn.Linear` has by default."""
+    layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    nn.init.kaiming_uniform_(layer.weight, a=5**0.5, generator=generator)
+    nn.init.uniform_(layer.bias, -(inputs**-0.5), inputs**-0.5, generator=generator)
+    return layer

@@ -16,6 +16,7 @@ class InternalPropagator:
     """Trains a network on the first frame of every clip; `MaskLearner` has the details."""
 
     name = "internal"
+    draws_globally = True
 
     def __init__(
         self, device: str | torch.device = "cpu", steps: int | None = None, training: MaskTraining | None = None

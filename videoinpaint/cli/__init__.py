@@ -22,6 +22,7 @@ COMMANDS = {
     "train": "train a policy by PPO",
     "evaluate": "compare policies and baselines on seeds that training never sees",
     "bench": "run a table or figure of the papers, measured beside printed, with a verdict",
+    "bank": "begin episodes once and keep them, so that a training only reads them",
     "leaderboard": "measure a policy on a frozen suite, verify submissions, rank them, show them as a page",
     "clips": "list and preview what a clip source yields",
     "weights": "list, fetch and verify network weights",

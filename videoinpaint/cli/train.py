@@ -58,12 +58,22 @@ class Train(EnvironmentFlags):
     """In which the environment's networks multiply; auto: bfloat16 on a CPU that has it natively."""
     seed: int = TrainConfig.seed
     """Seed of everything random."""
+    bank: Path | None = None
+    """A folder of episodes that were begun before, see `videoinpaint bank`: episodes are drawn from it, and resets only
+    read. One that is not there yet is built first."""
+    bank_episodes: int = 2_000
+    """How many episodes such a new bank gets."""
+    prefetch: int | None = None
+    """Threads that begin coming episodes while the present ones are played: for machines with cores to spare."""
 
     def run(self) -> None:
         """Train, then say what was made."""
         from videoinpaint.agents.ppo.training import train
 
-        result = train(self.config())
+        config = self.config()
+        if self.bank is not None:
+            self.build_bank(self.bank)
+        result = train(config)
         last = result.curve[-1] if result.curve else {}
         mean = f", mean return of the last rollout {last['return']:.3f}" if "return" in last else ""
         print(f"{result.steps} steps in {result.seconds:.0f} s{mean}")
@@ -77,10 +87,21 @@ class Train(EnvironmentFlags):
         names = {field.name for field in fields(TrainConfig)} - {"env", "env_id", "device", "replay"}
         flags = {name: getattr(self, name) for name in names if hasattr(self, name)}
         env = self.env_kwargs()
+        env |= {} if self.bank is None else {"bank": str(self.bank)}
+        env |= {} if self.prefetch is None else {"prefetch": self.prefetch}
         device = env.pop("device", TrainConfig.device)
         replay = ReplayConfig() if self.replay else None
         flags["target_kl"] = self.target_kl or None
         return TrainConfig(**flags, env=env, env_id=self.env_id, device=device, replay=replay)
+
+    def build_bank(self, folder: Path) -> None:
+        """Fill a folder that holds no bank yet; one that does is used as it is, though it may still grow."""
+        from videoinpaint.cli.bank import Build
+        from videoinpaint.files import user_path
+
+        if not (user_path(folder) / "bank.json").is_file():
+            flags = {field.name: getattr(self, field.name) for field in fields(EnvironmentFlags)}
+            Build(**flags, folder=folder, episodes=self.bank_episodes).run()
 
 
 COMMAND = Train

@@ -1,0 +1,307 @@
+"""Episodes from a bank, or prepared by threads, are the episodes that the same seeds give without."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import threading
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.vector import AutoresetMode
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from videoinpaint.clips import Clip
+from videoinpaint.envs.bank import packing, shards
+from videoinpaint.envs.build_bank import build_bank
+from videoinpaint.envs.env import VideoInpaintEnv
+from videoinpaint.envs.episodes import TRAINING_SEEDS
+from videoinpaint.envs.one_shot import VideoInpaintOneShotEnv
+from videoinpaint.errors import InputError
+
+FIRST = TRAINING_SEEDS
+ONE_SHOT = {"num_frames": 3, "height": 48, "width": 64, "device": "cpu"}
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Files of two episodes each."""
+    monkeypatch.setattr(shards, "SHARD", 2)
+
+
+@pytest.fixture
+def bank(tmp_path, toy, few):
+    build_bank(tmp_path / "bank", "VideoInpaint-v1", toy, episodes=5)
+    return tmp_path / "bank"
+
+
+def same_bits(a, b):
+    assert list(a) == list(b)
+    for name in a:
+        assert (a[name].dtype, a[name].stride()) == (b[name].dtype, b[name].stride()), name
+        assert torch.equal(a[name], b[name]), name
+
+
+@pytest.mark.parametrize(
+    ("env_id", "kind", "precision"),
+    [("VideoInpaint-v1", VideoInpaintEnv, "float32"), ("VideoInpaintOneShot-v1", VideoInpaintOneShotEnv, "bfloat16")],
+)
+def test_an_episode_of_a_bank_is_the_one_of_its_seed_bit_for_bit(tmp_path, env_id, kind, precision):
+    arguments = ONE_SHOT | {"precision": precision}
+    built = build_bank(tmp_path / "bank", env_id, arguments, episodes=2)
+    assert (built.episodes, built.made) == (2, 2)
+    kept, plain = kind(**arguments, bank=tmp_path / "bank"), kind(**arguments)
+    for seed in (FIRST + 1, FIRST):
+        (seen, info), (expected, told) = kept.reset(seed=seed), plain.reset(seed=seed)
+        assert all(np.array_equal(seen[key], expected[key]) for key in expected)
+        assert info == told
+        same_bits(kept._state, plain._state)
+        action = np.full(5, 0.3, np.float32)
+        assert kept.step(action)[1] == plain.step(action)[1]
+        same_bits(kept._state, plain._state)
+    size = sum(tensor.numel() * tensor.element_size() for tensor in plain._state.values())
+    assert built.bytes_per_episode < size / 3
+
+
+def test_a_reset_draws_from_the_bank_and_repeats(bank, toy):
+    env = gymnasium.make("VideoInpaint-v1", **toy, bank=bank)
+    env.reset(seed=3)  # not among its seeds: begun as ever
+    drawn = [env.reset()[1]["seed"] for _ in range(12)]
+    assert set(drawn) <= set(range(FIRST, FIRST + 5))
+    assert len(set(drawn)) > 2
+    env.reset(seed=3)
+    assert [env.reset()[1]["seed"] for _ in range(12)] == drawn
+    clip = Clip(np.full((4, 48, 64, 3), 90, np.uint8), "given")
+    assert env.reset(seed=FIRST, options={"clip": clip})[1]["clip"] == "given"
+
+
+def test_nothing_is_begun_that_the_bank_holds(bank, toy):
+    env = gymnasium.make_vec("VideoInpaint-v1", 3, "vector_entry_point", bank=bank, **toy)
+    env.reset(seed=FIRST)
+    toy["inpainter"].begin = None  # whoever began would fail
+    for _ in range(7):
+        env.step(env.action_space.sample())
+    env.reset(seed=[FIRST, FIRST + 4, FIRST])
+    with pytest.raises(TypeError):
+        env.reset(seed=1)
+
+
+def test_a_vector_plays_bank_and_fresh_episodes_together(bank, toy):
+    env = gymnasium.make_vec("VideoInpaint-v1", 3, "vector_entry_point", bank=bank, **toy)
+    plain = gymnasium.make_vec("VideoInpaint-v1", 3, "vector_entry_point", **toy)
+    seeds = [FIRST + 2, 8, FIRST + 2]
+    (seen, _), (expected, _) = env.reset(seed=seeds), plain.reset(seed=seeds)
+    assert np.array_equal(seen["frames"], expected["frames"])
+    same_bits(env.unwrapped._state, plain.unwrapped._state)
+    for saved in env.unwrapped.get_state():
+        gymnasium.make("VideoInpaint-v1", **toy).unwrapped.set_state(saved)
+
+
+def test_a_bank_grows_and_makes_no_whole_file_again(bank, toy):
+    before = {path.name: path.stat().st_mtime_ns for path in bank.iterdir()}
+    done = []
+    built = build_bank(bank, "VideoInpaint-v1", toy, episodes=8, on_done=lambda: done.append(1))
+    assert (built.episodes, built.made, len(done)) == (8, 4, 4)  # the last file held one of two
+    for name in ("shard-00000.safetensors", "shard-00001.safetensors"):
+        assert (bank / name).stat().st_mtime_ns == before[name]
+    with pytest.raises(InputError, match="a bank of 8 episodes already"):
+        build_bank(bank, "VideoInpaint-v1", toy, episodes=2)
+
+
+def test_a_bank_that_is_being_written_is_used_as_far_as_it_goes(bank, toy):
+    (bank / "shard-00000.safetensors").unlink()
+    (bank / ".shard-00000.1.abc.part.safetensors").write_bytes(b"half of it")
+    env = VideoInpaintEnv(**toy, bank=bank)
+    env.reset(seed=1)
+    assert {env.reset()[1]["seed"] for _ in range(20)} == {FIRST + 2, FIRST + 3, FIRST + 4}
+    for path in bank.glob("shard-*"):
+        path.unlink()
+    with pytest.raises(InputError, match="holds no episode yet"):
+        VideoInpaintEnv(**toy, bank=bank)
+
+
+def test_several_processes_fill_the_same_bank(tmp_path, few):
+    arguments = {"num_frames": 2, "height": 32, "width": 40, "inpainter": "telea", "detector": "none"}
+    build_bank(tmp_path / "one", "VideoInpaint-v1", arguments, episodes=3)
+    build_bank(tmp_path / "two", "VideoInpaint-v1", arguments, episodes=3, workers=2)
+    envs = [VideoInpaintEnv(**arguments, bank=tmp_path / name) for name in ("one", "two")]
+    for seed in range(FIRST, FIRST + 3):
+        first, second = (env.reset(seed=seed)[1] for env in envs)
+        assert first["metrics"] == pytest.approx(second["metrics"], abs=1e-4)  # processes have one thread
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"height": 56}, "size '4 frames of 48x64' .here '4 frames of 56x64'"),
+        ({"clips": "studio:hard"}, "clips"),
+        ({"masks": "object"}, "masks"),
+        ({"inpainter": "telea"}, "inpainter"),
+    ],
+)
+def test_another_environment_is_refused(bank, toy, changed, said):
+    with pytest.raises(InputError, match=said):
+        VideoInpaintEnv(**toy | changed, bank=bank)
+    with pytest.raises(InputError, match="the bank of another environment"):
+        build_bank(bank, "VideoInpaint-v1", toy | changed, episodes=9)
+
+
+def test_other_weights_are_refused(tmp_path):
+    arguments = {"num_frames": 2, "height": 32, "width": 40}
+    build_bank(tmp_path, "VideoInpaint-v1", arguments, episodes=1)
+    with pytest.raises(InputError, match="inpainter weights"):
+        VideoInpaintEnv(**arguments, weights="random", bank=tmp_path)
+
+
+def test_other_clips_under_the_same_name_are_refused(bank, toy):
+    class Source:
+        name = "studio"
+        lengths = None
+
+        def sample(self, rng, *shape):
+            return Clip(rng.integers(0, 255, (*shape, 3)).astype(np.uint8), "noise")
+
+    with pytest.raises(InputError, match="holds other clips"):
+        VideoInpaintEnv(**toy | {"clips": Source()}, bank=bank)
+
+
+def rewrite(bank, **changes):
+    told = json.loads((bank / "bank.json").read_text())
+    (bank / "bank.json").write_text(json.dumps(told | changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"format": 99}, {"videoinpaint": "0.0.1"}, {"first": "x"}, {"episodes": 0}, {"environment": 3}, {"first": -1}],
+)
+def test_another_version_or_a_damaged_description_is_refused(bank, toy, changes):
+    rewrite(bank, **changes)
+    with pytest.raises(InputError, match=r"build (it|the bank) again"):
+        VideoInpaintEnv(**toy, bank=bank)
+
+
+def test_no_bank_is_one_clear_error(tmp_path, toy):
+    with pytest.raises(InputError, match="holds no bank of episodes: build one"):
+        VideoInpaintEnv(**toy, bank=tmp_path)
+    with pytest.raises(InputError, match="bank is a folder"):
+        VideoInpaintEnv(**toy, bank=3)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="is a file"):
+        build_bank(tmp_path / "file", "VideoInpaint-v1", toy, episodes=1)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").touch()
+    with pytest.raises(InputError, match="holds no bank"):
+        build_bank(tmp_path / "other", "VideoInpaint-v1", toy, episodes=1)
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["thesis.tex"]
+
+
+def damaged(path: Path, how: str) -> None:
+    content = bytearray(path.read_bytes())
+    if how == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "a flipped bit":
+        content[-9] ^= 4
+        path.write_bytes(content)
+    else:
+        path.write_bytes(bytes(8) + content[8:])
+
+
+@pytest.mark.parametrize("how", ["truncated", "empty", "a flipped bit", "no header"])
+def test_damage_is_one_clear_error_and_mended_by_building_again(bank, toy, how):
+    path = bank / "shard-00001.safetensors"
+    damaged(path, how)
+    env = VideoInpaintEnv(**toy, bank=bank)
+    env.reset(seed=FIRST)
+    with pytest.raises(InputError, match=r"shard-00001.safetensors is damaged .*delete it"):
+        [env.reset(seed=seed) for seed in (FIRST + 2, FIRST + 3)]
+    path.unlink()
+    build_bank(bank, "VideoInpaint-v1", toy, episodes=5)
+    VideoInpaintEnv(**toy, bank=bank).reset(seed=FIRST + 3)
+
+
+def test_a_disk_that_refuses_leaves_whole_files_only(tmp_path, toy, few, monkeypatch):
+    written = []
+
+    def refuse(path, content):
+        if len(written) == 1:
+            raise InputError(f"cannot write {path}: No space left on device")
+        written.append(path)
+        path.write_bytes(content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "write_bytes", refuse)
+        with pytest.raises(InputError, match="No space left"):
+            build_bank(tmp_path / "bank", "VideoInpaint-v1", toy, episodes=5)
+    env = VideoInpaintEnv(**toy, bank=tmp_path / "bank")
+    env.reset(seed=1)
+    assert env.reset()[1]["seed"] in (FIRST, FIRST + 1)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.sampled_from([0.0, -0.0, 1.0, float("nan"), 0.5]), min_size=1, max_size=40), st.booleans())
+def test_packing_loses_nothing(values, half):
+    tensor = torch.tensor(values, dtype=torch.float16 if half else torch.float32)[None]
+    state = {"a": tensor, "b": torch.ones(1, 3, dtype=torch.int64), "c": torch.zeros(1, dtype=torch.bool)}
+    bases = {"halves": lambda: torch.full_like(tensor, 0.5)}
+    kept, built_on = packing.pack(state, bases)
+    layout = {name: (tuple(t.shape), t.dtype) for name, t in state.items()}
+    back = packing.unpack(kept, built_on, layout, bases)
+    for name, tensor in state.items():
+        assert tensor.flatten().view(torch.uint8).equal(back[name].flatten().view(torch.uint8))
+
+
+@pytest.mark.parametrize("env_id", ["VideoInpaint-v1", "VideoInpaintOneShot-v1"])
+def test_prefetched_episodes_are_the_same(env_id):
+    arguments = {"num_frames": 3, "height": 48, "width": 64, "max_iterations": 1, "detector": "none"}
+    arguments |= {"autoreset_mode": AutoresetMode.SAME_STEP}
+    with_, without = (
+        gymnasium.make_vec(env_id, 2, "vector_entry_point", prefetch=threads, **arguments) for threads in (2, 0)
+    )
+    (seen, _), (expected, _) = (env.reset(seed=5) for env in (with_, without))
+    for step in range(3):
+        assert np.array_equal(seen["frames"], expected["frames"])
+        action = np.random.default_rng(step).uniform(-1, 1, (2, 5)).astype(np.float32)
+        (seen, reward, *_), (expected, other, *_) = (env.step(action) for env in (with_, without))
+        assert np.array_equal(reward, other)
+    assert with_.unwrapped._core.ahead is not None
+    with_.close()
+    with_.close()
+
+
+def test_a_coming_episode_is_begun_by_another_thread(toy):
+    began = []
+    usual = toy["inpainter"].begin
+    toy["inpainter"].begin = lambda *given: (began.append(threading.current_thread().name), usual(*given))[1]
+    env = VideoInpaintEnv(**toy, prefetch=1)
+    env.reset(seed=5)
+    env.reset()
+    env.reset()
+    env.close()  # waits for the one after the last
+    assert began[0] == threading.main_thread().name
+    assert 2 <= len(began[1:]) <= 3
+    assert all(name.startswith("prefetch") for name in began[1:])
+
+
+def test_prefetch_says_what_it_cannot_do(bank, toy):
+    with pytest.raises(InputError, match="give one of them"):
+        VideoInpaintEnv(**toy, bank=bank, prefetch=1)
+    with pytest.raises(InputError, match=r"'internal'.*leave it out"):
+        VideoInpaintOneShotEnv(**ONE_SHOT, propagator="internal", prefetch=1)
+    with pytest.raises(InputError, match="prefetch"):
+        VideoInpaintEnv(**toy, prefetch=-1)
+
+
+def test_what_goes_wrong_in_a_thread_is_told_by_the_reset(toy):
+    env = VideoInpaintEnv(**toy, prefetch=1)
+    env.reset(seed=5)
+    toy["inpainter"].begin = None
+    with pytest.raises(TypeError):
+        [env.reset() for _ in range(3)]
+    env.close()
