@@ -52,6 +52,8 @@ class InternalHighRes:
     """Likewise."""
     steps: tuple[int, ...] = (40, 20, 20)
     """Training steps of every level: three levels from 960x540 reach 3840x2160."""
+    detail: bool = True
+    """Add to finer levels what other frames show there; the publication has the network alone."""
     network: Internal = field(default_factory=lambda: Internal(pool=2))
     """The network and its training."""
     seed: int = 0
@@ -163,7 +165,9 @@ def run(flags: InternalHighRes) -> dict[str, Any]:
     Raises:
         InputError: the clip cannot be read.
     """
-    settings = Progressive((flags.height, flags.width), flags.steps, replace(flags.network, seed=flags.seed))
+    settings = Progressive(
+        (flags.height, flags.width), flags.steps, replace(flags.network, seed=flags.seed), detail=flags.detail
+    )
     size = settings.sizes()[-1]
     if flags.clip is None:
         frames: FrameSequence = Panorama(flags.num_frames, size, flags.seed, flags.picture)

@@ -6,7 +6,7 @@ the clip at the coarsest level (a sixteenth of 4K).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from videoinpaint.clips.files.images import read_image, resize_frames, resize_ma
 from videoinpaint.clips.files.sequences import FrameSequence
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.internal.clip import Examples, TrainingClip, brush_strokes, moved
+from videoinpaint.inpainters.internal.detail import Sources, carried_detail, find_sources
 from videoinpaint.inpainters.internal.schedule import Budget, train
 from videoinpaint.inpainters.internal.tiling import draw_centre, grid_masks, tiles
 from videoinpaint.inpainters.internal.trainer import Internal, Trainer
@@ -43,6 +44,8 @@ class Progressive:
         reuse: patches drawn from a frame before another is read.
         size: height and width of the last level, where it is no doubled patch: every level before it has half of the
             next one's, rounded up, and the coarsest fits into a patch. See :meth:`of_size`.
+        detail: add to every finer level what other frames show there, where motion leads to them; the network paints
+            the rest. The publication has the network alone.
     """
 
     patch: tuple[int, int] = (540, 960)
@@ -54,10 +57,16 @@ class Progressive:
     seam: int = 64
     reuse: int = 8
     size: tuple[int, int] | None = None
+    detail: bool = True
 
     @classmethod
     def of_size(
-        cls, height: int, width: int, steps: tuple[int, ...] = (300, 100), config: Internal | None = None
+        cls,
+        height: int,
+        width: int,
+        steps: tuple[int, ...] = (300, 100),
+        config: Internal | None = None,
+        detail: bool = True,
     ) -> Progressive:
         """For frames of any size: as many levels as bring the coarsest down to 960x540.
 
@@ -65,6 +74,7 @@ class Progressive:
             height, width: of the frames.
             steps: of the levels, the coarsest first; the last also of further ones.
             config: the network and its training.
+            detail: see the class.
 
         Raises:
             InputError: frames that fit into the coarsest level.
@@ -77,7 +87,7 @@ class Progressive:
             raise InputError(f"frames of {width}x{height} need no levels: {most[1]}x{most[0]} fit into one")
         patch = -(-height // 2 ** (levels - 1)), -(-width // 2 ** (levels - 1))
         each = tuple(steps[min(level, len(steps) - 1)] for level in range(levels))
-        return cls(patch, each, config or Internal(pool=2), size=(height, width))
+        return cls(patch, each, config or Internal(pool=2), size=(height, width), detail=detail)
 
     def sizes(self) -> list[tuple[int, int]]:
         """Height and width of every level."""
@@ -119,9 +129,9 @@ def repair_progressively(
             f"frames of {size[1]}x{size[0]} do not fit the last level, {top[1]}x{top[0]}: resize or set patch"
         )
     trainer = Trainer(replace(settings.config, crop=None), device)
-    _coarse(trainer, frames, masks, settings, folder / "level-0", report)
+    sources = _coarse(trainer, frames, masks, settings, folder / "level-0", report)
     for level in range(1, len(settings.steps)):
-        source = PatchSource(frames, masks, folder / f"level-{level - 1}", settings, level, trainer.device)
+        source = PatchSource(frames, masks, folder / f"level-{level - 1}", settings, level, trainer.device, sources)
         for step in range(settings.steps[level]):
             trainer.step(source, step / settings.steps[level])
             if report is not None:
@@ -139,8 +149,8 @@ def _coarse(
     settings: Progressive,
     folder: Path,
     report: Callable[[int, int], None] | None,
-) -> None:
-    """The first level: the whole clip, small, as anywhere else."""
+) -> list[Sources]:
+    """The first level: the whole clip, small, as anywhere else. Returns where finer levels find detail, if they do."""
     size = settings.sizes()[0]
     small = [resize_frames(frames.read(i, 1), *size)[0] for i in range(len(frames))]
     holes = [resize_masks(masks.read(i, 1), *size)[0] for i in range(len(frames))]
@@ -153,6 +163,7 @@ def _coarse(
         if report is not None:
             report(0, progress.steps)
     _write(folder, (_picture(frame) for frame in trainer.repair(clip)))
+    return find_sources(clip.frames, clip.holes) if settings.detail else []
 
 
 class PatchSource:
@@ -164,6 +175,7 @@ class PatchSource:
         settings: see :class:`Progressive`.
         level: from 1.
         device: of what is drawn.
+        sources: of every frame, at the coarsest level; empty for no detail.
     """
 
     def __init__(
@@ -174,8 +186,9 @@ class PatchSource:
         settings: Progressive,
         level: int,
         device: str | torch.device = "cpu",
+        sources: Sequence[Sources] = (),
     ) -> None:
-        self.device = device
+        self.device, self.sources, self.before = device, sources, settings.sizes()[level - 1]
         self.frames, self.masks, self.prior, self.settings = frames, masks, prior, settings
         self.size = settings.sizes()[level]
         self._held: tuple[int, Pixels, Pixels, Pixels] | None = None
@@ -183,10 +196,13 @@ class PatchSource:
 
     def load(self, index: int) -> tuple[Pixels, Pixels, Pixels]:
         """A frame and its mask at this level's size, and the prior, enlarged."""
-        frame = resize_frames(self.frames.read(index, 1), *self.size)[0]
-        mask = resize_masks(self.masks.read(index, 1), *self.size)[0]
         prior = cv2.resize(_read(self.prior, index), self.size[::-1], interpolation=cv2.INTER_LINEAR)
-        return frame, mask, np.asarray(prior, np.uint8)
+        return *self.shown(index), np.asarray(prior, np.uint8)
+
+    def shown(self, index: int) -> tuple[Pixels, Pixels]:
+        """A frame and its mask at this level's size."""
+        frame = resize_frames(self.frames.read(index, 1), *self.size)[0]
+        return frame, resize_masks(self.masks.read(index, 1), *self.size)[0]
 
     def draw(
         self,
@@ -260,7 +276,11 @@ class PatchSource:
             own = made[high - tile.top : low - tile.top, near - tile.left : far - tile.left]
             painted[high - top : low - top, near - left : far - left] += own
         result, inside = frame.copy(), (slice(top, bottom), slice(left, right))
-        filled = np.rint(painted * 255).clip(0, 255).astype(np.uint8)
+        painted *= 255
+        if self.sources:
+            detail, trust = carried_detail(self.sources[index], self.shown, self.size, self.before, box)
+            painted += trust[..., None] * (prior[inside] + detail - painted)
+        filled = np.rint(painted).clip(0, 255).astype(np.uint8)
         result[inside] = np.where(mask[inside][..., None] > 0, filled, frame[inside])
         return result
 

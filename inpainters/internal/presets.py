@@ -19,6 +19,8 @@ class Preset:
         patience: of early stopping, see :func:`videoinpaint.inpainters.internal.schedule.train`.
         large: the network's settings with progressive high resolution.
         levels: its steps, the coarsest level first; the last number also stands for further levels.
+        detail: whether its finer levels take detail from other frames, see
+            :class:`videoinpaint.inpainters.internal.highres.Progressive`.
         mask: how one frame's mask is learnt.
     """
 
@@ -27,17 +29,19 @@ class Preset:
     patience: int
     large: Internal
     levels: tuple[int, ...]
+    detail: bool
     mask: MaskTraining
 
 
 PRESETS = {
-    "quick": Preset(Internal(), None, 8, Internal(pool=2), (300, 100), MaskTraining()),
+    "quick": Preset(Internal(), None, 8, Internal(pool=2), (300, 100), True, MaskTraining()),
     "paper": Preset(
         PAPER,
         60_000 + 20_000,
         0,
         replace(PAPER, learning_rate=1e-4, batch=2),
         (30_000, 45_000, 60_000),
+        False,
         MaskTraining(width=1.0, steps=6_000, learning_rate=2e-4, vary=False, both=False),
     ),
 }

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
+import torch
 
+from videoinpaint.boxes import box_of
+from videoinpaint.clips.files.images import resize_frames, resize_masks
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.internal import Internal, Trainer
+from videoinpaint.inpainters.internal.detail import carried_detail, find_sources
 from videoinpaint.inpainters.internal.highres import PatchSource, Progressive, repair_progressively
 from videoinpaint.inpainters.internal.tiling import draw_centre, grid_masks, is_near, tiles
+from videoinpaint.repair.large import EnlargedMasks
 
 SMALL = Progressive(
     (24, 32),
@@ -151,3 +157,53 @@ def test_levels_halve_any_size_until_it_fits(scene, tmp_path):
     np.testing.assert_array_equal(repaired[masks == 0], frames[masks == 0])
     inside = masks == 1
     assert np.abs(repaired[inside].astype(float) - frames[inside]).mean() < np.abs(128.0 - frames[inside]).mean()
+
+
+def test_detail_is_carried_from_the_frame_that_shows_it():
+    """A pan over noise: what the coarse level cannot hold is found in another frame, and nowhere else."""
+    rng = np.random.default_rng(0)
+    coarse, scale, step = (24, 32), 4, 2
+    smooth = cv2.resize(rng.integers(60, 200, (8, 16)).astype(np.uint8), (48 * scale, 24 * scale))
+    picture = (smooth + rng.integers(-30, 31, smooth.shape)).clip(0, 255).astype(np.uint8)[..., None].repeat(3, -1)
+    frames = np.stack([picture[:, step * scale * t : step * scale * t + 32 * scale] for t in range(5)])
+    masks = np.zeros(frames.shape[:3], np.uint8)
+    masks[2, 32:64, 52:76] = 1
+    small, holes = resize_frames(frames, *coarse), resize_masks(masks, *coarse)
+    shown = torch.from_numpy(small).permute(0, 3, 1, 2).float() / 255
+    sources = find_sources(shown, torch.from_numpy(holes)[:, None].float())
+    assert [len(one.rows) for one in sources] == [0, 0, int(holes[2].sum()), 0, 0]
+    assert (sources[2].frame != 2).all()
+    asked = []
+
+    def load(index):
+        asked.append(index)
+        return frames[index], masks[index]
+
+    box = box_of(masks[2])
+    cut = slice(box[0], box[2]), slice(box[1], box[3])
+    detail, trust = carried_detail(sources[2], load, frames.shape[1:3], coarse, box)
+    assert set(asked) == set(sources[2].frame[sources[2].frame >= 0].tolist())
+    assert (trust > 0).mean() > 0.6
+    prior = cv2.resize(small[2], frames.shape[2:0:-1], interpolation=cv2.INTER_LINEAR)[cut].astype(float)
+    sure = trust > 0.5
+    before = np.abs(prior - frames[2][cut])[sure].mean()
+    assert np.abs(prior + detail - frames[2][cut])[sure].mean() < 0.7 * before
+    assert not detail[trust == 0].any()
+    # What is a hole in the frame that should show it is not taken from there.
+    masks[:] = 1
+    assert not carried_detail(sources[2], load, frames.shape[1:3], coarse, box)[1].any()
+
+
+def test_masks_that_were_followed_small_are_read_large():
+    small = np.zeros((2, 6, 8), np.bool_)
+    small[:, 2:4, 2:5] = True
+    given = np.zeros((24, 32), np.uint8)
+    given[0, 31] = 1
+    large = EnlargedMasks(small, {1: given}, (24, 32))
+    first, second = large.read(0, 2)
+    assert len(large) == 2
+    assert first[9:15, 9:19].all()
+    assert abs(int(first.sum()) - 6 * 16) <= 12
+    assert (second[0, 31], first[0, 31]) == (1, 0)
+    with pytest.raises(InputError, match="2 frames"):
+        large.read(1, 2)

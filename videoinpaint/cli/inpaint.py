@@ -133,10 +133,10 @@ class Inpaint:
             self.output, video.fps if self.fps is None and source is None else self.fps, lossless=self.lossless,
             quality=self.quality, codec=self.codec, source=source, audio=self.audio,
         )  # fmt: skip
-        if masks is None:
+        if self.internal.progressive:
+            repaired = self._large(video, self._followed(video, known) if masks is None else masks)
+        elif masks is None:
             repaired = self._removed(video, known)
-        elif self.internal.progressive:
-            repaired = self._large(video, masks)
         else:
             repaired = self._repaired(frames_of(video), frames_of(masks))
         write_all(repaired, writer, len(video))
@@ -150,8 +150,8 @@ class Inpaint:
 
     def _check_together(self) -> None:
         """Raise InputError for flags that do not go together."""
-        if self.propagator is not None and self.internal.progressive:
-            raise InputError("--progressive works with given masks: leave --propagator out")
+        if self.remove_residues and self.internal.progressive:
+            raise InputError("--remove-residues works on whole clips by ciri: leave --progressive out")
         if self.dilate and self.propagator is not None:
             raise InputError("--dilate works with given masks: those that a propagator follows are widened anyway")
         if self._inpainter == "internal" and (self.dilate or self.window is not None or self.reach is not None):
@@ -175,6 +175,16 @@ class Inpaint:
 
         chosen = self.internal.settings()
         return repair_progressively(video, masks, chosen, device=self.device, folder=self.internal.folder)
+
+    def _followed(self, video: FrameSequence, known: Mapping[int, Any]) -> FrameSequence:
+        """The masks of a video of high resolution of which some were given."""
+        from videoinpaint.repair.large import follow_small
+
+        assert self.propagator is not None
+        masks = follow_small(video, known, self.internal.follower(self.propagator), self.device)
+        if self.save_masks is not None:
+            save_masks((masks.read(index, 1)[0] for index in range(len(masks))), self.save_masks)
+        return masks
 
     def _repaired(self, frames: Iterator[Any], masks: Iterator[Any]) -> Iterator[Any]:
         from videoinpaint.repair.given_masks import inpaint_stream

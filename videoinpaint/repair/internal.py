@@ -85,7 +85,7 @@ def repair_progressively(
     from videoinpaint.inpainters.internal import highres
 
     height, width = frames.read(0, 1).shape[1:3]
-    levels = highres.Progressive.of_size(height, width, settings.levels, settings.large)
+    levels = highres.Progressive.of_size(height, width, settings.levels, settings.large, settings.detail)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
     bar = Progress(*columns, console=console, disable=not console.is_terminal)
