@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar, cast
 
@@ -16,7 +16,7 @@ from videoinpaint.inpainters.ciri.compact import OneShotCompact
 from videoinpaint.inpainters.ciri.model import OneShotModel, Scene
 from videoinpaint.inpainters.ciri.pretraining import WEIGHTS
 from videoinpaint.inpainters.ciri.published import OneShotPublished
-from videoinpaint.inpainters.ciri.removal import RemovalConfig, RemovalReport, remove_residues
+from videoinpaint.inpainters.ciri.removal import RemovalConfig, RemovalReport, RepairMasks, remove_residues
 from videoinpaint.inpainters.ciri.residue import ResidueDetector, load_residue_detector
 from videoinpaint.inpainters.compact.network import CompactConfig
 from videoinpaint.inpainters.published.cost import Meter
@@ -102,13 +102,14 @@ class CIRIInpainter:
         first = (tracker.masks()[0].detach() > 0.5).to(frames)
         return remove_residues(tracker, frames, first, self.repairs(frames), self._detector, config)
 
-    def repairs(self, frames: Tensor) -> Callable[[Tensor], Tensor]:
-        """One pass over ``frames (T, 3, H, W)`` as a function of masks ``(T, 1, H, W)``, differentiable in them."""
+    def repairs(self, frames: Tensor) -> RepairMasks:
+        """One pass over some of ``frames (T, 3, H, W)`` as a function of their masks, differentiable in them."""
         neutral = torch.from_numpy(DEFAULT.to_array()[None]).to(self.device)
 
-        def repair(masks: Tensor) -> Tensor:
-            scene = self.look(frames[None], masks[None])
-            return self.model.paint(scene, frames[None], scene.holes, neutral, soft=True)[0][0]
+        def repair(masks: Tensor, chosen: Tensor) -> Tensor:
+            shown = frames[chosen][None]
+            scene = self.look(shown, masks[None])
+            return self.model.paint(scene, shown, scene.holes, neutral, soft=True)[0][0]
 
         return repair
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,8 +24,12 @@ from videoinpaint.inpainters.ciri.residue import ResidueDetector, template_of
 from videoinpaint.metrics.backbone import get_backbone
 from videoinpaint.protocols import Tracker
 
-RepairMasks = Callable[[Tensor], Tensor]
-"""The frozen inpainter: masks ``(T, 1, H, W)`` in [0, 1] to a repair ``(T, 3, H, W)``, differentiable in the masks."""
+RepairMasks = Callable[[Tensor, Tensor], Tensor]
+"""The frozen inpainter: masks ``(n, 1, H, W)`` in [0, 1] of the frames ``(n,)``, the clip's first among them, to a
+repair ``(n, 3, H, W)``, differentiable in the masks."""
+
+SPAN = 32
+"""Frames that are repaired together: gradients go through a repair of all of them, which bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -147,9 +152,10 @@ def remove_residues(
     try:
         history = [objective.measured()]
         for epoch in range(1, config.epochs + 1):
-            for chosen in np.array_split(rng.permutation(np.arange(1, len(frames))), objective.chunks):
-                _step(objective, parameters, optimiser, torch.from_numpy(chosen))
-                steps += 1
+            for span in objective.spans:
+                for chosen in np.array_split(rng.permutation(span), -(-len(span) // config.chunk)):
+                    _step(objective, parameters, optimiser, span, torch.from_numpy(chosen))
+                    steps += 1
             history.append(objective.measured())
             if history[-1][0] < history[kept][0]:
                 best, kept = [p.detach().clone() for p in parameters], epoch
@@ -176,6 +182,9 @@ class Objective:
     """Eq. 10 of one clip, as a function of the tracker's parameters.
 
     Where to look is decided once, from the masks before tuning: what is summed stays comparable.
+
+    Attributes:
+        spans: the frames after the first, in runs that are repaired together with it.
     """
 
     def __init__(
@@ -195,21 +204,26 @@ class Objective:
             raise InputError(f"the tracker's masks have shape {tuple(masks.shape)}, the frames {tuple(frames.shape)}")
         self.boxes = search_boxes(masks, first)
         self.template = template_of(frames[0], first)
-        self.chunks = -(-(len(frames) - 1) // config.chunk)
+        self.spans = spans_of(len(frames))
         self._backbone = get_backbone("vgg16", str(frames.device)) if config.contextual_weight else None
         target = crop((frames[0] * first)[None], target_box(first)[None], config.contextual_size)
         self._target = self._features(target)
+
+    def repaired(self, masks: Tensor, span: NDArray[np.int64]) -> Tensor:
+        """The frames of one of the spans, ``(n, 3, H, W)``, repaired after the masks of all frames."""
+        together = torch.from_numpy(np.concatenate([[0], span]))
+        return self.repair(masks[together], together)[1:]
 
     def terms(self, masks: Tensor, repaired: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """L_res and L_cx of the frames ``chosen (n,)``, each a sum over these frames.
 
         Args:
             masks: of all frames.
-            repaired: of all frames.
+            repaired: of those that are chosen, ``(n, 3, H, W)``.
             chosen: indices; at least one.
         """
         boxes = self.boxes[chosen]
-        maps = self.detector(self.template, crop(repaired[chosen], boxes, SEARCH)).sigmoid()
+        maps = self.detector(self.template, crop(repaired, boxes, SEARCH)).sigmoid()
         maps = maps * _within(boxes, maps.shape[-1], *repaired.shape[-2:])
         if self.config.published_sums:
             residue = F.interpolate(maps, size=(SEARCH, SEARCH), mode="bilinear").sum()
@@ -238,9 +252,11 @@ class Objective:
             InputError: the loss is not finite.
         """
         masks = self.tracker.masks()
-        repaired = self.repair(masks)
-        number = len(self.frames) - 1
-        parts = [self.terms(masks, repaired, part) for part in torch.arange(1, number + 1).split(self.config.chunk)]
+        number, parts = len(self.frames) - 1, []
+        for span in self.spans:
+            repaired, size = self.repaired(masks, span).split(self.config.chunk), self.config.chunk
+            chosen = torch.from_numpy(span).split(size)
+            parts += [self.terms(masks, *part) for part in zip(repaired, chosen)]
         residue = torch.stack([part[0] for part in parts]).sum()
         total = self.total(residue, torch.stack([part[1] for part in parts]).sum(), number)
         _finite(total)
@@ -268,13 +284,25 @@ def _within(boxes: Tensor, size: int, height: int, width: int) -> Tensor:
     return (((x >= 0) & (x <= width))[:, None, None, :] & ((y >= 0) & (y <= height))[:, None, :, None]).float()
 
 
-def _step(objective: Objective, parameters: list[nn.Parameter], optimiser: torch.optim.Adam, chosen: Tensor) -> None:
-    """One step of Adam on some frames; gradients of nothing but the parameters are ever kept."""
+def spans_of(length: int, most: int = SPAN) -> list[NDArray[np.int64]]:
+    """The frames after the first of a clip of ``length``, in runs of about equal length: with it, at most `most`."""
+    return np.array_split(np.arange(1, length), -(-(length - 1) // (most - 1)))
+
+
+def _step(
+    objective: Objective,
+    parameters: list[nn.Parameter],
+    optimiser: torch.optim.Adam,
+    span: NDArray[np.int64],
+    chosen: Tensor,
+) -> None:
+    """One step of Adam on some frames of a span; gradients of nothing but the parameters are ever kept."""
     with torch.enable_grad():
         masks = objective.tracker.masks()
         if not masks.requires_grad:
             raise InputError("the tracker has parameters, but its masks carry no gradients: it cannot be fine-tuned")
-        residue, contextual = objective.terms(masks, objective.repair(masks), chosen)
+        repaired = objective.repaired(masks, span)[chosen - int(span[0])]
+        residue, contextual = objective.terms(masks, repaired, chosen)
         total = objective.total(residue, contextual, len(chosen))
         _finite(total)
         gradients = torch.autograd.grad(total, parameters, allow_unused=True)

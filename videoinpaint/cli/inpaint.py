@@ -63,8 +63,8 @@ class Inpaint:
     save_masks: Path | None = None
     """With --propagator: a new folder for the masks that were found, one picture per frame."""
     remove_residues: bool = False
-    """With --propagator and ciri: tune the propagator on the video (at most 32 frames) until less of what is to go
-    shines through. Takes many times as long."""
+    """With --propagator and ciri: tune the propagator on the video until less of what is to go shines through. Takes
+    many times as long."""
     policy: str = POLICY
     """Who chooses the controls of each pass: default (the default controls: all heads), trained or trained-budget (the
     policies that ship), another baseline such as heuristic, a policy file or training folder, or module:attribute."""
@@ -216,7 +216,7 @@ class Inpaint:
         if self.remove_residues:
             if made is None:
                 raise InputError("--remove-residues works on repairs by ciri: use --inpainter ciri")
-            check_tunable(made.loop.inpainter, len(video))
+            check_tunable(made.loop.inpainter)
         frames = np.stack(list(frames_of(video)))
         followed = follow(
             frames, known, self.internal.follower(self.propagator), self.device, made if self.remove_residues else None

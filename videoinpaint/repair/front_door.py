@@ -69,7 +69,7 @@ def inpaint(
             such as ``"flow"``, ``"module:attribute"``, or a propagator. It sees the whole video at once: memory grows
             with its length. An `InputWarning` names the frames in which its masks look wrong.
         remove_residues: tune the propagator on the video until a repair by ``"ciri"`` shows less of the target; takes
-            many times as long, and at most 32 frames.
+            many times as long. At most 32 frames are repaired at once, which bounds the memory.
         invert: the masks mark what is known.
         threshold: what is above this value is missing, instead of what is above half of the highest.
         object_id: what has this value is missing.
@@ -93,7 +93,8 @@ def inpaint(
             raise InputError("masks that a propagator follows are widened anyway: leave dilate out")
         parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights, reach)
         if remove_residues:
-            check_tunable(parts.loop.inpainter, len(check_frames(frames)))
+            check_tunable(parts.loop.inpainter)
+            check_frames(frames)
         followed = follow(frames, holes, propagator, device, parts if remove_residues else None)
         clip, stream = followed.clip, repair_followed(followed, parts)
     else:

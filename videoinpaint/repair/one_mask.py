@@ -23,9 +23,6 @@ from videoinpaint.repair.doubts import tell_doubts
 from videoinpaint.repair.looped import repaired_frames
 from videoinpaint.repair.streaming import Parts, Pixels, Stream
 
-LONGEST_TUNED = 32
-"""Frames of a clip whose tracker can be tuned: gradients go through a repair of all of them."""
-
 
 def propagate_mask(
     frames: ArrayLike,
@@ -96,19 +93,14 @@ def follow(
     return followed
 
 
-def check_tunable(inpainter: Inpainter, length: int) -> CIRIInpainter:
+def check_tunable(inpainter: Inpainter) -> CIRIInpainter:
     """The inpainter itself.
 
     Raises:
-        InputError: it is none of CIRI, or there are more frames than `LONGEST_TUNED`.
+        InputError: it is none of CIRI.
     """
     if not isinstance(inpainter, CIRIInpainter):
         raise InputError(f"residues are removed by gradients through a repair by ciri, not {inpainter.name}: use ciri")
-    if length > LONGEST_TUNED:
-        raise InputError(
-            f"residues can be removed from at most {LONGEST_TUNED} frames at once, this video has {length}: cut it, or "
-            "leave residue removal out"
-        )
     return inpainter
 
 
@@ -123,7 +115,7 @@ def tuned(followed: Followed, parts: Parts, propagator: str) -> Followed:
     Raises:
         InputError: see :func:`check_tunable`.
     """
-    inpainter = check_tunable(parts.loop.inpainter, len(followed.clip))
+    inpainter = check_tunable(parts.loop.inpainter)
     if followed.sample:
         raise InputError("residues can be removed where the first frame's mask is given: mark the target there, too")
     inpainter.tune(followed.tracker, _shown(followed.clip, parts.loop.device), removal_config(propagator))

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from videoinpaint.clips.sources.pasted import OneShotClips
 from videoinpaint.errors import InputError
+from videoinpaint.inpainters.ciri import removal
 from videoinpaint.inpainters.ciri.contextual import contextual_similarity, conv3_2
-from videoinpaint.inpainters.ciri.removal import RemovalConfig, removal_config, remove_residues
+from videoinpaint.inpainters.ciri.removal import RemovalConfig, removal_config, remove_residues, spans_of
 from videoinpaint.inpainters.ciri.residue import ResidueDetector, load_residue_detector
 from videoinpaint.inpainters.ciri.residue_pretraining import blurred, tensors
 from videoinpaint.metrics.backbone import get_backbone
@@ -56,8 +57,8 @@ class Painter(nn.Module):
         self.observed, self.background = observed, background
         self.gain = nn.Parameter(torch.ones(()))
 
-    def forward(self, masks: Tensor) -> Tensor:
-        return masks * self.gain * self.background + (1 - masks) * self.observed
+    def forward(self, masks: Tensor, chosen: Tensor) -> Tensor:
+        return masks * self.gain * self.background[chosen] + (1 - masks) * self.observed[chosen]
 
 
 Scene = tuple[Tensor, Tensor, Painter]
@@ -157,9 +158,9 @@ class TestRemoval:
         observed, truth, painter = scene
         tracker, calls = ThresholdTracker(truth), []
 
-        def breaking(masks: Tensor) -> Tensor:
+        def breaking(masks: Tensor, chosen: Tensor) -> Tensor:
             calls.append(1)
-            return painter(masks) * (1 if len(calls) < 3 else float("nan"))
+            return painter(masks, chosen) * (1 if len(calls) < 3 else float("nan"))
 
         with pytest.raises(InputError, match="loss of residue removal is nan"):
             remove_residues(tracker, observed, truth[0], breaking, detector, FAST)
@@ -186,6 +187,33 @@ class TestRemoval:
         observed, truth, painter = scene
         with pytest.raises(InputError, match="no gradients"):
             remove_residues(StubbornTracker(truth), observed, truth[0], painter, detector)
+
+    def test_long_clips_are_repaired_in_spans_that_bound_the_memory(
+        self, scene: Scene, detector: ResidueDetector, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        observed, truth, painter = scene
+        whole = remove_residues(ThresholdTracker(truth), observed, truth[0], painter, detector, FAST)
+        asked = []
+
+        def spied(masks: Tensor, chosen: Tensor) -> Tensor:
+            asked.append(chosen.tolist())
+            return painter(masks, chosen)
+
+        monkeypatch.setattr(removal, "spans_of", lambda length: spans_of(length, 3))
+        tracker = ThresholdTracker(truth)
+        report = remove_residues(tracker, observed, truth[0], spied, detector, FAST)
+        assert {tuple(one) for one in asked} == {(0, 1, 2), (0, 3)}
+        assert report.residue_before == pytest.approx(whole.residue_before, rel=1e-4)
+        assert report.tuned
+        assert report.loss_after < report.loss_before
+        assert float(tracker.level) != 2.0
+
+    def test_spans_cover_a_clip_of_any_length(self) -> None:
+        for length in (2, 31, 32, 33, 64, 973):
+            spans = spans_of(length)
+            assert np.concatenate(spans).tolist() == list(range(1, length))
+            assert max(map(len, spans)) <= removal.SPAN - 1
+        assert len(spans_of(removal.SPAN)) == 1
 
     def test_a_frame_without_a_prediction_is_searched_where_the_target_was(
         self, scene: Scene, detector: ResidueDetector
