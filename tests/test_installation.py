@@ -24,8 +24,10 @@ ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 SOURCES = ("envs", "agents", "inpainters", "detectors", "benchmarks", "videoinpaint")
+EXTRAS = ("human", "cutie", "ovis", "ray")
+"""Of the package itself; the others are for its developers."""
 # Import names of optional packages that may be absent, and what carries them.
-OPTIONAL = {"cutie": "rf-cutie", "omegaconf": "omegaconf", "pygame": "pygame"}
+OPTIONAL = {"cutie": "rf-cutie", "omegaconf": "omegaconf", "pygame": "pygame", "ray": "ray"}
 
 
 def declared(*extras: str) -> dict[str, Requirement]:
@@ -59,7 +61,7 @@ def imported() -> list[tuple[str, Path]]:
 
 
 def test_every_import_is_declared():
-    carriers, known = packages_distributions(), declared("human", "cutie", "ovis")
+    carriers, known = packages_distributions(), declared(*EXTRAS)
     missing = {}
     for name, path in imported():
         candidates = carriers.get(name) or [OPTIONAL.get(name, name)]
@@ -72,7 +74,7 @@ def test_every_requirement_is_used():
     """TensorBoard and SB3's other needs aside, what nothing imports is not installed."""
     carriers = packages_distributions()
     used = {canonicalize_name(c) for name, _ in imported() for c in carriers.get(name, [OPTIONAL.get(name, name)])}
-    assert set(declared("human", "cutie", "ovis")) - used <= {"tensorboard"}  # written through torch.utils.tensorboard
+    assert set(declared(*EXTRAS)) - used <= {"tensorboard"}  # written through torch.utils.tensorboard
 
 
 def test_the_lowest_versions_are_the_lower_bounds():

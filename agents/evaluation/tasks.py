@@ -96,7 +96,7 @@ def play_tasks(
             return [record for played in _each(player, policy, tasks, name, on_done) for record in played]
         finally:
             player.close()
-    played = in_processes(partial(_work, policy, name=name), tasks, workers, on_done)
+    played = in_processes(partial(work, policy, name=name), tasks, workers, on_done)
     return [record for records in played for record in records]
 
 
@@ -112,5 +112,6 @@ def _each(
 _PLAYER = Player()
 
 
-def _work(policy: Any, task: Task, name: str | None) -> list[EpisodeRecord]:
+def work(policy: Any, task: Task, name: str | None) -> list[EpisodeRecord]:
+    """A task in a process that plays several; its environment is kept."""
     return _PLAYER.play(policy, task, name)

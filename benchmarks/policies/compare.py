@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from videoinpaint.agents import POLICIES, Policy, make_policy
+from videoinpaint.agents.evaluation.cluster import play_on_cluster
 from videoinpaint.agents.evaluation.episodes import EpisodeRecord
 from videoinpaint.agents.evaluation.tasks import Task, batches, play_tasks
 from videoinpaint.agents.policies.baselines import FixedPolicy
@@ -101,6 +102,7 @@ def play(
     precision: str = "auto",
     suite: FrozenSuite | None = None,
     workers: int = 1,
+    cluster: str | None = None,
 ) -> Records:
     """Records by name, every policy on the same episodes, in environments of its own.
 
@@ -117,6 +119,7 @@ def play(
         precision: in which the environment's networks multiply, see :mod:`videoinpaint.precision`.
         suite: play its episodes, one at a time; `env_kwargs` go beside its own, `seeds` and `num_envs` are not read.
         workers: processes that play at once, see :func:`videoinpaint.agents.evaluation.tasks.play_tasks`.
+        cluster: the address of a Ray cluster that plays instead, see :mod:`videoinpaint.agents.evaluation.cluster`.
 
     Raises:
         InputError: names repeat, or fewer than two seeds.
@@ -132,6 +135,8 @@ def play(
     )
     if sum(len(task.seeds) for task in tasks) < 2:
         raise InputError(f"an interval needs 2 episodes or more, got {sum(len(task.seeds) for task in tasks)}")
+    if cluster is not None and workers != 1:
+        raise InputError("workers are processes of this machine: leave them out where a cluster plays")
     actors = [[make_policy(policy) for policy in (c.policy, *c.seeds)] for c in contestants]
     specs = [(c.policy, *c.seeds) for c in contestants]
     records: Records = {}
@@ -142,10 +147,12 @@ def play(
         setting = tuple(alone.action.tolist()) if type(alone) is FixedPolicy else ()
         same = seen.get(setting) if setting else None
         # A process of its own makes the policy by itself.
-        players = group if workers == 1 else spec
-        records[name] = (
-            records[same] if same else [play_tasks(player, tasks, workers=workers, name=name) for player in players]
-        )
+        players = group if workers == 1 and cluster is None else spec
+        if cluster is None:
+            each = partial(play_tasks, tasks=tasks, workers=workers, name=name)
+        else:
+            each = partial(play_on_cluster, tasks=tasks, address=cluster, name=name)
+        records[name] = records[same] if same else [each(player) for player in players]
         if setting:
             seen.setdefault(setting, name)
         if on_done is not None:

@@ -54,6 +54,9 @@ class Evaluate(EnvironmentFlags):
     """Episodes in a batch: 4; in a suite always 1."""
     workers: int = 1
     """Processes that play at once, each with one thread; results are the same."""
+    ray: str | None = None
+    """Play as tasks of a Ray cluster instead: local (of this machine alone), auto, or its address; needs the extra ray.
+    Results are the same."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """In which the environment's networks multiply; auto: in a suite float32, else bfloat16 where a CPU has it."""
     output: Path | None = None
@@ -185,7 +188,7 @@ class Evaluate(EnvironmentFlags):
             task = bar.add_task("evaluating", total=len(contestants))
             return play(contestants, seeds, self.env_id, self.settings(), self.batch,
                         lambda name: bar.update(task, advance=1, description=f"evaluated {escape(name)}"),
-                        self.asked_precision(), suite, self.workers)  # fmt: skip
+                        self.asked_precision(), suite, self.workers, self.ray)  # fmt: skip
 
     def results(
         self, policies: list[dict[str, Any]], random_weights: Sequence[str] = (), suite: FrozenSuite | None = None
