@@ -33,6 +33,7 @@ from videoinpaint.benchmarks.leaderboard.submission import (
 from videoinpaint.benchmarks.protocol.envelope import plain, set_threads
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, episode_digest
 from videoinpaint.benchmarks.protocol.suite_references import ranked_by
+from videoinpaint.benchmarks.protocol.tracks import size_of
 from videoinpaint.envs.ids import with_offered
 from videoinpaint.errors import InputError
 
@@ -40,6 +41,8 @@ from videoinpaint.errors import InputError
 @dataclass
 class Arena:
     """A suite's environment, which plays one episode after the other: a batch of one, on the CPU.
+
+    Where clips have lengths of their own, another is made for each.
 
     Args:
         suite: whose kind of episodes are played.
@@ -51,24 +54,29 @@ class Arena:
     precision: str = "float32"
     threads: int = 1
     _env: VectorEnv | None = field(default=None, repr=False)
+    _kwargs: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def play(self, policy: Policy, seed: int, name: str) -> dict[str, Any]:
         """One episode's record as JSON has it, and the digest of its pixels."""
-        env = self._made()
-        record: EpisodeRecord = evaluate(policy, seeds=[seed], env=env, name=name)[0]
+        env, options = self._at(seed)
+        record: EpisodeRecord = evaluate(policy, seeds=[seed], env=env, name=name, options=options)[0]
         return plain(record.as_dict()) | {"digest": episode_digest(env.unwrapped.episodes[0])}  # type: ignore[attr-defined]
 
-    def _made(self) -> VectorEnv:
-        if self._env is None:
+    def _at(self, seed: int) -> tuple[VectorEnv, dict[str, Any]]:
+        """The environment of an episode, and the options with which it is reset."""
+        episode = self.suite.episode(seed)
+        kwargs = with_offered(self.suite.env_id, self.suite.kwargs(episode), device="cpu")
+        if self._env is None or self._kwargs != kwargs:
+            self.close()
             set_threads(self.threads)
-            kwargs = with_offered(self.suite.env_id, self.suite.env_kwargs, device="cpu")
             self._env = make_evaluation_env(1, self.suite.env_id, kwargs, self.precision)
-        return self._env
+            self._kwargs = kwargs
+        return self._env, self.suite.options(episode)
 
     def show(self, seed: int, actions: Sequence[Sequence[float]]) -> dict[str, NDArray[np.uint8]]:
         """What recorded actions lead to: reference, damaged and repaired frames, uint8 ``(T, H, W, 3)`` each."""
-        env = self._made()
-        observation, _ = env.reset(seed=[seed])  # type: ignore[arg-type]
+        env, options = self._at(seed)
+        observation, _ = env.reset(seed=[seed], options=options)  # type: ignore[arg-type]
         found = {"reference": env.unwrapped.episodes[0].frames, "damaged": _frames(observation)}  # type: ignore[attr-defined]
         for action in actions:
             observation = env.step(np.asarray([action], dtype=np.float32))[0]
@@ -111,7 +119,7 @@ def prepare(
     if (folder / DESCRIPTION).exists():
         known = read_submission(folder)
         asked = given | {"precision": precision, "threads": threads}
-        asked |= {"suite": suite.name, "suite_digest": suite.digest, "env_id": suite.env_id}
+        asked |= {"suite": suite.name, "env_id": suite.env_id, "size": _size(suite), "suite_digest": suite.digest}
         if policy is not None:
             asked["policy"] = _text_of(policy)
         differing = [key for key, value in asked.items() if getattr(known, key) != value]
@@ -198,12 +206,18 @@ def _made(
         env_id=suite.env_id,
         suite=suite.name,
         suite_digest=suite.digest,
+        size=_size(suite),
         weights=entry.hashes(),
         precision=precision,
         threads=threads,
     )
     write_submission(folder, submission)
     return read_submission(folder)
+
+
+def _size(suite: FrozenSuite) -> dict[str, int]:
+    size = size_of(suite)
+    return {} if size is None else asdict(size)
 
 
 def _source(policy: str) -> Path | None:

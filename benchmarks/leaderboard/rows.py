@@ -123,7 +123,7 @@ class Row:
         return matrix_of(mine, sorted(shared)), matrix_of(theirs, sorted(shared))
 
 
-def read_run(folder: Path, suite: FrozenSuite | None = None, verification: Path | None = None) -> Run:
+def read_run(folder: Path, suite: FrozenSuite, verification: Path | None = None) -> Run:
     """A submission with its verification.
 
     Args:
@@ -136,7 +136,8 @@ def read_run(folder: Path, suite: FrozenSuite | None = None, verification: Path 
     """
     submission = read_submission(folder)
     episodes = read_episodes(folder)
-    check_complete(episodes, check_versions(submission, suite))
+    check_versions(submission, suite)
+    check_complete(episodes, suite)
     file = verification or folder / FILE
     found = read_verification(file) if file.is_file() else None
     if found is not None and found["submission"] != folder_hash(folder):

@@ -17,10 +17,12 @@ from videoinpaint import files
 from videoinpaint.agents.evaluation.episodes import EpisodeRecord
 from videoinpaint.benchmarks.leaderboard.entry import Entry, parse_entry
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
-from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, frozen_suite
-from videoinpaint.errors import InputError
+from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, frozen_suite, suite_of_file
+from videoinpaint.benchmarks.protocol.tracks import Size, track, track_names
+from videoinpaint.errors import InputError, UnknownNameError
 from videoinpaint.naming import check_names, one_line
 from videoinpaint.precision import check_precision
+from videoinpaint.registration import ENVIRONMENTS
 from videoinpaint.version import __version__
 
 DESCRIPTION, EPISODES, README = "submission.yml", "episodes.jsonl", "README.md"
@@ -43,8 +45,9 @@ class Submission:
         policy: see :data:`videoinpaint.benchmarks.leaderboard.entry.FORMS`.
         env_id: a registered environment.
         package: version of this package with which the episodes were played.
-        suite: name of a frozen suite.
-        suite_digest: of it.
+        suite: name of a frozen suite, or of a track of real video.
+        suite_digest: of it; of a track that of the copy that was played.
+        size: of a track's clips, as {"num_frames": ..., "height": ..., "width": ...}; empty for other suites.
         protocol: version of the evaluation protocol.
         weights: sha256 of every file of the policy.
         training_data: what it was trained on.
@@ -64,6 +67,7 @@ class Submission:
     env_id: str
     suite: str
     suite_digest: str
+    size: dict[str, int] = field(default_factory=dict)
     training_seed: int | None = None
     package: str = __version__
     protocol: int = PROTOCOL["version"]  # type: ignore[assignment]
@@ -118,30 +122,44 @@ def entry_of(submission: Submission, folder: Path) -> Entry:
     return entry
 
 
-def check_versions(submission: Submission, suite: FrozenSuite | None = None) -> FrozenSuite:
-    """The suite that a submission played, if it is one of this package.
+def suite_of(submission: Submission, data: str = "", file: Path | None = None) -> FrozenSuite:
+    """The suite that a submission says it played, with the pixels that it has here.
 
     Args:
         submission: to look at.
-        suite: another than those that ship.
+        data: the folder of a track's clips: one's own copy, of which every pixel is read.
+        file: a suite that was frozen into a file, for submissions that played that one.
 
     Raises:
-        InputError: the submission is for another suite, another version of it, or another protocol.
-        UnknownNameError: there is no such suite.
+        InputError: the clips are not there, or not as the track has them.
+        UnknownNameError: there is no such suite, or none for this environment.
     """
-    found = frozen_suite(submission.suite, submission.env_id) if suite is None else suite
+    if file is not None:
+        return suite_of_file(file, submission.env_id, data)
+    if submission.suite not in track_names():
+        return frozen_suite(submission.suite, submission.env_id)
+    if submission.env_id not in [one.id for one in ENVIRONMENTS]:  # other names may be imported
+        raise UnknownNameError(f"the submission is for environment {one_line(submission.env_id)}, which does not ship")
+    return track(submission.suite, data, submission.env_id, Size(**submission.size))
+
+
+def check_versions(submission: Submission, suite: FrozenSuite) -> None:
+    """See that a submission played this very suite, under this protocol.
+
+    Raises:
+        InputError: it is for another suite, another version of it, other pixels, or another protocol.
+    """
     told = (submission.suite, submission.env_id, submission.suite_digest)
-    if told != (found.name, found.env_id, found.digest):
+    if told != (suite.name, suite.env_id, suite.digest):
         raise InputError(
             f"the submission is for suite {one_line(told[0])} of {one_line(told[1])} with digest {one_line(told[2])}, "
-            f"not for {found.name} of {found.env_id} with digest {found.digest}: evaluate it anew"
+            f"not for {suite.name} of {suite.env_id} with digest {suite.digest}: evaluate it anew"
         )
     if submission.protocol != PROTOCOL["version"]:
         raise InputError(
             f"the submission was measured by version {submission.protocol} of the protocol, this package has "
             f"{PROTOCOL['version']}: evaluate it anew"
         )
-    return found
 
 
 def read_episodes(folder: Path) -> list[dict[str, Any]]:
@@ -173,7 +191,8 @@ def check_complete(episodes: Sequence[Mapping[str, Any]], suite: FrozenSuite) ->
             raise InputError(f"{EPISODES} has the episode of seed {frozen.seed} more than once")
         if (episode["clip"], episode["digest"]) != (frozen.clip, frozen.digest):
             raise InputError(
-                f"the episode of seed {frozen.seed} has another clip or other pixels than suite {suite.name}"
+                f"the episode of seed {frozen.seed} has another clip or other pixels than suite {suite.name} "
+                f"({one_line(episode['clip'])} there, {frozen.clip} here)"
             )
         seen.add(frozen.seed)
     if missing := [seed for seed in suite.seeds if seed not in seen]:
@@ -219,7 +238,10 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "threads": (int,),
     "weights": (dict,),
     "budget": (dict,),
+    "size": (dict,),
 }
+_LARGEST_SIZE = {"num_frames": 1000, "height": 1200, "width": 2000}
+"""Of a track's clips: more is not what a board is about, and whoever verifies has to hold it."""
 
 
 def _check_value(file: Path, key: str, value: Any) -> None:
@@ -233,7 +255,14 @@ def _check_value(file: Path, key: str, value: Any) -> None:
         raise InputError(f"precision in {file} must be float32 or bfloat16: auto is another on other machines")
     if key == "threads" and not 1 <= value <= 1024:
         raise InputError(f"threads in {file} must be 1 to 1024, got {value}")
-    if isinstance(value, dict):
+    if key == "size":
+        if value and not (
+            set(value) == set(_LARGEST_SIZE)
+            and all(type(value[name]) is int and 0 <= value[name] <= most for name, most in _LARGEST_SIZE.items())
+        ):
+            told = ", ".join(f"{name} up to {most}" for name, most in _LARGEST_SIZE.items())
+            raise InputError(f"size in {file} must be empty or hold {told}")
+    elif isinstance(value, dict):
         wanted: tuple[type, ...] = (str,) if key == "weights" else (int, float)
         if len(value) > 100 or not all(isinstance(k, str) and type(v) in wanted for k, v in value.items()):
             raise InputError(f"{key} in {file} must map names to {'sha256 sums' if key == 'weights' else 'numbers'}")

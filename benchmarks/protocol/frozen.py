@@ -100,6 +100,17 @@ class FrozenSuite:
         lines += ["by name"] if self.by_name else []
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
+    def episode(self, seed: int) -> FrozenEpisode:
+        """The episode of a seed; one that the suite has not, where seeds draw the clips, is of its kind.
+
+        Raises:
+            InputError: there is none.
+        """
+        known = {one.seed: one for one in self.episodes}
+        if self.by_name and seed not in known:
+            raise InputError(f"suite {self.name} has no episode of seed {seed}")
+        return known.get(seed, FrozenEpisode(seed, "", ""))
+
     def first(self, count: int) -> FrozenSuite:
         """The suite's first episodes alone; it has another digest, so that nobody takes it for the whole.
 
@@ -128,9 +139,8 @@ class FrozenSuite:
     def drawn(self, seeds: Sequence[int]) -> Iterator[Episode]:
         """Episodes of the suite's kind, from its sources as they are today; of a suite by name, its own alone."""
         sources: dict[int | None, EpisodeSource] = {}
-        known = {one.seed: one for one in self.episodes}
         for seed in seeds:
-            one = known[seed] if self.by_name else known.get(seed, FrozenEpisode(seed, "", ""))
+            one = self.episode(seed)
             shared = None if one.num_frames is None else seed
             if shared not in sources:
                 sources[shared] = episode_source(self.env_id, self.kwargs(one))

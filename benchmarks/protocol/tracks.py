@@ -22,7 +22,9 @@ from videoinpaint.benchmarks.protocol.frozen import (
     FrozenSuite,
     episode_digest,
     episode_source,
+    frozen_suite,
     report,
+    suite_of_file,
     written,
 )
 from videoinpaint.clips import SequenceSource, make_clips
@@ -55,6 +57,13 @@ class Size:
     num_frames: int = 24
     height: int = 240
     width: int = 432
+
+    @classmethod
+    def given(cls, num_frames: int | None, height: int | None, width: int | None) -> Size | None:
+        """With the track's own where something is not given; None where nothing is."""
+        told = {"num_frames": num_frames, "height": height, "width": width}
+        told = {name: value for name, value in told.items() if value is not None}
+        return cls(**told) if told else None  # type: ignore[arg-type]
 
 
 def track_names() -> list[str]:
@@ -96,6 +105,34 @@ def track(name: str, data: str, env_id: str, size: Size | None = None, masks: st
     digests = [episode_digest(one) for one in unfrozen.drawn(unfrozen.seeds)]
     frozen = [FrozenEpisode(e.seed, e.clip, digest, e.num_frames) for e, digest in zip(episodes, digests)]
     return FrozenSuite(name, env_id, kwargs, tuple(frozen), by_name=True, data=data)
+
+
+def open_suite(name: str, env_id: str, data: str = "", size: Size | None = None) -> FrozenSuite:
+    """A suite as a command line names it.
+
+    Args:
+        name: of one that ships, of a track, or of a file that was frozen, which ends in ``.json``.
+        env_id: for which environment.
+        data: the folder of the clips of a track, or of a file.
+        size: of a track's clips.
+
+    Raises:
+        InputError: see :func:`track` and :func:`suite_of_file`; a size for what is no track.
+        UnknownNameError: there is no such suite, or none for this environment.
+    """
+    if name in track_names():
+        return track(name, data, env_id, size)
+    if size is not None:
+        raise InputError(f"suite {name} says itself what size its clips have: leave sizes out")
+    return suite_of_file(name, env_id, data) if name.endswith(".json") else frozen_suite(name, env_id)
+
+
+def size_of(suite: FrozenSuite) -> Size | None:
+    """What a track's clips were cropped and scaled to; None of other suites."""
+    if suite.name not in track_names():
+        return None
+    kwargs = suite.env_kwargs
+    return Size(kwargs.get("num_frames", 0), kwargs["height"], kwargs["width"])
 
 
 def _sources(name: str, data: str, masks: str | None) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def test_a_policy_that_fails_is_not_re_run_and_the_verifier_goes_on(submitted, s
 
 def test_the_commands_from_a_policy_to_a_board(suite, installed, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("videoinpaint.benchmarks.leaderboard.submission.frozen_suite", lambda name, env_id: suite)
-    monkeypatch.setattr("videoinpaint.benchmarks.protocol.frozen.frozen_suite", lambda name, env_id: suite)
+    monkeypatch.setattr("videoinpaint.benchmarks.protocol.tracks.frozen_suite", lambda name, env_id: suite)
     folder, malformed = tmp_path / "mine", tmp_path / "malformed"
     assert (
         main(["leaderboard", "evaluate", "package:strangers:steady", "--output", str(folder), "--method", "ours"]) == 0

@@ -139,21 +139,13 @@ class Evaluate(EnvironmentFlags):
             InputError: its pixels differ here, or it has fewer episodes.
         """
         from videoinpaint.benchmarks.protocol.envelope import set_threads
-        from videoinpaint.benchmarks.protocol.frozen import frozen_suite, suite_of_file
-        from videoinpaint.benchmarks.protocol.tracks import Size, track
+        from videoinpaint.benchmarks.protocol.tracks import Size, open_suite
 
         if self.suite is None:
             return None
         set_threads(1)
-        data = "" if self.data is None else str(self.data)
-        if self.is_track():
-            given = {name: getattr(self, name) for name in ("num_frames", "height", "width")}
-            size = Size(**{name: value for name, value in given.items() if value is not None})
-            suite = track(self.suite, data, self.env_id, size)
-        elif self.suite.endswith(".json"):
-            suite = suite_of_file(self.suite, self.env_id, data)
-        else:
-            suite = frozen_suite(self.suite, self.env_id)
+        size = Size.given(self.num_frames, self.height, self.width)
+        suite = open_suite(self.suite, self.env_id, "" if self.data is None else str(self.data), size)
         suite = suite if self.episodes is None else suite.first(self.episodes)
         if not self.is_track():
             suite.check_pixels()

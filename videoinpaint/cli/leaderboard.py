@@ -22,7 +22,15 @@ class Evaluate:
     """builtin:NAME, fixed:HEADS,FUSION,ALPHA,BETA,GAMMA, a .safetensors file or a folder that `videoinpaint train`
     wrote, a TorchScript file (.pt), or package:DISTRIBUTION:ENTRYPOINT."""
     suite: str = "studio-mixed-v1"
-    """A frozen suite."""
+    """A frozen suite, a file that was frozen, or a track of real video, as davis-2017-val-object-v1."""
+    data: Path | None = None
+    """The folder that holds the clips of a track."""
+    num_frames: int | None = None
+    """Of a track: frames of each clip, 24; 0 for whole clips."""
+    height: int | None = None
+    """Of a track: pixels, 240."""
+    width: int | None = None
+    """Of a track: pixels, 432."""
     env_id: str = DEFAULT_ID
     """For which environment."""
     output: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("submission")
@@ -53,11 +61,13 @@ class Evaluate:
     def run(self) -> None:
         """Play and write."""
         from videoinpaint.benchmarks.leaderboard.measuring import prepare, run
-        from videoinpaint.benchmarks.protocol.frozen import frozen_suite
+        from videoinpaint.benchmarks.protocol.tracks import Size, open_suite
         from videoinpaint.cli.output import progress
         from videoinpaint.files import user_path
 
-        suite, folder = frozen_suite(self.suite, self.env_id), user_path(self.output)
+        folder = user_path(self.output)
+        size = Size.given(self.num_frames, self.height, self.width)
+        suite = open_suite(self.suite, self.env_id, "" if self.data is None else str(self.data), size)
         keys = ("name", "method", "training_seed", "authors", "licence", "training_data", "training_seeds")
         about = {key: getattr(self, key) for key in (*keys, "hardware", "contamination")}
         submission = prepare(folder, self.policy, suite, about, self.precision, self.threads)
@@ -77,12 +87,19 @@ class Verify:
     salt_file: Path | None = None
     """What `videoinpaint leaderboard commit` wrote: held-out episodes follow from it."""
     held_out: int = 0
-    """How many held-out episodes are played."""
+    """How many held-out episodes are played; of a track, whose clips are public, there are none."""
+    data: Path | None = None
+    """Your own copy of a track's clips, for submissions that played one."""
+    suite_file: Path | None = None
+    """A suite that was frozen into a file, for submissions that played it; others name theirs."""
     output: Path | None = None
     """A folder for the verifications, NAME.json each; by default verification.json in each submission."""
 
     def run(self) -> None:
         """Verify each, write, print."""
+        from functools import partial
+
+        from videoinpaint.benchmarks.leaderboard.submission import suite_of
         from videoinpaint.benchmarks.leaderboard.verification import ranked, verify, write_verification
         from videoinpaint.cli.output import progress
         from videoinpaint.files import user_path
@@ -90,12 +107,13 @@ class Verify:
         if not self.folders:
             raise InputError("name the folder of a submission")
         held_out = self._held_out()
+        here = partial(suite_of, data="" if self.data is None else str(self.data), file=self.suite_file)
         failed = []
         for folder in map(user_path, self.folders):
             place = self.place(folder)
             earlier = _earlier(place)
             with progress(f"verifying {folder.name}", _episodes(folder, self.held_out), "episodes") as advance:
-                found = verify(folder, held_out=held_out, earlier=earlier, done=advance)
+                found = verify(folder, held_out=held_out, suite=here, earlier=earlier, done=advance)
             write_verification(place, found)
             self._tell(folder, found)
             failed += [] if ranked(found["marks"]) else [folder.name]
@@ -153,18 +171,22 @@ class Rank:
         from videoinpaint.benchmarks.leaderboard.pictures import SHOWN, add_pictures
         from videoinpaint.benchmarks.leaderboard.ranking import rank, reference_episodes
         from videoinpaint.benchmarks.leaderboard.rows import read_run
-        from videoinpaint.benchmarks.leaderboard.submission import check_versions
+        from videoinpaint.benchmarks.leaderboard.submission import read_submission, suite_of
         from videoinpaint.benchmarks.leaderboard.table import show_board
         from videoinpaint.benchmarks.protocol.envelope import write_json
+        from videoinpaint.benchmarks.protocol.tracks import track_names
         from videoinpaint.checks import whole_number
         from videoinpaint.cli.output import progress
         from videoinpaint.files import user_path
 
         folders = [user_path(folder) for folder in self.folders]
-        runs = [read_run(folder, verification=self.place(folder)) for folder in folders]
-        if not runs:
+        if not folders:
             raise InputError("name the folders of submissions")
-        suite = check_versions(runs[0].submission)
+        first = read_submission(folders[0])
+        if first.suite in track_names():
+            raise InputError(f"a board needs references of its suite, and nobody measured any of track {first.suite}")
+        suite = suite_of(first)
+        runs = [read_run(folder, suite, self.place(folder)) for folder in folders]
         references = reference_episodes(suite, self.references)
         board = rank(runs, references, suite)
         if whole_number(self.pictures, "pictures", 0, len(suite.episodes)):
