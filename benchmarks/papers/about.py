@@ -114,8 +114,8 @@ ABOUT = {
     "ciri-table1": About(
         "one-shot: CIRI around backbones", ("ciri.table1",), "CIRI, Table 1",
         f"{ONE_SHOT}. Backbones are measured where their weights are; `compact`, which the paper does not have, is "
-        "held against the mean of the three printed gains. VFID needs the weights of I3D and the frames of all clips: "
-        "it is not measured here",
+        "held against the mean of the three printed gains. VFID is GLOBAL, one number over all clips, so without "
+        "interval or verdict, where the weights of I3D are; the printed LOCAL one is of pixels that we do not know",
         ("one-shot-v1",),
     ),
     "ciri-table2": About(

@@ -8,7 +8,8 @@ from typing import Any
 
 from videoinpaint.benchmarks.papers import ciri, clip_rl, figures, iivi, presented, scenes
 from videoinpaint.benchmarks.papers.about import ABOUT
-from videoinpaint.benchmarks.papers.experiment import BenchFlags, Experiment, run
+from videoinpaint.benchmarks.papers.experiment import BenchFlags, Experiment
+from videoinpaint.benchmarks.papers.running import run
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import set_threads
 from videoinpaint.errors import UnknownNameError
@@ -43,7 +44,7 @@ def execute(name: str, flags: BenchFlags) -> dict[str, Any]:
     """Run an experiment, print its tables, write its files.
 
     Returns:
-        the results, see :func:`videoinpaint.benchmarks.papers.experiment.run`.
+        the results, see :func:`videoinpaint.benchmarks.papers.running.run`.
 
     Raises:
         UnknownNameError: there is no such experiment, suite or policy.

@@ -141,8 +141,9 @@ def scenarios(results: Mapping[str, Any]) -> list[str]:
 
 
 def absent_lines(results: Mapping[str, Any]) -> list[str]:
-    """Why rows were not measured, and which mean nothing."""
+    """Why rows and metrics were not measured, and which rows mean nothing."""
     lines = [f"Not measured: {row}: {why}" for row, why in results["absent"].items()]
+    lines += [f"Not measured: {TITLES.get(one, one)}: {why}" for one, why in results["unmeasured"].items()]
     untrained = ", ".join(results["random_weights"])
     return [*lines, *([f"Untrained networks, whose repairs mean nothing: {untrained}"] if untrained else [])]
 

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from videoinpaint.agents.evaluation import episodes
 from videoinpaint.benchmarks.papers import experiment as module
-from videoinpaint.benchmarks.papers import presented
-from videoinpaint.benchmarks.papers.experiment import BenchFlags, Entrant, Experiment, Printed, policy_identity, run
+from videoinpaint.benchmarks.papers import presented, rows, running
+from videoinpaint.benchmarks.papers.experiment import BenchFlags, Entrant, Experiment, Printed, policy_identity
+from videoinpaint.benchmarks.papers.running import run
 from videoinpaint.benchmarks.papers.verdict import CANNOT_BE_SAID, Claim
 from videoinpaint.benchmarks.protocol.envelope import plain
 from videoinpaint.benchmarks.protocol.episodes import Arena
@@ -116,6 +118,29 @@ def test_rows_without_weights_say_so(flags):
     row = next(line for line in body if line[0].startswith("sttn"))
     assert row[0] == "sttn (no weights here)"
     assert set(row[1:4]) == {"-"}
+
+
+def test_vfid_is_one_number_over_all_clips_where_its_weights_are(flags, played, monkeypatch):
+    shown = small(metrics=("psnr", "vfid"), printed=(Printed("theirs", {"vfid": 0.1}, row="two"),))
+    without = run(shown, flags)
+    assert "vfid" not in without["scenarios"][""]["one"]["means"]
+    assert any(line.startswith("Not measured: VFID: needs weights") for line in presented.absent_lines(without))
+    played.clear()
+    for room in (episodes, running, rows):
+        monkeypatch.setattr(room, "vfid_available", lambda: True)
+    monkeypatch.setattr(episodes, "vfid_features", lambda frames: frames.mean((1, 3, 4)).double().numpy())
+    with_weights = run(shown, flags)
+    assert len(played) == 4  # what is kept has no features
+    found = {row: one["means"]["vfid"] for row, one in with_weights["scenarios"][""].items()}
+    assert found["two"]["mean"] > 0
+    assert found["two"]["low"] is None
+    _, columns, body = presented.rows_table(with_weights, "")
+    at = columns.index("VFID")
+    assert body[1][at : at + 2] == [f"{found['two']['mean']:.3f}", "0.100"]
+    played.clear()
+    assert plain(run(shown, flags)["scenarios"]) == plain(with_weights["scenarios"])
+    assert played == []
+    assert run(shown, replace(flags, episodes=1))["unmeasured"]["vfid"].startswith("needs two clips")
 
 
 def test_clips_are_sorted_by_what_was_measured_of_them(flags):
