@@ -69,6 +69,18 @@ def check_env(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> EnvSp
     return spec
 
 
+def argument_of(env_id: str, env_kwargs: Mapping[str, Any], name: str) -> Any:
+    """The value of an environment's argument: given, registered, or by default; None where it takes none of the name.
+
+    Raises:
+        UnknownNameError: the id is not registered.
+    """
+    spec = spec_of(env_id)
+    known = _parameters(spec.entry_point)
+    default = known[name].default if name in known else None
+    return (dict(spec.kwargs) | dict(env_kwargs)).get(name, default)
+
+
 def make_batch(
     env_id: str,
     num_envs: int,

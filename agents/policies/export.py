@@ -12,6 +12,7 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from videoinpaint.agents.policies.full_resolution import LAYERS, PaperPolicy, picture_space, stacked
 from videoinpaint.agents.policies.networks import (
     LOG_STD,
     THUMBNAIL,
@@ -27,6 +28,8 @@ from videoinpaint.weights import check_tensors, path_of, read_file, save_safeten
 
 FORMAT = "videoinpaint-policy-1"
 ARCHITECTURE = json.dumps({"thumbnail": THUMBNAIL, "widths": WIDTHS, "log_std": LOG_STD})
+FULL = json.dumps({"layers": LAYERS, "log_std": LOG_STD})
+"""What a file says of a `PaperPolicy`."""
 
 # Stable-Baselines3 holds a shared extractor under three names; a file holds it under one.
 _ONE, _SAME = "features_extractor.", ("pi_features_extractor.", "vf_features_extractor.")
@@ -56,7 +59,9 @@ class NetworkPolicy:
         if frames.ndim != 4 or masks.ndim != 4 or frames.shape[1] != 3 * masks.shape[1]:
             shapes = f"{tuple(frames.shape)} and {tuple(masks.shape)}"
             raise InputError(f"act() takes a batch of frames (B, 3T, H, W) and masks (B, T, H, W), got {shapes}")
-        means = self.network.get_distribution({"thumbnails": thumbnails(frames, masks)}).mode()
+        full = isinstance(self.network, PaperPolicy)
+        seen = {"pictures": stacked(frames, masks)} if full else {"thumbnails": thumbnails(frames, masks)}
+        means = self.network.get_distribution(seen).mode()
         return means.clamp(-1, 1).cpu().numpy()
 
 
@@ -75,7 +80,7 @@ def save_policy(path: str | Path, network: ClosedLoopPolicy, training: Mapping[s
         raise InputError("only policies with share_features_extractor=True can be saved")
     metadata = {
         "format": FORMAT,
-        "architecture": ARCHITECTURE,
+        "architecture": FULL if isinstance(network, PaperPolicy) else ARCHITECTURE,
         "training": json.dumps(dict(training or {}), default=stable_name),
     }
     return save_safetensors(path, {k: v for k, v in network.state_dict().items() if not k.startswith(_SAME)}, metadata)
@@ -94,13 +99,13 @@ def load_policy(path: str | Path, *, device: str | torch.device = "cpu") -> Netw
             f"{path} is no policy: policies are .safetensors files that `videoinpaint train` writes"
         )
     tensors, metadata = read_file(path)
-    if metadata.get("format") != FORMAT or metadata.get("architecture") != ARCHITECTURE:
+    if metadata.get("format") != FORMAT or metadata.get("architecture") not in (ARCHITECTURE, FULL):
         raise CorruptWeightsError(f"{path} is not a policy of this version ({FORMAT}): train it again")
     try:
         training = dict(json.loads(metadata.get("training", "{}")))
     except (ValueError, TypeError, RecursionError) as error:
         raise CorruptWeightsError(f"{path} does not say how it was trained ({error}): get or train it again") from error
-    network = blank_network()
+    network = blank_network(full=metadata["architecture"] == FULL)
     for name in [name for name in tensors if name.startswith(_ONE)]:
         tensors |= {same + name.removeprefix(_ONE): tensors[name] for same in _SAME}
     check_tensors(network, tensors, str(path))
@@ -126,8 +131,15 @@ def trained_budget_policy(device: str | torch.device = "cpu") -> NetworkPolicy:
     return load_policy(path_of("policy-trained-budget"), device=device)
 
 
-def blank_network() -> ClosedLoopPolicy:
-    """An untrained network; its weights fit clips of any length and size. The global generator is left as it was."""
+def blank_network(full: bool = False) -> ClosedLoopPolicy:
+    """An untrained network; its weights fit clips of any length and size. The global generator is left as it was.
+
+    Args:
+        full: a `PaperPolicy`.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return ClosedLoopPolicy(thumbnail_space(1), spaces.Box(-1.0, 1.0, (5,), np.float32), lambda _: 0.0)
+        actions = spaces.Box(-1.0, 1.0, (5,), np.float32)
+        if full:
+            return PaperPolicy(picture_space(1, 32, 32), actions, lambda _: 0.0)
+        return ClosedLoopPolicy(thumbnail_space(1), actions, lambda _: 0.0)

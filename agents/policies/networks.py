@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -82,7 +82,7 @@ class ClosedLoopExtractor(BaseFeaturesExtractor):
     """
 
     def __init__(self, observation_space: spaces.Dict, features_dim: int = 64, white: float = 1.0) -> None:
-        _check_space(observation_space)
+        check_space(observation_space)
         if features_dim <= len(FEATURES):
             least = len(FEATURES)
             raise InputError(
@@ -103,17 +103,26 @@ class ClosedLoopExtractor(BaseFeaturesExtractor):
             scale = 255 / self.white
             seen = thumbnails(observations["frames"] * scale, observations["masks"] * scale)
         told = observations["features"] if "features" in observations else clip_features(seen)
-        seen = seen[:, evenly(seen.shape[1], LOOKED_AT)]
-        batch, time = seen.shape[:2]
-        shown = seen.float() / 127.5 - 1
-        # The last frame's change is that to the frame before; a single frame has none.
-        change = shown.diff(dim=1).abs() if time > 1 else torch.zeros_like(shown)
-        changes = torch.cat([change, change[:, -1:]], dim=1)[:, :time]
-        images = self.cnn(torch.cat([shown, changes], dim=2).flatten(0, 1))
-        per_frame = torch.cat([images.mean((2, 3)), images.amax((2, 3))], dim=1).view(batch, time, -1)
-        drift = per_frame.diff(dim=1).abs().sum(1) / max(time - 1, 1)
-        looked = self.head(torch.cat([per_frame.mean(1), per_frame.amax(1), drift], dim=1))
-        return torch.cat([looked, told], dim=1)
+        return torch.cat([self.head(summarised(self.cnn, seen)), told], dim=1)
+
+
+def summarised(cnn: nn.Module, seen: Tensor) -> Tensor:
+    """What a CNN finds in frames and in their change to the next, pooled over space, then over time: ``(B, 6 C)``.
+
+    Args:
+        cnn: ``(N, 8, h, w)`` to ``(N, C, h', w')``.
+        seen: RGB and mask ``(B, T, 4, h, w)`` in 0..255; of a long clip ``LOOKED_AT`` frames are looked at.
+    """
+    seen = seen[:, evenly(seen.shape[1], LOOKED_AT)]
+    batch, time = seen.shape[:2]
+    shown = seen.float() / 127.5 - 1
+    # The last frame's change is that to the frame before; a single frame has none.
+    change = shown.diff(dim=1).abs() if time > 1 else torch.zeros_like(shown)
+    changes = torch.cat([change, change[:, -1:]], dim=1)[:, :time]
+    images = cnn(torch.cat([shown, changes], dim=2).flatten(0, 1))
+    per_frame = torch.cat([images.mean((2, 3)), images.amax((2, 3))], dim=1).view(batch, time, -1)
+    drift = per_frame.diff(dim=1).abs().sum(1) / max(time - 1, 1)
+    return torch.cat([per_frame.mean(1), per_frame.amax(1), drift], dim=1)
 
 
 class GaussianHead(nn.Module):
@@ -204,6 +213,8 @@ class ClosedLoopPolicy(ActorCriticPolicy):
             bounds.
     """
 
+    extractor: ClassVar[type[BaseFeaturesExtractor]] = ClosedLoopExtractor
+
     def __init__(
         self,
         observation_space: spaces.Space,
@@ -221,7 +232,7 @@ class ClosedLoopPolicy(ActorCriticPolicy):
         if not isinstance(action_space, spaces.Box) or len(action_space.shape) != 1:
             raise InputError(f"ClosedLoopPolicy needs a flat Box of actions, got {action_space}")
         defaults: dict[str, Any] = {
-            "features_extractor_class": ClosedLoopExtractor,
+            "features_extractor_class": self.extractor,
             "features_extractor_kwargs": {"white": 255.0},
             "normalize_images": False,
             "net_arch": {"pi": [64], "vf": [64]},
@@ -251,9 +262,10 @@ class ClosedLoopPolicy(ActorCriticPolicy):
         return self.action_dist.proba_distribution(*self.action_net(latent_pi))
 
 
-def _check_space(space: spaces.Space) -> None:
+def check_space(space: spaces.Space, small: str = "thumbnails") -> None:
+    """Raise InputError unless a space has frames and masks, or the stacked pictures of them under the name `small`."""
     shapes = {k: s.shape for k, s in space.spaces.items()} if isinstance(space, spaces.Dict) else {}
-    pictures, masks, frames = (shapes.get(k) for k in ("thumbnails", "masks", "frames"))
+    pictures, masks, frames = (shapes.get(k) for k in (small, "masks", "frames"))
     if pictures is not None and len(pictures) == 4 and pictures[1] == 4:
         return
     if frames and masks and len(frames) == len(masks) == 3 and frames == (3 * masks[0], *masks[1:]):

@@ -72,6 +72,7 @@ class ClosedLoopPPO(PPO):
             updates; 1 keeps them one.
         group_size: so many neighbouring environments play the same clips, and are each other's baseline
             (:mod:`videoinpaint.agents.ppo.group_baseline`); 1 for none.
+        final_ent_coef: what the weight of the entropy bonus falls to, linearly over the training; None: it stays.
         max_weight: bound of the importance weights of a stale behaviour policy's steps.
         **kwargs: as for `stable_baselines3.PPO`.
 
@@ -91,6 +92,7 @@ class ClosedLoopPPO(PPO):
         replay: ReplayConfig | None = None,
         sync_every: int = 1,
         group_size: int = 1,
+        final_ent_coef: float | None = None,
         max_weight: float = ReplayConfig.max_weight,
         policy: type[ClosedLoopPolicy] = ClosedLoopPolicy,
         **kwargs: Any,
@@ -102,7 +104,7 @@ class ClosedLoopPPO(PPO):
         if not isinstance(env.observation_space, spaces.Dict):
             raise InputError(f"ClosedLoopPPO learns from Dict observations, got {env.observation_space}")
         self.replay_config, self.sync_every, self.max_weight = replay, sync_every, max_weight
-        self.group_size = group_size
+        self.group_size, self.final_ent_coef = group_size, final_ent_coef
         # Before the rollout that is being collected.
         self.episodes_begun = np.zeros(env.num_envs, np.int64)
         self.replay: TrajectoryReplay | None = None
@@ -158,6 +160,7 @@ class ClosedLoopPPO(PPO):
         for name in logs[0]:
             self.logger.record(f"train/{name}", float(np.mean([log[name] for log in logs])))
         self.logger.record("train/explained_variance", variance)
+        self.logger.record("train/entropy_weight", self.entropy_weight())
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         self.logger.record("train/importance_weight", float(samples.weights.mean()))
         self._synchronise()
@@ -201,7 +204,7 @@ class ClosedLoopPPO(PPO):
         policy_loss = -(weights * surrogate).mean()
         unit: Tensor = self.policy.value_net.std  # type: ignore[assignment]
         value_loss = F.mse_loss(values.flatten() / unit, returns / unit)
-        loss = policy_loss + self.vf_coef * value_loss - self.ent_coef * entropy.mean()
+        loss = policy_loss + self.vf_coef * value_loss - self.entropy_weight() * entropy.mean()
         with torch.no_grad():
             log = {
                 "policy_gradient_loss": float(policy_loss),
@@ -211,6 +214,13 @@ class ClosedLoopPPO(PPO):
                 "clip_fraction": float(((ratio - 1).abs() > clip).float().mean()),
             }
         return loss, log
+
+    def entropy_weight(self) -> float:
+        """The weight of the entropy bonus now."""
+        if self.final_ent_coef is None:
+            return self.ent_coef
+        left = min(max(self._current_progress_remaining, 0.0), 1.0)  # the last rollout may end beyond the steps
+        return self.final_ent_coef + (self.ent_coef - self.final_ent_coef) * left
 
     def _fresh_samples(self) -> Samples:
         """The rollout, flattened; its weights are 1 unless a stale behaviour policy collected it."""

@@ -6,14 +6,16 @@ all iterations explore, each is worth less than it costs, so that the number of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from stable_baselines3.common.vec_env import VecEnv
 from torch.nn import functional as F
 
 from videoinpaint.agents.policies.networks import ClosedLoopPolicy, GaussianHead
-from videoinpaint.agents.policies.protocol import Policy, check_actions, reset_policy
-from videoinpaint.agents.ppo.view import shrink
+from videoinpaint.agents.policies.protocol import Observation, Policy, check_actions, reset_policy
+from videoinpaint.agents.ppo.view import Seen, shrink
 
 UPDATES = 200
 RATE = 2e-3
@@ -21,7 +23,13 @@ REACHED = 0.95
 """The largest mean, in size, that is cloned: nearer to the bound a policy's tanh has no gradient to speak of."""
 
 
-def clone_behaviour(network: ClosedLoopPolicy, expert: Policy, env: VecEnv, steps: int) -> float:
+def clone_behaviour(
+    network: ClosedLoopPolicy,
+    expert: Policy,
+    env: VecEnv,
+    steps: int,
+    show: Callable[[Observation], Seen] = shrink,
+) -> float:
     """Fit the mean of a policy's Gaussian to an expert's actions; its deviation, critic and CNN stay as they are.
 
     Args:
@@ -29,6 +37,7 @@ def clone_behaviour(network: ClosedLoopPolicy, expert: Policy, env: VecEnv, step
         expert: the policy whose actions are learnt. It plays, so the states are those that it comes to.
         env: environments with the observations of `VideoInpaint`, which are left within an episode.
         steps: of each environment.
+        show: makes of a batch of observations what the network sees.
 
     Returns:
         the root mean square difference to the expert's actions in the end. These are bounded to ``REACHED``, from
@@ -43,7 +52,7 @@ def clone_behaviour(network: ClosedLoopPolicy, expert: Policy, env: VecEnv, step
     for _ in range(steps):
         assert isinstance(observation, dict)
         acted = check_actions(expert.act(observation), env.num_envs, "the cloned policy")
-        seen.append(shrink(observation))
+        seen.append(show(observation))
         actions.append(acted)
         observation, *_ = env.step(acted)
     device = network.device

@@ -25,8 +25,10 @@ class ReplayConfig:
     Attributes:
         trajectories: the most to keep (50,000 in the paper).
         max_bytes: the most memory to keep them in. A trajectory of three steps on thumbnails of 8 frames takes 156 kB,
-            so that 1 GiB holds 6,900 of them and the paper's 50,000 need 7.8 GB.
-        max_steps: longer episodes are not kept.
+            so that 1 GiB holds 6,900 of them and the paper's 50,000 need 7.8 GB; at full resolution (216x120) it takes
+            2.5 MB, and 50,000 need 124 GB. See :meth:`videoinpaint.agents.ppo.replay.TrajectoryReplay.nbytes`.
+        max_steps: longer episodes are not kept. Every place of the ring has room for so many, or for as many as
+            the environment's episodes have at most, if these are fewer.
         ratio: replayed trajectories for each fresh one.
         max_weight: bound of the importance weights.
     """
@@ -44,6 +46,7 @@ class ReplayConfig:
             real_number(getattr(self, name), name, 0, 1e6, above=True)
 
 
+POLICIES = ("features", "paper")
 MAX_ROLLOUT = 10**6
 _WHOLE = (
     ("steps", 1, 10**12), ("num_envs", 1, MAX_COUNT), ("n_steps", 1, MAX_ROLLOUT), ("batch_size", 1, 10**9),
@@ -75,6 +78,8 @@ class TrainConfig:
         gae_lambda: of generalised advantage estimation.
         clip_range: of the surrogate.
         ent_coef: weight of the entropy bonus.
+        final_ent_coef: what that weight falls to, linearly over `steps`, which a continuation then cannot change; None:
+            it stays.
         vf_coef: weight of the value loss (in units of the returns' deviation).
         max_grad_norm: gradient norm bound.
         target_kl: stop a round of updates early beyond 1.5 times this; None never to.
@@ -92,6 +97,9 @@ class TrainConfig:
             worth: where iterations share the work, begin with little.
         clone: a policy whose behaviour is cloned before training begins, anything that `make_policy` takes
             (:mod:`videoinpaint.agents.ppo.behaviour_cloning`); None for none.
+        policy: what the network sees: "features", thumbnails and hand-made features
+            (:mod:`videoinpaint.agents.policies.networks`), or "paper", frames and masks at full resolution and nothing
+            else (:mod:`videoinpaint.agents.policies.full_resolution`).
         progress: show a live bar.
 
     Raises:
@@ -112,6 +120,7 @@ class TrainConfig:
     gae_lambda: float = 0.95
     clip_range: float = 0.2
     ent_coef: float = 0.001
+    final_ent_coef: float | None = None
     vf_coef: float = 0.5
     max_grad_norm: float = 0.5
     target_kl: float | None = 0.05
@@ -125,6 +134,7 @@ class TrainConfig:
     group_size: int = 1
     start_std: float = START_STD
     clone: Any = None
+    policy: str = "features"
     progress: bool = True
 
     def __post_init__(self) -> None:
@@ -133,8 +143,11 @@ class TrainConfig:
         for name, most in _ABOVE_ZERO:
             if name != "target_kl" or self.target_kl is not None:
                 real_number(getattr(self, name), name, 0, most, above=True)
-        for name in ("ent_coef", "vf_coef"):
-            real_number(getattr(self, name), name, 0, 1e3)
+        for name in ("ent_coef", "vf_coef", "final_ent_coef"):
+            if name != "final_ent_coef" or self.final_ent_coef is not None:
+                real_number(getattr(self, name), name, 0, 1e3)
+        if self.policy not in POLICIES:
+            raise InputError(f"unknown policy {shown(self.policy)}: use {' or '.join(map(repr, POLICIES))}")
         kinds: dict[str, Any] = {"env": Mapping, "env_id": str, "output": str | PathLike, "device": str}
         for name, kind in kinds.items():
             if not isinstance(getattr(self, name), kind):

@@ -59,12 +59,8 @@ class TrajectoryReplay:
     def __init__(self, space: spaces.Dict, actions: int, config: ReplayConfig, seed: int = 0) -> None:
         self.config = config
         length = config.max_steps
-        shapes = {
-            f"seen/{key}": (box.shape or (), box.dtype or np.dtype(np.uint8)) for key, box in space.spaces.items()
-        }
-        shapes |= {"actions": ((actions,), np.dtype(np.float32)), "rewards": ((), np.dtype(np.float32))}
-        shapes |= {"log_probs": ((), np.dtype(np.float32))}
-        self.bytes_each = 8 + sum(length * int(np.prod(shape)) * dtype.itemsize for shape, dtype in shapes.values())
+        shapes = _kept(space, actions)
+        self.bytes_each = trajectory_bytes(space, actions, length)
         self.slots = min(config.trajectories, config.max_bytes // self.bytes_each)
         if self.slots < 1:
             raise InputError(
@@ -155,6 +151,25 @@ class TrajectoryReplay:
         self._lengths[: self._filled] = state["lengths"].numpy()
         self._next = place
         self._rng.bit_generator.state = state["rng"]
+
+
+def _kept(space: spaces.Dict, actions: int) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Shape and type of what is kept of a step."""
+    seen = {f"seen/{key}": (box.shape or (), box.dtype or np.dtype(np.uint8)) for key, box in space.spaces.items()}
+    single = np.dtype(np.float32)
+    return seen | {"actions": ((actions,), single), "rewards": ((), single), "log_probs": ((), single)}
+
+
+def trajectory_bytes(space: spaces.Dict, actions: int, steps: int) -> int:
+    """Memory of one trajectory's place in the ring.
+
+    Args:
+        space: the observations.
+        actions: their number of dimensions.
+        steps: that a place has room for.
+    """
+    a_step = sum(int(np.prod(shape)) * dtype.itemsize for shape, dtype in _kept(space, actions).values())
+    return 8 + steps * a_step
 
 
 def importance_weights(log_probs: Tensor, behaviour: Tensor, max_weight: float) -> Tensor:

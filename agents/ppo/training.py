@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,18 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from videoinpaint.agents.evaluation.run_record import run_record
 from videoinpaint.agents.policies.export import save_policy
+from videoinpaint.agents.policies.full_resolution import PaperPolicy, picture_space
+from videoinpaint.agents.policies.networks import ClosedLoopPolicy, thumbnail_space
 from videoinpaint.agents.policies.policy import make_policy
 from videoinpaint.agents.ppo.algorithm import ClosedLoopPPO
 from videoinpaint.agents.ppo.behaviour_cloning import clone_behaviour
 from videoinpaint.agents.ppo.callbacks import Checkpointer, ProgressReport, Recorder, progress_bar
 from videoinpaint.agents.ppo.checkpoint import checkpoints, load_checkpoint, save_checkpoint, write_record
-from videoinpaint.agents.ppo.config import TrainConfig
+from videoinpaint.agents.ppo.config import ReplayConfig, TrainConfig
+from videoinpaint.agents.ppo.replay import trajectory_bytes
 from videoinpaint.agents.ppo.view import TrainingView
 from videoinpaint.envs.episodes import TRAINING_SEEDS
-from videoinpaint.envs.ids import check_env, with_offered, with_precision
+from videoinpaint.envs.ids import argument_of, check_env, with_offered, with_precision
 from videoinpaint.envs.loop import resolve_device
 from videoinpaint.errors import DivergedError, InputError
 from videoinpaint.files import read_json, writing
@@ -164,19 +167,46 @@ def _build(config: TrainConfig, make_env: MakeEnvs) -> ClosedLoopPPO:
     device = resolve_device(config.device)
     rollout = config.num_envs * config.n_steps
     names = ("n_epochs", "learning_rate", "gamma", "gae_lambda", "clip_range", "ent_coef", "vf_coef", "max_grad_norm",
-             "target_kl", "n_steps", "seed", "replay", "sync_every", "group_size")  # fmt: skip
+             "target_kl", "n_steps", "seed", "sync_every", "group_size", "final_ent_coef")  # fmt: skip
     kwargs = {name: getattr(config, name) for name in names}
     if config.anneal:
         # The last rollout may end beyond `steps`.
         kwargs["learning_rate"] = lambda remaining: config.learning_rate * max(remaining, 0.0)
     kwargs["batch_size"] = next(size for size in range(min(config.batch_size, rollout), 0, -1) if rollout % size == 0)
-    env = TrainingView(make_env(config))
+    paper = config.policy == "paper"
+    env = TrainingView(make_env(config), full=paper)
     kwargs["policy_kwargs"] = {"start_std": config.start_std}
-    model = ClosedLoopPPO(env, device=device, **kwargs)
+    kwargs["policy"] = PaperPolicy if paper else ClosedLoopPolicy
+    replay = config.replay if make_env is not make_training_envs else replay_of(config)
+    model = ClosedLoopPPO(env, device=device, replay=replay, **kwargs)
     if config.clone is not None:
         make_policy(config.clone)  # fails before anything is written
     _seed_envs(env, config)  # after the model, which seeds it by small numbers
     return model
+
+
+def replay_of(config: TrainConfig) -> ReplayConfig | None:
+    """The replay of a run, whose places are no longer than the environment's episodes, where these say how long."""
+    longest = argument_of(config.env_id, config.env, "max_iterations")
+    if config.replay is None or longest is None:
+        return config.replay
+    return replace(config.replay, max_steps=min(config.replay.max_steps, int(longest)))
+
+
+def replay_told(config: TrainConfig) -> str:
+    """What a run's replay will hold and take, in a line; "" without one."""
+    if (replay := replay_of(config)) is None:
+        return ""
+    frames, height, width = (
+        int(argument_of(config.env_id, config.env, name) or 0) for name in ("num_frames", "height", "width")
+    )
+    space = picture_space(frames, height, width) if config.policy == "paper" else thumbnail_space(frames)
+    each = trajectory_bytes(space, 5, replay.max_steps)
+    held = min(replay.trajectories, replay.max_bytes // each)
+    return (
+        f"replay: {held:,} of {replay.trajectories:,} trajectories of {replay.max_steps} steps, {each / 1e6:.2f} MB "
+        f"each, {held * each / 2**30:.2f} GiB when full"
+    )
 
 
 def _seed_envs(env: VecEnv, config: TrainConfig, steps: int = 0) -> None:
@@ -192,7 +222,7 @@ def _clone(model: ClosedLoopPPO, config: TrainConfig) -> None:
     assert isinstance(model.env, TrainingView)
     env = model.env.venv
     env.seed(TRAINING_SEEDS + config.seed * config.num_envs)
-    clone_behaviour(model.policy, make_policy(config.clone, seed=config.seed), env, config.n_steps)
+    clone_behaviour(model.policy, make_policy(config.clone, seed=config.seed), env, config.n_steps, model.env.show)
     if model.behaviour is not None:  # the first rollouts are its own
         model.behaviour.load_state_dict(model.policy.state_dict())
     _seed_envs(env, config)
@@ -217,9 +247,11 @@ def _check_folder(folder: Path, config: TrainConfig) -> list[Path]:
     if saved and not config.resume:
         raise InputError(f"{folder} already holds a training run: resume it, or name another folder")
     if saved:
-        before = read_json(saved[-1] / "config.json", "a run's settings")
+        # Runs from before a setting existed had its default.
+        before = TrainConfig(folder).as_dict() | read_json(saved[-1] / "config.json", "a run's settings")
         now = config.as_dict()
-        free = _FREE - {"steps"} if config.anneal else _FREE
+        falling = config.anneal or config.final_ent_coef is not None
+        free = _FREE - {"steps"} if falling else _FREE
         check_same(folder, {k: before.get(k) for k in now if k not in free}, {k: now[k] for k in now if k not in free})
     return saved
 

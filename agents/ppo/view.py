@@ -12,6 +12,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from videoinpaint.agents.policies.features import clip_features
+from videoinpaint.agents.policies.full_resolution import picture_space, stacked
 from videoinpaint.agents.policies.networks import thumbnail_space, thumbnails
 from videoinpaint.agents.policies.policy import Observation
 from videoinpaint.errors import DivergedError, InputError
@@ -30,17 +31,20 @@ class TrainingView(VecEnvWrapper):
 
     Args:
         venv: environments with the observations of `VideoInpaint`.
+        full: for a `PaperPolicy`: pictures at full resolution instead, and no features.
 
     Raises:
         InputError: other observations.
     """
 
-    def __init__(self, venv: VecEnv) -> None:
+    def __init__(self, venv: VecEnv, full: bool = False) -> None:
         space = venv.observation_space
         if not isinstance(space, spaces.Dict) or not {"frames", "masks"} <= set(space.spaces):
             raise InputError(f"training needs observations with frames (3T, H, W) and masks (T, H, W), got {space}")
-        num_frames = (space["masks"].shape or (0,))[0]
-        super().__init__(venv, observation_space=thumbnail_space(num_frames))
+        shape = space["masks"].shape or (0, 0, 0)
+        self.show = enlarged if full else shrink
+        """A batch of observations as training sees them."""
+        super().__init__(venv, observation_space=picture_space(*shape) if full else thumbnail_space(shape[0]))
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, dtype=np.int64)
         self._before: NDArray[np.uint8] | None = None
@@ -52,7 +56,7 @@ class TrainingView(VecEnvWrapper):
         observation: Observation = self.venv.reset()  # type: ignore[assignment]
         self._returns[:], self._lengths[:] = 0, 0
         self._before = _middle({key: value[0] for key, value in observation.items()})
-        return shrink(observation)
+        return self.show(observation)
 
     def step_wait(self) -> VecEnvStepReturn:
         """One step everywhere; environments whose episode ended have begun the next one."""
@@ -68,8 +72,8 @@ class TrainingView(VecEnvWrapper):
             last = infos[i].get("terminal_observation")
             if last is not None:
                 self._keep_pictures(i, last, observation)
-                infos[i]["terminal_observation"] = {k: v[0] for k, v in shrink(_batch_of_one(last)).items()}
-        return shrink(observation), rewards, dones, infos  # type: ignore[return-value]
+                infos[i]["terminal_observation"] = {k: v[0] for k, v in self.show(_batch_of_one(last)).items()}
+        return self.show(observation), rewards, dones, infos  # type: ignore[return-value]
 
     def get_state(self) -> dict[str, Any]:
         """Statistics of the running episodes."""
@@ -90,6 +94,12 @@ def shrink(observation: Observation) -> Seen:
     frames, masks = (torch.from_numpy(np.asarray(observation[key])) for key in ("frames", "masks"))
     small = thumbnails(frames, masks)
     return {"thumbnails": small.numpy(), "features": clip_features(small).numpy()}
+
+
+def enlarged(observation: Observation) -> Seen:
+    """Of a batch of observations ``pictures``, uint8 ``(B, T, 4, H, W)``."""
+    frames, masks = (torch.from_numpy(np.asarray(observation[key])) for key in ("frames", "masks"))
+    return {"pictures": stacked(frames, masks).numpy()}
 
 
 def _batch_of_one(observation: Observation) -> Observation:

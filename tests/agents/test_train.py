@@ -55,8 +55,16 @@ def stop_after(steps: int) -> Any:
         {"env": {"length": 5}},
         {"anneal": True},
         {"clone": "heads4"},
+        {
+            "policy": "paper",
+            "replay": ReplayConfig(trajectories=9, max_steps=4),
+            "sync_every": 2,
+            "ent_coef": 0.1,
+            "final_ent_coef": 0.0,
+            "clone": "heads4",
+        },
     ],
-    ids=["plain", "replay and sync", "episodes across rollouts", "annealed", "cloned"],
+    ids=["plain", "replay and sync", "episodes across rollouts", "annealed", "cloned", "the paper's"],
 )
 def test_a_stopped_run_ends_in_the_same_bits(tmp_path: Path, extra: dict, make_toys: MakeEnvs) -> None:
     whole = train(config(tmp_path / "whole", **extra), make_env=make_toys)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from videoinpaint.agents.ppo.config import ReplayConfig, TrainConfig
+from videoinpaint.checks import real_number
 from videoinpaint.cli.environment import EnvironmentFlags
+from videoinpaint.registration import DEFAULT_ID
+
+PAPER: dict[str, Any] = {"policy": "paper", "sync_every": 4, "ent_coef": 0.01, "final_ent_coef": 0.001}
+"""Section 4.1 of CLIP-RL with the replay; it states no numbers but the replay's 50,000 trajectories."""
+PAPER_ID = "VideoInpaint-v0"
 
 
 @dataclass(frozen=True)
@@ -16,6 +22,11 @@ class Train(EnvironmentFlags):
 
     output: Path = Path("runs/train")
     """The run's folder."""
+    preset: Literal["default", "paper"] = "default"
+    """Settings that are not given: ours, or Section 4.1 of CLIP-RL (docs/agents.md): VideoInpaint-v0, --policy paper,
+    --replay, --sync-every 4, --ent-coef 0.01 --final-ent-coef 0.001."""
+    policy: Literal["features", "paper"] | None = None
+    """What the network sees: thumbnails and hand-made features, or frames and masks at full resolution."""
     steps: int = TrainConfig.steps
     """Environment steps in all."""
     resume: bool = False
@@ -40,18 +51,24 @@ class Train(EnvironmentFlags):
     """Of PPO's clipped surrogate."""
     target_kl: float = TrainConfig.target_kl or 0.0
     """Stop a round of updates where the policy has moved 1.5 times as far (0: never)."""
-    ent_coef: float = TrainConfig.ent_coef
-    """Weight of the entropy bonus."""
+    ent_coef: float | None = None
+    """Weight of the entropy bonus; by default 0.001."""
+    final_ent_coef: float | None = None
+    """What it falls to, linearly over all steps; by default it stays."""
     start_std: float = TrainConfig.start_std
     """Standard deviation of the actions at first."""
     clone: str | None = TrainConfig.clone
     """A policy whose behaviour is cloned before training begins: anything that --policies of evaluate takes."""
-    sync_every: int = TrainConfig.sync_every
-    """Updates after which the behaviour policy is copied from the learner (1: they are one)."""
+    sync_every: int | None = None
+    """Updates after which the behaviour policy is copied from the learner; by default 1: they are one."""
     group_size: int = TrainConfig.group_size
     """So many neighbouring environments play the same clips and are each other's baseline (1: none)."""
-    replay: bool = False
+    replay: bool | None = None
     """Keep old trajectories and learn from them too, importance-weighted, as in the paper."""
+    replay_trajectories: int = ReplayConfig.trajectories
+    """The most to keep; the paper keeps 50,000."""
+    replay_gib: float | None = None
+    """The most memory for them, GiB; by default 1, with --preset paper 8. What fits is said before training."""
     checkpoint_every: int = TrainConfig.checkpoint_every
     """Steps between checkpoints."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -68,11 +85,13 @@ class Train(EnvironmentFlags):
 
     def run(self) -> None:
         """Train, then say what was made."""
-        from videoinpaint.agents.ppo.training import train
+        from videoinpaint.agents.ppo.training import replay_told, train
 
         config = self.config()
         if self.bank is not None:
             self.build_bank(self.bank)
+        if told := replay_told(config):
+            print(told)
         result = train(config)
         last = result.curve[-1] if result.curve else {}
         mean = f", mean return of the last rollout {last['return']:.3f}" if "return" in last else ""
@@ -85,14 +104,22 @@ class Train(EnvironmentFlags):
     def config(self) -> TrainConfig:
         """The flags as the configuration of a run."""
         names = {field.name for field in fields(TrainConfig)} - {"env", "env_id", "device", "replay"}
-        flags = {name: getattr(self, name) for name in names if hasattr(self, name)}
+        given = {name: getattr(self, name) for name in names if getattr(self, name, None) is not None}
+        flags = (PAPER if self.preset == "paper" else {}) | given
         env = self.env_kwargs()
         env |= {} if self.bank is None else {"bank": str(self.bank)}
         env |= {} if self.prefetch is None else {"prefetch": self.prefetch}
         device = env.pop("device", TrainConfig.device)
-        replay = ReplayConfig() if self.replay else None
         flags["target_kl"] = self.target_kl or None
-        return TrainConfig(**flags, env=env, env_id=self.env_id, device=device, replay=replay)
+        env_id = PAPER_ID if self.preset == "paper" and self.env_id == DEFAULT_ID else self.env_id
+        return TrainConfig(**flags, env=env, env_id=env_id, device=device, replay=self._replay())
+
+    def _replay(self) -> ReplayConfig | None:
+        paper = self.preset == "paper"
+        if not (paper if self.replay is None else self.replay):
+            return None
+        size = real_number(self.replay_gib, "replay_gib", 0, 1e6) if self.replay_gib is not None else 8 if paper else 1
+        return ReplayConfig(self.replay_trajectories, max(1, int(size * 2**30)))
 
     def build_bank(self, folder: Path) -> None:
         """Fill a folder that holds no bank yet; one that does is used as it is, though it may still grow."""
