@@ -27,6 +27,8 @@ INPAINTERS = Registry(
         "ciri_dstt": "videoinpaint.inpainters.ciri.inpainter:CIRIDSTTInpainter",
         "ciri_fuseformer": "videoinpaint.inpainters.ciri.inpainter:CIRIFuseFormerInpainter",
         "ciri_e2fgvi": "videoinpaint.inpainters.ciri.inpainter:CIRIE2FGVIInpainter",
+        "ciri_e2fgvi_hq": "videoinpaint.inpainters.ciri.inpainter:CIRIE2FGVIHQInpainter",
+        "ciri_propainter": "videoinpaint.inpainters.ciri.inpainter:CIRIProPainterInpainter",
     },
     methods=("begin", "refine"),
 )
@@ -35,7 +37,7 @@ PUBLISHED = ("sttn", "dstt", "fuseformer", "e2fgvi", "e2fgvi_hq", "propainter")
 """Networks whose official weights are not part of this package: fetch them, or ask for ``weights="random"``.
 Experimental: nobody has run the official weights with this package."""
 
-AROUND_PUBLISHED = ("ciri_dstt", "ciri_fuseformer", "ciri_e2fgvi")
+AROUND_PUBLISHED = ("ciri_dstt", "ciri_fuseformer", "ciri_e2fgvi", "ciri_e2fgvi_hq", "ciri_propainter")
 """CIRI around networks of `PUBLISHED`, whose weights they need likewise."""
 
 __all__ = ["AROUND_PUBLISHED", "INPAINTERS", "PUBLISHED", "make_inpainter"]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from videoinpaint.controls import DEFAULT, HEADS, HIGH
 from videoinpaint.errors import InputError
+from videoinpaint.inpainters.ciri.around import load_around
 from videoinpaint.inpainters.ciri.compact import OneShotCompact
 from videoinpaint.inpainters.ciri.model import OneShotModel, Scene
 from videoinpaint.inpainters.ciri.pretraining import WEIGHTS
@@ -20,12 +21,7 @@ from videoinpaint.inpainters.ciri.removal import RemovalConfig, RemovalReport, R
 from videoinpaint.inpainters.ciri.residue import ResidueDetector, load_residue_detector
 from videoinpaint.inpainters.compact.network import CompactConfig
 from videoinpaint.inpainters.published.cost import Meter
-from videoinpaint.inpainters.published.dstt.network import DSTT
-from videoinpaint.inpainters.published.e2fgvi.network import E2FGVI
-from videoinpaint.inpainters.published.fuseformer.network import FuseFormer
-from videoinpaint.inpainters.published.geometry import Geometry
 from videoinpaint.inpainters.published.layers.heads import count_heads, heads_of
-from videoinpaint.inpainters.published.loading import load_networks, randomise
 from videoinpaint.protocols import Refinement, State, Tracker
 from videoinpaint.weights import build_loaded, load_safetensors
 
@@ -146,25 +142,21 @@ class CIRIInpainter:
 
 
 class _AroundPublished(CIRIInpainter):
-    """CIRI around a published network, always at 432x240.
+    """CIRI around a published network, at the size at which that works.
 
-    The network's official weights are needed (`videoinpaint weights`); of the inactivation there are none, so that it
+    ``weights`` is a file by ``videoinpaint pretrain one-shot --arch``; or what the network itself takes, by default its
+    official weights from the cache (`videoinpaint weights`): nothing of the inactivation is then trained, so that it
     compares features as they are, as published, and takes the mean of prediction and attention.
     """
 
-    entry: ClassVar[str]
-    network: ClassVar[type[torch.nn.Module]]
+    around: ClassVar[str]
     controls = frozenset({"heads"})
 
     def build(self, weights: str | None) -> OneShotModel:
         """See :class:`CIRIInpainter`."""
-        parts = torch.nn.ModuleDict({"main": self.network()})
-        if weights == RANDOM:
-            randomise(parts, seed=0, gain=1.0)
-        else:
-            load_networks(parts, {"main": self.entry}, weights)
-        self._meter = Meter()
-        return OneShotPublished(parts["main"], Geometry(fixed=(240, 432)))
+        model, part = load_around(self.around, self.device, weights)
+        self.random_weights, self._meter = part.random_weights, Meter()
+        return model
 
     def heads_run(self, control: float) -> int:
         """See :class:`videoinpaint.protocols.CountsHeads`."""
@@ -188,17 +180,31 @@ class _AroundPublished(CIRIInpainter):
 class CIRIDSTTInpainter(_AroundPublished):
     """CIRI around DSTT."""
 
-    name, entry, network = "ciri_dstt", "dstt", DSTT
+    name, around = "ciri_dstt", "dstt"
 
 
 class CIRIFuseFormerInpainter(_AroundPublished):
     """CIRI around FuseFormer."""
 
-    name, entry, network = "ciri_fuseformer", "fuseformer", FuseFormer
+    name, around = "ciri_fuseformer", "fuseformer"
 
 
 class CIRIE2FGVIInpainter(_AroundPublished):
     """CIRI around E2FGVI, which also honours ``fusion``."""
 
-    name, entry, network = "ciri_e2fgvi", "e2fgvi", E2FGVI
+    name, around = "ciri_e2fgvi", "e2fgvi"
+    controls = frozenset({"heads", "fusion"})
+
+
+class CIRIE2FGVIHQInpainter(_AroundPublished):
+    """CIRI around E2FGVI-HQ, at the frames' own size; it also honours ``fusion``."""
+
+    name, around = "ciri_e2fgvi_hq", "e2fgvi_hq"
+    controls = frozenset({"heads", "fusion"})
+
+
+class CIRIProPainterInpainter(_AroundPublished):
+    """CIRI around ProPainter, at the frames' size rounded down to multiples of 8; it also honours ``fusion``."""
+
+    name, around = "ciri_propainter", "propainter"
     controls = frozenset({"heads", "fusion"})

@@ -1,4 +1,4 @@
-"""CIRI around DSTT, FuseFormer and E2FGVI: inactivation at every resolution of their convolutional encoders."""
+"""CIRI around published networks: inactivation at every resolution of their convolutional encoders."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class OneShotPublished(OneShotModel):
     All frames are encoded anew in every pass; heads run in the order of their index, as nothing is measured first.
 
     Args:
-        network: DSTT, FuseFormer or E2FGVI: ``encode``, ``transform`` and ``decode`` are its stages.
+        network: DSTT, FuseFormer, E2FGVI or E2FGVI-HQ: ``encode``, ``transform`` and ``decode`` are its stages.
         geometry: how frames come to the network's size.
         learned: see :class:`Inactivation`. False works at once, but knows nothing of what a target is.
     """
@@ -54,6 +54,10 @@ class OneShotPublished(OneShotModel):
     def _encode(self, frames: Tensor) -> Tensor:
         return self.network.encode(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])  # type: ignore[operator]
 
+    def encode_masked(self, frames: Tensor, prepared: State) -> Tensor:
+        """Features ``(B, T, C, h, w)`` of frames in [-1, 1] at the network's size, in a pass; here of them alone."""
+        return self._encode(frames)
+
     def prepare(self, observed: Tensor, holes: Tensor) -> State:
         """E2FGVI's flows, of frames whose holes are grey; the others need nothing."""
         if not isinstance(self.network, E2FGVI):
@@ -72,7 +76,7 @@ class OneShotPublished(OneShotModel):
             frames = self.geometry.to_network(previous[one]) * 2 - 1
             with active_heads(self.network, count):
                 with inactivated(self.stages(), maps):
-                    features = self._encode(frames)
+                    features = self.encode_masked(frames, prepared)
                 made.append(self._windows(features, prepared, controls[one, FUSION]))
         return self.geometry.from_network((torch.cat(made) + 1) / 2, *previous.shape[-2:]), None
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from videoinpaint.cli.pretraining import Common, existing, report, size_of, text, windows
+from videoinpaint.cli.pretraining import Common, Staged, existing, report, size_of, text, windows
 from videoinpaint.cli.stage_one import Completion, Detector, Inpainter
 from videoinpaint.errors import InputError
+
+if TYPE_CHECKING:
+    from videoinpaint.clips.sources.augmented import OneShotWindows
 
 
 @dataclass(frozen=True)
@@ -59,36 +62,84 @@ class Residue(Common):
 
 
 @dataclass(frozen=True)
-class OneShot(Common):
-    """CIRI around the compact inpainter: inactivation, complementary attention and curriculum, on one-shot clips."""
+class _Compact:
+    """Numbers of CIRI around the compact network."""
+
+    iterations: int = 5000
+    learning_rate: float = 3e-4
+    num_frames: int = 5
+    height: int = 80
+    width: int = 144
+    batch: int = 1
+
+
+@dataclass(frozen=True)
+class OneShot(Staged):
+    """CIRI: inactivation, complementary attention and curriculum, on one-shot clips, around the compact inpainter or a
+    published network that was trained by `pretrain inpainter --arch` (there its 150 epochs, here the other 30)."""
 
     clips: tuple[str, ...] = ("one_shot",)
     """One-shot clip sources, drawn with equal chance: one_shot, one_shot:FOLDER#MASKS, ... (several may follow)."""
-    learning_rate: float = 3e-4
-    """Peak of the cosine schedule."""
+    arch: Literal["compact", "propainter", "e2fgvi", "e2fgvi_hq", "fuseformer", "dstt"] = "compact"
+    """The network."""
     ablate: bool = False
     """Target inactivation alone: no complementary attention, and inaccurate masks from the first iteration on."""
     init: Path | None = None
-    """Weights to start from, of the compact inpainter or of an earlier run; by default the shipped compact ones."""
+    """Weights to start from: of the compact inpainter or of an earlier run (by default the shipped compact ones); of a
+    published network, by default the fetched ones."""
     warm: float = 0.0
-    """Share of the iterations, at the start, that train the maps alone, without curriculum, on three windows a step."""
+    """Compact alone: share of the iterations, at the start, that train the maps alone, without curriculum, on three
+    windows a step."""
+    larger: tuple[str, ...] = ()
+    """Compact alone: further sizes of windows, drawn with equal chance: FRAMESxHEIGHTxWIDTH, such as 4x128x224."""
 
     def run(self) -> None:
         """Train and write. Of the common flags, masks has no effect."""
+        if not 0 <= self.warm <= 1:
+            raise InputError(f"--warm must lie in [0, 1], got {self.warm}")
+        if self.arch == "compact":
+            self._compact()
+        else:
+            self._published()
+
+    def _windows(self, numbers: Any) -> OneShotWindows:
         from videoinpaint.clips import make_clips
         from videoinpaint.clips.sources.augmented import OneShotWindows
+
+        sources = [make_clips(source) for source in self.clips]
+        size = (numbers.num_frames, numbers.height, numbers.width)
+        return OneShotWindows(sources, *size, numbers.batch, tuple(map(size_of, self.larger)))
+
+    def _compact(self) -> None:
+        from videoinpaint.fitting import FitConfig
         from videoinpaint.inpainters.ciri.curriculum import Curriculum
         from videoinpaint.inpainters.ciri.pretraining import train_one_shot
 
+        if self.preset == "paper":
+            raise InputError("--preset paper: the compact network was never published; choose another --arch")
         output, folder = self.places("ciri-compact")
-        init, schedule, attention = existing(self.init), self.fit(folder), not self.ablate
-        sources = [make_clips(source) for source in self.clips]
-        size = (self.num_frames, self.height, self.width)
-        windows = OneShotWindows(sources, *size, self.batch, tuple(map(size_of, self.larger)))
+        numbers, init, attention = self.numbers(_Compact()), existing(self.init), not self.ablate
+        schedule = FitConfig(
+            folder, numbers.iterations, numbers.learning_rate, seed=self.seed, settings=self.decided(numbers)
+        )
         curriculum = None if self.ablate else Curriculum()
-        if not 0 <= self.warm <= 1:
-            raise InputError(f"--warm must lie in [0, 1], got {self.warm}")
-        train_one_shot(windows, schedule, output, curriculum=curriculum, attention=attention, init=init, warm=self.warm)
+        train_one_shot(
+            self._windows(numbers), schedule, output, curriculum=curriculum, attention=attention, init=init,
+            warm=self.warm,
+        )  # fmt: skip
+        report(output, folder)
+
+    def _published(self) -> None:
+        from videoinpaint.inpainters.ciri.around import ADAPTERS
+        from videoinpaint.inpainters.ciri.published_pretraining import one_shot_recipe, schedule_of, train_around
+
+        if self.warm or self.larger:
+            raise InputError("--warm and --larger are for --arch compact: leave them out")
+        output, folder = self.places(f"ciri-{self.arch}")
+        recipe, init = self.numbers(one_shot_recipe(self.arch, self.preset)), existing(self.init)
+        part = ADAPTERS[self.arch](str(self.place()), init)
+        schedule = schedule_of(recipe, folder, self.seed, self.decided(recipe))
+        train_around(self._windows(recipe), part, recipe, schedule, output, ablate=self.ablate)
         report(output, folder)
 
 

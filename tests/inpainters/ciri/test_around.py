@@ -1,0 +1,92 @@
+"""CIRI around published networks: each learns, its file loads and plays, and what does not fit is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from videoinpaint.clips.sources.augmented import OneShotWindows
+from videoinpaint.controls import Controls
+from videoinpaint.errors import CorruptWeightsError, UnknownNameError
+from videoinpaint.inpainters import make_inpainter
+from videoinpaint.inpainters.ciri.around import ADAPTERS, around, load_around
+from videoinpaint.inpainters.ciri.curriculum import Curriculum
+from videoinpaint.inpainters.ciri.pretraining import draw_shot
+from videoinpaint.inpainters.ciri.published_pretraining import (
+    PAPER,
+    Trained,
+    around_loss,
+    backbone_quality,
+    one_shot_recipe,
+    schedule_of,
+    train_around,
+)
+from videoinpaint.inpainters.propagators import GivenTracker
+from videoinpaint.inpainters.published.pretraining import sizes_of
+from videoinpaint.inpainters.published.recipes import SMALL
+
+NEUTRAL = Controls().to_array()[None]
+
+
+def tiny(name):
+    """An adapter with a very small network, and a recipe for it."""
+    kind, own = ADAPTERS[name], SMALL[name]
+    small = replace(own, sizes=replace(own.sizes, depth=1, dim=48, hidden=98))
+    recipe = replace(one_shot_recipe(name, "small"), iterations=1, num_frames=2, critic=(4, 5), held_out=1)
+    torch.manual_seed(0)
+    return kind(sizes=sizes_of(kind, small)), recipe
+
+
+def windows(recipe):
+    return OneShotWindows(num_frames=recipe.num_frames, height=recipe.height, width=recipe.width, batch=recipe.batch)
+
+
+@pytest.mark.parametrize("name", ["dstt", "e2fgvi_hq", "propainter"])  # the other two are made of the same parts
+def test_the_network_its_inactivation_and_the_share_learn(name):
+    part, recipe = tiny(name)
+    part.networks["main"].requires_grad_(True)
+    both = Trained(around(part, learned=True), recipe.critic)
+    shot = draw_shot(windows(recipe), np.random.default_rng(3))
+    total, terms = around_loss(both, shot, Curriculum(), 0.6)
+    total.backward()
+    assert set(terms) == {"own", "composed", "map", "fooled", "told"}
+    assert all(np.isfinite(value) for value in terms.values())
+    assert both.model.inactivation.share.grad.abs().min() > 0
+    assert all(key.weight.grad.abs().sum() > 0 for key in both.model.inactivation.keys)
+    encoder = list(part.networks["main"].encoder.parameters())
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in encoder)
+    frozen = [p for key, network in part.networks.items() if key != "main" for p in network.parameters()]
+    assert all(p.grad is None for p in frozen)
+    assert set(backbone_quality(part, [shot])) == {"psnr_backbone", "psnr_backbone_true"}
+
+
+@pytest.mark.parametrize("name", ["fuseformer", "propainter"])
+def test_a_trained_file_plays_and_removes_the_target(name, tmp_path):
+    part, recipe = tiny(name)
+    config = schedule_of(recipe, tmp_path / "run", 0, {})
+    path = train_around(windows(recipe), part, recipe, config, tmp_path / "w.safetensors")
+    loaded = make_inpainter(f"ciri_{name}", weights=str(path))
+    assert not loaded.random_weights
+    model, again = load_around(name, "cpu", str(path))
+    assert again.sizes == part.sizes
+    assert model.inactivation.keys[0].weight.shape[0] > 0
+    shot = draw_shot(windows(recipe), np.random.default_rng(5))
+    state, holes = loaded.begin_one_shot(shot.observed, [GivenTracker(shot.predicted[0])])
+    frames = loaded.refine(state, shot.observed, holes, NEUTRAL).frames
+    assert torch.isfinite(frames).all()
+    assert frames.shape == shot.observed.shape
+    assert (holes[:, 0] >= shot.first).all()
+    with pytest.raises(CorruptWeightsError, match=f"ciri_{name}"):
+        make_inpainter("ciri_dstt", weights=str(path))
+
+
+def test_the_published_numbers_are_a_preset():
+    assert one_shot_recipe("e2fgvi", "paper") == PAPER
+    assert (PAPER.iterations, PAPER.learning_rate) == (30 * 3417 // 8, 2e-5)
+    assert PAPER.steps == (20 * 3417 // 8,)
+    assert (PAPER.height, PAPER.width) == (240, 432)
+    with pytest.raises(UnknownNameError, match="large"):
+        one_shot_recipe("e2fgvi", "large")
