@@ -27,7 +27,8 @@ from videoinpaint.boxes import box_of
 from videoinpaint.clips import make_clips
 from videoinpaint.clips.files.images import read_image, resize_frames
 from videoinpaint.clips.files.sequences import FrameSequence, ImageFolder
-from videoinpaint.inpainters.internal.highres import Progressive, repair_progressively
+from videoinpaint.inpainters.internal.highres import repair_progressively
+from videoinpaint.inpainters.internal.patches import Progressive
 from videoinpaint.inpainters.internal.trainer import Internal
 from videoinpaint.memory import peak_bytes
 from videoinpaint.metrics import lpips_hole, psnr_hole, ssim_hole

@@ -6,94 +6,37 @@ the clip at the coarsest level (a sixteenth of 4K).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from videoinpaint.boxes import box_of
-from videoinpaint.clips.files.images import read_image, resize_frames, resize_masks
+from videoinpaint.checks import whole_number
+from videoinpaint.clips.files.images import resize_frames, resize_masks
 from videoinpaint.clips.files.sequences import FrameSequence
-from videoinpaint.errors import InputError
-from videoinpaint.inpainters.internal.clip import Examples, TrainingClip, brush_strokes, moved
-from videoinpaint.inpainters.internal.detail import Sources, carried_detail, find_sources
+from videoinpaint.errors import DivergedError, InputError
+from videoinpaint.fitting import CHECKPOINT, alone, last_good, resume, save
+from videoinpaint.inpainters.internal.clip import TrainingClip
+from videoinpaint.inpainters.internal.detail import Sources, find_sources
+from videoinpaint.inpainters.internal.patches import (
+    PatchSource,
+    Pixels,
+    Progressive,
+    clear_frames,
+    picture_of,
+    read_frame,
+    tensor_of,
+    write_frames,
+)
 from videoinpaint.inpainters.internal.schedule import Budget, train
-from videoinpaint.inpainters.internal.tiling import draw_centre, grid_masks, tiles
-from videoinpaint.inpainters.internal.trainer import Internal, Trainer
+from videoinpaint.inpainters.internal.trainer import Trainer
 
-Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Progressive:
-    """Levels and their training. The publication: patches of 540x960, 30,000 steps of 2, then 45,000 and 60,000.
-
-    Attributes:
-        patch: height and width, also the coarsest level's size; every level doubles it.
-        steps: of every level, the coarsest first; their number is the number of levels.
-        config: the network, trained on from level to level; beyond the first, "start" is the level before.
-        reach: boundary-aware sampling: rows and columns around the boundary.
-        odds: how much likelier that is than the rest.
-        least: object pixels below which a piece of a mask is left out of the grid mask set.
-        seam: pixels on either side of a grid edge over which a patch on the edge takes over.
-        reuse: patches drawn from a frame before another is read.
-        size: height and width of the last level, where it is no doubled patch: every level before it has half of the
-            next one's, rounded up, and the coarsest fits into a patch. See :meth:`of_size`.
-        detail: add to every finer level what other frames show there, where motion leads to them; the network paints
-            the rest. The publication has the network alone.
-    """
-
-    patch: tuple[int, int] = (540, 960)
-    steps: tuple[int, ...] = (300, 100, 100)
-    config: Internal = field(default_factory=lambda: Internal(pool=2))
-    reach: tuple[int, int] = (45, 80)
-    odds: float = 5.0
-    least: int = 1000
-    seam: int = 64
-    reuse: int = 8
-    size: tuple[int, int] | None = None
-    detail: bool = True
-
-    @classmethod
-    def of_size(
-        cls,
-        height: int,
-        width: int,
-        steps: tuple[int, ...] = (300, 100),
-        config: Internal | None = None,
-        detail: bool = True,
-    ) -> Progressive:
-        """For frames of any size: as many levels as bring the coarsest down to 960x540.
-
-        Args:
-            height, width: of the frames.
-            steps: of the levels, the coarsest first; the last also of further ones.
-            config: the network and its training.
-            detail: see the class.
-
-        Raises:
-            InputError: frames that fit into the coarsest level.
-        """
-        most = cls().patch
-        levels = 1
-        while height > most[0] * 2 ** (levels - 1) or width > most[1] * 2 ** (levels - 1):
-            levels += 1
-        if levels == 1:
-            raise InputError(f"frames of {width}x{height} need no levels: {most[1]}x{most[0]} fit into one")
-        patch = -(-height // 2 ** (levels - 1)), -(-width // 2 ** (levels - 1))
-        each = tuple(steps[min(level, len(steps) - 1)] for level in range(levels))
-        return cls(patch, each, config or Internal(pool=2), size=(height, width), detail=detail)
-
-    def sizes(self) -> list[tuple[int, int]]:
-        """Height and width of every level."""
-        last = len(self.steps) - 1
-        height, width = self.size or (self.patch[0] * 2**last, self.patch[1] * 2**last)
-        return [(-(-height // 2 ** (last - level)), -(-width // 2 ** (last - level))) for level in range(last + 1)]
+SAVE_SECONDS = 60.0  # between checkpoints of a level
 
 
 def repair_progressively(
@@ -109,7 +52,8 @@ def repair_progressively(
     Args:
         frames: uint8 ``(H, W, 3)`` each, of the last level's size.
         masks: ``(H, W)`` each in {0, 1}, 1 = missing.
-        folder: for results between levels, as PNG.
+        folder: a folder in it for each level, with its frames as PNG and its checkpoint. What an interrupted run left
+            there is gone on from, and ends in the same frames.
         settings: defaults of :class:`Progressive`.
         report: called with level and step as training goes on.
         device: where it computes; frames and levels stay on the CPU.
@@ -118,7 +62,9 @@ def repair_progressively(
         repaired frames, uint8 ``(H, W, 3)``.
 
     Raises:
-        InputError: frames of another size, another number of masks, or nothing is missing.
+        InputError: frames of another size, another number of masks, or nothing is missing; the folder belongs to
+            another clip or other settings.
+        DivergedError: a loss is not finite.
     """
     settings = settings or Progressive()
     top = settings.sizes()[-1]
@@ -132,13 +78,17 @@ def repair_progressively(
     sources = _coarse(trainer, frames, masks, settings, folder / "level-0", report)
     for level in range(1, len(settings.steps)):
         source = PatchSource(frames, masks, folder / f"level-{level - 1}", settings, level, trainer.device, sources)
-        for step in range(settings.steps[level]):
-            trainer.step(source, step / settings.steps[level])
-            if report is not None:
-                report(level, step + 1)
-        _write(folder / f"level-{level}", (source.repaired(trainer, index) for index in range(len(frames))))
+        own = folder / f"level-{level}"
+        own.mkdir(parents=True, exist_ok=True)
+        with alone(own):
+            if not (own / CHECKPOINT).exists():
+                clear_frames(own)
+            for step in _trained(trainer, source, settings.steps[level], own):
+                if report is not None:
+                    report(level, step)
+            write_frames(own, len(frames), partial(source.repaired, trainer))
     for index in range(len(frames)):
-        done = _read(folder / f"level-{len(settings.steps) - 1}", index)
+        done = read_frame(folder / f"level-{len(settings.steps) - 1}", index)
         yield np.where(masks.read(index, 1)[0][..., None] > 0, done, frames.read(index, 1)[0])
 
 
@@ -157,152 +107,37 @@ def _coarse(
     if not any(hole.any() for hole in holes):
         raise InputError("nothing is missing in any frame")
     c = settings.config
-    shown, missing = _tensor(np.stack(small)), torch.from_numpy(np.stack(holes)).float()[:, None]
+    shown, missing = tensor_of(np.stack(small)), torch.from_numpy(np.stack(holes)).float()[:, None]
     clip = TrainingClip(shown.to(trainer.device), missing.to(trainer.device), c.start, c.pool, c.seed, c.hidden)
-    for progress in train(trainer, clip, Budget(steps=settings.steps[0])):
+    for progress in train(trainer, clip, Budget(steps=settings.steps[0]), folder=folder, patience=settings.patience):
         if report is not None:
             report(0, progress.steps)
-    _write(folder, (_picture(frame) for frame in trainer.repair(clip)))
+    repaired = trainer.repair(clip)
+    clear_frames(folder)
+    write_frames(folder, len(frames), lambda index: picture_of(repaired[index]))
     return find_sources(clip.frames, clip.holes) if settings.detail else []
 
 
-class PatchSource:
-    """Patches of one level to learn from; `Trainer.step` draws from it as from a `TrainingClip`.
+def _trained(trainer: Trainer, source: PatchSource, steps: int, folder: Path) -> Iterator[int]:
+    """Train one level, from its checkpoint if there is one; yields how many steps are done."""
+    belongs = repr(source.settings) + f" {len(source.frames)}"
 
-    Args:
-        frames, masks: at the last level's size.
-        prior: folder with the repaired frames of the level before.
-        settings: see :class:`Progressive`.
-        level: from 1.
-        device: of what is drawn.
-        sources: of every frame, at the coarsest level; empty for no detail.
-    """
+    def restore(stored: dict[str, Any]) -> int:
+        if stored["of"] != belongs:
+            raise InputError(f"{folder / CHECKPOINT} belongs to another clip or settings: name another folder")
+        trainer.load(stored["state"])
+        return whole_number(stored["done"], "the steps that are done", 0, steps)
 
-    def __init__(
-        self,
-        frames: FrameSequence,
-        masks: FrameSequence,
-        prior: Path,
-        settings: Progressive,
-        level: int,
-        device: str | torch.device = "cpu",
-        sources: Sequence[Sources] = (),
-    ) -> None:
-        self.device, self.sources, self.before = device, sources, settings.sizes()[level - 1]
-        self.frames, self.masks, self.prior, self.settings = frames, masks, prior, settings
-        self.size = settings.sizes()[level]
-        self._held: tuple[int, Pixels, Pixels, Pixels] | None = None
-        self._left = 0
-
-    def load(self, index: int) -> tuple[Pixels, Pixels, Pixels]:
-        """A frame and its mask at this level's size, and the prior, enlarged."""
-        prior = cv2.resize(_read(self.prior, index), self.size[::-1], interpolation=cv2.INTER_LINEAR)
-        return *self.shown(index), np.asarray(prior, np.uint8)
-
-    def shown(self, index: int) -> tuple[Pixels, Pixels]:
-        """A frame and its mask at this level's size."""
-        frame = resize_frames(self.frames.read(index, 1), *self.size)[0]
-        return frame, resize_masks(self.masks.read(index, 1), *self.size)[0]
-
-    def draw(
-        self,
-        rng: np.random.Generator,
-        count: int,
-        flagged: Tensor | None = None,
-        crop: tuple[int, int] | None = None,
-        mirror: bool = False,
-    ) -> Examples:
-        """``count`` patches of one frame under pieces of its mask, moved; ``flagged`` and ``crop`` are not used."""
-        if self._held is None or self._left == 0:
-            index = int(rng.integers(len(self.frames)))
-            self._held, self._left = (index, *self.load(index)), self.settings.reuse
-        self._left -= 1
-        _, frame, mask, prior = self._held
-        patches = [self._patch(rng, frame, mask, prior) for _ in range(count)]
-        batch = Examples(
-            **{name: torch.cat([vars(p)[name] for p in patches]).to(self.device) for name in vars(patches[0])}
-        )
-        if mirror and rng.random() < 0.5:
-            return Examples(**{name: values.flip(-1) for name, values in vars(batch).items()})
-        return batch
-
-    def _patch(self, rng: np.random.Generator, frame: Pixels, mask: Pixels, prior: Pixels) -> Examples:
-        s = self.settings
-        tall, wide = s.patch
-        pieces = grid_masks(mask, s.patch, s.least) or [_densest(mask, s.patch)]
-        piece = pieces[int(rng.integers(len(pieces)))]
-        box = box_of(mask) or (0, 0, 1, 1)
-        row, column = draw_centre(rng, box, self.size, s.reach, s.odds)
-        top = min(max(row - int(rng.integers(tall)), 0), self.size[0] - tall)
-        left = min(max(column - int(rng.integers(wide)), 0), self.size[1] - wide)
-        cut = (slice(top, top + tall), slice(left, left + wide))
-        held = box_of(piece) or (0, 0, tall, wide)
-        shift = row - top - (held[0] + held[2]) // 2, column - left - (held[1] + held[3]) // 2
-        hidden = self._hides(rng, piece, shift)
-        holes = torch.from_numpy(mask[cut].copy()).float()[None, None]
-        union = torch.maximum(holes, hidden)
-        truth, start = _tensor(frame[cut][None]), _tensor(prior[cut][None])
-        truth = truth * (1 - holes)
-        seen = torch.where(union > 0, start, truth)
-        # The ambiguity loss compares with this very frame: reading another one at this size costs more than the step.
-        return Examples(truth, holes, union, seen, 1 - union, hidden * (1 - holes), truth, holes)
-
-    def _hides(self, rng: np.random.Generator, piece: Pixels, shift: tuple[int, int]) -> Tensor:
-        """What a patch's known pixels are hidden by, ``(1, 1, h, w)``: a piece of the mask, moved, or brush strokes."""
-        if self.settings.config.hidden == "moved":
-            return moved(torch.from_numpy(piece.copy()).float()[None, None], shift)
-        return torch.from_numpy(brush_strokes(rng, *piece.shape)).float()[None, None]
-
-    @torch.no_grad()
-    def repaired(self, trainer: Trainer, index: int) -> Pixels:
-        """A whole frame of this level, painted patch by patch where something is missing (grid-based inference)."""
-        frame, mask, prior = self.load(index)
-        box = box_of(mask)
-        if box is None:
-            return frame
-        tall, wide = self.settings.patch
-        top, left, bottom, right = box  # beyond it nothing is painted, and large frames are not held as numbers
-        painted = np.zeros((bottom - top, right - left, 3), np.float32)
-        for tile in tiles(*self.size, self.settings.patch, self.settings.seam):
-            cut = (slice(tile.top, tile.top + tall), slice(tile.left, tile.left + wide))
-            if not (mask[cut] * tile.weight).any():
-                continue
-            holes = torch.from_numpy(mask[cut].copy()).float()[None, None]
-            start = torch.where(holes > 0, _tensor(prior[cut][None]), _tensor(frame[cut][None]))
-            shown = (x.to(trainer.device) for x in (start, holes, 1 - holes))
-            made = trainer.paint(*shown)[0].permute(1, 2, 0).cpu().numpy() * tile.weight[..., None]
-            high, low = max(tile.top, top), min(tile.top + tall, bottom)
-            near, far = max(tile.left, left), min(tile.left + wide, right)
-            own = made[high - tile.top : low - tile.top, near - tile.left : far - tile.left]
-            painted[high - top : low - top, near - left : far - left] += own
-        result, inside = frame.copy(), (slice(top, bottom), slice(left, right))
-        painted *= 255
-        if self.sources:
-            detail, trust = carried_detail(self.sources[index], self.shown, self.size, self.before, box)
-            painted += trust[..., None] * (prior[inside] + detail - painted)
-        filled = np.rint(painted).clip(0, 255).astype(np.uint8)
-        result[inside] = np.where(mask[inside][..., None] > 0, filled, frame[inside])
-        return result
-
-
-def _densest(mask: Pixels, patch: tuple[int, int]) -> Pixels:
-    """The grid's piece with most object pixels, where none has enough."""
-    return max(grid_masks(mask, patch, 0), key=lambda piece: int(piece.sum()))
-
-
-def _tensor(frames: Pixels) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 255
-
-
-def _picture(frame: Tensor) -> Pixels:
-    return frame.mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
-
-
-def _write(folder: Path, frames: Iterator[Pixels]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for index, frame in enumerate(frames):
-        cv2.imwrite(str(folder / f"{index:05d}.png"), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-
-
-def _read(folder: Path, index: int) -> Pixels:
-    return read_image(folder / f"{index:05d}.png")
+    done, saved = resume(folder, restore, "progressive training", 0), time.monotonic()
+    while done < steps:
+        source.drawn = done
+        try:
+            trainer.step(source, done / steps)
+        except DivergedError as error:
+            raise DivergedError(f"{error}: {last_good(folder)}") from error
+        done += 1
+        if time.monotonic() - saved > SAVE_SECONDS:
+            save(folder, {"state": trainer.state(), "done": done, "of": belongs})
+            saved = time.monotonic()
+        yield done
+    save(folder, {"state": trainer.state(), "done": done, "of": belongs})

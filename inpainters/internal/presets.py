@@ -20,7 +20,7 @@ class Preset:
         large: the network's settings with progressive high resolution.
         levels: its steps, the coarsest level first; the last number also stands for further levels.
         detail: whether its finer levels take detail from other frames, see
-            :class:`videoinpaint.inpainters.internal.highres.Progressive`.
+            :class:`videoinpaint.inpainters.internal.patches.Progressive`.
         mask: how one frame's mask is learnt.
     """
 

@@ -12,9 +12,10 @@ import torch
 from videoinpaint.boxes import box_of
 from videoinpaint.clips.files.images import resize_frames, resize_masks
 from videoinpaint.errors import InputError
-from videoinpaint.inpainters.internal import Internal, Trainer
+from videoinpaint.inpainters.internal import Internal, Trainer, highres
 from videoinpaint.inpainters.internal.detail import carried_detail, find_sources
-from videoinpaint.inpainters.internal.highres import PatchSource, Progressive, repair_progressively
+from videoinpaint.inpainters.internal.highres import repair_progressively
+from videoinpaint.inpainters.internal.patches import PatchSource, Progressive
 from videoinpaint.inpainters.internal.tiling import draw_centre, grid_masks, is_near, tiles
 from videoinpaint.repair.large import EnlargedMasks
 
@@ -111,7 +112,36 @@ def test_a_pyramid_repairs_every_frame_and_reads_them_one_by_one(scene, tmp_path
     np.testing.assert_array_equal(repaired[known], scene[0][known])
     error = np.abs(repaired[inside].astype(float) - scene[0][inside]).mean()
     assert error < np.abs(128.0 - scene[0][inside]).mean()
-    assert sorted(p.name for p in (tmp_path / "level-1").iterdir()) == ["00000.png", "00001.png", "00002.png"]
+    assert sorted(p.name for p in (tmp_path / "level-1").glob("*.png")) == ["00000.png", "00001.png", "00002.png"]
+
+
+def test_an_interrupted_pyramid_ends_in_the_same_frames(scene, tmp_path, monkeypatch):
+    monkeypatch.setattr(highres, "SAVE_SECONDS", 0.0)
+
+    def made(folder, settings=SMALL, report=None):
+        return np.stack(list(repair_progressively(Held(scene[0]), Held(scene[1]), folder, settings, report)))
+
+    whole = made(tmp_path / "whole")
+
+    def stop_at(*place):
+        def stop(*where):
+            if where == place:
+                raise KeyboardInterrupt
+
+        return stop
+
+    for place in ((0, 4), (1, 2), (2, 1)):
+        with pytest.raises(KeyboardInterrupt):
+            made(tmp_path / "broken", report=stop_at(*place))
+    seen = []
+    again = made(tmp_path / "broken", report=lambda *where: seen.append(where))
+    assert seen == [(2, 2), (2, 3)]
+    np.testing.assert_array_equal(again, whole)
+    np.testing.assert_array_equal(made(tmp_path / "broken"), whole)
+    with pytest.raises(InputError, match="settings"):
+        made(tmp_path / "broken", replace(SMALL, config=replace(SMALL.config, seed=1)))
+    with pytest.raises(InputError, match="settings"):
+        made(tmp_path / "broken", replace(SMALL, steps=(6, 3, 2)))
 
 
 def test_patches_hide_known_pixels_and_start_from_the_level_before(scene, tmp_path):

@@ -45,7 +45,8 @@ class InternalFlags:
     """With internal: steps of training, instead of seconds or as a further bound. With --progressive one number for
     each level, the coarsest first; the last also counts for further levels."""
     folder: Path | None = None
-    """With internal: where the checkpoint goes; one that is there is continued. By default there is none."""
+    """With internal: where checkpoints go (with --progressive the levels' frames, too); those that are there are
+    continued. By default there is none."""
     progressive: bool = False
     """With internal, for frames larger than 960x540: coarse to fine, in patches, whose size bounds memory."""
 

@@ -73,7 +73,7 @@ def repair_progressively(
         masks: ``(H, W)`` each, anything but 0 is missing.
         settings: the network and its training.
         device: as :func:`videoinpaint.envs.loop.resolve_device` takes it.
-        folder: for the results of the levels, as PNG; None for a temporary one.
+        folder: of the levels' frames and checkpoints, gone on from if they are there; None for a temporary one.
 
     Raises:
         InputError: frames that need no levels.
@@ -83,9 +83,11 @@ def repair_progressively(
 
     from videoinpaint.envs.loop import resolve_device
     from videoinpaint.inpainters.internal import highres
+    from videoinpaint.inpainters.internal.patches import Progressive as Levels
 
     height, width = frames.read(0, 1).shape[1:3]
-    levels = highres.Progressive.of_size(height, width, settings.levels, settings.large, settings.detail)
+    levels = Levels.of_size(height, width, settings.levels, settings.large, settings.detail)
+    levels = replace(levels, patience=settings.patience)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
     bar = Progress(*columns, console=console, disable=not console.is_terminal)

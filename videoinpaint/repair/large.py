@@ -50,7 +50,7 @@ def follow_small(
     """Carry the masks of some frames through a video of high resolution; what is found is widened.
 
     Frames are read one at a time; memory holds the clip at the coarsest level of
-    :class:`videoinpaint.inpainters.internal.highres.Progressive`.
+    :class:`videoinpaint.inpainters.internal.patches.Progressive`.
 
     Args:
         frames: larger than 960x540.
@@ -60,7 +60,7 @@ def follow_small(
     Raises:
         InputError: frames that need no levels, or see :func:`videoinpaint.repair.one_mask.check_known`.
     """
-    from videoinpaint.inpainters.internal.highres import Progressive
+    from videoinpaint.inpainters.internal.patches import Progressive
     from videoinpaint.repair.one_mask import follow, holes_of
 
     height, width = frames.read(0, 1).shape[1:3]
