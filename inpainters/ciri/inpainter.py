@@ -12,7 +12,6 @@ from torch import Tensor
 
 from videoinpaint.controls import DEFAULT, HEADS, HIGH
 from videoinpaint.errors import InputError
-from videoinpaint.inpainters.ciri.around import load_around
 from videoinpaint.inpainters.ciri.compact import OneShotCompact
 from videoinpaint.inpainters.ciri.model import OneShotModel, Scene
 from videoinpaint.inpainters.ciri.pretraining import WEIGHTS
@@ -21,7 +20,12 @@ from videoinpaint.inpainters.ciri.removal import RemovalConfig, RemovalReport, R
 from videoinpaint.inpainters.ciri.residue import ResidueDetector, load_residue_detector
 from videoinpaint.inpainters.compact.network import CompactConfig
 from videoinpaint.inpainters.published.cost import Meter
+from videoinpaint.inpainters.published.dstt.network import DSTT
+from videoinpaint.inpainters.published.e2fgvi.network import E2FGVI
+from videoinpaint.inpainters.published.fuseformer.network import FuseFormer
+from videoinpaint.inpainters.published.geometry import Geometry
 from videoinpaint.inpainters.published.layers.heads import count_heads, heads_of
+from videoinpaint.inpainters.published.loading import load_networks, randomise
 from videoinpaint.protocols import Refinement, State, Tracker
 from videoinpaint.weights import build_loaded, load_safetensors
 
@@ -142,21 +146,25 @@ class CIRIInpainter:
 
 
 class _AroundPublished(CIRIInpainter):
-    """CIRI around a published network, at the size at which that works.
+    """CIRI around a published network, always at 432x240.
 
-    ``weights`` is a file by ``videoinpaint pretrain one-shot --arch``; or what the network itself takes, by default its
-    official weights from the cache (`videoinpaint weights`): nothing of the inactivation is then trained, so that it
+    The network's official weights are needed (`videoinpaint weights`); of the inactivation there are none, so that it
     compares features as they are, as published, and takes the mean of prediction and attention.
     """
 
-    around: ClassVar[str]
+    entry: ClassVar[str]
+    network: ClassVar[type[torch.nn.Module]]
     controls = frozenset({"heads"})
 
     def build(self, weights: str | None) -> OneShotModel:
         """See :class:`CIRIInpainter`."""
-        model, part = load_around(self.around, self.device, weights)
-        self.random_weights, self._meter = part.random_weights, Meter()
-        return model
+        parts = torch.nn.ModuleDict({"main": self.network()})
+        if weights == RANDOM:
+            randomise(parts, seed=0, gain=1.0)
+        else:
+            load_networks(parts, {"main": self.entry}, weights)
+        self._meter = Meter()
+        return OneShotPublished(parts["main"], Geometry(fixed=(240, 432)))
 
     def heads_run(self, control: float) -> int:
         """See :class:`videoinpaint.protocols.CountsHeads`."""
@@ -180,31 +188,17 @@ class _AroundPublished(CIRIInpainter):
 class CIRIDSTTInpainter(_AroundPublished):
     """CIRI around DSTT."""
 
-    name, around = "ciri_dstt", "dstt"
+    name, entry, network = "ciri_dstt", "dstt", DSTT
 
 
 class CIRIFuseFormerInpainter(_AroundPublished):
     """CIRI around FuseFormer."""
 
-    name, around = "ciri_fuseformer", "fuseformer"
+    name, entry, network = "ciri_fuseformer", "fuseformer", FuseFormer
 
 
 class CIRIE2FGVIInpainter(_AroundPublished):
     """CIRI around E2FGVI, which also honours ``fusion``."""
 
-    name, around = "ciri_e2fgvi", "e2fgvi"
-    controls = frozenset({"heads", "fusion"})
-
-
-class CIRIE2FGVIHQInpainter(_AroundPublished):
-    """CIRI around E2FGVI-HQ, at the frames' own size; it also honours ``fusion``."""
-
-    name, around = "ciri_e2fgvi_hq", "e2fgvi_hq"
-    controls = frozenset({"heads", "fusion"})
-
-
-class CIRIProPainterInpainter(_AroundPublished):
-    """CIRI around ProPainter, at the frames' size rounded down to multiples of 8; it also honours ``fusion``."""
-
-    name, around = "ciri_propainter", "propainter"
+    name, entry, network = "ciri_e2fgvi", "e2fgvi", E2FGVI
     controls = frozenset({"heads", "fusion"})
