@@ -24,14 +24,8 @@ from rich.progress import Progress
 from videoinpaint.agents import Policy, make_policy
 from videoinpaint.agents.evaluation.episodes import make_evaluation_env
 from videoinpaint.agents.ppo.training import TrainConfig, TrainResult, train
-from videoinpaint.benchmarks.policies.compare import (
-    Contestant,
-    comparison_table,
-    measured_how,
-    play,
-    ranked,
-    summaries,
-)
+from videoinpaint.benchmarks.policies.compare import Contestant, play
+from videoinpaint.benchmarks.policies.comparison import comparison_table, measured_how, ranked, summaries
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope, write_json
 from videoinpaint.benchmarks.protocol.statistics import significant

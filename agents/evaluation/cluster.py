@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from videoinpaint.agents.evaluation.episodes import EpisodeRecord
+from videoinpaint.agents.evaluation.record import EpisodeRecord
 from videoinpaint.agents.evaluation.tasks import Task, work
 from videoinpaint.agents.policies.policy import Policy
 from videoinpaint.errors import InputError, VideoInpaintError

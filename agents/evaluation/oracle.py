@@ -12,13 +12,8 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from videoinpaint.agents.evaluation.episodes import (
-    EpisodeRecord,
-    by_clip,
-    episode_record,
-    evaluate,
-    make_evaluation_env,
-)
+from videoinpaint.agents.evaluation.episodes import evaluate, make_evaluation_env
+from videoinpaint.agents.evaluation.record import EpisodeRecord, by_clip, episode_record
 from videoinpaint.agents.policies.baselines import FixedPolicy
 from videoinpaint.controls import DEFAULT, Controls, controls_to_action
 from videoinpaint.errors import InputError

@@ -10,7 +10,8 @@ from typing import Any
 
 from gymnasium.vector import VectorEnv
 
-from videoinpaint.agents.evaluation.episodes import EpisodeRecord, evaluate, make_evaluation_env
+from videoinpaint.agents.evaluation.episodes import evaluate, make_evaluation_env
+from videoinpaint.agents.evaluation.record import EpisodeRecord
 from videoinpaint.agents.policies.policy import Policy
 from videoinpaint.checks import whole_number
 from videoinpaint.processes import in_processes

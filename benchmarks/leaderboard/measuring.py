@@ -13,7 +13,8 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
 from videoinpaint import files
-from videoinpaint.agents.evaluation.episodes import EpisodeRecord, evaluate, make_evaluation_env
+from videoinpaint.agents.evaluation.episodes import evaluate, make_evaluation_env
+from videoinpaint.agents.evaluation.record import EpisodeRecord
 from videoinpaint.agents.policies.protocol import Policy
 from videoinpaint.benchmarks.leaderboard.entry import FORMS, kind_of, parse_entry
 from videoinpaint.benchmarks.leaderboard.isolated import IsolatedPolicy

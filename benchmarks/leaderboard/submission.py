@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from videoinpaint import files
-from videoinpaint.agents.evaluation.episodes import EpisodeRecord
+from videoinpaint.agents.evaluation.record import EpisodeRecord
 from videoinpaint.benchmarks.leaderboard.entry import Entry, parse_entry
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, frozen_suite, suite_of_file

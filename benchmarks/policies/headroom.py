@@ -17,8 +17,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from videoinpaint.agents.evaluation.episodes import EpisodeRecord, by_clip
 from videoinpaint.agents.evaluation.oracle import oracle_return
+from videoinpaint.agents.evaluation.record import EpisodeRecord, by_clip
 from videoinpaint.agents.policies.policy import make_policy
 from videoinpaint.benchmarks.policies.returns import scores
 from videoinpaint.benchmarks.protocol import tables

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from videoinpaint.agents.evaluation.episodes import EpisodeRecord, by_clip
+from videoinpaint.agents.evaluation.record import EpisodeRecord, by_clip
 from videoinpaint.agents.policies.baselines import FixedPolicy
 from videoinpaint.agents.policies.policy import make_policy
 from videoinpaint.benchmarks.protocol import tables

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
-from videoinpaint.benchmarks.protocol.frozen import SOURCES
+from videoinpaint.benchmarks.protocol.freezing import SOURCES
 from videoinpaint.checks import seed_number, whole_number
 from videoinpaint.envs import make_sb3_vec
 from videoinpaint.files import user_path, write_atomically

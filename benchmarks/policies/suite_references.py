@@ -13,8 +13,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from videoinpaint.agents.evaluation.episodes import EpisodeRecord
 from videoinpaint.agents.evaluation.oracle import best_fixed, oracle_return
+from videoinpaint.agents.evaluation.record import EpisodeRecord
 from videoinpaint.agents.policies.baselines import FixedPolicy
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL, envelope, write_json

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from videoinpaint.agents.evaluation.episodes import EpisodeRecord, evaluate, fixed_quality, make_evaluation_env
+from videoinpaint.agents.evaluation.episodes import evaluate, make_evaluation_env
 from videoinpaint.agents.evaluation.oracle import BestFixed, best_fixed, controls_grid
+from videoinpaint.agents.evaluation.record import EpisodeRecord, fixed_quality
 from videoinpaint.agents.policies.policy import Policy
 from videoinpaint.controls import DEFAULT, Controls
 from videoinpaint.errors import InputError

@@ -2,10 +2,7 @@
 
 A suite is named and versioned, ``studio-easy-v1``, and belongs to an environment, at the size which that id registers.
 Nothing of a version ever changes: a change that moves one pixel of one clip needs another version.
-
-    python -m videoinpaint.benchmarks.protocol.frozen --output videoinpaint/data/suites.json
-
-writes the file that ships, anew. A suite that is in the file already and whose pixels would change is refused.
+What makes the file that ships is :mod:`videoinpaint.benchmarks.protocol.freezing`.
 """
 
 from __future__ import annotations
@@ -22,32 +19,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from videoinpaint.benchmarks.protocol import tables
-from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
 from videoinpaint.checks import shown
 from videoinpaint.clips import make_clips, make_masks
 from videoinpaint.envs.episodes import Episode, EpisodeSource
 from videoinpaint.envs.ids import effective_kwargs
 from videoinpaint.errors import InputError, UnknownNameError
 from videoinpaint.files import user_path
-from videoinpaint.registration import DEFAULT_ID, ENVIRONMENTS
+from videoinpaint.registration import DEFAULT_ID
 
 FILE = "suites.json"
 """In `videoinpaint.data`."""
-
-EPISODES = 24
-"""Of a suite that ships: seeds 0, 1, ..., which training never draws."""
-
-_MIXED = ",".join(f"studio:{kind}" for kind in ("easy", "hard", "fast", "large"))
-SOURCES: dict[str, dict[str, Any]] = {
-    "studio-easy-v1": {"clips": "studio:easy", "masks": "studio:easy"},
-    "studio-hard-v1": {"clips": "studio:hard", "masks": "studio:hard"},
-    "studio-fast-v1": {"clips": "studio:fast", "masks": "studio:fast"},
-    "studio-large-v1": {"clips": "studio:large", "masks": "studio:large"},
-    "studio-mixed-v1": {"clips": f"studio,{_MIXED}", "masks": "mixed"},
-    "one-shot-v1": {"clips": "one_shot"},
-}
-"""What a suite's environment is made with, beyond what the id registers."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +143,7 @@ class FrozenSuite:
 
 def suite_names() -> list[str]:
     """Of the suites that ship."""
-    return list(_shipped())
+    return list(shipped())
 
 
 def suite_env_ids(name: str) -> list[str]:
@@ -171,9 +152,9 @@ def suite_env_ids(name: str) -> list[str]:
     Raises:
         UnknownNameError: no suite of this name ships.
     """
-    if name not in _shipped():
+    if name not in shipped():
         raise UnknownNameError(f"no suite {name!r}: use one of {', '.join(suite_names())}")
-    return list(_shipped()[name])
+    return list(shipped()[name])
 
 
 def frozen_suite(name: str, env_id: str = DEFAULT_ID) -> FrozenSuite:
@@ -188,7 +169,7 @@ def frozen_suite(name: str, env_id: str = DEFAULT_ID) -> FrozenSuite:
     """
     if env_id not in (known := suite_env_ids(name)):
         raise UnknownNameError(f"suite {name} has no episodes for {env_id}: it has some for {', '.join(known)}")
-    return _parsed(name, env_id, _shipped()[name][env_id])
+    return parsed(name, env_id, shipped()[name][env_id])
 
 
 def freeze(name: str, env_id: str, env_kwargs: dict[str, Any], seeds: Sequence[int]) -> FrozenSuite:
@@ -262,12 +243,14 @@ def episode_digest(episode: Episode) -> str:
 
 
 @cache
-def _shipped() -> dict[str, Any]:
+def shipped() -> dict[str, Any]:
+    """Every suite that ships, by name and environment, as the file holds it."""
     path = files("videoinpaint.data").joinpath(FILE)
     return dict(json.loads(path.read_text(encoding="utf-8"))["suites"]) if path.is_file() else {}
 
 
-def _parsed(name: str, env_id: str, entry: dict[str, Any], data: str = "") -> FrozenSuite:
+def parsed(name: str, env_id: str, entry: dict[str, Any], data: str = "") -> FrozenSuite:
+    """A suite out of what a file holds of it; `data` is where the clips are, if they are anybody's own."""
     episodes = tuple(FrozenEpisode(int(one[0]), one[1], one[2], *one[3:4]) for one in entry["episodes"])
     kwargs = {k: v.replace(DATA, data) if isinstance(v, str) else v for k, v in entry["env_kwargs"].items()}
     return FrozenSuite(name, env_id, kwargs, episodes, bool(entry.get("by_name", False)), data)
@@ -298,54 +281,8 @@ def suite_of_file(path: str | Path, env_id: str, data: str = "") -> FrozenSuite:
             raise UnknownNameError(f"{path} has no episodes for {env_id}: it has some for {', '.join(by_env)}")
         if DATA in json.dumps(by_env[env_id]["env_kwargs"]) and not data:
             raise InputError(f"suite {name} of {path} is about clips of your own copy: name its folder, --data ROOT")
-        return _parsed(str(name), env_id, by_env[env_id], data)
+        return parsed(str(name), env_id, by_env[env_id], data)
     except (InputError, UnknownNameError):
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} holds no frozen suite ({error!r})") from error
-
-
-@dataclass(frozen=True, kw_only=True)
-class Freeze:
-    """Which suites are written."""
-
-    episodes: int = EPISODES
-    """Of each suite that is new."""
-    threads: int = 1
-    """CPU threads."""
-    output: Path | None = None
-    """Write the suites here, as JSON."""
-
-
-def run(flags: Freeze) -> dict[str, Any]:
-    """Freeze every suite for every environment that can play it.
-
-    Raises:
-        InputError: a suite that was frozen before has other pixels now.
-    """
-    suites: dict[str, Any] = {}
-    for name, kwargs in SOURCES.items():
-        for env_id in (one.id for one in ENVIRONMENTS if ("OneShot" in one.kind) == name.startswith("one-shot")):
-            known = _shipped().get(name, {}).get(env_id)
-            suite = (
-                freeze(name, env_id, kwargs, range(flags.episodes)) if known is None else _parsed(name, env_id, known)
-            )
-            if known is not None:
-                suite.check_pixels()
-            entry = {"env_kwargs": kwargs, "episodes": [[e.seed, e.clip, e.digest] for e in suite.episodes]}
-            suites.setdefault(name, {})[env_id] = entry
-    return {"protocol": dict(PROTOCOL), "suites": suites}
-
-
-def report(results: Any) -> None:
-    """Print each suite's digest."""
-    rows = [
-        [name, env_id, str(len(entry["episodes"])), _parsed(name, env_id, entry).digest]
-        for name, by_env in results["suites"].items()
-        for env_id, entry in by_env.items()
-    ]
-    tables.show("frozen suites", ["suite", "environment", "episodes", "digest"], rows)
-
-
-if __name__ == "__main__":
-    tables.main(Freeze, run, report, __doc__ or "")

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from videoinpaint.agents.evaluation.episodes import EpisodeRecord
+from videoinpaint.agents.evaluation.record import EpisodeRecord
 from videoinpaint.benchmarks.protocol.episodes import episode_return
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.envs.ids import effective_kwargs

@@ -17,13 +17,13 @@ from typing import Any
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
+from videoinpaint.benchmarks.protocol.freezing import report
 from videoinpaint.benchmarks.protocol.frozen import (
     FrozenEpisode,
     FrozenSuite,
     episode_digest,
     episode_source,
     frozen_suite,
-    report,
     suite_of_file,
     written,
 )

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from videoinpaint.agents import evaluate
-from videoinpaint.agents.evaluation.episodes import episode_record, make_evaluation_env
+from videoinpaint.agents.evaluation.episodes import make_evaluation_env
 from videoinpaint.agents.evaluation.oracle import best_fixed, controls_grid, oracle_return
+from videoinpaint.agents.evaluation.record import episode_record
 from videoinpaint.agents.policies.baselines import FixedPolicy, HeuristicPolicy
 from videoinpaint.controls import DEFAULT, Controls, controls_to_action
 from videoinpaint.errors import InputError, UnknownNameError

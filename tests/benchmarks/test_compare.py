@@ -10,14 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from videoinpaint.agents.evaluation.episodes import EpisodeRecord
-from videoinpaint.benchmarks.policies.compare import (
-    Contestant,
+from videoinpaint.agents.evaluation.record import EpisodeRecord
+from videoinpaint.benchmarks.policies.compare import Contestant, contestant, play
+from videoinpaint.benchmarks.policies.comparison import (
     add_scores,
     comparison_numbers,
     comparison_table,
-    contestant,
-    play,
     ranked,
     summaries,
 )

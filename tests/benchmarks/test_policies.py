@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from videoinpaint.agents.evaluation.episodes import EpisodeRecord, by_clip
+from videoinpaint.agents.evaluation.record import EpisodeRecord, by_clip
 from videoinpaint.benchmarks.policies import headroom, learning_curve
 from videoinpaint.benchmarks.policies import returns as policies
 from videoinpaint.benchmarks.protocol.episodes import env_kwargs, fixed_return, grid

@@ -66,7 +66,7 @@ class Evaluate(EnvironmentFlags):
 
     def run(self) -> None:
         """Play, print, write."""
-        from videoinpaint.benchmarks.policies.compare import add_scores, summaries
+        from videoinpaint.benchmarks.policies.comparison import add_scores, summaries
 
         contestants = self.contestants()
         suite = self.frozen()
@@ -189,7 +189,7 @@ class Evaluate(EnvironmentFlags):
         import shlex
         import sys
 
-        from videoinpaint.benchmarks.policies.compare import measured_how
+        from videoinpaint.benchmarks.policies.comparison import measured_how
         from videoinpaint.benchmarks.protocol.envelope import envelope
         from videoinpaint.envs.ids import effective_kwargs, with_precision
 
@@ -217,7 +217,7 @@ class Evaluate(EnvironmentFlags):
 
 def print_table(policies: list[dict[str, Any]], baseline: str) -> None:
     """The comparison as a table on the terminal, best quality first."""
-    from videoinpaint.benchmarks.policies.compare import comparison_table
+    from videoinpaint.benchmarks.policies.comparison import comparison_table
     from videoinpaint.benchmarks.protocol.tables import show
 
     caption = (
@@ -229,7 +229,7 @@ def print_table(policies: list[dict[str, Any]], baseline: str) -> None:
 
 def write_results(path: Path, results: dict[str, Any]) -> Path:
     """Write a comparison as its file's ending says, whole or not at all."""
-    from videoinpaint.benchmarks.policies.compare import comparison_numbers, comparison_table
+    from videoinpaint.benchmarks.policies.comparison import comparison_numbers, comparison_table
     from videoinpaint.benchmarks.protocol.envelope import write_json
     from videoinpaint.benchmarks.protocol.tables import write_table
 
