@@ -92,6 +92,10 @@ ABOUT = {
         "measured: 1.2% more SSIM than the closest competitor where the background moves, held against that one pass",
         ("one-shot-v1", "studio-easy-v1", "studio-large-v1", "studio-hard-v1", "studio-fast-v1"),
     ),
+    "figure6": About(
+        "pictures of the detector's feedback", ("clip_rl.table2",), "CLIP-RL, Figure 6",
+        "as table2, whose measurements it shares; the first three clips of the suite are drawn",
+    ),
     "figure8": About(
         "the trajectory of the reward weights", ("clip_rl.figure8",), "CLIP-RL, Figure 8",
         "the mean of what the policy chose in each iteration, over the clips of the suite. The shipped policy was "

@@ -71,20 +71,23 @@ def table1(flags: BenchFlags) -> Experiment:
                       tuple(table), tuple(claims))  # fmt: skip
 
 
-def table2(flags: BenchFlags) -> Experiment:
+FEEDBACKS = ("without detection", "detection, 1 feedback", "detection, 2 feedbacks")
+
+
+def table2(flags: BenchFlags, name: str = "table2") -> Experiment:
     """The detector's feedback."""
-    names = ("without detection", "detection, 1 feedback", "detection, 2 feedbacks")
-    entrants = [Entrant(name, stage=f"{passes}", kwargs=_settings(max_iterations=passes))
-                for passes, name in enumerate(names, 1)]  # fmt: skip
+    names = FEEDBACKS
+    entrants = [Entrant(row, stage=f"{passes}", kwargs=_settings(max_iterations=passes))
+                for passes, row in enumerate(names, 1)]  # fmt: skip
     entrants += [Entrant(f"whole hole again, {passes} passes", stage=f"whole {passes}",
                          kwargs=_settings(max_iterations=passes, detector="none")) for passes in (2, 3)]  # fmt: skip
     metrics = ("psnr", "ssim65", "seconds_per_frame")
     table = [Printed(row["configuration"], values(row, metrics), row=row["configuration"])
              for row in published("clip_rl.table2")["rows"]]  # fmt: skip
     pairs = [("", names[1], names[0]), ("", names[2], names[1]), ("", names[2], names[0])]
-    return Experiment("table2", one_suite("table2", flags), tuple(entrants),
+    return Experiment(name, one_suite(name, flags), tuple(entrants),
                       ("psnr_hole", "psnr", "ssim65", "lpips", "gflops", "seconds_per_frame"),
-                      tuple(table), tuple(orders(table, pairs, metrics)))  # fmt: skip
+                      tuple(table), tuple(orders(table, pairs, metrics)), kept="table2")  # fmt: skip
 
 
 ITERATIONS = range(6)

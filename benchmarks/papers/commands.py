@@ -24,6 +24,7 @@ EXPERIMENTS: dict[str, Callable[[BenchFlags], Experiment]] = {
     "table5": clip_rl.table5,
     "table6": clip_rl.table6,
     "figure5": scenes.figure5,
+    "figure6": lambda flags: clip_rl.table2(flags, "figure6"),
     "figure8": clip_rl.figure8,
     "iivi-table1": iivi.table1,
     "iivi-table2": iivi.table2,
@@ -34,6 +35,7 @@ EXPERIMENTS: dict[str, Callable[[BenchFlags], Experiment]] = {
 
 DRAWN: dict[str, Callable[[dict[str, Any], BenchFlags], bytes]] = {
     "figure5": scenes.draw,
+    "figure6": scenes.draw_feedback,
     "figure7": lambda results, _: figures.iterations(results),
     "figure8": lambda results, _: figures.trajectories(results),
 }

@@ -1,4 +1,4 @@
-"""Figure 5 of CLIP-RL: five kinds of scenes, a clip of each, repaired by the loop and by one pass of it."""
+"""Figures 5 and 6 of CLIP-RL: five kinds of scenes, by the loop and by one pass of it; feedback after feedback."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from videoinpaint.agents import Policy, make_policy
+from videoinpaint.benchmarks.papers.clip_rl import FEEDBACKS
 from videoinpaint.benchmarks.papers.experiment import BenchFlags, Entrant, Experiment, scenarios_of, suite_of
 from videoinpaint.benchmarks.papers.verdict import Claim
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
@@ -24,6 +25,9 @@ GAIN = 0.012
 
 ONE_PASS, FIXED = "one pass", "three passes, default controls"
 RED = (220, 38, 38)
+CLIPS_DRAWN = 3
+Rows = dict[str, tuple[Policy, dict[str, Any]]]
+"""Row of a sheet -> its policy and the environment's arguments."""
 
 
 def figure5(flags: BenchFlags) -> Experiment:
@@ -49,13 +53,32 @@ def draw(results: Mapping[str, Any], flags: BenchFlags) -> bytes:
         suite = suite_of(told["name"], flags)
         # Studio suites draw one scene in several kinds from one seed: another seed for each shows more.
         seed = suite.seeds[order % len(suite.seeds)]
-        columns.append(_column(scene, suite, next(suite.drawn([seed])), flags))
+        policies: dict[str, Policy] = {ONE_PASS: make_policy("default"), FIXED: make_policy("default")}
+        policies |= {
+            f"policy {name}": make_policy(name, device=flags.device) for name in flags.policies or ("trained",)
+        }
+        rows = {name: (policy, _kwargs(flags, name)) for name, policy in policies.items()}
+        columns.append(_column(scene, suite, next(suite.drawn([seed])), flags, rows))
+    return _png(columns)
+
+
+def draw_feedback(results: Mapping[str, Any], flags: BenchFlags) -> bytes:
+    """The suite's first clips as PNG: a column each, with no feedback of the detector, with one and with two."""
+    suite = suite_of(next(iter(results["suites"].values()))["name"], flags)
+    rows: Rows = {name: (make_policy("default"), {"inpainter": flags.inpainter, "max_iterations": passes})
+                  for passes, name in enumerate(FEEDBACKS, 1)}  # fmt: skip
+    columns = [_column(f"clip {number}", suite, episode, flags, rows)
+               for number, episode in enumerate(suite.drawn(suite.seeds[:CLIPS_DRAWN]), 1)]  # fmt: skip
+    return _png(columns)
+
+
+def _png(columns: list[Pixels]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(beside(columns, gap=12)).save(buffer, format="png")
     return buffer.getvalue()
 
 
-def _column(scene: str, suite: FrozenSuite, episode: Episode, flags: BenchFlags) -> Pixels:
+def _column(scene: str, suite: FrozenSuite, episode: Episode, flags: BenchFlags, methods: Rows) -> Pixels:
     seen = episode.observed if episode.observed is not None else episode.frames
     middle = len(seen) // 2
     shown = middle if episode.holes[middle].any() else int(episode.holes.sum((1, 2)).argmax())
@@ -64,17 +87,15 @@ def _column(scene: str, suite: FrozenSuite, episode: Episode, flags: BenchFlags)
     if episode.observed is None:
         damaged[hole > 0] = 128
     rows = {f"{scene}: {'damaged' if episode.observed is None else 'seen'}": damaged}
-    policies: dict[str, Policy] = {ONE_PASS: make_policy("default"), FIXED: make_policy("default")}
-    policies |= {f"policy {name}": make_policy(name, device=flags.device) for name in flags.policies or ("trained",)}
-    for name, policy in policies.items():
-        rows[name] = _repaired(suite, policy, flags, name, episode.seed)[shown]
+    for name, (policy, kwargs) in methods.items():
+        rows[name] = _repaired(suite, policy, flags, kwargs, episode.seed)[shown]
     rows["true background"] = episode.frames[shown]
     return below([labelled(beside([boxed(frame, hole), closeup(frame, hole)]), name) for name, frame in rows.items()])
 
 
-def _repaired(suite: FrozenSuite, policy: Policy, flags: BenchFlags, row: str, seed: int) -> Pixels:
+def _repaired(suite: FrozenSuite, policy: Policy, flags: BenchFlags, own: dict[str, Any], seed: int) -> Pixels:
     """The repair ``(T, H, W, 3)`` of one episode."""
-    kwargs = {**suite.env_kwargs, **_kwargs(flags, row), "device": flags.device, "precision": flags.precision}
+    kwargs = {**suite.env_kwargs, **own, "device": flags.device, "precision": flags.precision}
     env = gymnasium.make(suite.env_id, **kwargs)
     observation, _ = env.reset(seed=seed)
     done = False

@@ -178,12 +178,12 @@ def test_curves_show_what_every_policy_gains_over_no_iteration(monkeypatch):
     assert costs[2].points[3] == pytest.approx(1207 / 808)
 
 
-@pytest.mark.parametrize("name", ["figure7", "figure8", "figure5"])
+@pytest.mark.parametrize("name", ["figure7", "figure8", "figure5", "figure6"])
 def test_figures_are_drawn(name, tmp_path, capsys):
     suites = ("one-shot-v1",) if name == "figure5" else ()
     given = {"policies": ("default",), "inpainter": "telea", "episodes": 1, "output": tmp_path}
     execute(name, BenchFlags(suites=suites, **given, **SMALL | {"num_frames": 2}))
-    folder = tmp_path / ("table3" if name == "figure7" else name)
+    folder = tmp_path / {"figure6": "table2", "figure7": "table3"}.get(name, name)
     assert {path.suffix for path in folder.glob(f"{name}.*")} == {".json", ".csv", ".md", ".png"}
     picture = np.asarray(Image.open(folder / f"{name}.png").convert("RGB"))
     assert min(picture.shape[:2]) > 100
