@@ -94,6 +94,22 @@ class Progressive:
         return [(-(-height // 2 ** (last - level)), -(-width // 2 ** (last - level))) for level in range(last + 1)]
 
 
+@dataclass(frozen=True)
+class _Held:
+    """What some draws share, at a level's size.
+
+    Attributes:
+        frame, mask, prior: of a frame; the prior is the level before, enlarged.
+        other, other_mask: another frame, with whose patch at the same place the ambiguity loss compares.
+    """
+
+    frame: Pixels
+    mask: Pixels
+    prior: Pixels
+    other: Pixels
+    other_mask: Pixels
+
+
 class PatchSource:
     """Patches of one level to learn from; `Trainer.step` draws from it as from a `TrainingClip`.
 
@@ -123,7 +139,7 @@ class PatchSource:
         self.frames, self.masks, self.prior, self.settings = frames, masks, prior, settings
         self.size = settings.sizes()[level]
         self.drawn = 0
-        self._held: tuple[int, Pixels, Pixels, Pixels] | None = None
+        self._held: tuple[int, _Held] | None = None
 
     def load(self, index: int) -> tuple[Pixels, Pixels, Pixels]:
         """A frame and its mask at this level's size, and the prior, enlarged."""
@@ -148,9 +164,9 @@ class PatchSource:
         self.drawn += 1
         if self._held is None or self._held[0] != block:
             chance = np.random.default_rng([self.settings.config.seed, *self.size, block])
-            self._held = block, *self.load(int(chance.integers(len(self.frames))))
-        _, frame, mask, prior = self._held
-        patches = [self._patch(rng, frame, mask, prior) for _ in range(count)]
+            index, other = (int(chance.integers(len(self.frames))) for _ in range(2))
+            self._held = block, _Held(*self.load(index), *self.shown(other))
+        patches = [self._patch(rng, self._held[1]) for _ in range(count)]
         batch = Examples(
             **{name: torch.cat([vars(p)[name] for p in patches]).to(self.device) for name in vars(patches[0])}
         )
@@ -158,8 +174,8 @@ class PatchSource:
             return Examples(**{name: values.flip(-1) for name, values in vars(batch).items()})
         return batch
 
-    def _patch(self, rng: np.random.Generator, frame: Pixels, mask: Pixels, prior: Pixels) -> Examples:
-        s = self.settings
+    def _patch(self, rng: np.random.Generator, held: _Held) -> Examples:
+        s, frame, mask, prior = self.settings, held.frame, held.mask, held.prior
         tall, wide = s.patch
         pieces = grid_masks(mask, s.patch, s.least) or [_densest(mask, s.patch)]
         piece = pieces[int(rng.integers(len(pieces)))]
@@ -168,16 +184,17 @@ class PatchSource:
         top = min(max(row - int(rng.integers(tall)), 0), self.size[0] - tall)
         left = min(max(column - int(rng.integers(wide)), 0), self.size[1] - wide)
         cut = (slice(top, top + tall), slice(left, left + wide))
-        held = box_of(piece) or (0, 0, tall, wide)
-        shift = row - top - (held[0] + held[2]) // 2, column - left - (held[1] + held[3]) // 2
+        area = box_of(piece) or (0, 0, tall, wide)
+        shift = row - top - (area[0] + area[2]) // 2, column - left - (area[1] + area[3]) // 2
         hidden = self._hides(rng, piece, shift)
         holes = torch.from_numpy(mask[cut].copy()).float()[None, None]
         union = torch.maximum(holes, hidden)
         truth, start = tensor_of(frame[cut][None]), tensor_of(prior[cut][None])
         truth = truth * (1 - holes)
         seen = torch.where(union > 0, start, truth)
-        # The ambiguity loss compares with this very frame: reading another one at this size costs more than the step.
-        return Examples(truth, holes, union, seen, 1 - union, hidden * (1 - holes), truth, holes)
+        other, blocked = tensor_of(held.other[cut][None]), torch.from_numpy(held.other_mask[cut].copy()).float()
+        other = other * (1 - blocked)
+        return Examples(truth, holes, union, seen, 1 - union, hidden * (1 - holes), other, blocked[None, None])
 
     def _hides(self, rng: np.random.Generator, piece: Pixels, shift: tuple[int, int]) -> Tensor:
         """What a patch's known pixels are hidden by, ``(1, 1, h, w)``: a piece of the mask, moved, or brush strokes."""

@@ -148,9 +148,11 @@ def test_patches_hide_known_pixels_and_start_from_the_level_before(scene, tmp_pa
     list(repair_progressively(Held(scene[0]), Held(scene[1]), tmp_path, SMALL))
     source = PatchSource(Held(scene[0]), Held(scene[1]), tmp_path / "level-1", SMALL, 2)
     rng = np.random.default_rng(0)
-    hidden = 0.0
-    for _ in range(10):
+    hidden, same = 0.0, []
+    for _ in range(40):
         batch = source.draw(rng, 2)
+        same.append(torch.equal(batch.other, batch.frames))
+        assert not (batch.other * batch.other_holes).any()
         assert batch.frames.shape == (2, 3, 24, 32)
         known = (batch.union == 0).expand_as(batch.frames)
         assert (batch.start[known] == batch.frames[known]).all()
@@ -159,6 +161,7 @@ def test_patches_hide_known_pixels_and_start_from_the_level_before(scene, tmp_pa
         if prior.any():
             assert (batch.start[prior] - batch.frames[prior]).abs().mean() < 0.25
     assert hidden > 100
+    assert not all(same), "the ambiguity loss is shown other frames, too"
     # A network that has not been trained corrects nothing: every level is then the first one, enlarged.
     frame = source.repaired(Trainer(replace(SMALL.config, crop=None)), 0)
     prior = source.load(0)[2]
