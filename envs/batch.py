@@ -7,12 +7,15 @@ them between saved and running states safe.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import torch
 
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import State
+
+Entry = TypeVar("Entry")
 
 
 def batch_size(state: State) -> int:
@@ -58,7 +61,7 @@ def nested(prefix: str, state: State) -> State:
     return {f"{prefix}/{name}": tensor for name, tensor in state.items()}
 
 
-def within(prefix: str, state: State) -> State:
+def within(prefix: str, state: Mapping[str, Entry]) -> dict[str, Entry]:
     """The inverse of :func:`nested`: the entries under ``prefix/``, by their inner names."""
     return {name.removeprefix(prefix + "/"): t for name, t in state.items() if name.startswith(prefix + "/")}
 

@@ -20,12 +20,13 @@ from videoinpaint.clips import ClipSource, MaskSource, make_clips, make_masks
 from videoinpaint.clips.validate import MIN_SIZE
 from videoinpaint.controls import ALPHA, BETA, DEFAULT, GAMMA, NAMES, action_to_controls, as_numbers
 from videoinpaint.detectors import make_detector
+from videoinpaint.device import fetched
 from videoinpaint.envs import fork  # noqa: F401 - its import keeps forked workers from waiting for ever
 from videoinpaint.envs.bank import Bank, Identity, identify
 from videoinpaint.envs.batch import join, nested, take, unstacked, within
 from videoinpaint.envs.episodes import Episode, EpisodeSource
 from videoinpaint.envs.infos import MAX_ITERATIONS, REPAIRED, RUNNING, Info, episode_infos, flattened
-from videoinpaint.envs.loop import ClosedLoop, Observation, check_size, resolve_device
+from videoinpaint.envs.loop import ClosedLoop, Observation, Round, check_size, resolve_device
 from videoinpaint.envs.loop import observe as observe_loop
 from videoinpaint.envs.prefetch import Prefetch
 from videoinpaint.envs.reward import TERMS, Reward
@@ -224,7 +225,8 @@ class Core:
         """The infos of episodes that have just begun: the damaged clip's metrics, and no reward."""
         count = len(state["iteration"])
         nothing = {name: np.zeros(count) for name in (*TERMS, "compute")}
-        return self._infos(state, nothing, np.zeros((count, 5), np.float32), [RUNNING] * count)
+        metrics = _of(fetched(nested("now", within("last", state))), "now")
+        return self._infos(state, metrics, nothing, np.zeros((count, 5), np.float32), [RUNNING] * count)
 
     def spaces(self) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
         """The observation and the action space of one episode, new objects."""
@@ -294,43 +296,61 @@ class Core:
         if values.shape != expected:
             raise InputError(f"actions must have shape {expected} in the order {NAMES}, got {values.shape}")
         controls = action_to_controls(values)
-        loop, gflops, detection = self.loop.refine(within("loop", state), controls)
-        metrics = self.reward.measure(within("reward", state), loop["repaired"], detection.weights)
-        terms = self._terms(metrics, within("last", state), controls, gflops / loop["full_gflops"].clamp_min(1e-12))
+        done = self.loop.advance(within("loop", state), controls)
+        metrics = self.reward.measure(within("reward", state), done.state["repaired"], done.detection.weights)
+        seen = self._seen(done, metrics, within("last", state))
+        loop = done.state | {name: torch.from_numpy(seen[name]) for name in ("gflops", "full_gflops")}
         iteration = state["iteration"] + 1
         following = state | nested("loop", loop) | nested("last", metrics) | {"iteration": iteration}
-        repaired, left = self.loop.is_repaired(loop).numpy(), self.settings.max_iterations - iteration.numpy()
+        share = seen["gflops"] / np.maximum(seen["full_gflops"], 1e-12)
+        terms = self._terms(_of(seen, "now"), _of(seen, "before"), controls, share)
+        repaired, left = seen["flagged"] == 0, self.settings.max_iterations - iteration.numpy()
         if self.settings.reward == "absolute":
             # The last repair is paid for to the end: an episode that is repaired early must not earn less for it.
             terms = {k: v if k == "compute" else v * np.where(repaired, left + 1, 1) for k, v in terms.items()}
         ends = [REPAIRED if early else RUNNING if more > 0 else MAX_ITERATIONS for early, more in zip(repaired, left)]
-        infos = self._infos(following, terms, controls, ends)
+        infos = self._infos(following, _of(seen, "now"), terms, controls, ends)
         rewards = sum(terms.values(), start=np.zeros(expected[0]))
         return following, Outcome(rewards, repaired | (left <= 0), infos)
 
+    def _seen(self, done: Round, metrics: State, before: State) -> dict[str, NDArray[np.float64]]:
+        """All that Python must know of a step, the one place where it waits for the device.
+
+        Raises:
+            CorruptWeightsError: a part gave values that are not finite.
+        """
+        values = nested("now", metrics) | nested("before", before) | {"flagged": done.flagged}
+        values |= {name: done.state[name] for name in ("gflops", "full_gflops")}
+        count = len(done.flagged)
+        seen = fetched(values | {part: flag.expand(count) for part, flag in done.finite.items()})
+        done.check({part: seen[part].all() for part in done.finite})
+        return seen
+
     def _infos(
-        self, state: State, terms: dict[str, NDArray[np.float64]], controls: NDArray[np.float32], ends: list[str]
-    ) -> list[Info]:
-        metrics = within("last", state)
+        self, state: State, metrics: State, terms: dict[str, NDArray[np.float64]], controls: NDArray[np.float32],
+        ends: list[str],
+    ) -> list[Info]:  # fmt: skip
         exact = {name: tensor.double() for name, tensor in metrics.items()}
         value, _ = self.reward.combine(exact, DEFAULT.alpha, DEFAULT.beta, DEFAULT.gamma)
         others = {"quality": value, "gflops": state["loop/gflops"], "iteration": state["iteration"]}
         others |= within("predicted", state)
-        measured = {name: tensor.cpu().numpy() for name, tensor in others.items()}
+        measured = {name: tensor.numpy() for name, tensor in others.items()}
         measured["heads_run"] = heads_run_of(self.loop.inpainter, controls)
         return episode_infos(_to_numpy(metrics), terms, controls, measured, ends)
 
-    def _terms(self, metrics: State, before: State, controls: NDArray, share: Tensor) -> dict[str, NDArray[np.float64]]:
+    def _terms(
+        self, metrics: State, before: State, controls: NDArray, share: NDArray[np.float64]
+    ) -> dict[str, NDArray[np.float64]]:
         """The named terms whose sum is the reward, each ``(B,)``: Eq. 6 and the price of compute."""
         if self.settings.reward_weights == "fixed":
             controls = np.broadcast_to(DEFAULT.to_array(), controls.shape)
-        weights = [torch.from_numpy(controls[:, i].copy()).to(self.device) for i in (ALPHA, BETA, GAMMA)]
+        weights = [torch.from_numpy(controls[:, i].copy()) for i in (ALPHA, BETA, GAMMA)]
         terms = _to_numpy(self.reward.combine(metrics, *weights)[1])
         if self.settings.reward == "improvement":
             # Both repairs under this step's weights, so that changing the weights earns nothing by itself.
             earlier = _to_numpy(self.reward.combine(before, *weights)[1])
             terms = {name: values - earlier[name] for name, values in terms.items()}
-        return terms | {"compute": 0.0 - self.settings.compute_price * share.numpy()}  # 0.0 -: no negative zeros
+        return terms | {"compute": 0.0 - self.settings.compute_price * share}  # 0.0 -: no negative zeros
 
 
 def observe(state: State) -> Observation:
@@ -338,5 +358,10 @@ def observe(state: State) -> Observation:
     return observe_loop(state, "loop/")
 
 
+def _of(seen: dict[str, NDArray[np.float64]], prefix: str) -> State:
+    """Metrics among what was fetched, as the float32 that they were measured in."""
+    return {name: torch.from_numpy(values).float() for name, values in within(prefix, seen).items()}
+
+
 def _to_numpy(values: State) -> dict[str, NDArray[np.float64]]:
-    return {name: tensor.double().cpu().numpy() for name, tensor in values.items()}
+    return {name: tensor.double().numpy() for name, tensor in values.items()}

@@ -6,9 +6,10 @@ whatever stands inside a hole is overwritten with grey before any part looks at 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -33,8 +34,8 @@ from videoinpaint.protocols import (
 )
 
 __all__ = [
-    "EMPTY_BELOW", "GREY", "Clock", "ClosedLoop", "Observation", "check_size", "observe", "put", "resolve_device",
-    "take", "widened",
+    "EMPTY_BELOW", "GREY", "Clock", "ClosedLoop", "Observation", "Round", "check_size", "observe", "pictures", "put",
+    "resolve_device", "take", "widened",
 ]  # fmt: skip
 
 Observation = dict[str, NDArray[np.uint8]]
@@ -55,6 +56,37 @@ class Clock(Protocol):
     def __call__(self, part: str, items: int) -> AbstractContextManager[None]:
         """Time what is done inside: `part` of the loop ("begin" or "refine"), for so many clips."""
         ...
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round of the loop gave; nothing of it has been looked at yet.
+
+    Attributes:
+        state: the next one; its costs are where the inpainter counted them.
+        detection: what the detector says.
+        flagged: bool ``(B,)``, whether anything is flagged still.
+        finite: for each part, whether all it gave is finite, a bool on the device.
+    """
+
+    state: State
+    detection: Detection
+    flagged: Tensor
+    finite: dict[str, Tensor]
+
+    def check(self, finite: Mapping[str, Any]) -> None:
+        """Numbers that weights hold can be finite and still lead to none: a hole of NaN would be written as black.
+
+        Args:
+            finite: as :attr:`finite`, as plain values.
+
+        Raises:
+            CorruptWeightsError: a part gave values that are not finite.
+        """
+        if wrong := [part for part in self.finite if not finite[part]]:
+            raise CorruptWeightsError(
+                f"{wrong[0]} gives values that are not finite: its weights are damaged, get or train them again"
+            )
 
 
 class ClosedLoop:
@@ -189,22 +221,35 @@ class ClosedLoop:
             InputError: controls of another shape, not finite, or out of range.
             CorruptWeightsError: a part gives values that are not finite.
         """
-        values = check_controls(controls, batch_size(state))
+        done = self.advance(state, check_controls(controls, batch_size(state)))
+        done.check({name: bool(found) for name, found in done.finite.items()})
+        costs = {"gflops": done.state["gflops"].cpu(), "full_gflops": done.state["full_gflops"].cpu()}
+        return done.state | costs, costs["gflops"], done.detection
+
+    @torch.no_grad()
+    def advance(self, state: State, controls: NDArray[np.float32]) -> Round:
+        """As :meth:`refine`, without a look at any number: on a GPU nothing is waited for.
+
+        Args:
+            state: from :meth:`begin` or an earlier round; it is left as it is.
+            controls: ``(B, 5)`` in natural units, checked.
+        """
         with self.timed("refine", batch_size(state)):
-            result = self._run(state, values)
-            _check_finite(result.frames, "inpainter", self.inpainter.name)
+            result = self._run(state, controls)
             proposal, holes = result.frames.clamp(0, 1).contiguous(), state["holes"]
             repaired = compose(proposal, state["repaired"], state["corrupted"], state["masks"], holes).clamp(0, 1)
             detection = self.detector.detect(repaired, holes)
-            _check_finite(detection.masks, "detector", self.detector.name)
-            _check_finite(detection.weights, "detector", self.detector.name)
             # A detector that flags a known pixel would let the next pass see it as missing: the hole has the last word.
             masks = torch.where(holes > 0, detection.masks, torch.zeros_like(detection.masks))
-        gflops = result.gflops.double().cpu()
-        full = self._full_gflops(state, values, result).double().cpu()
+        gflops, full = result.gflops.double(), self._full_gflops(state, controls, result).double()
         changed = {"repaired": repaired, "masks": masks, "gflops": gflops, "full_gflops": full}
         changed |= {"previous": repaired} if "previous" in state else {}
-        return state | _remembered(result.state or {}) | changed, gflops, Detection(masks, detection.weights)
+        finite = {
+            f"the inpainter {self.inpainter.name!r}": torch.isfinite(result.frames).all(),
+            f"the detector {self.detector.name!r}": torch.isfinite(detection.masks.sum() + detection.weights.sum()),
+        }
+        following = state | _remembered(result.state or {}) | changed
+        return Round(following, Detection(masks, detection.weights), flagged(masks), finite)
 
     def run(
         self, state: State, choose: Callable[[State], ArrayLike], iterations: int, *, to_the_end: bool = False
@@ -228,7 +273,7 @@ class ClosedLoop:
 
     def is_repaired(self, state: State) -> Tensor:
         """Bool ``(B,)`` on the CPU: no pixel of M_n is flagged any more."""
-        return state["masks"].flatten(1).amax(1).lt(EMPTY_BELOW).cpu()
+        return ~flagged(state["masks"]).cpu()
 
     def _run(self, state: State, controls: np.ndarray) -> Refinement:
         previous = state.get("previous", state["repaired"])
@@ -259,12 +304,16 @@ def observe(state: State, prefix: str = "") -> Observation:
         state: a loop's, or one in which the loop's entries begin with `prefix`.
         prefix: with its slash.
     """
+    return {name: picture.cpu().numpy() for name, picture in pictures(state, prefix).items()}
+
+
+def pictures(state: State, prefix: str = "") -> dict[str, Tensor]:
+    """As :func:`observe`, new tensors where the state is."""
     return {name: _to_uint8(state[prefix + key]) for name, key in (("frames", "repaired"), ("masks", "masks"))}
 
 
-def _to_uint8(values: Tensor) -> NDArray[np.uint8]:
-    stacked = values.flatten(1, 2)
-    return stacked.mul(255).round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
+def _to_uint8(values: Tensor) -> Tensor:
+    return values.flatten(1, 2).mul(255).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def widened(predicted: Tensor, share: float = WIDEN) -> Tensor:
@@ -291,12 +340,9 @@ def _remembered(inner: State) -> State:
     return nested("inpainter", {name: tensor.contiguous() for name, tensor in inner.items()})
 
 
-def _check_finite(values: Tensor, kind: str, name: str) -> None:
-    """Numbers that weights hold can be finite and still lead to none: a hole of NaN would be written as black."""
-    if not torch.isfinite(values).all():
-        raise CorruptWeightsError(
-            f"the {kind} {name!r} gives values that are not finite: its weights are damaged, get or train them again"
-        )
+def flagged(masks: Tensor) -> Tensor:
+    """Bool ``(B,)``: whether any pixel of M_n ``(B, T, 1, H, W)`` is flagged."""
+    return masks.flatten(1).amax(1).ge(EMPTY_BELOW)
 
 
 def check_size(inpainter: Inpainter, height: int, width: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from videoinpaint.device import may_look
 from videoinpaint.errors import InputError
 from videoinpaint.metrics.alignment import grid_flow, load_aligner
 from videoinpaint.metrics.backbone import Backbone, get_backbone, layer_distance
@@ -100,7 +101,8 @@ class Reward:
             InputError: shapes that do not belong to the state, values outside [0, 1] or NaN.
         """
         reference, holes = state["reference"], state["holes"]
-        check_pair(repaired, reference)
+        if may_look(repaired):
+            check_pair(repaired, reference)
         if weights.shape != reference.shape:
             raise InputError(f"D must have shape {tuple(reference.shape)}, got {tuple(weights.shape)}")
         features = self.backbone(repaired)
@@ -172,15 +174,20 @@ def _psnr_hole(repaired: Tensor, reference: Tensor, holes: Tensor) -> Tensor:
 
 
 def _mean_ssim(repaired: Tensor, reference: Tensor) -> Tensor:
-    """Mean SSIM ``(B,)``, computed only where a window meets a pixel that differs: everywhere else it is exactly 1."""
+    """Mean SSIM ``(B,)``, computed only where a window meets a pixel that differs: everywhere else it is exactly 1.
+
+    Where Python may not look for such pixels, it is computed everywhere.
+    """
     height, width = reference.shape[-2:]
     if min(height, width) < SSIM_WINDOW:
         raise InputError(f"SSIM needs frames of {SSIM_WINDOW} pixels a side or more, got {height}x{width}")
-    differs = (repaired != reference).flatten(0, 2).any(0)
-    top, bottom = _span(differs.any(1), height)
-    left, right = _span(differs.any(0), width)
+    (top, bottom), (left, right) = (0, height), (0, width)
+    if may_look(repaired):
+        differs = (repaired != reference).flatten(0, 2).any(0)
+        (top, bottom), (left, right) = _span(differs.any(1), height), _span(differs.any(0), width)
     part = (..., slice(top, bottom), slice(left, right))
-    lost = (1 - ssim_map(repaired[part], reference[part], SSIM_WINDOW)).flatten(1).sum(1)
+    lost = 1 - ssim_map(repaired[part], reference[part], SSIM_WINDOW, torch.float32)
+    lost = lost.flatten(1).sum(1, dtype=torch.float64)
     windows = (height - SSIM_WINDOW + 1) * (width - SSIM_WINDOW + 1)
     return (1 - lost / (reference.shape[1] * 3 * windows)).float()
 

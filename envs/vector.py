@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from gymnasium.error import ResetNeeded
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -22,9 +23,12 @@ from videoinpaint.envs.core import Core, Observation, Settings, observe
 from videoinpaint.envs.env import ControlMap
 from videoinpaint.envs.episodes import Episode, check_options
 from videoinpaint.envs.infos import TRUNCATED
+from videoinpaint.envs.loop import pictures
 from videoinpaint.envs.rendering import draw
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import State
+
+OUTPUTS = ("numpy", "torch")
 
 
 @dataclass
@@ -60,6 +64,8 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
             ``infos["final_obs"]``), "Disabled" leaves it to ``reset(options={"reset_mask": ...})``.
         max_episode_steps: truncate episodes after this many steps.
         render_mode: "rgb_array" or None.
+        output: "numpy", or "torch": observations, rewards and ends are new tensors on the device at every step, and
+            actions may be tensors. Infos are arrays all the same. Gymnasium's own wrappers take arrays only.
         **settings: as for `VideoInpaintEnv`.
 
     Raises:
@@ -75,8 +81,12 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
+        output: str = OUTPUTS[0],
         **settings: Any,
     ) -> None:
+        if not isinstance(output, str) or output not in OUTPUTS:
+            raise InputError(f"unknown output {shown(output)}: use {' or '.join(map(repr, OUTPUTS))}")
+        self.output = output
         whole_number(num_envs, "num_envs", 1, MAX_COUNT)
         if max_episode_steps is not None:
             whole_number(max_episode_steps, "max_episode_steps", 1, 10**9)
@@ -188,7 +198,7 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         for i in which:
             self._core.expect(i, generators[i][0])
         begun = self._core.begun_infos(started)
-        return observe(self._state), [self._core.info(info, e) for info, e in zip(begun, episodes)]
+        return self._observe(self._state), [self._core.info(info, e) for info, e in zip(begun, episodes)]
 
     def step(
         self, actions: NDArray[np.float32]
@@ -205,7 +215,10 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         result = self.step_each(actions)
         finals = {i: {"final_obs": obs, "final_info": info} for i, (obs, info) in result.finals.items()}
         infos = self._merge(dict(enumerate(result.infos)), self._merge(finals))
-        return result.observation, result.rewards, result.terminated, result.truncated, infos
+        numbers: tuple[Any, ...] = (result.rewards, result.terminated, result.truncated)
+        if self.output == "torch":
+            numbers = tuple(torch.from_numpy(array).to(self._core.device) for array in numbers)
+        return result.observation, *numbers, infos
 
     def step_each(self, actions: NDArray[np.float32]) -> BatchStep:
         """As :meth:`step`, with one info dict an environment."""
@@ -223,7 +236,7 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         if self.autoreset_mode == AutoresetMode.SAME_STEP:
             over = np.flatnonzero(done).tolist()
             result.finals = {
-                i: ({key: value[i].copy() for key, value in result.observation.items()}, result.infos[i]) for i in over
+                i: ({key: _own(value[i]) for key, value in result.observation.items()}, result.infos[i]) for i in over
             }
         if over:
             result.observation, infos = self.reset_each(over)
@@ -256,7 +269,10 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         self._episodes = [one.episode for one in restored]
         self._done = np.array([one.done for one in restored])
         self._generators = [one.generator for one in restored]
-        return observe(self._state)
+        return self._observe(self._state)
+
+    def _observe(self, state: State) -> Observation:
+        return observe(state) if self.output == "numpy" else pictures(state, "loop/")  # type: ignore[return-value]
 
     def close_extras(self, **_: Any) -> None:
         """Stop threads, if there are any; what `close` calls, once."""
@@ -282,7 +298,7 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
             for i, info in zip(active, outcome.infos):
                 cut = truncated[i] and not terminated[i]
                 infos[i] = self._core.info(info | ({"end": TRUNCATED} if cut else {}), self._episodes[i])
-        return BatchStep(observe(state), rewards, terminated, truncated, infos)
+        return BatchStep(self._observe(state), rewards, terminated, truncated, infos)
 
     def _merge(self, infos: dict[int, dict[str, Any]], merged: dict[str, Any] | None = None) -> dict[str, Any]:
         """Gymnasium's form of vector infos: arrays over environments and a mask of who has them."""
@@ -304,6 +320,11 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         ):
             raise InputError(f"options['reset_mask'] must be a bool array ({self.num_envs},) with a True, got {mask!r}")
         return np.flatnonzero(mask).tolist()
+
+
+def _own(value: Any) -> Any:
+    """A copy of a part of an array or of a tensor."""
+    return value.clone() if isinstance(value, torch.Tensor) else value.copy()
 
 
 def _settings(arguments: dict[str, Any]) -> Settings:

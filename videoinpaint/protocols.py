@@ -32,7 +32,8 @@ class Refinement:
 
     Attributes:
         frames: float32 ``(B, T, 3, H, W)`` in [0, 1], the network's proposal everywhere (the loop composes it).
-        gflops: float64 ``(B,)`` on the CPU: multiply-accumulates counted as two, in units of 1e9, of this pass.
+        gflops: float64 ``(B,)``, on the CPU or where the frames are, of this pass: multiply-accumulates counted as two,
+            in units of 1e9.
         full_gflops: what this pass would have cost with all heads, ``(B,)`` likewise; None where heads change nothing.
         state: what the inpainter remembers for the next pass: new values for entries that `begin` made, of the same
             shapes and types (episodes of one batch may be at different passes); None: nothing new.

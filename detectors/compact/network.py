@@ -86,7 +86,7 @@ def planes(repaired: Tensor, masks: Tensor) -> Tensor:
     grey = repaired.mean(2, keepdim=True).flatten(0, 1)
     detail = (grey - window_mean(grey, 2)).abs() * 8
     hole = masks.flatten(0, 1)
-    near = box_mean(F.pad(hole.double(), (4, 4, 4, 4)), 9).float()
+    near = box_mean(F.pad(hole, (4, 4, 4, 4)), 9)
     known = near.eq(0).float()  # what lies right beside a hole shows it in its detail
     seen = torch.cat([hole, known, known * detail, known * (changes[0] + changes[1]) / 2], dim=1)
     far, certain, *around = _widely(seen).split(1, dim=1)

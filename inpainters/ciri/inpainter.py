@@ -141,8 +141,8 @@ class CIRIInpainter:
         values = torch.as_tensor(controls, dtype=torch.float32, device=self.device)
         frames, _ = self.model.paint(Scene.from_state(state), repaired, masks, values)
         network, heads = cast(OneShotCompact, self.model).network, values[:, HEADS].tolist()
-        spent, full = (network.flops(masks, counts) / 1e9 for counts in (heads, [HIGH[HEADS]] * len(heads)))
-        return Refinement(frames.clamp(0, 1), spent, full)
+        spent, full = network.flops(masks, heads, [HIGH[HEADS]] * len(heads))
+        return Refinement(frames.clamp(0, 1), spent / 1e9, full / 1e9)
 
 
 class _AroundPublished(CIRIInpainter):

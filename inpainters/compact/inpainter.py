@@ -77,11 +77,8 @@ class CompactInpainter:
         values = torch.as_tensor(controls, dtype=torch.float32, device=self.device)
         looked = state["looked"] + values[:, HEADS].round()
         carried = recall(state, state["holes"], looked)
+        heads = [round(float(count)) for count in controls[:, HEADS]]
         with autocast(self.device, self.precision):
-            frames, _ = self.network(Inputs(repaired, masks, state["holes"], *carried), values)
-        heads = values[:, HEADS].tolist()
-        spent, full = (
-            self.network.flops(masks, heads) / 1e9,
-            self.network.flops(masks, [HIGH[HEADS]] * len(heads)) / 1e9,
-        )
-        return Refinement(frames.float().clamp(0, 1), spent, full, {"looked": looked})
+            frames, _ = self.network(Inputs(repaired, masks, state["holes"], *carried), values, heads)
+        spent, full = self.network.flops(masks, heads, [HIGH[HEADS]] * len(heads))
+        return Refinement(frames.float().clamp(0, 1), spent / 1e9, full / 1e9, {"looked": looked})

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videoinpaint.controls import ALPHA, FUSION, GAMMA, HIGH, LOW
+from videoinpaint.controls import ALPHA, FUSION, GAMMA, HEADS, HIGH, LOW
+from videoinpaint.device import may_look
 from videoinpaint.inpainters.compact.transformer import POOLED, WindowTransformer
 from videoinpaint.precision import multiplied
 from videoinpaint.weights import metadata_number
@@ -145,12 +146,13 @@ class CompactNetwork(nn.Module):
             for parameter in layer.parameters():
                 nn.init.zeros_(parameter)
 
-    def forward(self, inputs: Inputs, controls: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, inputs: Inputs, controls: Tensor, heads: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
         """One pass.
 
         Args:
             inputs: frames and masks, any size from 16 x 16.
             controls: ``(B, 5)`` natural units; heads must be integers.
+            heads: the same as in `controls`, for whoever knows them as Python's numbers; else they are looked up.
 
         Returns:
             frames ``(B, T, 3, H, W)``, not clipped, and the coarse image decoded from the transformer's tokens alone.
@@ -166,7 +168,7 @@ class CompactNetwork(nn.Module):
         weight = weight.repeat_interleave(length).view(-1, 1, 1, 1)
 
         context = self._encode(x, objective)
-        tokens = self._hallucinate(x, context, controls[:, 0])
+        tokens = self._hallucinate(x, context, controls[:, HEADS], heads)
         patch = self.patch(tokens).movedim(-1, 1)
         coarse = F.pixel_shuffle(patch, TOKEN) + blurred(x.propagated.flatten(0, 1))
         hallucinated = F.pixel_shuffle(self.unfold(tokens).movedim(-1, 1), 2)
@@ -192,20 +194,25 @@ class CompactNetwork(nn.Module):
         features = self.body(self.down(leaky(self.stem(planes))))
         return leaky(self.body_film(features, objective))
 
-    def _hallucinate(self, x: Inputs, context: Tensor, heads: Tensor) -> Tensor:
-        """Tokens ``(B * T, h, w, dim)``, clips with the same number of heads together."""
+    def _hallucinate(self, x: Inputs, context: Tensor, heads: Tensor, known: Sequence[int] | None) -> Tensor:
+        """Tokens ``(B * T, h, w, dim)``, clips with the same number of heads together, where that can be known."""
         batch, length = x.previous.shape[:2]
         holes = token_holes(x.masks)
         tokens = self._embed(context).unflatten(0, (batch, length))
         tokens = tokens + holes.movedim(2, -1) * self.missing
-        counts = heads.round().long()
-        unique = torch.unique(counts).tolist()
-        if len(unique) == 1:
-            tokens = self.transformer(tokens, holes, unique[0])
-        else:
-            parts = [(counts == k).nonzero().flatten() for k in unique]
-            done = [self.transformer(tokens[at], holes[at], k) for at, k in zip(parts, unique)]
-            tokens = torch.cat(done)[torch.argsort(torch.cat(parts))]
+        if may_look(tokens):
+            known = [round(k) for k in heads.tolist()] if known is None else known
+            groups = {k: [i for i, other in enumerate(known) if other == k] for k in sorted(set(known))}
+            if len(groups) == 1:
+                tokens = self.transformer(tokens, holes, known[0])
+            else:
+                done = [self.transformer(tokens[at], holes[at], k) for k, at in groups.items()]
+                order = [i for at in groups.values() for i in at]
+                tokens = torch.cat(done)[[order.index(i) for i in range(batch)]]
+        elif known is not None and len(set(known)) == 1:
+            tokens = self.transformer(tokens, holes, known[0])
+        else:  # one pass with all heads is faster than one for each number of them
+            tokens = self.transformer(tokens, holes, heads.round())
         return self.token_norm(tokens.flatten(0, 1))
 
     def _fuse(self, x: Inputs, hallucinated: Tensor, coarse: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -232,26 +239,25 @@ class CompactNetwork(nn.Module):
         fine = leaky(self.finer(leaky(self.fine_film(fine, objective))))
         return F.pixel_shuffle(self.paint(fine), 2)
 
-    def flops(self, masks: Tensor, heads: Sequence[float]) -> Tensor:
-        """Floating-point operations of one pass for each clip, ``(B,)`` float64 on the CPU.
+    def flops(self, masks: Tensor, *heads: Sequence[float]) -> tuple[Tensor, ...]:
+        """Floating-point operations of one pass for each clip, ``(B,)`` float64 on the device of the masks.
 
         An exact formula over convolutions, projections and attention; a test holds it against torch's counter.
 
         Args:
             masks: ``(B, T, 1, H, W)``, M_{n-1}.
-            heads: how many run, for each clip.
+            heads: how many run, for each clip; a result for each such list.
         """
         grow = (0, -masks.shape[-1] % TOKEN, 0, -masks.shape[-2] % TOKEN)
         holes = token_holes(F.pad(masks, grow))
         length, pixels = masks.shape[1], (masks.shape[-1] + grow[1]) * (masks.shape[-2] + grow[3])
         dense = self._dense_flops_per_pixel() * pixels * length + self._film_flops() * length
-        windows = self.transformer.active_windows(holes).cpu()
+        windows = self.transformer.active_windows(holes).double()
         tokens = length * self.config.window_height * self.config.window_width
         pooled = length * POOLED[0] * POOLED[1]
-        total = [
-            dense + self.transformer.flops(counts, tokens, pooled, int(k)) for counts, k in zip(windows.tolist(), heads)
-        ]
-        return torch.tensor(total, dtype=torch.float64)
+        return tuple(
+            dense + self.transformer.flops(windows, tokens, pooled, [int(k) for k in counts]) for counts in heads
+        )
 
     def _dense_flops_per_pixel(self) -> float:
         strides = {

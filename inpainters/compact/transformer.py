@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from videoinpaint.device import may_look
 from videoinpaint.precision import multiplied
 
 HEADS = 12
@@ -20,7 +21,8 @@ class NestedBlock(nn.Module):
     """Pre-norm attention and feed-forward whose channels belong to heads.
 
     Head ``h`` owns ``dim / 12`` channels of queries, keys and values and ``hidden / 12`` feed-forward units; with
-    ``heads = k`` the projections are sliced to the first k heads' share.
+    ``heads = k`` the projections are sliced to the first k heads' share. Where every window has a number of its own,
+    all heads run and what the others add is left out: shapes are fixed, and the result is the same but for rounding.
 
     Args:
         dim: width of the residual stream, a multiple of 12.
@@ -38,7 +40,9 @@ class NestedBlock(nn.Module):
         self.up = nn.Linear(dim, hidden)
         self.down = nn.Linear(hidden, dim)
 
-    def forward(self, x: Tensor, pooled: Tensor, item: Tensor, angles: tuple[Tensor, Tensor], heads: int) -> Tensor:
+    def forward(
+        self, x: Tensor, pooled: Tensor, item: Tensor, angles: tuple[Tensor, Tensor], heads: int | Tensor
+    ) -> Tensor:
         """Tokens of active windows ``(n, N, dim)`` after one block.
 
         Args:
@@ -46,19 +50,24 @@ class NestedBlock(nn.Module):
             pooled: ``(B, P, dim)`` summary tokens of each clip.
             item: ``(n,)`` the clip each window belongs to.
             angles: rotary angles of window tokens ``(n, N, head_dim / 2)`` and of pooled tokens ``(P, head_dim / 2)``.
-            heads: how many heads run.
+            heads: how many heads run, or ``(n,)``, how many count in each window.
         """
-        width = heads * self.head_dim
+        counts = heads if isinstance(heads, Tensor) else None
+        running = heads if isinstance(heads, int) else HEADS
+        width, units = running * self.head_dim, running * self.head_hidden
         normed = multiplied(self.norm1(x))
         query = rotate(self._split(F.linear(normed, self.query.weight[:width], self.query.bias[:width])), angles[0])
         key, value = self._keys_values(normed, width)
         pooled_key, pooled_value = self._keys_values(multiplied(self.norm1(pooled)), width)
         key = torch.cat([rotate(key, angles[0]), rotate(pooled_key, angles[1])[item]], dim=2)
         value = torch.cat([value, pooled_value[item]], dim=2)
-        attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
-        x = x + F.linear(attended, self.out.weight[:, :width], self.out.bias)
-        units = heads * self.head_hidden
+        attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
+        if counts is not None:
+            attended = attended * _counting(counts, 1).to(attended.dtype)
+        x = x + F.linear(attended.flatten(2), self.out.weight[:, :width], self.out.bias)
         inner = F.relu(F.linear(self.norm2(x), self.up.weight[:units], self.up.bias[:units]))
+        if counts is not None:
+            inner = inner * _counting(counts, self.head_hidden).to(inner.dtype).flatten(2)
         return x + F.linear(inner, self.down.weight[:, :units], self.down.bias)
 
     def _keys_values(self, normed: Tensor, width: int) -> tuple[Tensor, Tensor]:
@@ -71,12 +80,11 @@ class NestedBlock(nn.Module):
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
 
-    def flops(self, windows: int, tokens: int, pooled: int, heads: int) -> float:
-        """Floating-point operations (a multiply-accumulate is two) for ``windows`` windows of one clip."""
+    def flops(self, tokens: int, pooled: int, heads: int) -> tuple[float, float]:
+        """Floating-point operations (a multiply-accumulate is two) for each window, and for each clip besides."""
         width, units = heads * self.head_dim, heads * self.head_hidden
-        rows = windows * tokens
-        linear = rows * self.dim * (4 * width + 2 * units) + pooled * self.dim * 2 * width
-        return 2.0 * (linear + 2 * rows * (tokens + pooled) * width)
+        row = self.dim * (4 * width + 2 * units) + 2 * (tokens + pooled) * width
+        return 2.0 * tokens * row, 2.0 * pooled * self.dim * 2 * width
 
 
 class WindowTransformer(nn.Module):
@@ -93,8 +101,13 @@ class WindowTransformer(nn.Module):
         self.blocks = nn.ModuleList(NestedBlock(dim, hidden) for _ in range(depth))
         self.position = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
 
-    def forward(self, tokens: Tensor, holes: Tensor, heads: int) -> Tensor:
-        """Tokens ``(B, T, h, w, C)`` with ``holes (B, T, 1, h, w)`` (any value above 0 marks work), same shape back."""
+    def forward(self, tokens: Tensor, holes: Tensor, heads: int | Tensor) -> Tensor:
+        """Tokens ``(B, T, h, w, C)`` with ``holes (B, T, 1, h, w)`` (any value above 0 marks work), same shape back.
+
+        Args:
+            tokens, holes: see above.
+            heads: how many run, in all clips or ``(B,)`` in each; see :class:`NestedBlock`.
+        """
         batch, length, height, width, _ = tokens.shape
         tokens = tokens + self.position(_images(tokens)).movedim(1, -1).view_as(tokens)
         pad = (-width % self.window[1], -height % self.window[0])
@@ -107,19 +120,35 @@ class WindowTransformer(nn.Module):
             pooled = F.adaptive_avg_pool2d(_images(tokens[:, :, :height, :width]), POOLED)
             pooled = pooled.view(batch, length, pooled.shape[1], -1).transpose(2, 3).flatten(1, 2)
             angles = self._angles((length, *tokens.shape[2:4]), tokens).view(1, length, *tokens.shape[2:4], -1)
-            at = self._active(busy, shift).nonzero(as_tuple=True)
-            item, row, column = at
+            active = self._active(busy, shift)
+            look = may_look(active)
+            # Where Python may not look, all windows are computed, and those without work left as they were.
+            item, row, column = active.nonzero(as_tuple=True) if look else _everywhere(active)
             windows = self._windows(_rolled(tokens, shift, -1))
             turned = self._windows(_rolled(angles, shift, -1))[torch.zeros_like(item), row, column].flatten(1, 3)
-            work = block(windows[at].flatten(1, 3), pooled, item, (turned, pooled_angles), heads)
-            windows = windows.index_put(at, work.view(len(item), *windows.shape[3:]).to(windows.dtype))
+            counted = heads[item] if isinstance(heads, Tensor) else heads
+            work = block(windows[item, row, column].flatten(1, 3), pooled, item, (turned, pooled_angles), counted)
+            work = work.view(len(item), *windows.shape[3:]).to(windows.dtype)
+            if look:
+                windows = windows.index_put((item, row, column), work)
+            else:
+                windows = torch.where(active[..., None, None, None, None], work.view_as(windows), windows)
             tokens = _rolled(self._merge(windows), shift, 1)
         return tokens[:, :, :height, :width]
 
-    def flops(self, counts: list[int], tokens: int, pooled: int, heads: int) -> float:
-        """Operations of the stack on one clip, whose block i computes ``counts[i]`` windows of ``tokens`` tokens."""
+    def flops(self, counts: Tensor, tokens: int, pooled: int, heads: Sequence[int]) -> Tensor:
+        """Operations of the stack on each clip, float64 ``(B,)``, where ``counts (B, depth)`` windows are computed.
+
+        Args:
+            counts: from :meth:`active_windows`.
+            tokens: of a window.
+            pooled: summary tokens of a clip.
+            heads: how many run in each clip.
+        """
         blocks = cast(Sequence[NestedBlock], self.blocks)
-        return sum(block.flops(count, tokens, pooled, heads) for block, count in zip(blocks, counts))
+        prices = torch.tensor([[b.flops(tokens, pooled, k) for b in blocks] for k in heads], dtype=torch.float64)
+        window, clip = prices.to(counts.device).unbind(-1)
+        return (counts * window + clip).sum(1)
 
     def active_windows(self, holes: Tensor) -> Tensor:
         """How many windows each block computes: ``(B, depth)`` for token-level ``holes (B, T, 1, h, w)``."""
@@ -163,6 +192,17 @@ class WindowTransformer(nn.Module):
             speeds = math.pi / 2 ** (1 + torch.arange(share, device=like.device, dtype=like.dtype) * 4 / max(share, 1))
             turned.append(grid.reshape(-1, 1) * speeds)
         return torch.cat(turned, dim=1)
+
+
+def _everywhere(x: Tensor) -> tuple[Tensor, ...]:
+    """The indices of all elements of ``x``, as `nonzero` would give them if none were zero."""
+    axes = [torch.arange(size, device=x.device) for size in x.shape]
+    return tuple(grid.flatten() for grid in torch.meshgrid(*axes, indexing="ij"))
+
+
+def _counting(heads: Tensor, share: int) -> Tensor:
+    """Which heads ``(n, 1, 12, share)`` count where windows ask for ``heads (n,)`` of them."""
+    return (torch.arange(HEADS, device=heads.device) < heads[:, None]).view(-1, 1, HEADS, 1).expand(-1, 1, -1, share)
 
 
 def _images(tokens: Tensor) -> Tensor:

@@ -1,0 +1,36 @@
+"""Where Python may look at numbers: on a CPU that costs nothing, on a GPU the whole program waits for it.
+
+So what depends on values (boxes, lists of places, groups) is done on the CPU only, and a GPU computes everything with
+fixed shapes. What Python must know at the end of a step comes over at once, by :func:`fetched`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+FREE = frozenset({"cpu"})
+"""Kinds of devices whose values Python may look at; none, where a test wants to see what a GPU would do."""
+
+
+def may_look(x: Tensor) -> bool:
+    """Whether it costs nothing to let Python see values of ``x``, and so to let shapes depend on them."""
+    return x.device.type in FREE
+
+
+def fetched(values: Mapping[str, Tensor]) -> dict[str, NDArray[np.float64]]:
+    """Numbers ``(B,)`` by name on the host, in one transfer; float64 holds all of theirs exactly.
+
+    Args:
+        values: ``(B,)`` each, of any type that float64 includes, some perhaps on the CPU already.
+    """
+    there = {name: value for name, value in values.items() if not may_look(value)}
+    found = {name: value.double().numpy() for name, value in values.items() if name not in there}
+    if there:
+        table = torch.stack([value.double() for value in there.values()]).cpu().numpy()
+        found |= dict(zip(there, table))
+    return found
