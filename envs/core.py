@@ -33,6 +33,7 @@ from videoinpaint.envs.reward import TERMS, Reward
 from videoinpaint.errors import InputError
 from videoinpaint.files import user_path
 from videoinpaint.inpainters import make_inpainter
+from videoinpaint.inpainters.boundary_fusion import FUSIONS, fused
 from videoinpaint.inpainters.propagators import make_propagator, predict_masks
 from videoinpaint.metrics.segmentation import j_and_f, region_similarity
 from videoinpaint.precision import check_precision
@@ -77,11 +78,12 @@ class Settings:
     precision: str = "auto"
     bank: str | Path | None = None
     prefetch: int = 0
+    fusion: str = "network"
 
     def __post_init__(self) -> None:
         check_extent(self.num_frames, self.height, self.width, least=(2, MIN_SIZE))
         whole_number(self.max_iterations, "max_iterations", 1, 10**6)
-        for name, known in (("reward", REWARDS), ("reward_weights", REWARD_WEIGHTS)):
+        for name, known in (("reward", REWARDS), ("reward_weights", REWARD_WEIGHTS), ("fusion", FUSIONS)):
             value = getattr(self, name)
             if not isinstance(value, str) or value not in known:
                 raise InputError(f"unknown {name} {shown(value)}: use {' or '.join(map(repr, known))}")
@@ -139,7 +141,7 @@ class Core:
         followed_by = None if self.propagator is None else self.propagator.name
         self.episodes = EpisodeSource(make_clips(settings.clips), make_masks(settings.masks), self.shape, followed_by)
         where: dict[str, Any] = {"device": self.device, "precision": settings.precision}
-        inpainter = make_inpainter(settings.inpainter, weights=settings.weights, **where)
+        inpainter = fused(make_inpainter(settings.inpainter, weights=settings.weights, **where), settings.fusion)
         check_size(inpainter, *self.shape[1:])
         detector = make_detector(settings.detector, weights=settings.detector_weights, **where)
         self.loop = ClosedLoop(inpainter, detector, self.device, measure_full=settings.compute_price > 0)

@@ -98,6 +98,12 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     | 3 | `beta` | weight of the perceptual and LPIPS distances | 0.3 .. 0.6 |
     | 4 | `gamma` | weight of the temporal-alignment distance | 0.1 .. 0.3 |
 
+    `fusion="boundary"` gives the second control another meaning, which works around any inpainter: the weight of the
+    repair against original content at the very edge of the hole, fading to the repair alone a 27th of the width
+    inside. Original content is what other frames show there, carried in along the motion; known pixels never change.
+    With `fusion="none"` nothing is blended (w = 1), and the control has no effect. In both the network's own fusion
+    stands still.
+
     Which of them change the repair depends on the inpainter: `env.unwrapped.honoured_controls` is a subset of
     `{"heads", "fusion", "objective"}`, where "objective" stands for alpha, beta and gamma.
 
@@ -199,6 +205,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     | `precision` | `"auto"` | of the compact networks: `"float32"`, `"bfloat16"`, or as suits the processor |
     | `bank` | `None` | a folder of episodes that `videoinpaint bank build` began before: a reset only reads |
     | `prefetch` | `0` | threads that begin coming episodes while the present ones are played |
+    | `fusion` | `"network"` | what the control means: `"network"`, `"boundary"` or `"none"`, see above |
     | `render_mode` | `None` | `"rgb_array"` (corrupted, repaired, predicted mask, reference: one row) or `"human"` |
 
     `gym.make_vec("VideoInpaint-v1", num_envs=4)` runs all environments as one batch; it takes the same arguments, and
@@ -245,11 +252,12 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         precision: str = Settings.precision,
         bank: str | Path | None = Settings.bank,
         prefetch: int = Settings.prefetch,
+        fusion: str = Settings.fusion,
     ) -> None:
         settings = Settings(
             clips, masks, num_frames, height, width, max_iterations, inpainter, detector, backbone, reward,
             reward_weights, psnr_scale, compute_price, device, weights, detector_weights, flat_info,
-            precision=precision, bank=bank, prefetch=prefetch,
+            precision=precision, bank=bank, prefetch=prefetch, fusion=fusion,
         )  # fmt: skip
         self._build(settings, render_mode)
 

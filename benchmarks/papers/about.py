@@ -76,7 +76,8 @@ ABOUT = {
         "dynamic fusion", ("clip_rl.table5",), "CLIP-RL, Table 5",
         "of the policy only the fusion weight counts, with 12 heads. No fusion is w = 1, which is beyond the "
         "controls' range and set behind the loop: `compact` then takes what its transformer invents alone, though its "
-        "encoder still sees what was propagated. Three iterations",
+        "encoder still sees what was propagated. With --fusion boundary the weight is that of a blend at the hole's "
+        "edge, around any inpainter, and no fusion is none of it. Three iterations",
         ("studio-fast-v1", "studio-large-v1"),
     ),
     "table6": About(

@@ -157,9 +157,15 @@ def table5(flags: BenchFlags) -> Experiment:
     """Dynamic fusion."""
     policies = dynamic(flags, "fusion")
     alone = partial(NoFusion, flags.inpainter, flags.device, flags.precision)
-    entrants = [Entrant("no fusion, w = 1", stage="none", kwargs=lambda: {"inpainter": alone()}),
-                Entrant("fixed, w = 0.65", "fusion65"), Entrant("fixed, w = 0.8", "fusion80")]  # fmt: skip
-    entrants += [Entrant(f"dynamic, {name}", policy) for name, policy in policies.items()]
+    within = flags.fusion == "network"
+    none: Make = (lambda: {"inpainter": alone()}) if within else _settings(fusion="none")
+    mixed: Make = _settings() if within else _settings(fusion=flags.fusion)
+    entrants = [
+        Entrant("no fusion, w = 1", stage="none", kwargs=none),
+        Entrant("fixed, w = 0.65", "fusion65", kwargs=mixed),
+        Entrant("fixed, w = 0.8", "fusion80", kwargs=mixed),
+    ]
+    entrants += [Entrant(f"dynamic, {name}", policy, kwargs=mixed) for name, policy in policies.items()]
     metrics = ("psnr", "ssim65", "gms", "es", "seconds_per_frame")
     ours = {"none": ["no fusion, w = 1"], "fixed 0.65": ["fixed, w = 0.65"],
             "dynamic": [f"dynamic, {name}" for name in policies]}  # fmt: skip
@@ -170,9 +176,10 @@ def table5(flags: BenchFlags) -> Experiment:
     pairs += [(scenario, name, other) for scenario in suites for name in ours["dynamic"]
               for other in ("fixed, w = 0.65", "no fusion, w = 1")]  # fmt: skip
     table = [one for one in table if one.scenario in suites]
+    name = "table5" if within else f"table5-{flags.fusion}"
     return Experiment("table5", suites, tuple(entrants),
                       ("psnr_hole", "psnr", "ssim65", "gms", "es", "gflops", "seconds_per_frame"),
-                      tuple(table), tuple(orders(table, pairs, metrics)))  # fmt: skip
+                      tuple(table), tuple(orders(table, pairs, metrics)), kept=name)  # fmt: skip
 
 
 def table6(flags: BenchFlags) -> Experiment:

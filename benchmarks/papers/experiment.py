@@ -42,6 +42,7 @@ class BenchFlags:
         steps: of training on each clip, where a network is trained on it.
         width_factor: of that network, 1 as published.
         preset: of its other settings: "quick", or "paper" (which is of width 1 whatever the factor).
+        fusion: what the control fusion means in Table 5, "network" or "boundary" (docs/environment.md).
         ablation: weights of target inactivation alone, see :mod:`videoinpaint.benchmarks.papers.ciri`.
         threads, device, precision: see the command's help.
     """
@@ -57,6 +58,7 @@ class BenchFlags:
     steps: int = 100
     width_factor: float = 0.25
     preset: str = "quick"
+    fusion: str = "network"
     ablation: Path | None = None
     threads: int = 1
     device: str = "cpu"

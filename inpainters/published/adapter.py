@@ -112,6 +112,8 @@ class PublishedInpainter(ABC):
     """The sizes of the official network."""
     entries: ClassVar[dict[str, str]]
     """Part of the network -> name in the weights registry; "main" is the one a single file is for."""
+    own_fusion: ClassVar[float] = 0.5
+    """The fusion of the published network, for where the control means something else."""
     random_gain: ClassVar[float] = 1.0
     feature_channels: ClassVar[int] = 128
     calibration_size: tuple[int, int] = (240, 432)

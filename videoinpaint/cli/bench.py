@@ -47,6 +47,8 @@ class Bench:
     """Of that network's channels (iivi-*); 1 as published."""
     preset: Literal["quick", "paper"] = "quick"
     """Of its training (iivi-*): paper has the published network, losses and learning rate; with --steps 80000 all."""
+    fusion: Literal["network", "boundary"] = "network"
+    """What the control fusion means (table5): the network's own, or a blend at the hole's boundary."""
     ablation: Path | None = None
     """Weights of target inactivation alone (ciri-table2), of `videoinpaint pretrain one-shot --ablate`."""
     device: str = "cpu"

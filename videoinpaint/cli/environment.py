@@ -45,6 +45,8 @@ class EnvironmentFlags:
     """Weights of the inpainter: a file, or random."""
     detector_weights: str | None = None
     """Weights of the detector: a file, or random."""
+    fusion: Literal["network", "boundary", "none"] | None = None
+    """What the control fusion means: the network's own, a blend at the hole's boundary, nothing."""
     psnr_scale: float | None = None
     """dB that count as 1 in the reward."""
     compute_price: float | None = None
