@@ -14,6 +14,8 @@ DETECTORS = Registry(
         "compact": "videoinpaint.detectors.compact:CompactDetector",
         "focal": "videoinpaint.detectors.focal:FocalDetector",
         "focal_hrnet": "videoinpaint.detectors.focal:focal_hrnet",
+        "focal_hrnet_hdbscan": "videoinpaint.detectors.focal.detector:focal_hrnet_hdbscan",
+        "focal_vit": "videoinpaint.detectors.focal.detector:focal_vit",
         "none": "videoinpaint.detectors.none:WholeHoleDetector",
     },
     methods=("detect",),

@@ -8,11 +8,17 @@ random, and a batch of images is clustered at once.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from sklearn.cluster import HDBSCAN
 from torch import Tensor
 from torch.nn import functional as F
 
 ROUNDS = 10
+MOST = 2000
+"""Pixels of an image that HDBSCAN looks at; the others follow the nearest cluster."""
+SMALLEST = 20
+"""Pixels that are a cluster at least, for HDBSCAN."""
 
 
 def two_centres(features: Tensor, holes: Tensor, rounds: int = ROUNDS) -> Tensor:
@@ -74,3 +80,43 @@ def smaller_cluster(features: Tensor, rounds: int = ROUNDS) -> Tensor:
 def _least_like(features: Tensor, direction: Tensor) -> Tensor:
     similar = torch.einsum("npc,nc->np", features, direction)
     return features[torch.arange(len(features)), similar.argmin(1)]
+
+
+def hdbscan_scores(features: Tensor, holes: Tensor, guided: bool = True, most: int = MOST) -> Tensor:
+    """FOCAL with HDBSCAN, which finds the number of clusters itself: scores as :func:`scores` gives them, ``(N, P)``.
+
+    At most ``most`` pixels of an image are clustered, evenly spread. Guided, a cluster is poor where most of its pixels
+    lie in the hole, and the mean of the known pixels is authentic besides; unguided, all clusters but the largest are
+    forged. A pixel's score is its similarity to the nearest poor centre less that to the nearest authentic one; -1
+    everywhere where no cluster is poor.
+
+    Args:
+        features: ``(N, P, C)`` of unit length.
+        holes: ``(N, P)``, how much of each pixel M0 covers.
+        guided: see above.
+        most: see above.
+    """
+    return torch.stack([_hdbscan_image(image, hole, guided, most) for image, hole in zip(features, holes)])
+
+
+def _hdbscan_image(features: Tensor, hole: Tensor, guided: bool, most: int) -> Tensor:
+    chosen = torch.linspace(0, len(features) - 1, min(most, len(features)), device=features.device).round().long()
+    some, inside = features[chosen], hole[chosen] > 0.5
+    # On the unit sphere Euclidean distance orders pairs as cosine similarity does.
+    found = HDBSCAN(min_cluster_size=SMALLEST, copy=True).fit_predict(some.cpu().numpy())
+    labels = torch.from_numpy(np.asarray(found)).to(features.device)
+    members = [labels == label for label in range(int(labels.max()) + 1)]
+    centres = [F.normalize(some[member].mean(0), dim=0) for member in members]
+    if guided:
+        poor = [bool(inside[member].float().mean() > 0.5) for member in members]
+    else:
+        largest = max((int(member.sum()) for member in members), default=0)
+        poor = [int(member.sum()) < largest for member in members]
+    bad = [centre for centre, is_poor in zip(centres, poor) if is_poor]
+    good = [centre for centre, is_poor in zip(centres, poor) if not is_poor]
+    if guided and bool((hole == 0).any()):
+        good.append(F.normalize(features[hole == 0].mean(0), dim=0))
+    if not bad or not good:
+        return torch.full_like(hole, -1.0)
+    nearest = [(features @ torch.stack(some_centres).T).amax(1) for some_centres in (bad, good)]
+    return nearest[0] - nearest[1]

@@ -9,17 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videoinpaint.clips.sources.augmented import Windows
 from videoinpaint.detectors.compact.network import shrink
 from videoinpaint.detectors.compact.pretraining import POOR, Repair, draw_repair, precision_of
+from videoinpaint.detectors.focal.augmentation import augmented
 from videoinpaint.detectors.focal.detector import TEMPERATURE, guided_logits, unit_features
 from videoinpaint.detectors.focal.hrnet import MULTIPLE, HRNetExtractor
+from videoinpaint.detectors.focal.vit import ViTConfig, ViTExtractor
 from videoinpaint.errors import InputError
 from videoinpaint.fitting import FitConfig, fit
-from videoinpaint.weights import load_into, save_safetensors
+from videoinpaint.weights import ORIGIN, load_into, load_safetensors, save_safetensors
 
 SAMPLES = 1000
 """Pixels of a class drawn from each image, as in the reference."""
@@ -36,6 +38,8 @@ def train_focal(
     *,
     init: Path | None = None,
     evaluate_every: int = 500,
+    vit: ViTConfig | None = None,
+    augment: bool = False,
 ) -> Path:
     """Train and write the weights to ``output`` (safetensors), for frames at their own size (``size=0``).
 
@@ -46,6 +50,8 @@ def train_focal(
         output: the weight file.
         init: weights to start from, the official file for one; None to start at random.
         evaluate_every: iterations between lines of average precision in the log.
+        vit: train a ViT of this size instead of the HRNet; a weight file to start from brings its own.
+        augment: let the repairs go through FOCAL's augmentations (:mod:`.augmentation`).
 
     Raises:
         InputError: windows too small to normalise over, or the folder holds a checkpoint of another network.
@@ -53,17 +59,35 @@ def train_focal(
     if data.batch * data.num_frames * max(data.height, MULTIPLE) * max(data.width, MULTIPLE) <= MULTIPLE**2:
         raise InputError(f"one frame of {data.height}x{data.width} is too small to train on: give more or larger ones")
     torch.manual_seed(config.seed)
-    network = HRNetExtractor()
-    if init is not None:
-        load_into(network, "focal-hrnet", init)
-    network.net.final_layer.requires_grad_(False)  # never used
+    network = _network(vit, init).to(data.device)
 
     def loss(rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        return contrastive_loss(network, *draw_repair(data, repair, rng), rng)
+        repaired, holes, errors = draw_repair(data, repair, rng)
+        seen = augmented(repaired, rng) if augment else repaired
+        return contrastive_loss(network, seen, holes, errors, rng)
 
     held_out = held_out_repairs(data, repair, config.seed)
     fit(network, loss, config, lambda _: focal_precision(network, held_out), evaluate_every)
-    return save_safetensors(output, network.state_dict(), {"size": 0})
+    tensors = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
+    told = network.config.as_metadata() if isinstance(network, ViTExtractor) else {"size": "0"}
+    return save_safetensors(output, tensors, {ORIGIN: "videoinpaint pretrain"} | told)
+
+
+def _network(vit: ViTConfig | None, init: Path | None) -> HRNetExtractor | ViTExtractor:
+    """What is trained; parts that are never used stay as they are."""
+    if vit is not None:
+        stored = None if init is None else ViTConfig.from_metadata(load_safetensors("focal-vit", init)[1])
+        transformer = ViTExtractor(stored or vit)
+        if init is not None:
+            load_into(transformer, "focal-vit", init)
+        transformer.requires_grad_(False)
+        transformer.net.image_encoder.requires_grad_(True)
+        return transformer
+    network = HRNetExtractor()
+    if init is not None:
+        load_into(network, "focal-hrnet", init)
+    network.net.final_layer.requires_grad_(False)
+    return network
 
 
 def held_out_repairs(data: Windows, repair: Repair, seed: int, count: int = 12) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -72,7 +96,7 @@ def held_out_repairs(data: Windows, repair: Repair, seed: int, count: int = 12) 
 
 
 def contrastive_loss(
-    network: HRNetExtractor, repaired: Tensor, holes: Tensor, errors: Tensor, rng: np.random.Generator
+    network: nn.Module, repaired: Tensor, holes: Tensor, errors: Tensor, rng: np.random.Generator
 ) -> tuple[Tensor, dict[str, float]]:
     """FOCAL's InfoNCE (Section 3.3), taken image by image and then averaged.
 
@@ -126,7 +150,7 @@ def info_nce(pristine: Tensor, forged: Tensor, temperature: float = TEMPERATURE)
     return F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long))
 
 
-def focal_precision(network: HRNetExtractor, batches: list[tuple[Tensor, Tensor, Tensor]]) -> dict[str, float]:
+def focal_precision(network: nn.Module, batches: list[tuple[Tensor, Tensor, Tensor]]) -> dict[str, float]:
     """Average precision of the clustered features inside the hole, and that of a constant mask."""
 
     def score(repaired: Tensor, holes: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ columns. Names follow the official checkpoint ``FOCAL_ViT_weights.pth``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videoinpaint.detectors.focal.segment_anything import mask_decoder, prompt_encoder
-from videoinpaint.errors import InputError
+from videoinpaint.errors import CorruptWeightsError, InputError
+from videoinpaint.weights import metadata_number
 
 _BIAS_BYTES = 2**28  # attention biases held at a time; all heads of a global block would need 1 GiB
 
@@ -45,6 +47,35 @@ class ViTConfig:
     global_blocks: tuple[int, ...] = (5, 11, 17, 23)
     channels: int = 256
     complete: bool = True
+
+    def as_metadata(self) -> dict[str, str]:
+        """As a weight file that was trained here holds it."""
+        return {name: str(getattr(self, name)) for name in _STORED}
+
+    @staticmethod
+    def from_metadata(metadata: Mapping[str, str]) -> ViTConfig | None:
+        """The size that a file names; None for the official one, which names none. Blocks over the whole map follow
+        from the depth.
+
+        Raises:
+            CorruptWeightsError: it is no size.
+        """
+        if "image_size" not in metadata:
+            return None
+        numbers = {name: metadata_number(metadata, name, 1, high) for name, high in _STORED.items()}
+        every = max(1, numbers["depth"] // 4)
+        whole = tuple(range(every - 1, numbers["depth"], every))
+        if numbers["image_size"] % numbers["patch"] or numbers["width"] % numbers["heads"]:
+            raise CorruptWeightsError(f"the weights 'focal-vit' describe no network: {numbers}")
+        return ViTConfig(**numbers, global_blocks=whole, complete=False)
+
+
+_STORED = {
+    "image_size": 4096, "patch": 64, "width": 4096, "depth": 64, "heads": 64, "mlp_ratio": 16, "window": 64,
+    "channels": 4096,
+}  # fmt: skip
+SMALL = ViTConfig(128, 8, 96, 4, 4, 2, 8, (0, 1, 2, 3), 32, complete=False)
+"""A ViT that trains on a laptop."""
 
 
 class RelativeAttention(nn.Module):

@@ -110,7 +110,7 @@ def test_frames_are_resized_to_the_published_size(part):
 
 def test_features_of_two_extractors_are_joined_on_the_first_grid(monkeypatch):
     tiny = ViTConfig(224, width=32, depth=2, heads=2, global_blocks=(1,), channels=24, complete=False)
-    monkeypatch.setitem(room.EXTRACTORS, "vit", lambda: ViTExtractor(tiny))
+    monkeypatch.setitem(room.EXTRACTORS, "vit", lambda metadata: ViTExtractor(tiny))
     both = FocalDetector(weights="random", size=64)
     frames, holes = clip()
     features = both.features(frames[0])

@@ -31,6 +31,10 @@ class _Compact:
     batch: int = 1
 
 
+_FOCAL = _Compact(500_000, 1e-4, 1, 1024, 1024, 4)
+"""HighwayWu/FOCAL, main.py: rate, size and batch; it trains until its score no longer rises, so the length is ours."""
+
+
 @dataclass(frozen=True)
 class Inpainter(Staged):
     """An inpainting network: the compact one (nested heads, conditioned on alpha, beta and gamma, with the loop
@@ -143,8 +147,11 @@ class Completion(Staged):
 class Detector(Staged):
     """A detector, trained on repairs by telea, propagation and an inpainting network."""
 
-    arch: Literal["compact", "focal-hrnet"] = "compact"
-    """The compact detector, or FOCAL's HRNet (28.5 M parameters)."""
+    arch: Literal["compact", "focal-hrnet", "focal-vit"] = "compact"
+    """The compact detector, or one of FOCAL's extractors: the HRNet (28.5 M parameters), or a ViT, which is small
+    (0.4 M) unless --preset paper asks for the 308 M of Segment Anything."""
+    augment: bool = True
+    """Of FOCAL alone: let the repairs be compressed, resampled, blurred and so on, as in its publication."""
     inpainter: str = "compact"
     """The network that makes half of the repairs: the one of the first stage."""
     inpainter_weights: Path | None = None
@@ -160,14 +167,16 @@ class Detector(Staged):
         """Train and write."""
         from videoinpaint.detectors.compact.pretraining import train_detector
         from videoinpaint.detectors.focal.pretraining import train_focal
+        from videoinpaint.detectors.focal.vit import SMALL, ViTConfig
         from videoinpaint.repair.varied import mixed_repair
 
         compact = self.arch == "compact"
         output, folder = self.places("detector-compact" if compact else self.arch)
         if compact:
             _no_paper(self, "compact")
-            _only(self, "FOCAL", "init")
-        numbers, init, device = self.numbers(_Compact()), existing(self.init), self.place()
+            _only(self, "FOCAL", "init", "augment")
+        numbers = self.numbers(_Compact() if self.preset == "small" else _FOCAL)
+        init, device = existing(self.init), self.place()
         schedule, weights = _schedule(self, numbers, folder), text(existing(self.inpainter_weights))
         chances = _BASELINES | {self.inpainter: 2.0}
         repair = mixed_repair(chances, weights, str(device), self.inpainter)
@@ -175,7 +184,9 @@ class Detector(Staged):
         if compact:
             train_detector(data, repair, schedule, output)
         else:
-            train_focal(data, repair, schedule, output, init=init, evaluate_every=self.evaluate_every)
+            vit = None if self.arch == "focal-hrnet" else SMALL if self.preset == "small" else ViTConfig()
+            every = self.evaluate_every
+            train_focal(data, repair, schedule, output, init=init, evaluate_every=every, vit=vit, augment=self.augment)
         report(output, folder)
 
 
