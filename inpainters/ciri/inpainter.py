@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from typing import ClassVar, cast
+from typing import cast
 
 import torch
 from numpy.typing import NDArray
@@ -15,17 +14,9 @@ from videoinpaint.errors import InputError
 from videoinpaint.inpainters.ciri.compact import OneShotCompact
 from videoinpaint.inpainters.ciri.model import OneShotModel, Scene
 from videoinpaint.inpainters.ciri.pretraining import WEIGHTS
-from videoinpaint.inpainters.ciri.published import OneShotPublished
 from videoinpaint.inpainters.ciri.removal import RemovalConfig, RemovalReport, RepairMasks, remove_residues
 from videoinpaint.inpainters.ciri.residue import ResidueDetector, load_residue_detector
 from videoinpaint.inpainters.compact.network import CompactConfig
-from videoinpaint.inpainters.published.cost import Meter
-from videoinpaint.inpainters.published.dstt.network import DSTT
-from videoinpaint.inpainters.published.e2fgvi.network import E2FGVI
-from videoinpaint.inpainters.published.fuseformer.network import FuseFormer
-from videoinpaint.inpainters.published.geometry import Geometry
-from videoinpaint.inpainters.published.layers.heads import count_heads, heads_of
-from videoinpaint.inpainters.published.loading import load_networks, randomise
 from videoinpaint.protocols import Refinement, State, Tracker
 from videoinpaint.weights import build_loaded, load_safetensors
 
@@ -143,62 +134,3 @@ class CIRIInpainter:
         network, heads = cast(OneShotCompact, self.model).network, values[:, HEADS].tolist()
         spent, full = network.flops(masks, heads, [HIGH[HEADS]] * len(heads))
         return Refinement(frames.clamp(0, 1), spent / 1e9, full / 1e9)
-
-
-class _AroundPublished(CIRIInpainter):
-    """CIRI around a published network, always at 432x240.
-
-    The network's official weights are needed (`videoinpaint weights`); of the inactivation there are none, so that it
-    compares features as they are, as published, and takes the mean of prediction and attention.
-    """
-
-    entry: ClassVar[str]
-    network: ClassVar[type[torch.nn.Module]]
-    controls = frozenset({"heads"})
-
-    def build(self, weights: str | None) -> OneShotModel:
-        """See :class:`CIRIInpainter`."""
-        parts = torch.nn.ModuleDict({"main": self.network()})
-        if weights == RANDOM:
-            randomise(parts, seed=0, gain=1.0)
-        else:
-            load_networks(parts, {"main": self.entry}, weights)
-        self._meter = Meter()
-        return OneShotPublished(parts["main"], Geometry(fixed=(240, 432)))
-
-    def heads_run(self, control: float) -> int:
-        """See :class:`videoinpaint.protocols.CountsHeads`."""
-        return count_heads(control, heads_of(cast(OneShotPublished, self.model).network))
-
-    @torch.no_grad()
-    def refine(self, state: State, repaired: Tensor, masks: Tensor, controls: NDArray) -> Refinement:
-        """See :class:`videoinpaint.protocols.Inpainter`: clip by clip, as each runs with its own number of heads."""
-        values = torch.from_numpy(controls).to(self.device)
-        frames, gflops = [], []
-        for item in range(len(repaired)):
-            one = slice(item, item + 1)
-            scene = Scene.from_state({name: tensor[one] for name, tensor in state.items()})
-            paint = partial(self.model.paint, scene, repaired[one], masks[one], values[one])
-            painted, spent = self._meter.run((round(float(values[item, HEADS])), repaired.shape[1:]), 1, paint)
-            frames.append(painted[0])
-            gflops.append(spent)
-        return Refinement(torch.cat(frames).clamp(0, 1), torch.tensor(gflops, dtype=torch.float64))
-
-
-class CIRIDSTTInpainter(_AroundPublished):
-    """CIRI around DSTT."""
-
-    name, entry, network = "ciri_dstt", "dstt", DSTT
-
-
-class CIRIFuseFormerInpainter(_AroundPublished):
-    """CIRI around FuseFormer."""
-
-    name, entry, network = "ciri_fuseformer", "fuseformer", FuseFormer
-
-
-class CIRIE2FGVIInpainter(_AroundPublished):
-    """CIRI around E2FGVI, which also honours ``fusion``."""
-
-    name, entry, network = "ciri_e2fgvi", "e2fgvi", E2FGVI
-    controls = frozenset({"heads", "fusion"})
