@@ -27,6 +27,7 @@ from videoinpaint.inpainters.published.pretraining import (
     choose_frames,
     draw_frames,
     load_completion,
+    measured,
     schedule_of,
     sizes_of,
     train_published,
@@ -146,6 +147,10 @@ def test_with_nested_heads_the_order_is_the_index(tmp_path):
     assert again.num_heads == 12
     assert [again.heads_run(control) for control in (2, 7, 12)] == [2, 7, 12]
     assert again.ranking(5) is None, "nothing is measured"
+    held_out = [draw_frames(windows(recipe), recipe, again, np.random.default_rng(1))]
+    found = measured(again, held_out, recipe.local)
+    by_heads = [found[f"psnr_hole_{count}_heads"] for count in (2, 6, 10)]
+    assert len({*by_heads, found["psnr_hole"]}) == 4, "each number of heads paints something else"
     for heads, message in ((5, "48 channels"),):
         with pytest.raises(InputError, match=message):
             sizes_of(INPAINTERS.find("dstt"), recipe, heads)
