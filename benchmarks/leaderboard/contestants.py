@@ -24,6 +24,7 @@ import tyro
 import yaml
 
 from videoinpaint.benchmarks.leaderboard.held_out import check_hidden, read_salt, salt_hash
+from videoinpaint.benchmarks.leaderboard.marks import HeldOut
 from videoinpaint.benchmarks.leaderboard.measuring import prepare, run
 from videoinpaint.benchmarks.leaderboard.page import write_page
 from videoinpaint.benchmarks.leaderboard.pictures import add_pictures
@@ -31,14 +32,7 @@ from videoinpaint.benchmarks.leaderboard.ranking import rank, reference_episodes
 from videoinpaint.benchmarks.leaderboard.rows import read_run
 from videoinpaint.benchmarks.leaderboard.submission import folder_hash
 from videoinpaint.benchmarks.leaderboard.table import show_board
-from videoinpaint.benchmarks.leaderboard.verification import (
-    FILE,
-    HeldOut,
-    ranked,
-    read_verification,
-    verify,
-    write_verification,
-)
+from videoinpaint.benchmarks.leaderboard.verification import FILE, ranked, read_verification, verify, write_verification
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import plain
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, frozen_suite

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from videoinpaint import files
 from videoinpaint.agents.evaluation.run_record import software
+from videoinpaint.benchmarks.leaderboard.marks import MARKS
 from videoinpaint.benchmarks.leaderboard.measuring import score_name
 from videoinpaint.benchmarks.leaderboard.rows import Row, Run, matrix_of, normal
 from videoinpaint.benchmarks.leaderboard.submission import check_versions
-from videoinpaint.benchmarks.leaderboard.verification import MARKS, ranked, too_good
+from videoinpaint.benchmarks.leaderboard.verification import ranked, too_good
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.benchmarks.protocol.statistics import (

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from videoinpaint.benchmarks.leaderboard.marks import MARKS
 from videoinpaint.benchmarks.leaderboard.submission import (
     Submission,
     check_complete,
@@ -19,7 +20,7 @@ from videoinpaint.benchmarks.leaderboard.submission import (
     read_episodes,
     read_submission,
 )
-from videoinpaint.benchmarks.leaderboard.verification import FILE, MARKS, ranked, read_verification
+from videoinpaint.benchmarks.leaderboard.verification import FILE, ranked, read_verification
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.errors import InputError
 from videoinpaint.naming import one_line

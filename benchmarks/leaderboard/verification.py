@@ -9,21 +9,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from videoinpaint import files
 from videoinpaint.agents.evaluation.run_record import machine, software
-from videoinpaint.agents.policies.protocol import Observation
-from videoinpaint.benchmarks.leaderboard.entry import Entry
-from videoinpaint.benchmarks.leaderboard.held_out import held_out_seeds, salt_hash
-from videoinpaint.benchmarks.leaderboard.isolated import GuestError, IsolatedPolicy, Limits
-from videoinpaint.benchmarks.leaderboard.measuring import Arena, score_name
+from videoinpaint.benchmarks.leaderboard.held_out import salt_hash
+from videoinpaint.benchmarks.leaderboard.isolated import Limits
+from videoinpaint.benchmarks.leaderboard.marks import MARKS, Finding, HeldOut, give_marks
+from videoinpaint.benchmarks.leaderboard.measuring import score_name
 from videoinpaint.benchmarks.leaderboard.submission import (
     Submission,
     check_complete,
@@ -37,8 +35,6 @@ from videoinpaint.benchmarks.leaderboard.submission import (
 from videoinpaint.benchmarks.leaderboard.tolerance import (
     MOVED,
     TOLERANCES,
-    differences,
-    no_differences,
 )
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.benchmarks.protocol.statistics import middle_difference
@@ -48,86 +44,6 @@ from videoinpaint.naming import one_line
 
 FORMAT = "videoinpaint-verification-1"
 FILE = "verification.json"
-MARKS = ("replayed", "re_run", "held_out")
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Which episodes are played beyond those that are known.
-
-    Attributes:
-        salt: 64 hex digits.
-        count: of episodes.
-    """
-
-    salt: str
-    count: int
-
-
-@dataclass
-class Finding:
-    """What a verification found so far.
-
-    Attributes:
-        marks: by name.
-        verdict: what is wrong, a sentence each; empty where nothing is.
-        flags: what a reader should know.
-        log: what was done and found, a line each.
-        held_out: records of held-out episodes.
-    """
-
-    marks: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(MARKS, False))
-    verdict: list[str] = field(default_factory=list)
-    flags: list[str] = field(default_factory=list)
-    log: list[str] = field(default_factory=list)
-    held_out: list[dict[str, Any]] = field(default_factory=list)
-
-    def wrong(self, text: Any) -> None:
-        """Add to the verdict and to the log."""
-        self.verdict.append(one_line(text))
-        self.log.append(one_line(text))
-
-
-class Witness:
-    """Plays recorded actions, and asks a policy at each of them what it would have done.
-
-    Args:
-        recorded: the actions of one episode.
-        policy: to ask; None: nobody.
-
-    Attributes:
-        apart: the largest difference between an action that was recorded and the policy's.
-        failure: why the policy could not be asked any longer.
-    """
-
-    def __init__(self, recorded: Sequence[Sequence[float]], policy: IsolatedPolicy | None) -> None:
-        self.recorded, self.policy = recorded, policy
-        self.apart = 0.0
-        self.failure: GuestError | None = None
-        self._next = 0
-
-    def reset(self) -> None:
-        """An episode begins."""
-        self._next = 0
-        if self.policy is not None:
-            self.policy.reset()
-
-    def act(self, observation: Observation) -> NDArray[np.float32]:
-        """The next recorded action.
-
-        Raises:
-            InputError: there is none, though the episode goes on.
-        """
-        if self._next == len(self.recorded):
-            raise InputError(f"the episode goes on after the {len(self.recorded)} actions that were recorded")
-        action = np.asarray([self.recorded[self._next]], dtype=np.float32)
-        self._next += 1
-        if self.policy is not None and self.failure is None:
-            try:
-                self.apart = max(self.apart, float(np.abs(self.policy.act(observation) - action).max()))
-            except GuestError as error:
-                self.failure = error
-        return action
 
 
 def verify(
@@ -169,7 +85,7 @@ def verify(
     else:
         found.flags += _suspicious(episodes)
         found.log.append(f"{len(episodes)} episodes of suite {known.name}, digest {known.digest}, all there once")
-        _play(found, submission, known, entry, episodes, held_out, limits, done)
+        give_marks(found, submission, known, entry, episodes, held_out, limits, done)
         found.flags += _moved(episodes, known, earlier)
         found.flags += _beyond_the_oracle(episodes, known) if found.marks["replayed"] else []
     return _result(found, folder, submission, known, held_out)
@@ -195,92 +111,6 @@ def read_verification(path: Path) -> dict[str, Any]:
 def ranked(marks: Mapping[str, bool]) -> bool:
     """Whether marks are enough for a place: the numbers are right, and they are the policy's."""
     return marks["replayed"] and (marks["re_run"] or marks["held_out"])
-
-
-def _play(
-    found: Finding,
-    submission: Submission,
-    suite: FrozenSuite,
-    entry: Entry,
-    episodes: list[dict[str, Any]],
-    held_out: HeldOut | None,
-    limits: Limits,
-    done: Callable[[], Any],
-) -> None:
-    arena = Arena(suite, submission.precision, submission.threads)
-    policy = IsolatedPolicy(entry, limits)
-    guest: IsolatedPolicy | None = None
-    try:
-        try:
-            guest = policy.__enter__()
-            found.log += policy.confinement
-        except GuestError as error:
-            found.wrong(error)
-        alive = _replay(found, arena, episodes, guest, done)
-        if held_out is not None and suite.by_name:
-            found.log.append(f"no held-out episodes: everybody can have the clips of {suite.name}")
-        elif held_out is not None:
-            found.log.append(
-                f"{held_out.count} held-out seeds of the salt whose sha256 is {salt_hash(held_out.salt)}, "
-                "which is to have been published before"
-            )
-            if guest is not None and alive:
-                _play_held_out(found, arena, guest, held_out, done)
-    finally:
-        policy.__exit__(None, None, None)
-        arena.close()
-
-
-def _replay(
-    found: Finding, arena: Arena, episodes: list[dict[str, Any]], guest: IsolatedPolicy | None, done: Callable[[], Any]
-) -> bool:
-    """Give the marks replayed and re-run; returns whether the policy still acts."""
-    largest, allowed = no_differences(), TOLERANCES[arena.precision]["action"]
-    apart, same, replayed = 0.0, 0, True
-    for episode in episodes:
-        witness = Witness(episode["actions"], guest)
-        try:
-            again = arena.play(witness, episode["seed"], "")
-        except InputError as error:
-            replayed = False
-            found.wrong(f"seed {episode['seed']} cannot be replayed: {error}")
-        else:
-            off, wrong = differences(episode, again, arena.precision)
-            largest = {kind: max(value, off[kind]) for kind, value in largest.items()}
-            same += episode["observations"] == again["observations"]
-            if wrong:
-                replayed = False
-                more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-                found.wrong(f"seed {episode['seed']} is not what was recorded: {wrong[0]}{more}")
-        apart = max(apart, witness.apart)
-        if witness.failure is not None:
-            found.wrong(witness.failure)
-            guest = None
-        done()
-    told = ", ".join(f"{kind or 'other numbers'} {value:.1e}" for kind, value in largest.items())
-    found.log.append(f"replayed {len(episodes)} episodes, largest differences: {told}")
-    found.log.append(f"{same} of {len(episodes)} episodes showed the very observations that were recorded")
-    found.marks["replayed"] = replayed
-    if guest is not None:
-        found.log.append(f"the policy's actions differ from the recorded ones by {apart:.1e} at most")
-        found.marks["re_run"] = apart <= allowed
-        if apart > allowed:
-            found.wrong(f"the policy does not choose the recorded actions: it is off by up to {apart:.3g}")
-    return guest is not None
-
-
-def _play_held_out(
-    found: Finding, arena: Arena, guest: IsolatedPolicy, held_out: HeldOut, done: Callable[[], Any]
-) -> None:
-    for seed in held_out_seeds(held_out.salt, arena.suite, held_out.count):
-        try:
-            found.held_out.append(arena.play(guest, seed, ""))
-        except GuestError as error:
-            found.wrong(f"held-out: {error}")
-            return
-        done()
-    found.marks["held_out"] = True
-    found.log.append(f"the policy played {held_out.count} held-out episodes")
 
 
 def _suspicious(episodes: Sequence[Mapping[str, Any]]) -> list[str]:

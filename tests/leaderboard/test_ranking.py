@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from videoinpaint.benchmarks.leaderboard.marks import MARKS
 from videoinpaint.benchmarks.leaderboard.ranking import rank
 from videoinpaint.benchmarks.leaderboard.rows import Run, read_run
 from videoinpaint.benchmarks.leaderboard.submission import Submission
-from videoinpaint.benchmarks.leaderboard.verification import MARKS, verify, write_verification
+from videoinpaint.benchmarks.leaderboard.verification import verify, write_verification
 from videoinpaint.benchmarks.protocol.envelope import write_json
 from videoinpaint.benchmarks.protocol.frozen import FrozenEpisode, FrozenSuite
 from videoinpaint.errors import InputError
@@ -108,7 +109,23 @@ def test_held_out_episodes_are_ranked_by_where_all_have_them():
     assert found["suite"]["held_out"] == 8
     assert found["suite"]["salt_sha256"] == "5a" * 32
     assert (entries["good"]["rank"], entries["knows the suite"]["rank"]) == (1, 2)
+    assert entries["knows the suite"]["normalised"] == pytest.approx(0.35 / 0.4, abs=0.02)  # where references played
     assert by_name(board(good, entered("b", 0.15)))["b"]["rank"] == 1  # not all have them
+
+
+def test_held_out_episodes_of_different_salts_are_not_ranked_by():
+    one, other = entered("one", 0.0, held_out=8), entered("other", 0.15, held_out=8)
+    other.verification["held_out"]["episodes"] = [episode(one["seed"] + 99, 0.3) for one in other.held_out]
+    found = board(one, other)
+    assert found["suite"]["held_out"] == 0
+    assert by_name(found)["other"]["rank"] == 1
+
+
+def test_episodes_of_a_held_out_run_that_failed_do_not_count():
+    runs = [entered("a", 0.1, held_out=4, marks=("replayed", "re_run"))]
+    found = board(*runs)
+    assert found["suite"]["held_out"] == 0
+    assert not any(one["held_out"] for one in by_name(found)["a"]["episodes"])
 
 
 def test_what_looks_wrong_is_flagged():
@@ -126,9 +143,11 @@ def test_what_looks_wrong_is_flagged():
 def test_cost_has_a_front_and_a_constant_of_equal_compute():
     looks = entered("looks", 0.1, gflops=10.0)
     cheap, dear = (entered(n, 0.05, gflops=g, policy="builtin:heads4") for n, g in (("cheap", 9.0), ("dear", 99.0)))
-    found = board(looks, cheap, dear)
+    unverified = entered("unverified", 0.15, gflops=1.0, marks=())
+    found = board(looks, cheap, dear, unverified)
     entries = by_name(found)
-    assert [entries[name]["pareto"] for name in ("looks", "cheap", "dear")] == [True, True, False]
+    front = [entries[name]["pareto"] for name in ("looks", "cheap", "dear", "unverified")]
+    assert front == [True, True, False, False]
     assert "nearest to that of looks" in entries["cheap"]["remarks"]
     assert found["references"]["fixed at equal compute"] == entries["cheap"]["score"]["mean"]
     assert found["references"]["oracle"] == found["references"]["beam oracle"] > found["references"]["random"]

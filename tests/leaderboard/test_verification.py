@@ -16,9 +16,10 @@ from videoinpaint.benchmarks.leaderboard.held_out import (
     salt_hash,
 )
 from videoinpaint.benchmarks.leaderboard.isolated import IsolatedPolicy
+from videoinpaint.benchmarks.leaderboard.marks import HeldOut
 from videoinpaint.benchmarks.leaderboard.measuring import Arena, prepare, run
 from videoinpaint.benchmarks.leaderboard.submission import read_episodes
-from videoinpaint.benchmarks.leaderboard.verification import HeldOut, ranked, read_verification, verify
+from videoinpaint.benchmarks.leaderboard.verification import ranked, read_verification, verify
 from videoinpaint.cli import main
 from videoinpaint.errors import InputError
 

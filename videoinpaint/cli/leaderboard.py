@@ -128,7 +128,7 @@ class Verify:
 
     def _held_out(self) -> Any:
         from videoinpaint.benchmarks.leaderboard.held_out import MOST, check_hidden, read_salt
-        from videoinpaint.benchmarks.leaderboard.verification import HeldOut
+        from videoinpaint.benchmarks.leaderboard.marks import HeldOut
         from videoinpaint.checks import whole_number
 
         if (self.salt_file is None) != (self.held_out == 0):
