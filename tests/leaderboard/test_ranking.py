@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from videoinpaint.benchmarks.leaderboard.marks import MARKS
-from videoinpaint.benchmarks.leaderboard.ranking import rank
+from videoinpaint.benchmarks.leaderboard.ranking import rank, reference_episodes
 from videoinpaint.benchmarks.leaderboard.rows import Run, read_run
 from videoinpaint.benchmarks.leaderboard.submission import Submission
 from videoinpaint.benchmarks.leaderboard.verification import verify, write_verification
@@ -98,7 +98,8 @@ def test_only_what_was_verified_has_a_rank_and_references_have_none():
 
 def test_one_training_that_fails_verification_takes_the_whole_method_off():
     runs = [entered("a", 0.1, 0), entered("a", 0.1, 1, marks=("replayed",))]
-    assert by_name(board(*runs))["a"]["rank"] is None
+    entry = by_name(board(*runs))["a"]
+    assert (entry["rank"], entry["marks"]["re_run"]) == (None, False)
 
 
 def test_held_out_episodes_are_ranked_by_where_all_have_them():
@@ -176,6 +177,17 @@ def test_a_board_needs_runs_and_references():
         board()
     with pytest.raises(InputError, match="best fixed, beam oracle"):
         rank([entered("a", 0.1)], {"random": reference(0)}, SUITE)
+
+
+def test_runs_and_references_of_other_pixels_are_refused(tmp_path):
+    other = replace(SUITE, episodes=SUITE.episodes[:-1])
+    with pytest.raises(InputError, match="evaluate it anew"):
+        rank([entered("a", 0.1)], REFERENCES, other)
+    entry = {"digest": other.digest, "policies": {}}
+    write_json(tmp_path / "references.json", {"suites": {SUITE.name: {SUITE.env_id: entry}}})
+    assert reference_episodes(other, tmp_path / "references.json") == {}
+    with pytest.raises(InputError, match="has no references"):
+        reference_episodes(SUITE, tmp_path / "references.json")
 
 
 def test_verify_flags_what_is_beyond_the_oracle_of_the_suite(submitted, suite, monkeypatch):

@@ -93,6 +93,7 @@ def test_episodes_are_there_once_each_and_are_the_suites(submitted, suite):
         lines[0] + '{"seed": NaN}\n': "finite",
         lines[0] + "[" * 10_000 + "\n": "no JSON",
         lines[0] + lines[1].replace('"actions": [[', '"actions": [[2.0, '): "five numbers",
+        lines[0] + json.dumps(json.loads(lines[1]) | {"actions": [[1.5] * 5]}) + "\n": "five numbers in",
         lines[0] + lines[1][:-1]: "lacks the episodes of seeds 1",  # cut off
     }
     for content, message in spoilt.items():

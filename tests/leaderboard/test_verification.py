@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -45,6 +46,8 @@ def test_an_honest_submission_gets_every_mark(submitted, suite):
     found = verify(submitted, suite=suite, held_out=HELD_OUT, done=lambda: played.append(1))
     assert found["marks"] == {"replayed": True, "re_run": True, "held_out": True}
     assert (found["verdict"], found["flags"], len(played)) == ([], [], 4)
+    returns = [one["episode_return"] for one in read_episodes(submitted)]
+    assert found["score"] == pytest.approx(sum(returns) / 2)
     assert found["held_out"]["salt_sha256"] == hashlib.sha256(HELD_OUT.salt.encode()).hexdigest()
     seeds = [one["seed"] for one in found["held_out"]["episodes"]]
     assert seeds == held_out_seeds(HELD_OUT.salt, suite, 2)
@@ -69,6 +72,7 @@ def test_edited_numbers_are_found(submitted, suite, values, verdict):
     found = verify(submitted, suite=suite)
     assert not ranked(found["marks"])
     assert verdict in " ".join(found["verdict"])
+    assert found["marks"]["re_run"] == ("actions" not in values)
     assert all("seed 0" not in line for line in found["verdict"])
 
 
@@ -139,6 +143,8 @@ def test_a_salt_is_secret_and_its_seeds_are_nobody_elses(tmp_path, suite):
     assert len(set(seeds)) == 50
     assert min(seeds) >= 2**40
     assert seeds != held_out_seeds("0" * 64, suite, 50)
+    assert not set(seeds) & set(held_out_seeds(salt, replace(suite, name="other-v1"), 50))
+    assert not set(seeds) & set(held_out_seeds(salt, replace(suite, env_id="VideoInpaint-v0"), 50))
     (tmp_path / "salt").chmod(0o644)
     with pytest.raises(InputError, match="others can read"):
         read_salt(tmp_path / "salt")
