@@ -1,0 +1,32 @@
+"""Steps a second: the three columns, where a step's time goes, and what bounds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from videoinpaint.benchmarks.networks.throughput import Throughput, _Traffic, report, run
+
+
+def test_the_three_columns_are_measured_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    size = {"num_frames": 2, "height": 36, "width": 48}
+    results = run(Throughput(envs=(1, 2), rounds=3, threads=1, markdown=tmp_path / "table.md", **size))
+    assert [(row["envs"], row["bank"]) for row in results["rows"]] == [(1, False), (1, True), (2, False), (2, True)]
+    assert all(row[kind] > 0 for row in results["rows"] for kind in ("steps", "inference", "training"))
+    assert sum(results["shares"].values()) == pytest.approx(1)
+    assert all(0 <= share < 1 for share in results["shares"].values())
+    assert results["work"]["gflops"] > 0.1
+    # What limits operations alone is more than what was reached.
+    assert results["bounds"]["here"]["bfloat16"] > max(row["steps"] for row in results["rows"])
+    report(results)
+    assert "steps a second at most" in capsys.readouterr().out
+    assert len((tmp_path / "table.md").read_text().splitlines()) == 6
+
+
+def test_traffic_is_what_operators_read_and_write() -> None:
+    x = torch.zeros(1000)
+    with _Traffic() as traffic:
+        (x + 1).view(10, 100)
+    assert traffic.bytes == 8000
