@@ -50,7 +50,14 @@ def long_words(long: Path, tmp_path: Path) -> list[str]:
 
 def started(words: list[str], folder: Path, **more: Any) -> subprocess.Popen[str]:
     """The command, when it has begun to write."""
-    process = subprocess.Popen([*COMMAND, *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **more)
+    # Under `nohup` a hang-up is ignored, and children inherit that.
+    usual = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        process = subprocess.Popen(
+            [*COMMAND, *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **more
+        )
+    finally:
+        signal.signal(signal.SIGHUP, usual)
     until = time.monotonic() + 300
     while not any(path.stat().st_size for path in parts(folder)):
         assert process.poll() is None, process.communicate()
