@@ -85,3 +85,9 @@ def join(parts: Sequence[State]) -> State:
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     except (KeyError, RuntimeError) as error:
         raise InputError(f"these states cannot form one batch: {error}") from error
+
+
+def placed(name: str, tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """An entry of an environment's state where it belongs: bookkeeping on the CPU, whatever the device."""
+    kept = name in ("iteration", "loop/gflops", "loop/full_gflops") or name.startswith("predicted/")
+    return tensor.cpu() if kept else tensor.to(device)

@@ -25,7 +25,7 @@ from videoinpaint.processes import in_processes
 from videoinpaint.registration import DEFAULT_ID
 
 AT_ONCE = 4
-"""Episodes that are begun as one batch; more take more memory, and no less time."""
+"""Episodes that are begun as one batch, so that the memory of building does not grow with a file."""
 
 
 @dataclass(frozen=True)

@@ -248,8 +248,11 @@ class Core:
         """
         begun = [None if episode.begun is None else episode.begun() for episode in episodes]
         missing = [episode for episode, one in zip(episodes, begun) if one is None]
-        fresh = iter(unstacked(self._begin(missing)) if missing else [])
-        state = join([next(fresh) if one is None else one for one in begun])
+        if len(missing) == len(episodes):
+            state = self._begin(episodes)
+        else:
+            fresh = iter(unstacked(self._begin(missing)) if missing else [])
+            state = join([next(fresh) if one is None else one for one in begun])
         self.layout = {name: (tuple(tensor.shape[1:]), tensor.dtype) for name, tensor in state.items()}
         return state if which is None or list(which) == list(range(len(episodes))) else take(state, which)
 

@@ -8,7 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
-import cv2
 import numpy as np
 import torch
 
@@ -33,7 +32,6 @@ class Prefetch:
         self._pool = ThreadPoolExecutor(threads, "prefetch", torch.set_num_threads, (torch.get_num_threads(),))
         self._expected: dict[int, int] = {}
         self._jobs: dict[int, Future[tuple[Episode, State]]] = {}
-        cv2.setNumThreads(cv2.getNumThreads())  # OpenCV decides when first used: before threads do, not within one
 
     def expect(self, place: int, generator: np.random.Generator) -> None:
         """Begin what the environment at `place` plays next; `generator` is left as it is."""

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from videoinpaint.checks import find_unusable, seed_number, shown
 from videoinpaint.clips.validate import check_masks
+from videoinpaint.envs.batch import placed
 from videoinpaint.envs.core import Core
 from videoinpaint.envs.episodes import Episode
 from videoinpaint.errors import InputError, VideoInpaintError
@@ -97,7 +98,7 @@ def _load(core: Core, snapshot: Mapping[str, Any]) -> Restored:
     episode = _episode(core, tensors["reference"], given, snapshot["episode"])
     _check_layout(core, tensors, episode)
     _check_values(core, tensors, episode, snapshot["done"])
-    state = {name: _placed(name, tensor.detach(), core.device) for name, tensor in tensors.items()}
+    state = {name: placed(name, tensor.detach(), core.device) for name, tensor in tensors.items()}
     return Restored(state, episode, snapshot["done"], (generator, seed))
 
 
@@ -194,9 +195,3 @@ def _arguments(core: Core) -> dict[str, Any]:
     parts: dict[str, Any] = {"inpainter": core.loop.inpainter.name, "detector": core.loop.detector.name}
     parts |= {"propagator": None if core.propagator is None else core.propagator.name}
     return {"shape": list(core.shape)} | parts | {name: getattr(settings, name) for name in names}
-
-
-def _placed(name: str, tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    # Bookkeeping lives on the CPU whatever the device.
-    kept = name in ("iteration", "loop/gflops", "loop/full_gflops") or name.startswith("predicted/")
-    return tensor if kept else tensor.to(device)

@@ -24,6 +24,7 @@ from torch import Tensor
 from videoinpaint.checks import shown
 from videoinpaint.envs.bank.identity import Identity
 from videoinpaint.envs.bank.packing import Base, pack, unpack
+from videoinpaint.envs.batch import placed
 from videoinpaint.envs.episodes import Episode
 from videoinpaint.envs.loop import GREY
 from videoinpaint.errors import InputError
@@ -257,7 +258,7 @@ class Bank:
             bases = _bases(content, self.device)
             state = unpack(kept, told["built_on"], layout, bases)
             state["reference"] = content["frames"][None].permute(0, 1, 4, 2, 3).contiguous()
-            return {name: state[name] for name in layout}
+            return {name: placed(name, state[name], self.device) for name in layout}
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise self._shard(seed)._damaged(error) from error
 

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videoinpaint.clips import Clip
+from videoinpaint.envs import batch
 from videoinpaint.envs.bank import packing, shards
 from videoinpaint.envs.build_bank import build_bank
 from videoinpaint.envs.env import VideoInpaintEnv
@@ -305,3 +306,12 @@ def test_what_goes_wrong_in_a_thread_is_told_by_the_reset(toy):
     with pytest.raises(TypeError):
         [env.reset() for _ in range(3)]
     env.close()
+
+
+def test_bookkeeping_stays_on_the_cpu_where_the_device_is_another():
+    meta = torch.device("meta")
+    state = VideoInpaintOneShotEnv(**ONE_SHOT, detector="none")
+    state.reset(seed=0)
+    places = {name: batch.placed(name, tensor, meta).device.type for name, tensor in state._state.items()}
+    kept = {"iteration", "loop/gflops", "loop/full_gflops", "predicted/mask_iou", "predicted/mask_j_and_f"}
+    assert {name for name, place in places.items() if place == "cpu"} == kept

@@ -103,7 +103,7 @@ def ssim_map(a: Tensor, b: Tensor, win_size: int = 7, dtype: torch.dtype = torch
 
     Means and variances are taken of the sum and the difference of the frames, from which those of either frame follow.
     So what a small error costs does not vanish in the rounding of large numbers: in float32 the mean of ``1 - SSIM`` is
-    right to five digits, in float64 to all that scikit-image gives.
+    right to four digits at worst, in float64 to all that scikit-image gives.
     """
     if win_size < 3 or win_size % 2 == 0 or min(a.shape[-2:]) < win_size:
         raise InputError(f"SSIM needs an odd window >= 3 inside the frame, got {win_size} for {tuple(a.shape[-2:])}")
