@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from videoinpaint.cli.pretraining import Common, Staged, existing, report, size_of, text, windows
-from videoinpaint.cli.stage_one import Completion, Detector, Inpainter
+from videoinpaint.cli.stage_one import Completion, Detector, Inpainter, Numbers
 from videoinpaint.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,18 +62,6 @@ class Residue(Common):
 
 
 @dataclass(frozen=True)
-class _Compact:
-    """Numbers of CIRI around the compact network."""
-
-    iterations: int = 5000
-    learning_rate: float = 3e-4
-    num_frames: int = 5
-    height: int = 80
-    width: int = 144
-    batch: int = 1
-
-
-@dataclass(frozen=True)
 class OneShot(Staged):
     """CIRI: inactivation, complementary attention and curriculum, on one-shot clips, around the compact inpainter or a
     published network that was trained by `pretrain inpainter --arch` (there its 150 epochs, here the other 30)."""
@@ -118,7 +106,7 @@ class OneShot(Staged):
         if self.preset == "paper":
             raise InputError("--preset paper: the compact network was never published; choose another --arch")
         output, folder = self.places("ciri-compact")
-        numbers, init, attention = self.numbers(_Compact()), existing(self.init), not self.ablate
+        numbers, init, attention = self.numbers(Numbers(learning_rate=3e-4)), existing(self.init), not self.ablate
         schedule = FitConfig(
             folder, numbers.iterations, numbers.learning_rate, seed=self.seed, settings=self.decided(numbers)
         )

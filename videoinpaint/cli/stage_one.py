@@ -20,8 +20,8 @@ _BASELINES = {"telea": 1.0, "propagation": 1.0}
 
 
 @dataclass(frozen=True)
-class _Compact:
-    """Numbers of the compact networks."""
+class Numbers:
+    """Of a training that is no published one; by default those of the compact networks."""
 
     iterations: int = 5000
     learning_rate: float = 5e-4
@@ -31,7 +31,7 @@ class _Compact:
     batch: int = 1
 
 
-_FOCAL = _Compact(500_000, 1e-4, 1, 1024, 1024, 4)
+_FOCAL = Numbers(500_000, 1e-4, 1, 1024, 1024, 4)
 """HighwayWu/FOCAL, main.py: rate, size and batch; it trains until its score no longer rises, so the length is ours."""
 
 
@@ -69,7 +69,7 @@ class Inpainter(Staged):
         _no_paper(self, "compact")
         _only(self, "a published network", "completion_weights", "nested_heads")
         output, folder = self.places("inpainter-compact")
-        device, numbers = self.place(), self.numbers(_Compact())
+        device, numbers = self.place(), self.numbers(Numbers())
         weights = text(existing(self.detector_weights))
         detector = make_detector("compact", weights=weights, device=device)
 
@@ -175,7 +175,7 @@ class Detector(Staged):
         if compact:
             _no_paper(self, "compact")
             _only(self, "FOCAL", "init", "augment")
-        numbers = self.numbers(_Compact() if self.preset == "small" else _FOCAL)
+        numbers = self.numbers(Numbers() if self.preset == "small" else _FOCAL)
         init, device = existing(self.init), self.place()
         schedule, weights = _schedule(self, numbers, folder), text(existing(self.inpainter_weights))
         chances = _BASELINES | {self.inpainter: 2.0}
@@ -190,7 +190,7 @@ class Detector(Staged):
         report(output, folder)
 
 
-def _schedule(flags: Staged, numbers: _Compact, folder: Path) -> FitConfig:
+def _schedule(flags: Staged, numbers: Numbers, folder: Path) -> FitConfig:
     from videoinpaint.fitting import FitConfig
 
     return FitConfig(
