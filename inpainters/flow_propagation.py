@@ -131,7 +131,8 @@ def carry(found: State, holes: Tensor, reach: Tensor | None = None) -> tuple[Ten
     Args:
         found: from :func:`trace`.
         holes: ``(B, T, 1, H, W)`` in {0, 1}.
-        reach: ``(B, 2)``, how many frames ahead and behind each clip may look; None: any number.
+        reach: ``(B, 2, 1, 1, 1)`` or ``(B, 2, 1, H, W)``, how many frames ahead and behind each clip or pixel may look;
+            None: any number.
 
     Returns:
         propagated and confidence, as of :func:`propagate`.
@@ -140,7 +141,7 @@ def carry(found: State, holes: Tensor, reach: Tensor | None = None) -> tuple[Ten
     for direction, name in enumerate(("ahead", "behind")):
         colour, weight, away = found[name].split((3, 1, 1), dim=2)
         if reach is not None:
-            weight = weight * (away <= reach[:, direction].view(-1, 1, 1, 1, 1).to(away))
+            weight = weight * (away <= reach[:, direction, None].to(away))
         colours.append(colour * weight)
         weights.append(weight)
     total = weights[0] + weights[1]

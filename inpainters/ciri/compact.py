@@ -24,7 +24,7 @@ class OneShotCompact(OneShotModel):
 
     def __init__(self, config: CompactConfig | None = None, attention: bool = True) -> None:
         super().__init__()
-        self.network = CompactNetwork(config)
+        self.network = CompactNetwork(config or CompactConfig(choosing=0))
         sizes = self.network.config
         self.inactivation = Inactivation((sizes.base, sizes.mid, sizes.dim), attention)
 

@@ -18,6 +18,7 @@ from videoinpaint.inpainters.ciri.removal import RemovalConfig, RemovalReport, R
 from videoinpaint.inpainters.ciri.residue import ResidueDetector, load_residue_detector
 from videoinpaint.inpainters.compact.network import CompactConfig
 from videoinpaint.protocols import Refinement, State, Tracker
+from videoinpaint.regions import is_map
 from videoinpaint.weights import build_loaded, load_safetensors
 
 RANDOM = "random"
@@ -41,6 +42,7 @@ class CIRIInpainter:
 
     name: str = "ciri"
     controls: frozenset[str] = frozenset({"heads", "fusion", "objective"})
+    regional: frozenset[str] = controls
     min_size = (16, 16)
 
     def __init__(
@@ -131,6 +133,6 @@ class CIRIInpainter:
         """
         values = torch.as_tensor(controls, dtype=torch.float32, device=self.device)
         frames, _ = self.model.paint(Scene.from_state(state), repaired, masks, values)
-        network, heads = cast(OneShotCompact, self.model).network, values[:, HEADS].tolist()
-        spent, full = network.flops(masks, heads, [HIGH[HEADS]] * len(heads))
+        network, asked = cast(OneShotCompact, self.model).network, values[..., HEADS]
+        spent, full = network.flops(masks, asked if is_map(values) else asked.tolist(), [HIGH[HEADS]] * len(asked))
         return Refinement(frames.clamp(0, 1), spent / 1e9, full / 1e9)

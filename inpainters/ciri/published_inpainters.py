@@ -29,6 +29,7 @@ class AroundPublished(CIRIInpainter):
 
     around: ClassVar[str]
     controls = frozenset({"heads"})
+    regional: frozenset[str] = frozenset()  # one number of heads for the whole frame
 
     def build(self, weights: str | None) -> OneShotModel:
         """See :class:`CIRIInpainter`."""

@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from videoinpaint.controls import HEADS, HIGH
-from videoinpaint.inpainters.compact.memory import recall, remember, remember_within
+from videoinpaint.inpainters.compact.memory import heads_at, recall, remember, remember_within, sources
 from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs
 from videoinpaint.precision import autocast, resolve_precision
 from videoinpaint.protocols import Refinement, State
+from videoinpaint.regions import is_map
 from videoinpaint.weights import build_loaded, load_safetensors
 
 WEIGHTS = "inpainter-compact"
@@ -20,7 +21,8 @@ class CompactInpainter:
     """Motion and what lies along it once per episode; then as many passes of the network as asked for.
 
     Honours all controls: ``heads`` (nested, unused ones cost nothing; each pair looks further along the motion),
-    ``fusion`` (transformer content against carried content) and ``objective`` (alpha, beta, gamma condition it).
+    ``fusion`` (transformer content against carried content) and ``objective`` (alpha, beta, gamma condition it). All
+    of them may vary over the frame; then every window of the transformer runs the mean of its heads, rounded.
 
     Args:
         device: where it computes.
@@ -38,6 +40,7 @@ class CompactInpainter:
 
     name = "compact"
     controls = frozenset({"heads", "fusion", "objective"})
+    regional = controls
     min_size = (16, 16)
 
     def __init__(self, device: str | torch.device = "cpu", weights: str | None = None, precision: str = "auto") -> None:
@@ -68,17 +71,20 @@ class CompactInpainter:
         return self._begun(found, masks[:, wanted.start : wanted.stop]), seen
 
     def _begun(self, found: State, holes: Tensor) -> State:
-        nothing = torch.zeros(len(holes), dtype=torch.float32, device=self.device)
+        nothing = holes.new_zeros(len(holes), 1, *holes.shape[-2:])
         return found | {"holes": holes, "looked": nothing}
 
     @torch.no_grad()
     def refine(self, state: State, repaired: Tensor, masks: Tensor, controls: NDArray) -> Refinement:
         """See :class:`videoinpaint.protocols.Inpainter`."""
         values = torch.as_tensor(controls, dtype=torch.float32, device=self.device)
-        looked = state["looked"] + values[:, HEADS].round()
+        here = heads_at(values, *masks.shape[-2:])
+        looked = state["looked"] + (here.view(-1, 1, 1, 1) if here.dim() == 1 else here)
         carried = recall(state, state["holes"], looked)
-        heads = [round(float(count)) for count in controls[:, HEADS]]
+        found = sources(state, looked) if self.network.chooser is not None else None
+        heads = None if is_map(values) else [round(float(count)) for count in controls[:, HEADS]]
         with autocast(self.device, self.precision):
-            frames, _ = self.network(Inputs(repaired, masks, state["holes"], *carried), values, heads)
-        spent, full = self.network.flops(masks, heads, [HIGH[HEADS]] * len(heads))
+            frames, _ = self.network(Inputs(repaired, masks, state["holes"], *carried, sources=found), values, heads)
+        asked = values[..., HEADS] if heads is None else heads
+        spent, full = self.network.flops(masks, asked, [HIGH[HEADS]] * len(controls))
         return Refinement(frames.float().clamp(0, 1), spent / 1e9, full / 1e9, {"looked": looked})

@@ -7,7 +7,7 @@ cannot be bypassed: an earlier prototype with skips learned to ignore every one 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +15,14 @@ from torch.nn import functional as F
 
 from videoinpaint.controls import ALPHA, FUSION, GAMMA, HEADS, HIGH, LOW
 from videoinpaint.device import may_look
+from videoinpaint.inpainters.compact.layers import SLOPE, Chooser, Film, Residual, blurred, larger, leaky, signed
 from videoinpaint.inpainters.compact.transformer import POOLED, WindowTransformer
-from videoinpaint.precision import multiplied
+from videoinpaint.regions import is_map, spread
 from videoinpaint.weights import metadata_number
 
-SLOPE = 0.1  # of every leaky rectifier: plain ones died by the dozen in the decoder, and the network froze
 TOKEN = 8  # pixels a token spans in each direction
 FUSION_ENDS = (0.1, 0.9)  # what fusion 0.5 and 0.8 become inside the network, so that the ends differ visibly
+SWITCHES = ("sparing", "smooth", "choosing")
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,16 @@ class CompactConfig:
     window_height: int = 5
     window_width: int = 9
     sparing: int = 2  # how strongly trusted carried content is spared from fusion, see `_fuse`
+    smooth: int = 1  # whether tokens grow to pixels without a phase; else by pixel shuffle, which shows as dots
+    choosing: int = 1  # whether a layer of its own chooses, pixel by pixel, between what was found ahead and behind
 
     @staticmethod
     def from_metadata(metadata: Mapping[str, str]) -> CompactConfig:
-        """The sizes that a weight file names; files from before there was ``sparing`` were trained without it."""
-        known = {"sparing": "0", **metadata}
-        highest = dict.fromkeys(CompactConfig().as_dict(), 4096) | {"depth": 64}
-        return CompactConfig(**{k: metadata_number(known, k, int(k != "sparing"), high) for k, high in highest.items()})
+        """The sizes that a weight file names; files from before there was a switch were trained without it."""
+        known = dict.fromkeys(SWITCHES, "0") | dict(metadata)
+        highest = dict.fromkeys(CompactConfig().as_dict(), 4096) | {"depth": 64, "smooth": 1, "choosing": 1}
+        lowest = {name: int(name not in SWITCHES) for name in highest}
+        return CompactConfig(**{k: metadata_number(known, k, lowest[k], high) for k, high in highest.items()})
 
     def as_dict(self) -> dict[str, int]:
         """The sizes by name."""
@@ -61,6 +65,8 @@ class Inputs:
         confidence: trust in the carried content.
         hidden: what the encoder must not see of `previous`; None: `masks`. One-shot inpainting hides nothing: it
             inactivates features instead.
+        sources: what `propagated` and `confidence` were blended from, ``(B, T, 11, H, W)``, see
+            :class:`videoinpaint.inpainters.compact.layers.Chooser`; None: the blend is taken as it is.
     """
 
     previous: Tensor
@@ -69,6 +75,7 @@ class Inputs:
     propagated: Tensor
     confidence: Tensor
     hidden: Tensor | None = None
+    sources: Tensor | None = None
 
     def pad(self, multiple: int) -> Inputs:
         """All tensors grown at the right and bottom to a multiple; frames repeat their border, masks are zero there."""
@@ -83,33 +90,8 @@ class Inputs:
         frames = (edge(self.previous), edge(self.propagated))
         masks = (F.pad(self.masks, grow), F.pad(self.holes, grow), F.pad(self.confidence, grow, value=1.0))
         hidden = None if self.hidden is None else F.pad(self.hidden, grow)
-        return Inputs(frames[0], masks[0], masks[1], frames[1], masks[2], hidden)
-
-
-class Film(nn.Module):
-    """Loss-conditional modulation (Dosovitskiy and Djolonga, ICLR 2020): the objective scales and shifts channels."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.net = nn.Sequential(nn.Linear(3, 32), nn.ReLU(), nn.Linear(32, 2 * channels))
-
-    def forward(self, x: Tensor, objective: Tensor) -> Tensor:
-        """``x (N, C, h, w)`` modulated by ``objective (N, 3)`` in [-1, 1]."""
-        scale, shift = self.net(objective).unsqueeze(-1).unsqueeze(-1).chunk(2, dim=1)
-        return x * (1 + scale) + shift
-
-
-class Residual(nn.Module):
-    """Two 3x3 convolutions around an identity."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Same shape as ``x``."""
-        return x + self.second(leaky(self.first(leaky(x))))
+        sources = None if self.sources is None else edge(self.sources)
+        return Inputs(frames[0], masks[0], masks[1], frames[1], masks[2], hidden, sources)
 
 
 class CompactNetwork(nn.Module):
@@ -127,8 +109,9 @@ class CompactNetwork(nn.Module):
         self.missing = nn.Parameter(torch.zeros(c.dim))
         self.transformer = WindowTransformer(c.dim, c.hidden, c.depth, (c.window_height, c.window_width))
         self.token_norm = nn.LayerNorm(c.dim)
-        self.patch = nn.Linear(c.dim, 3 * TOKEN * TOKEN)
-        self.unfold = nn.Linear(c.dim, 4 * c.mid)
+        # Tokens become the coarse image and features of a quarter of the resolution: through the latter, or each apart.
+        self.patch = nn.Conv2d(c.mid, 3, 3, padding=1) if c.smooth else nn.Linear(c.dim, 3 * TOKEN * TOKEN)
+        self.unfold = nn.Linear(c.dim, c.mid if c.smooth else 4 * c.mid)
         self.carry = nn.Sequential(
             nn.Conv2d(4, c.base, 3, stride=2, padding=1),
             nn.LeakyReLU(SLOPE),
@@ -137,11 +120,12 @@ class CompactNetwork(nn.Module):
         self.merge = nn.Conv2d(c.mid + 48, c.mid, 3, padding=1)
         self.merge_film = Film(c.mid)
         self.decode = Residual(c.mid)
-        self.grow = nn.Conv2d(c.mid, 4 * c.base, 1)
+        self.grow = nn.Conv2d(c.mid, c.base if c.smooth else 4 * c.base, 1)
         self.fine = nn.Conv2d(c.base + 12, c.base, 3, padding=1)
         self.fine_film = Film(c.base)
         self.finer = nn.Conv2d(c.base, c.base, 3, padding=1)
         self.paint = nn.Conv2d(c.base, 12, 3, padding=1)
+        self.chooser = Chooser(c.base) if c.choosing else None
         for layer in (self.patch, self.paint):  # start from the propagated frame, not from nothing
             for parameter in layer.parameters():
                 nn.init.zeros_(parameter)
@@ -151,8 +135,9 @@ class CompactNetwork(nn.Module):
 
         Args:
             inputs: frames and masks, any size from 16 x 16.
-            controls: ``(B, 5)`` natural units; heads must be integers.
-            heads: the same as in `controls`, for whoever knows them as Python's numbers; else they are looked up.
+            controls: ``(B, 5)`` natural units, or a map ``(B, rows, columns, 5)``; heads must be integers.
+            heads: the same as in `controls (B, 5)`, for whoever knows them as Python's numbers; else they are looked
+                up.
 
         Returns:
             frames ``(B, T, 3, H, W)``, not clipped, and the coarse image decoded from the transformer's tokens alone.
@@ -162,16 +147,23 @@ class CompactNetwork(nn.Module):
         batch, length = x.previous.shape[:2]
         low, high = (torch.as_tensor(end, dtype=torch.float32, device=controls.device) for end in (LOW, HIGH))
         unit = (controls - low) / (high - low)
-        objective = (unit[:, ALPHA : GAMMA + 1] * 2 - 1).repeat_interleave(length, 0)
+        objective = (unit[..., ALPHA : GAMMA + 1] * 2 - 1).repeat_interleave(length, 0)
         # Beyond the control's range (1, "no fusion") hallucinated content is taken alone.
-        weight = (FUSION_ENDS[0] + unit[:, FUSION] * (FUSION_ENDS[1] - FUSION_ENDS[0])).clamp(max=1)
-        weight = weight.repeat_interleave(length).view(-1, 1, 1, 1)
+        weight = (FUSION_ENDS[0] + unit[..., FUSION] * (FUSION_ENDS[1] - FUSION_ENDS[0])).clamp(max=1)
+        if is_map(controls):
+            over = (0, x.previous.shape[-1] - width, 0, x.previous.shape[-2] - height)
+            weight = F.pad(spread(weight.unsqueeze(-1), height, width), over, mode="replicate")
+            counts = spread(controls[..., HEADS : HEADS + 1], height, width, TOKEN)
+        else:
+            weight, counts = weight.view(-1, 1, 1, 1), controls[:, HEADS]
+        weight = weight.repeat_interleave(length, 0)
+        if self.chooser is not None and x.sources is not None:
+            x = replace(x, **dict(zip(("propagated", "confidence"), self.chooser(x.sources, x.holes), strict=True)))
 
         context = self._encode(x, objective)
-        tokens = self._hallucinate(x, context, controls[:, HEADS], heads)
-        patch = self.patch(tokens).movedim(-1, 1)
-        coarse = F.pixel_shuffle(patch, TOKEN) + blurred(x.propagated.flatten(0, 1))
-        hallucinated = F.pixel_shuffle(self.unfold(tokens).movedim(-1, 1), 2)
+        tokens = self._hallucinate(x, context, counts, heads)
+        hallucinated, detail = self._grown(tokens)
+        coarse = detail + blurred(x.propagated.flatten(0, 1))
         fused, image = self._fuse(x, hallucinated, coarse, weight)
         painted = image + self._decode(context, fused, image, x.masks.flatten(0, 1), objective)
         shape = (batch, length, 3, *x.previous.shape[-2:])
@@ -200,7 +192,9 @@ class CompactNetwork(nn.Module):
         holes = token_holes(x.masks)
         tokens = self._embed(context).unflatten(0, (batch, length))
         tokens = tokens + holes.movedim(2, -1) * self.missing
-        if may_look(tokens):
+        if heads.dim() == 4:
+            tokens = self.transformer(tokens, holes, heads)
+        elif may_look(tokens):
             known = [round(k) for k in heads.tolist()] if known is None else known
             groups = {k: [i for i, other in enumerate(known) if other == k] for k in sorted(set(known))}
             if len(groups) == 1:
@@ -215,6 +209,14 @@ class CompactNetwork(nn.Module):
             tokens = self.transformer(tokens, holes, heads.round())
         return self.token_norm(tokens.flatten(0, 1))
 
+    def _grown(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Features ``(N, mid, H / 4, W / 4)`` and an image ``(N, 3, H, W)`` from tokens ``(N, H / 8, W / 8, dim)``."""
+        features = self.unfold(tokens).movedim(-1, 1)
+        if self.config.smooth:
+            features = larger(features, 2)
+            return features, larger(self.patch(leaky(features)), 4)
+        return F.pixel_shuffle(features, 2), F.pixel_shuffle(self.patch(tokens).movedim(-1, 1), TOKEN)
+
     def _fuse(self, x: Inputs, hallucinated: Tensor, coarse: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """``f = w * f_hallucinated + (1 - w) * f_propagated``, in features and in the image.
 
@@ -225,7 +227,8 @@ class CompactNetwork(nn.Module):
         carried, trust = x.propagated.flatten(0, 1), x.confidence.flatten(0, 1)
         features = self.carry(signed(x.propagated, x.confidence))
         p = self.config.sparing
-        deep, shallow = (weight ** (1 + p * t) for t in (F.avg_pool2d(trust, 4), trust))
+        few = F.avg_pool2d(weight, 4) if weight.shape[-1] > 1 else weight
+        deep, shallow = few ** (1 + p * F.avg_pool2d(trust, 4)), weight ** (1 + p * trust)
         return torch.lerp(features, hallucinated, deep.to(features.dtype)), torch.lerp(carried, coarse, shallow)
 
     def _decode(self, context: Tensor, fused: Tensor, image: Tensor, masks: Tensor, objective: Tensor) -> Tensor:
@@ -234,57 +237,49 @@ class CompactNetwork(nn.Module):
         sketch = signed(image.unsqueeze(0))
         features = self.merge(torch.cat([features, F.pixel_unshuffle(sketch, 4)], dim=1))
         features = leaky(self.decode(self.merge_film(features, objective)))
-        fine = F.pixel_shuffle(self.grow(features), 2)
+        fine = larger(self.grow(features), 2) if self.config.smooth else F.pixel_shuffle(self.grow(features), 2)
         fine = self.fine(torch.cat([fine, F.pixel_unshuffle(sketch, 2)], dim=1))
         fine = leaky(self.finer(leaky(self.fine_film(fine, objective))))
         return F.pixel_shuffle(self.paint(fine), 2)
 
-    def flops(self, masks: Tensor, *heads: Sequence[float]) -> tuple[Tensor, ...]:
+    def flops(self, masks: Tensor, *heads: Sequence[float] | Tensor) -> tuple[Tensor, ...]:
         """Floating-point operations of one pass for each clip, ``(B,)`` float64 on the device of the masks.
 
         An exact formula over convolutions, projections and attention; a test holds it against torch's counter.
 
         Args:
             masks: ``(B, T, 1, H, W)``, M_{n-1}.
-            heads: how many run, for each clip; a result for each such list.
+            heads: how many run: one number for each clip, or a map ``(B, rows, columns)``; a result for each of these.
         """
         grow = (0, -masks.shape[-1] % TOKEN, 0, -masks.shape[-2] % TOKEN)
         holes = token_holes(F.pad(masks, grow))
         length, pixels = masks.shape[1], (masks.shape[-1] + grow[1]) * (masks.shape[-2] + grow[3])
-        dense = self._dense_flops_per_pixel() * pixels * length + self._film_flops() * length
-        windows = self.transformer.active_windows(holes).double()
         tokens = length * self.config.window_height * self.config.window_width
         pooled = length * POOLED[0] * POOLED[1]
-        return tuple(
-            dense + self.transformer.flops(windows, tokens, pooled, [int(k) for k in counts]) for counts in heads
-        )
+        totals = []
+        for counts in heads:
+            cells = counts[0].numel() if isinstance(counts, Tensor) else 1
+            dense = (self._dense_flops_per_pixel() * pixels + self._film_flops() * cells) * length
+            if isinstance(counts, Tensor):
+                asked = spread(counts.unsqueeze(-1), masks.shape[-2], masks.shape[-1], TOKEN)
+                totals.append(dense + self.transformer.flops_of_map(holes, tokens, pooled, asked))
+            else:
+                windows = self.transformer.active_windows(holes).double()
+                totals.append(dense + self.transformer.flops(windows, tokens, pooled, [int(k) for k in counts]))
+        return tuple(totals)
 
     def _dense_flops_per_pixel(self) -> float:
-        strides = {
-            self.stem: 2, self.down: 4, self.body: 4, self.embed: 8, self.transformer.position: 8, self.patch: 8,
+        strides: dict[nn.Module, int] = {
+            self.stem: 2, self.down: 4, self.body: 4, self.embed: 8, self.transformer.position: 8,
+            self.patch: 4 if self.config.smooth else 8,
             self.unfold: 8, self.carry[0]: 2, self.carry[2]: 4, self.merge: 4, self.decode: 4, self.grow: 4,
             self.fine: 2, self.finer: 2, self.paint: 2,
         }  # fmt: skip
+        strides |= {} if self.chooser is None else {self.chooser: 2}
         return sum(2.0 * _weights(module) / stride**2 for module, stride in strides.items())
 
     def _film_flops(self) -> float:
         return sum(2.0 * _weights(film) for film in (self.body_film, self.merge_film, self.fine_film))
-
-
-def signed(*planes: Tensor) -> Tensor:
-    """Planes ``(B, T, c, H, W)`` in [0, 1] as ``(B * T, C, H, W)`` in [-1, 1], as convolutions want them."""
-    joined = torch.cat([multiplied(plane) for plane in planes], dim=2).flatten(0, 1)
-    return joined.mul_(2).sub_(1).contiguous(memory_format=torch.channels_last)
-
-
-def leaky(x: Tensor) -> Tensor:
-    """The network's rectifier."""
-    return F.leaky_relu(x, SLOPE)
-
-
-def blurred(frames: Tensor) -> Tensor:
-    """Frames ``(N, 3, H, W)`` without their detail: what hallucination starts from, and has to add to."""
-    return F.interpolate(F.avg_pool2d(frames, 4), scale_factor=4, mode="bilinear", align_corners=False)
 
 
 def token_holes(masks: Tensor) -> Tensor:

@@ -14,16 +14,19 @@ from torch.nn import functional as F
 from videoinpaint.clips.sources.augmented import Windows
 from videoinpaint.composition import compose
 from videoinpaint.controls import ALPHA, BETA, DEFAULT, FUSION, GAMMA, HEADS, HIGH, LOW
+from videoinpaint.errors import InputError
 from videoinpaint.fitting import FitConfig, fit
 from videoinpaint.inpainters.compact.inpainter import WEIGHTS
-from videoinpaint.inpainters.compact.memory import recall, remember
+from videoinpaint.inpainters.compact.memory import heads_at, recall, remember, sources
 from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs
 from videoinpaint.metrics.backbone import Backbone, get_backbone
-from videoinpaint.weights import load_into, save_safetensors
+from videoinpaint.weights import load_safetensors, save_safetensors
 
 # Ends of the loss weights that alpha, beta and gamma stand for in training (geometric in between). The action's own
 # ranges are narrow; stretching them is what makes the ends differ visibly.
 LOSS_ENDS = {"fidelity": (0.4, 2.0), "texture": (0.01, 3.0), "temporal": (0.03, 2.0)}
+
+MAPS = 0.25  # the share of iterations in which heads and fusion vary over the frame
 
 SMALLEST = 32  # pixels a side that the perceptual loss needs
 
@@ -44,7 +47,8 @@ def train_inpainter(
         config: schedule, folder of the checkpoint, seed.
         output: the weight file.
         network: sizes.
-        init: a weight file to start from (a fresh schedule); None for random initialisation.
+        init: a weight file to start from (a fresh schedule), of these sizes or of others: what has the same name and
+            shape is taken from it; None for random initialisation.
         detect: what flags, half of the time, where a later pass works; None for simulated detections alone.
         bfloat16: autocast the network and the perceptual loss.
 
@@ -54,7 +58,7 @@ def train_inpainter(
     torch.manual_seed(config.seed)
     model = CompactNetwork(network).to(data.device)
     if init is not None:
-        load_into(model, WEIGHTS, init)
+        begin_from(model, init)
     backbone = get_backbone("alex", str(data.device))
 
     def loss(rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -65,6 +69,25 @@ def train_inpainter(
     tensors = {k: v.cpu().half().contiguous() for k, v in model.state_dict().items()}
     save_safetensors(output, tensors, {k: str(v) for k, v in model.config.as_dict().items()})
     return output
+
+
+def begin_from(model: CompactNetwork, path: Path) -> list[str]:
+    """Take from a weight file what has the same name and shape.
+
+    Returns:
+        the names of tensors that stay as they were initialised.
+
+    Raises:
+        MissingWeightsError, CorruptWeightsError.
+        InputError: the file has nothing for this network.
+    """
+    stored, _ = load_safetensors(WEIGHTS, path)
+    own = model.state_dict()
+    fitting = {k: v.to(own[k]) for k, v in stored.items() if k in own and v.shape == own[k].shape}
+    if not fitting:
+        raise InputError(f"{path} holds nothing for this network: name the weights of a compact inpainter")
+    model.load_state_dict(fitting, strict=False)
+    return sorted(set(own) - set(fitting))
 
 
 Detect = Callable[[Tensor, Tensor], Tensor]
@@ -81,8 +104,13 @@ class Batch:
     memory: dict[str, Tensor]
 
     def inputs(self, previous: Tensor, masks: Tensor, looked: Tensor) -> Inputs:
-        """What a pass sees that brings the heads of all passes to ``looked (B,)``."""
-        return Inputs(previous, masks, self.holes, *recall(self.memory, self.holes, looked))
+        """What a pass sees that brings the heads of all passes to ``looked``: ``(B,)`` or a map ``(B, 1, H, W)``."""
+        carried = recall(self.memory, self.holes, looked)
+        return Inputs(previous, masks, self.holes, *carried, sources=sources(self.memory, looked))
+
+    def heads_of(self, controls: Tensor) -> Tensor:
+        """How many heads look along the motion: ``(B,)``, of a map of controls ``(B, 1, H, W)``."""
+        return heads_at(controls, *self.holes.shape[-2:])
 
 
 def draw_batch(data: Windows, rng: np.random.Generator) -> Batch:
@@ -102,6 +130,19 @@ def draw_controls(rng: np.random.Generator, batch: int) -> Tensor:
         if rng.random() < 0.4:
             values[:, column] = (LOW, HIGH)[int(rng.integers(2))][column]
     return torch.from_numpy(values).float()
+
+
+def draw_map(rng: np.random.Generator, controls: Tensor) -> Tensor:
+    """Controls ``(B, 5)`` as a map ``(B, rows, columns, 5)`` over which heads and fusion vary.
+
+    The objective does not: the loss that it stands for is one number.
+    """
+    rows, columns = int(rng.integers(2, 7)), int(rng.integers(2, 9))
+    cells = controls[:, None, None].repeat(1, rows, columns, 1)
+    size = (len(controls), rows, columns)
+    cells[..., HEADS] = torch.from_numpy(rng.integers(2, 13, size)).to(cells)
+    cells[..., FUSION] = torch.from_numpy(rng.uniform(LOW[FUSION], HIGH[FUSION], size)).to(cells)
+    return cells
 
 
 def unrolled_loss(
@@ -125,7 +166,7 @@ def unrolled_loss(
         with torch.no_grad():
             with _autocast(bfloat16, device):
                 earlier = draw_controls(rng, size).to(device)
-                looked = looked + earlier[:, HEADS]
+                looked = looked + batch.heads_of(earlier)
                 painted, _ = model(batch.inputs(previous, masks, looked), earlier)
             previous = compose(painted.float().clamp(0, 1), previous, batch.corrupted, masks, batch.holes)
             if detect is not None and rng.random() < 0.5:
@@ -133,14 +174,21 @@ def unrolled_loss(
             else:
                 masks = imperfect_error_mask(previous, batch, rng)
     controls = draw_controls(rng, size).to(device)
+    chosen = draw_map(rng, controls) if rng.random() < MAPS else controls
+    asked = batch.heads_of(chosen)
+    inputs = batch.inputs(previous, masks, (looked if chosen is controls else looked.view(-1, 1, 1, 1)) + asked)
     with _autocast(bfloat16, device):
-        painted, coarse = model(batch.inputs(previous, masks, looked + controls[:, HEADS]), controls)
+        painted, coarse = model(inputs, chosen)
     repaired = compose(painted.float(), previous, batch.corrupted, masks, batch.holes)
     terms = repair_losses(repaired, batch, masks, backbone, rng, bfloat16)
     weights = objective_weights(controls)
     share = masks / (masks.sum() * 3 + 1)
     rough = ((coarse.float() - batch.reference).abs() * share).sum()
     total = sum((weights[name] * value).mean() for name, value in terms.items()) + 0.5 * rough
+    if model.chooser is not None:
+        content, _ = model.chooser(inputs.sources, inputs.holes)
+        carried = ((content - batch.reference).abs() * share).sum()
+        total, terms = total + 0.5 * carried, terms | {"carried": carried}
     scalars = {f"{name}{min(passes, 2)}": float(value.detach().mean()) for name, value in terms.items()}
     return total, scalars | {"coarse": float(rough.detach())}
 

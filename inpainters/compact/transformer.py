@@ -40,26 +40,37 @@ class NestedBlock(nn.Module):
         self.up = nn.Linear(dim, hidden)
         self.down = nn.Linear(hidden, dim)
 
+    def summary(self, pooled: Tensor, angles: Tensor, heads: int) -> tuple[Tensor, Tensor]:
+        """Keys and values ``(B, heads, P, head_dim)`` of the summary tokens of each clip.
+
+        Args:
+            pooled: ``(B, P, dim)``.
+            angles: rotary, ``(P, head_dim / 2)``.
+            heads: how many are wanted.
+        """
+        key, value = self._keys_values(multiplied(self.norm1(pooled)), heads * self.head_dim)
+        return rotate(key, angles), value
+
     def forward(
-        self, x: Tensor, pooled: Tensor, item: Tensor, angles: tuple[Tensor, Tensor], heads: int | Tensor
+        self, x: Tensor, summary: tuple[Tensor, Tensor], item: Tensor, angles: Tensor, heads: int | Tensor
     ) -> Tensor:
         """Tokens of active windows ``(n, N, dim)`` after one block.
 
         Args:
             x: tokens of the windows.
-            pooled: ``(B, P, dim)`` summary tokens of each clip.
+            summary: from :meth:`summary`, of at least as many heads as run here.
             item: ``(n,)`` the clip each window belongs to.
-            angles: rotary angles of window tokens ``(n, N, head_dim / 2)`` and of pooled tokens ``(P, head_dim / 2)``.
+            angles: rotary angles of window tokens ``(n, N, head_dim / 2)``.
             heads: how many heads run, or ``(n,)``, how many count in each window.
         """
         counts = heads if isinstance(heads, Tensor) else None
         running = heads if isinstance(heads, int) else HEADS
         width, units = running * self.head_dim, running * self.head_hidden
         normed = multiplied(self.norm1(x))
-        query = rotate(self._split(F.linear(normed, self.query.weight[:width], self.query.bias[:width])), angles[0])
+        query = rotate(self._split(F.linear(normed, self.query.weight[:width], self.query.bias[:width])), angles)
         key, value = self._keys_values(normed, width)
-        pooled_key, pooled_value = self._keys_values(multiplied(self.norm1(pooled)), width)
-        key = torch.cat([rotate(key, angles[0]), rotate(pooled_key, angles[1])[item]], dim=2)
+        pooled_key, pooled_value = (tensor[:, :running] for tensor in summary)
+        key = torch.cat([rotate(key, angles), pooled_key[item]], dim=2)
         value = torch.cat([value, pooled_value[item]], dim=2)
         attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
         if counts is not None:
@@ -106,19 +117,21 @@ class WindowTransformer(nn.Module):
 
         Args:
             tokens, holes: see above.
-            heads: how many run, in all clips or ``(B,)`` in each; see :class:`NestedBlock`.
+            heads: how many run, in all clips, or ``(B,)`` in each, or a map ``(B, 1, h, w)``: every window runs the
+                mean of its tokens, rounded; see :class:`NestedBlock`.
         """
         batch, length, height, width, _ = tokens.shape
         tokens = tokens + self.position(_images(tokens)).movedim(1, -1).view_as(tokens)
         pad = (-width % self.window[1], -height % self.window[0])
         tokens = F.pad(tokens, (0, 0, 0, pad[0], 0, pad[1]))
-        busy = F.pad(holes, (0, pad[0], 0, pad[1])).amax(1) > 0
+        busy = self._busy(holes)
         step = (height / POOLED[0], width / POOLED[1])
         pooled_angles = self._angles((length, *POOLED), tokens, step)
         for index, block in enumerate(self.blocks):
             shift = tuple(size // 2 if index % 2 else 0 for size in self.window)
             pooled = F.adaptive_avg_pool2d(_images(tokens[:, :, :height, :width]), POOLED)
             pooled = pooled.view(batch, length, pooled.shape[1], -1).transpose(2, 3).flatten(1, 2)
+            summarised = (pooled, pooled_angles)
             angles = self._angles((length, *tokens.shape[2:4]), tokens).view(1, length, *tokens.shape[2:4], -1)
             active = self._active(busy, shift)
             look = may_look(active)
@@ -126,8 +139,10 @@ class WindowTransformer(nn.Module):
             item, row, column = active.nonzero(as_tuple=True) if look else _everywhere(active)
             windows = self._windows(_rolled(tokens, shift, -1))
             turned = self._windows(_rolled(angles, shift, -1))[torch.zeros_like(item), row, column].flatten(1, 3)
-            counted = heads[item] if isinstance(heads, Tensor) else heads
-            work = block(windows[item, row, column].flatten(1, 3), pooled, item, (turned, pooled_angles), counted)
+            counted = heads
+            if isinstance(heads, Tensor):
+                counted = heads[item] if heads.dim() == 1 else self._asked(heads, shift)[item, row, column]
+            work = self._work(block, windows[item, row, column].flatten(1, 3), summarised, item, turned, counted)
             work = work.view(len(item), *windows.shape[3:]).to(windows.dtype)
             if look:
                 windows = windows.index_put((item, row, column), work)
@@ -135,6 +150,51 @@ class WindowTransformer(nn.Module):
                 windows = torch.where(active[..., None, None, None, None], work.view_as(windows), windows)
             tokens = _rolled(self._merge(windows), shift, 1)
         return tokens[:, :, :height, :width]
+
+    def _work(
+        self,
+        block: nn.Module,
+        x: Tensor,
+        pooled: tuple[Tensor, Tensor],
+        item: Tensor,
+        angles: Tensor,
+        heads: int | Tensor,
+    ) -> Tensor:
+        """One block on active windows; those with the same number of heads together, where that can be known."""
+        assert isinstance(block, NestedBlock)
+        if not isinstance(heads, Tensor) or not may_look(heads):
+            running = heads if isinstance(heads, int) else HEADS
+            return cast(Tensor, block(x, block.summary(*pooled, running), item, angles, heads))
+        counts = sorted(set(heads.tolist()))
+        if not counts:
+            return x
+        summary, done = block.summary(*pooled, counts[-1]), torch.empty_like(x)
+        for count in counts:
+            at = (heads == count).nonzero()[:, 0]
+            work = block(x[at], summary, item[at], angles[at], count)
+            done = done.to(work.dtype).index_put((at,), work)
+        return done
+
+    def _asked(self, heads: Tensor, shift: tuple[int, ...]) -> Tensor:
+        """How many heads the windows of a block run, ``(B, rows, columns)``, for a map ``(B, 1, h, w)`` of them."""
+        pad = (0, -heads.shape[-1] % self.window[1], 0, -heads.shape[-2] % self.window[0])
+        moved = torch.roll(F.pad(heads, pad, mode="replicate"), [-s for s in shift], (-2, -1))
+        return F.avg_pool2d(moved, self.window).squeeze(1).round().long().clamp(1, HEADS)
+
+    def flops_of_map(self, holes: Tensor, tokens: int, pooled: int, heads: Tensor) -> Tensor:
+        """As :meth:`flops`, for a map of heads ``(B, 1, h, w)``: each window costs what it runs.
+
+        A clip's summary is made for as many heads as its busiest window runs.
+        """
+        total = torch.zeros(len(holes), dtype=torch.float64, device=holes.device)
+        busy = self._busy(holes)
+        for index, block in enumerate(cast(Sequence[NestedBlock], self.blocks)):
+            shift = tuple(size // 2 if index % 2 else 0 for size in self.window)
+            prices = torch.tensor([block.flops(tokens, pooled, k) for k in range(HEADS + 1)], dtype=torch.float64)
+            window, clip = prices.to(holes.device).unbind(-1)
+            asked = torch.where(self._active(busy, shift), self._asked(heads, shift), 0)
+            total = total + window[asked].sum((1, 2)) + clip[asked.flatten(1).amax(1)]
+        return total
 
     def flops(self, counts: Tensor, tokens: int, pooled: int, heads: Sequence[int]) -> Tensor:
         """Operations of the stack on each clip, float64 ``(B,)``, where ``counts (B, depth)`` windows are computed.
@@ -152,13 +212,17 @@ class WindowTransformer(nn.Module):
 
     def active_windows(self, holes: Tensor) -> Tensor:
         """How many windows each block computes: ``(B, depth)`` for token-level ``holes (B, T, 1, h, w)``."""
-        pad = (-holes.shape[-1] % self.window[1], -holes.shape[-2] % self.window[0])
-        busy = F.pad(holes, (0, pad[0], 0, pad[1])).amax(1) > 0
+        busy = self._busy(holes)
         counts = [
             self._active(busy, tuple(size // 2 if index % 2 else 0 for size in self.window)).sum((1, 2))
             for index in range(len(self.blocks))
         ]
         return torch.stack(counts, dim=1)
+
+    def _busy(self, holes: Tensor) -> Tensor:
+        """Where any frame holds work, ``(B, 1, h, w)``, with whole windows."""
+        pad = (-holes.shape[-1] % self.window[1], -holes.shape[-2] % self.window[0])
+        return F.pad(holes, (0, pad[0], 0, pad[1])).amax(1) > 0
 
     def _active(self, busy: Tensor, shift: tuple[int, ...]) -> Tensor:
         """Which windows of ``busy (B, 1, h, w)`` hold work, ``(B, rows, columns)``."""

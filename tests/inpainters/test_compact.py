@@ -9,12 +9,13 @@ import torch
 from videoinpaint.clips import make_clips, make_masks
 from videoinpaint.clips.sources.augmented import Windows
 from videoinpaint.controls import NAMES, Controls
-from videoinpaint.errors import CorruptWeightsError
+from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.fitting import FitConfig
 from videoinpaint.inpainters.compact import CompactInpainter
 from videoinpaint.inpainters.compact.memory import recall, remember
 from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs, signed
 from videoinpaint.inpainters.compact.pretraining import (
+    begin_from,
     draw_batch,
     draw_controls,
     imperfect_error_mask,
@@ -23,6 +24,7 @@ from videoinpaint.inpainters.compact.pretraining import (
 )
 from videoinpaint.inpainters.published.cost import count_flops
 from videoinpaint.metrics.backbone import get_backbone
+from videoinpaint.weights import save_safetensors
 
 SMALL = CompactConfig(base=8, mid=16, dim=48, hidden=48, depth=2)
 
@@ -35,14 +37,18 @@ def inputs(batch=1, length=3, height=48, width=80, seed=0):
 
     masks = torch.zeros(batch, length, 1, height, width)
     masks[..., 10:30, 20:45] = 1
-    return Inputs(plane(3), masks, masks, plane(3), plane(1))
+    return Inputs(plane(3), masks, masks, plane(3), plane(1), sources=plane(11))
+
+
+def picked(x, pick):
+    return Inputs(**{name: None if part is None else part[pick] for name, part in vars(x).items()})
 
 
 def live_network(config=SMALL):
     """A network whose zero-initialised layers have been woken up, so that everything reaches the output."""
     torch.manual_seed(0)
     network = CompactNetwork(config).eval()
-    for layer in (network.patch, network.paint):
+    for layer in (network.patch, network.paint, *([network.chooser.say] if network.chooser else [])):
         torch.nn.init.normal_(layer.weight, std=0.05)
     return network
 
@@ -51,14 +57,111 @@ def row(**changes):
     return torch.from_numpy(Controls(**changes).to_array())[None]
 
 
+def cells(*rows):
+    """A map of controls ``(1, rows, columns, 5)`` from lists of changes."""
+    return torch.stack([torch.cat([row(**changes) for changes in line]) for line in rows])[None]
+
+
+FIRST = replace(SMALL, sparing=0, smooth=0, choosing=0)  # as version 0.1.0 was
+
+
 @pytest.mark.parametrize(("height", "width"), [(48, 80), (37, 51), (120, 216)])
-@pytest.mark.parametrize("heads", [2, 7, 12])
-def test_the_cost_formula_equals_the_counter(height, width, heads):
-    network, x = live_network(), inputs(2, height=height, width=width)
+@pytest.mark.parametrize(("heads", "config"), [(2, SMALL), (7, FIRST), (12, SMALL)])
+def test_the_cost_formula_equals_the_counter(height, width, heads, config):
+    network, x = live_network(config), inputs(2, height=height, width=width)
     controls = row(heads=heads).expand(2, -1)
     with torch.no_grad():
         _, counted = count_flops(lambda: network(x, controls))
     assert network.flops(x.masks, [heads] * 2)[0].sum().item() == counted
+
+
+@pytest.mark.parametrize(("height", "width"), [(48, 80), (120, 216)])
+def test_the_cost_of_a_map_of_heads_is_that_of_its_windows(height, width):
+    network, x = live_network(), inputs(height=height, width=width)
+    controls = cells([{"heads": 2}, {"heads": 12}], [{"heads": 3}, {"heads": 6}], [{"heads": 2}, {"heads": 2}])
+    with torch.no_grad():
+        _, counted = count_flops(lambda: network(x, controls))
+        _, uniform = count_flops(lambda: network(x, cells([{"heads": 4}])))
+    cost = network.flops(x.masks, controls[..., 0])[0].item()
+    assert cost == pytest.approx(counted, rel=1e-2)  # laying the map over the frame is not counted
+    assert network.flops(x.masks, torch.full((1, 1, 1), 4.0))[0].item() == pytest.approx(uniform, rel=1e-2)
+    least, most = (network.flops(x.masks, [heads])[0].item() for heads in (2, 12))
+    assert least < cost < most
+
+
+@torch.no_grad()
+def test_a_map_that_is_the_same_everywhere_is_one_vector():
+    network, x = live_network(), inputs(2)
+    changes = {"heads": 5, "fusion": 0.7, "alpha": 0.8, "beta": 0.6}
+    wide = cells([changes] * 3, [changes] * 3).expand(2, -1, -1, -1)
+    assert torch.allclose(network(x, wide)[0], network(x, row(**changes).expand(2, -1))[0], atol=1e-5)
+
+
+@torch.no_grad()
+def test_maps_of_a_batch_are_those_of_its_items():
+    network, x = live_network(), inputs(2)
+    maps = torch.cat([cells([{"heads": 2}, {"heads": 12}]), cells([{"heads": 9}, {"fusion": 0.5, "heads": 3}])])
+    together = network(x, maps)[0]
+    for index in range(2):
+        pick = slice(index, index + 1)
+        alone = network(picked(x, pick), maps[pick])[0]
+        assert torch.allclose(together[pick], alone, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("change", [{"heads": 2}, {"fusion": 0.5}, {"alpha": 0.8}, {"beta": 0.6}, {"gamma": 0.1}])
+def test_a_cell_changes_the_frame_where_it_lies(change):
+    network, x = live_network(), inputs(height=96, width=208)
+    x = replace(x, masks=torch.ones_like(x.masks), holes=torch.ones_like(x.holes))
+    plain = cells([{}] * 6)
+    changed = plain.clone()
+    changed[:, :, 0] = row(**change)
+    moved = (network(x, plain)[0] - network(x, changed)[0]).abs().amax((0, 1, 2, 3))
+    assert moved[:24].max() > 1e-4
+    if "heads" not in change:  # windows attend to a summary of the frame, to which all heads contribute
+        assert moved[-24:].max() < 0.2 * moved[:24].max()
+
+
+@torch.no_grad()
+def test_where_numbers_may_not_be_looked_at_a_map_gives_the_same(monkeypatch):
+    network, x = live_network(), inputs()
+    controls = cells([{"heads": 2}, {"heads": 12}], [{"heads": 7}, {"heads": 7}])
+    before = network(x, controls)[0]
+    monkeypatch.setattr("videoinpaint.inpainters.compact.transformer.may_look", lambda _: False)
+    assert torch.allclose(network(x, controls)[0], before, atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_chooser_begins_with_the_blend_and_never_takes_what_was_not_found():
+    torch.manual_seed(0)
+    network, x = CompactNetwork(SMALL), inputs()
+    sources, holes = x.sources.clone(), torch.ones_like(x.holes)
+    sources[:, :, 3], sources[:, :, 7] = 0.8, 0.0
+    content, trust = network.chooser(sources, holes)
+    expected = 0.8 * sources[:, :, :3] + 0.2 * sources[:, :, 8:]
+    assert torch.allclose(content, expected, atol=1e-3)
+    assert torch.allclose(trust, torch.full_like(trust, 0.8), atol=1e-3)
+    torch.nn.init.normal_(network.chooser.say.bias, std=5)
+    unseen = sources.clone()
+    unseen[:, :, 4:7] = 1 - unseen[:, :, 4:7]
+    assert torch.equal(network.chooser(unseen, holes)[0], network.chooser(unseen * 1, holes)[0])
+    sources[:, :, 3] = 0
+    assert torch.equal(network.chooser(sources, holes)[0], sources[:, :, 8:])
+
+
+@torch.no_grad()
+def test_a_flat_hole_shows_no_grid():
+    """What the dots of version 0.1.0 came from: tokens that are all alike gave a pattern of their size."""
+
+    def along(frames):
+        lines = frames[0, 0, 0, 40:-40, 40:-40]
+        return float((lines - lines.mean()).abs().max())
+
+    flat = torch.full((1, 1, 3, 160, 160), 0.5)
+    ones = torch.ones(1, 1, 1, 160, 160)
+    x = Inputs(flat, ones, ones, flat, 0 * ones, sources=torch.cat([0 * flat, 0 * ones, 0 * flat, 0 * ones, flat], 2))
+    coarse = [live_network(config)(x, row())[1] for config in (SMALL, FIRST)]
+    assert along(coarse[0]) < 0.1 * along(coarse[1])
 
 
 def test_cost_falls_with_heads_and_with_windows():
@@ -93,8 +196,7 @@ def test_a_mixed_batch_equals_its_items():
     together = network(x, controls)[0]
     for index in range(3):
         pick = slice(index, index + 1)
-        parts = (x.previous, x.masks, x.holes, x.propagated, x.confidence)
-        alone = network(Inputs(*(p[pick] for p in parts)), controls[pick])[0]
+        alone = network(picked(x, pick), controls[pick])[0]
         assert torch.allclose(together[pick], alone, atol=1e-5)
 
 
@@ -226,9 +328,9 @@ def test_a_later_pass_looks_on_where_the_one_before_stopped():
     shown = torch.where(holes > 0, torch.full_like(frames, 0.5), frames)
     state = part.begin(shown, holes)
     first = part.refine(state, shown, holes, row(heads=4).numpy())
-    assert first.state["looked"].tolist() == [4]
+    assert first.state["looked"].unique().tolist() == [4]
     second = part.refine(state | first.state, shown, holes, row(heads=4).numpy())
-    assert second.state["looked"].tolist() == [8]
+    assert second.state["looked"].unique().tolist() == [8]
     inside = holes.expand_as(frames) > 0
     errors = [(result.frames - frames)[inside].abs().mean().item() for result in (first, second)]
     assert errors[1] < 0.8 * errors[0]
@@ -266,3 +368,33 @@ def test_an_odd_head_looks_further_ahead_than_behind():
     for heads, colour in ((2.0, 0.5), (3.0, 0.9), (4.0, 0.6)):
         propagated, _ = recall(memory, holes, torch.tensor([heads]))
         assert torch.allclose(propagated[inside], torch.tensor(colour))
+
+
+def test_a_map_of_heads_looks_far_where_they_are_many():
+    frames, holes = panning_batch()
+    part = CompactInpainter()
+    shown = torch.where(holes > 0, torch.full_like(frames, 0.5), frames)
+    state = part.begin(shown, holes)
+    few, many = (part.refine(state, shown, holes, row(heads=heads).numpy()) for heads in (2, 12))
+    mixed = part.refine(
+        state, shown, holes, cells([{"heads": 2}, {"heads": 12}]).expand(len(frames), -1, -1, -1).numpy()
+    )
+    assert (few.gflops < mixed.gflops).all()
+    assert (mixed.gflops < many.gflops).all()
+    assert torch.equal(mixed.full_gflops, many.full_gflops)
+    looked = mixed.state["looked"]
+    assert looked[..., 0].unique().tolist() == [2]
+    assert looked[..., -1].unique().tolist() == [12]
+
+
+def test_weights_of_other_sizes_give_what_fits(tmp_path):
+    torch.manual_seed(0)
+    first, file = CompactNetwork(FIRST), tmp_path / "first.safetensors"
+    save_safetensors(file, dict(first.state_dict()), {k: str(v) for k, v in FIRST.as_dict().items()})
+    network = CompactNetwork(SMALL)
+    fresh = begin_from(network, file)
+    assert {name.split(".")[0] for name in fresh} == {"chooser", "patch", "unfold", "grow"}
+    assert torch.equal(network.stem.weight, first.stem.weight)
+    save_safetensors(file, {"other": torch.zeros(2)}, {})
+    with pytest.raises(InputError, match="holds nothing for this network"):
+        begin_from(network, file)

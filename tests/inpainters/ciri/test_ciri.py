@@ -281,3 +281,16 @@ def test_a_clip_is_looked_up_in_a_batch_as_alone():
     for clip in range(3):
         alone = looked_up(keys[4 * clip : 4 * clip + 4], targets[clip : clip + 1], 4)
         assert torch.equal(together[4 * clip : 4 * clip + 4], alone)
+
+
+def test_controls_may_vary_over_the_frame():
+    part = make_inpainter("ciri", weights="random")
+    frames = torch.rand(1, 3, 3, 48, 80, generator=torch.Generator().manual_seed(0))
+    holes = torch.zeros(1, 3, 1, 48, 80)
+    holes[..., 8:40, 8:72] = 1
+    state = part.begin(frames, holes)
+    cells = np.tile(Controls().to_array(), (1, 2, 3, 1))
+    plain = part.refine(state, frames, holes, cells)
+    assert torch.allclose(plain.frames, part.refine(state, frames, holes, cells[:, 0, 0]).frames, atol=1e-5)
+    cells[:, :, 0, 0] = 2
+    assert part.refine(state, frames, holes, cells).gflops.item() < plain.gflops.item()

@@ -1,0 +1,104 @@
+"""What the compact network is built of."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from videoinpaint.precision import multiplied
+from videoinpaint.regions import spread
+
+SLOPE = 0.1  # of every leaky rectifier: plain ones died by the dozen in the decoder, and the network froze
+
+
+class Film(nn.Module):
+    """Loss-conditional modulation (Dosovitskiy and Djolonga, ICLR 2020): the objective scales and shifts channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(3, 32), nn.ReLU(), nn.Linear(32, 2 * channels))
+
+    def forward(self, x: Tensor, objective: Tensor) -> Tensor:
+        """``x (N, C, h, w)`` modulated by ``objective``: ``(N, 3)`` in [-1, 1], or a map ``(N, rows, columns, 3)``.
+
+        Between the cells of a map, scale and shift are interpolated.
+        """
+        if objective.dim() == 2:
+            scale, shift = self.net(objective).unsqueeze(-1).unsqueeze(-1).chunk(2, dim=1)
+        else:
+            scale, shift = spread(self.net(objective).to(x.dtype), *x.shape[-2:]).chunk(2, dim=1)
+        return x * (1 + scale) + shift
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions around an identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape as ``x``."""
+        return x + self.second(leaky(self.first(leaky(x))))
+
+
+class Chooser(nn.Module):
+    """Says for every pixel which source to trust: what was found ahead in time, behind, or the smooth fill.
+
+    It starts from the blend that :func:`videoinpaint.inpainters.flow_propagation.carry` makes, of which it learns to
+    differ; motion that went wrong shows where the two directions disagree.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.look = nn.Conv2d(14, channels, 3, stride=2, padding=1)
+        self.think = nn.Conv2d(channels, channels, 3, padding=1)
+        self.say = nn.Conv2d(channels, 12, 3, padding=1)
+        nn.init.zeros_(self.say.weight)
+        assert self.say.bias is not None
+        nn.init.zeros_(self.say.bias)
+
+    def forward(self, sources: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
+        """Content and the trust in it inside the holes, ``(B, T, 3, H, W)`` and ``(B, T, 1, H, W)``.
+
+        Args:
+            sources: ``(B, T, 11, H, W)``: colours and trust ahead and behind, four planes each, and the smooth fill.
+            holes: ``(B, T, 1, H, W)`` in {0, 1}. Sides must be even.
+        """
+        ahead, behind, filled = sources.split((4, 4, 3), dim=2)
+        trust = torch.cat([ahead[:, :, 3:], behind[:, :, 3:]], 2)
+        apart = (ahead[:, :, :3] - behind[:, :, :3]).abs().mean(2, keepdim=True) * trust.prod(2, keepdim=True)
+        known = torch.where(holes > 0, 0.0, filled)
+        planes = signed(ahead, behind, known.mean(2, keepdim=True), apart, filled, holes)
+        asked = F.pixel_shuffle(self.say(leaky(self.think(leaky(self.look(planes))))), 2).float()
+        most = trust.amax(2, keepdim=True)
+        prior = torch.cat([trust / trust.sum(2, keepdim=True).clamp_min(1e-6) * most, 1 - most], 2)
+        # What was not found has no share, whatever is asked for.
+        share = (asked.unflatten(0, holes.shape[:2]) + (prior + 1e-4).log()).exp()
+        share = share * torch.cat([trust > 0, torch.ones_like(most) > 0], 2)
+        share = share / share.sum(2, keepdim=True)
+        content = ahead[:, :, :3] * share[:, :, :1] + behind[:, :, :3] * share[:, :, 1:2] + filled * share[:, :, 2:]
+        return torch.where(holes > 0, content, filled), torch.where(holes > 0, 1 - share[:, :, 2:], 1.0)
+
+
+def signed(*planes: Tensor) -> Tensor:
+    """Planes ``(B, T, c, H, W)`` in [0, 1] as ``(B * T, C, H, W)`` in [-1, 1], as convolutions want them."""
+    joined = torch.cat([multiplied(plane) for plane in planes], dim=2).flatten(0, 1)
+    return joined.mul_(2).sub_(1).contiguous(memory_format=torch.channels_last)
+
+
+def leaky(x: Tensor) -> Tensor:
+    """The network's rectifier."""
+    return F.leaky_relu(x, SLOPE)
+
+
+def blurred(frames: Tensor) -> Tensor:
+    """Frames ``(N, 3, H, W)`` without their detail: what hallucination starts from, and has to add to."""
+    return F.interpolate(F.avg_pool2d(frames, 4), scale_factor=4, mode="bilinear", align_corners=False)
+
+
+def larger(x: Tensor, times: int) -> Tensor:
+    """Features ``(N, C, h, w)`` grown without a phase: equal neighbours stay equal, so that no grid can show."""
+    return F.interpolate(x, scale_factor=times, mode="bilinear", align_corners=False)
