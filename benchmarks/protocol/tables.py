@@ -26,6 +26,7 @@ Flags = TypeVar("Flags")
 
 TITLES = {
     "psnr_hole": "PSNR hole", "ssim_hole": "SSIM hole", "lpips_hole": "LPIPS hole", "e_warp_hole": "E_warp hole",
+    "grid_hole": "grid hole",
     "psnr": "PSNR", "ssim": "SSIM", "ssim65": "SSIM65", "lpips": "LPIPS", "e_warp": "E_warp", "gms": "GMS", "es": "ES",
     "vfid": "VFID", "seconds_per_frame": "s/frame", "gflops": "GFLOPs",
 }  # fmt: skip

@@ -25,10 +25,22 @@ from videoinpaint.controls import Controls
 from videoinpaint.detectors import make_detector
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.inpainters import make_inpainter
-from videoinpaint.metrics.measures import Reference, VideoDistances
+from videoinpaint.metrics.grid import grid_level, inner
+from videoinpaint.metrics.measures import Reference, VideoDistances, as_written
 from videoinpaint.protocols import Inpainter
 
-SHOWN = ("psnr_hole", "ssim_hole", "lpips_hole", "e_warp_hole", "psnr", "ssim", "ssim65", "lpips", "e_warp")
+SHOWN = (
+    "psnr_hole",
+    "ssim_hole",
+    "lpips_hole",
+    "e_warp_hole",
+    "grid_hole",
+    "psnr",
+    "ssim",
+    "ssim65",
+    "lpips",
+    "e_warp",
+)
 COMPARED = ("psnr_hole", "lpips_hole", "e_warp_hole", "psnr", "lpips")
 
 
@@ -150,7 +162,8 @@ def method_name(inpainter: str, feedback: str, iteration: int) -> str:
 def _scores(reference: Reference, result: Repaired) -> dict[str, float]:
     flagged = float(result.masks[reference.holes > 0].mean())
     spent = {"seconds_per_frame": result.seconds, "gflops_per_frame": result.gflops, "flagged": flagged}
-    return reference.measure(result.frames) | spent
+    dots = grid_level(as_written(result.frames), inner(reference.holes))
+    return reference.measure(result.frames) | {"grid_hole": dots} | spent
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import cast
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -81,6 +85,40 @@ class Chooser(nn.Module):
         share = share / share.sum(2, keepdim=True)
         content = ahead[:, :, :3] * share[:, :, :1] + behind[:, :, :3] * share[:, :, 1:2] + filled * share[:, :, 2:]
         return torch.where(holes > 0, content, filled), torch.where(holes > 0, 1 - share[:, :, 2:], 1.0)
+
+
+class Grain(nn.Module):
+    """Features of noise that never changes: what texture can be made of where there is nothing to make it of.
+
+    A network that grows its features without a phase has no other means; given one, it would paint dots on a grid.
+    The noise stands still on the screen, and is the same for all frames, clips and devices.
+
+    Args:
+        channels: how many features at which fraction of the resolution.
+    """
+
+    noise: Tensor
+
+    def __init__(self, channels: Mapping[int, int]) -> None:
+        super().__init__()
+        # One tile is repeated: what it costs does not grow with the frame, and a crop's corner is the frame's.
+        tile = np.random.default_rng(0).standard_normal((1, 1, 256, 256))
+        self.register_buffer("noise", torch.from_numpy(tile).float(), persistent=False)
+        self.layers = nn.ModuleDict(
+            {str(step): nn.Conv2d(step**2, c, 3, padding=1, bias=False) for step, c in channels.items()}
+        )
+        for layer in self.layers.values():
+            nn.init.zeros_(cast(nn.Conv2d, layer).weight)
+
+    def forward(self, image: Tensor, step: int) -> Tensor:
+        """Features ``(1, C, H / step, W / step)`` for an image of ``(..., H, W)``."""
+        times = (-(-side // 256) for side in image.shape[-2:])
+        noise = multiplied(self.noise).tile(1, 1, *times)[..., : image.shape[-2], : image.shape[-1]]
+        return cast(Tensor, self.layers[str(step)](F.pixel_unshuffle(noise, step)))
+
+    def flops_per_pixel(self) -> float:
+        """Operations for each pixel of one frame, whatever the number of frames."""
+        return sum(2.0 * cast(nn.Conv2d, layer).weight.numel() / int(k) ** 2 for k, layer in self.layers.items())
 
 
 def signed(*planes: Tensor) -> Tensor:

@@ -15,14 +15,14 @@ from torch.nn import functional as F
 
 from videoinpaint.controls import ALPHA, FUSION, GAMMA, HEADS, HIGH, LOW
 from videoinpaint.device import may_look
-from videoinpaint.inpainters.compact.layers import SLOPE, Chooser, Film, Residual, blurred, larger, leaky, signed
+from videoinpaint.inpainters.compact.layers import SLOPE, Chooser, Film, Grain, Residual, blurred, larger, leaky, signed
 from videoinpaint.inpainters.compact.transformer import POOLED, WindowTransformer
 from videoinpaint.regions import is_map, spread
 from videoinpaint.weights import metadata_number
 
 TOKEN = 8  # pixels a token spans in each direction
 FUSION_ENDS = (0.1, 0.9)  # what fusion 0.5 and 0.8 become inside the network, so that the ends differ visibly
-SWITCHES = ("sparing", "smooth", "choosing")
+SWITCHES = ("sparing", "smooth", "choosing", "grain")
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,14 @@ class CompactConfig:
     window_width: int = 9
     sparing: int = 2  # how strongly trusted carried content is spared from fusion, see `_fuse`
     smooth: int = 1  # whether tokens grow to pixels without a phase; else by pixel shuffle, which shows as dots
+    grain: int = 1  # whether the decoder gets fixed noise to make texture of, where there is nothing to make it of
     choosing: int = 1  # whether a layer of its own chooses, pixel by pixel, between what was found ahead and behind
 
     @staticmethod
     def from_metadata(metadata: Mapping[str, str]) -> CompactConfig:
         """The sizes that a weight file names; files from before there was a switch were trained without it."""
         known = dict.fromkeys(SWITCHES, "0") | dict(metadata)
-        highest = dict.fromkeys(CompactConfig().as_dict(), 4096) | {"depth": 64, "smooth": 1, "choosing": 1}
+        highest = dict.fromkeys(CompactConfig().as_dict(), 4096) | {"depth": 64, "smooth": 1, "grain": 1, "choosing": 1}
         lowest = {name: int(name not in SWITCHES) for name in highest}
         return CompactConfig(**{k: metadata_number(known, k, lowest[k], high) for k, high in highest.items()})
 
@@ -126,6 +127,7 @@ class CompactNetwork(nn.Module):
         self.finer = nn.Conv2d(c.base, c.base, 3, padding=1)
         self.paint = nn.Conv2d(c.base, 12, 3, padding=1)
         self.chooser = Chooser(c.base) if c.choosing else None
+        self.grain = Grain({4: c.mid, 2: c.base}) if c.grain else None
         for layer in (self.patch, self.paint):  # start from the propagated frame, not from nothing
             for parameter in layer.parameters():
                 nn.init.zeros_(parameter)
@@ -236,9 +238,13 @@ class CompactNetwork(nn.Module):
         features = torch.lerp(context, fused, inside)
         sketch = signed(image.unsqueeze(0))
         features = self.merge(torch.cat([features, F.pixel_unshuffle(sketch, 4)], dim=1))
+        if self.grain is not None:
+            features = features + self.grain(image, 4)
         features = leaky(self.decode(self.merge_film(features, objective)))
         fine = larger(self.grow(features), 2) if self.config.smooth else F.pixel_shuffle(self.grow(features), 2)
         fine = self.fine(torch.cat([fine, F.pixel_unshuffle(sketch, 2)], dim=1))
+        if self.grain is not None:
+            fine = fine + self.grain(image, 2)
         fine = leaky(self.finer(leaky(self.fine_film(fine, objective))))
         return F.pixel_shuffle(self.paint(fine), 2)
 
@@ -260,6 +266,7 @@ class CompactNetwork(nn.Module):
         for counts in heads:
             cells = counts[0].numel() if isinstance(counts, Tensor) else 1
             dense = (self._dense_flops_per_pixel() * pixels + self._film_flops() * cells) * length
+            dense += self.grain.flops_per_pixel() * pixels if self.grain is not None else 0.0
             if isinstance(counts, Tensor):
                 asked = spread(counts.unsqueeze(-1), masks.shape[-2], masks.shape[-1], TOKEN)
                 totals.append(dense + self.transformer.flops_of_map(holes, tokens, pooled, asked))

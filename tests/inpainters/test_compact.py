@@ -48,7 +48,9 @@ def live_network(config=SMALL):
     """A network whose zero-initialised layers have been woken up, so that everything reaches the output."""
     torch.manual_seed(0)
     network = CompactNetwork(config).eval()
-    for layer in (network.patch, network.paint, *([network.chooser.say] if network.chooser else [])):
+    asleep = [network.chooser.say] if network.chooser else []
+    asleep += network.grain.layers.values() if network.grain else []
+    for layer in (network.patch, network.paint, *asleep):
         torch.nn.init.normal_(layer.weight, std=0.05)
     return network
 
@@ -62,17 +64,17 @@ def cells(*rows):
     return torch.stack([torch.cat([row(**changes) for changes in line]) for line in rows])[None]
 
 
-FIRST = replace(SMALL, sparing=0, smooth=0, choosing=0)  # as version 0.1.0 was
+FIRST = replace(SMALL, sparing=0, smooth=0, choosing=0, grain=0)  # as version 0.1.0 was
 
 
 @pytest.mark.parametrize(("height", "width"), [(48, 80), (37, 51), (120, 216)])
-@pytest.mark.parametrize(("heads", "config"), [(2, SMALL), (7, FIRST), (12, SMALL)])
-def test_the_cost_formula_equals_the_counter(height, width, heads, config):
-    network, x = live_network(config), inputs(2, height=height, width=width)
-    controls = row(heads=heads).expand(2, -1)
+@pytest.mark.parametrize(("heads", "config", "batch"), [(2, SMALL, 1), (7, FIRST, 2), (12, SMALL, 1)])
+def test_the_cost_formula_equals_the_counter(height, width, heads, config, batch):
+    network, x = live_network(config), inputs(batch, height=height, width=width)
+    controls = row(heads=heads).expand(batch, -1)
     with torch.no_grad():
         _, counted = count_flops(lambda: network(x, controls))
-    assert network.flops(x.masks, [heads] * 2)[0].sum().item() == counted
+    assert network.flops(x.masks, [heads] * batch)[0].sum().item() == counted
 
 
 @pytest.mark.parametrize(("height", "width"), [(48, 80), (120, 216)])
@@ -393,7 +395,7 @@ def test_weights_of_other_sizes_give_what_fits(tmp_path):
     save_safetensors(file, dict(first.state_dict()), {k: str(v) for k, v in FIRST.as_dict().items()})
     network = CompactNetwork(SMALL)
     fresh = begin_from(network, file)
-    assert {name.split(".")[0] for name in fresh} == {"chooser", "patch", "unfold", "grow"}
+    assert {name.split(".")[0] for name in fresh} == {"chooser", "patch", "unfold", "grow", "grain"}
     assert torch.equal(network.stem.weight, first.stem.weight)
     save_safetensors(file, {"other": torch.zeros(2)}, {})
     with pytest.raises(InputError, match="holds nothing for this network"):
