@@ -18,7 +18,7 @@ from torch import Tensor
 from videoinpaint.checks import check_extent, real_number, shown, whole_number
 from videoinpaint.clips import ClipSource, MaskSource, make_clips, make_masks
 from videoinpaint.clips.validate import MIN_SIZE
-from videoinpaint.controls import ALPHA, BETA, DEFAULT, GAMMA, NAMES, action_to_controls, as_numbers
+from videoinpaint.controls import ALPHA, BETA, DEFAULT, GAMMA, NAMES, action_to_controls, as_numbers, mean_controls
 from videoinpaint.detectors import make_detector
 from videoinpaint.device import fetched
 from videoinpaint.envs import fork  # noqa: F401 - its import keeps forked workers from waiting for ever
@@ -45,6 +45,7 @@ from videoinpaint.protocols import (
     draws_globally,
     heads_run_of,
     is_untrained,
+    regional_of,
 )
 
 MAX_THREADS = 1024
@@ -79,6 +80,7 @@ class Settings:
     bank: str | Path | None = None
     prefetch: int = 0
     fusion: str = "network"
+    action_grid: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         check_extent(self.num_frames, self.height, self.width, least=(2, MIN_SIZE))
@@ -100,6 +102,24 @@ class Settings:
         whole_number(self.prefetch, "prefetch", 0, MAX_THREADS)
         real_number(self.compute_price, "compute_price", 0, 1e6)
         real_number(self.psnr_scale, "psnr_scale", 1e-3, 1e6)
+        if self.action_grid is not None:
+            object.__setattr__(self, "action_grid", _grid(self.action_grid, self.height, self.width))
+
+    @property
+    def action_shape(self) -> tuple[int, ...]:
+        """The shape of one action."""
+        return (5,) if self.action_grid is None else (*self.action_grid, 5)
+
+
+def _grid(grid: Any, height: int, width: int) -> tuple[int, int]:
+    """Rows and columns, no more than there are pixels."""
+    if not isinstance(grid, tuple | list) or len(grid) != 2:
+        raise InputError(f"action_grid is (rows, columns), or None for one action a frame, got {shown(grid)}")
+    rows, columns = grid
+    return (
+        whole_number(rows, "the number of rows of action_grid", 1, int(height)),
+        whole_number(columns, "the number of columns of action_grid", 1, int(width)),
+    )
 
 
 @dataclass(frozen=True)
@@ -143,6 +163,7 @@ class Core:
         where: dict[str, Any] = {"device": self.device, "precision": settings.precision}
         inpainter = fused(make_inpainter(settings.inpainter, weights=settings.weights, **where), settings.fusion)
         check_size(inpainter, *self.shape[1:])
+        _check_regional(inpainter, settings)
         detector = make_detector(settings.detector, weights=settings.detector_weights, **where)
         self.loop = ClosedLoop(inpainter, detector, self.device, measure_full=settings.compute_price > 0)
         self.reward = Reward(settings.backbone, device=self.device, psnr_scale=settings.psnr_scale)
@@ -228,7 +249,8 @@ class Core:
         count = len(state["iteration"])
         nothing = {name: np.zeros(count) for name in (*TERMS, "compute")}
         metrics = _of(fetched(nested("now", within("last", state))), "now")
-        return self._infos(state, metrics, nothing, np.zeros((count, 5), np.float32), [RUNNING] * count)
+        unset = np.zeros((count, *self.settings.action_shape), np.float32)
+        return self._infos(state, metrics, nothing, unset, [RUNNING] * count)
 
     def spaces(self) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
         """The observation and the action space of one episode, new objects."""
@@ -237,7 +259,7 @@ class Core:
             frames=spaces.Box(0, 255, (3 * frames, height, width), np.uint8),
             masks=spaces.Box(0, 255, (frames, height, width), np.uint8),
         )
-        return observation, spaces.Box(-1.0, 1.0, (5,), np.float32)
+        return observation, spaces.Box(-1.0, 1.0, self.settings.action_shape, np.float32)
 
     def begin(self, episodes: Sequence[Episode], which: Sequence[int] | None = None) -> State:
         """Start a batch of episodes.
@@ -294,14 +316,17 @@ class Core:
         """One iteration of every episode of a batch.
 
         Raises:
-            InputError: actions of another shape than ``(B, 5)``, or not finite.
+            InputError: actions of another shape than ``(B, 5)`` (with a grid ``(B, rows, columns, 5)``), or not finite.
         """
-        expected = (len(state["iteration"]), 5)
+        count = len(state["iteration"])
+        expected = (count, *self.settings.action_shape)
         values = as_numbers(actions, "actions")
         if values.shape != expected:
             raise InputError(f"actions must have shape {expected} in the order {NAMES}, got {values.shape}")
         controls = action_to_controls(values)
-        done = self.loop.advance(within("loop", state), controls)
+        # One cell is the whole frame: any inpainter takes it, and gives what it gives without a grid.
+        asked = mean_controls(controls) if controls.size == 5 * count else controls
+        done = self.loop.advance(within("loop", state), asked)
         metrics = self.reward.measure(within("reward", state), done.state["repaired"], done.detection.weights)
         seen = self._seen(done, metrics, within("last", state))
         loop = done.state | {name: torch.from_numpy(seen[name]) for name in ("gflops", "full_gflops")}
@@ -315,7 +340,7 @@ class Core:
             terms = {k: v if k == "compute" else v * np.where(repaired, left + 1, 1) for k, v in terms.items()}
         ends = [REPAIRED if early else RUNNING if more > 0 else MAX_ITERATIONS for early, more in zip(repaired, left)]
         infos = self._infos(following, _of(seen, "now"), terms, controls, ends)
-        rewards = sum(terms.values(), start=np.zeros(expected[0]))
+        rewards = sum(terms.values(), start=np.zeros(count))
         return following, Outcome(rewards, repaired | (left <= 0), infos)
 
     def _seen(self, done: Round, metrics: State, before: State) -> dict[str, NDArray[np.float64]]:
@@ -340,13 +365,16 @@ class Core:
         others = {"quality": value, "gflops": state["loop/gflops"], "iteration": state["iteration"]}
         others |= within("predicted", state)
         measured = {name: tensor.numpy() for name, tensor in others.items()}
-        measured["heads_run"] = heads_run_of(self.loop.inpainter, controls)
-        return episode_infos(_to_numpy(metrics), terms, controls, measured, ends)
+        mean = mean_controls(controls)
+        measured["heads_run"] = heads_run_of(self.loop.inpainter, mean)
+        mapped = None if self.settings.action_grid is None else controls
+        return episode_infos(_to_numpy(metrics), terms, mean, measured, ends, mapped)
 
     def _terms(
         self, metrics: State, before: State, controls: NDArray, share: NDArray[np.float64]
     ) -> dict[str, NDArray[np.float64]]:
         """The named terms whose sum is the reward, each ``(B,)``: Eq. 6 and the price of compute."""
+        controls = mean_controls(controls)
         if self.settings.reward_weights == "fixed":
             controls = np.broadcast_to(DEFAULT.to_array(), controls.shape)
         weights = [torch.from_numpy(controls[:, i].copy()) for i in (ALPHA, BETA, GAMMA)]
@@ -356,6 +384,17 @@ class Core:
             earlier = _to_numpy(self.reward.combine(before, *weights)[1])
             terms = {name: values - earlier[name] for name, values in terms.items()}
         return terms | {"compute": 0.0 - self.settings.compute_price * share}  # 0.0 -: no negative zeros
+
+
+def _check_regional(inpainter: Inpainter, settings: Settings) -> None:
+    """Raise InputError where controls are to vary over the frame and none of the inpainter's can."""
+    grid = settings.action_grid
+    if grid not in (None, (1, 1)) and not regional_of(inpainter):
+        remedy = "leave action_grid out" if settings.propagator else "leave action_grid out, or give fusion='boundary'"
+        raise InputError(
+            f"action_grid={grid} is not possible with the inpainter {inpainter.name!r}, whose controls are those of "
+            f"whole frames: {remedy}"
+        )
 
 
 def observe(state: State) -> Observation:

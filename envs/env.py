@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from videoinpaint.checks import seed_number, shown
 from videoinpaint.clips import ClipSource, MaskSource
-from videoinpaint.controls import Controls, action_to_controls, as_numbers, controls_to_action
+from videoinpaint.controls import Controls, action_to_controls, as_numbers, controls_to_action, mean_controls
 from videoinpaint.envs import snapshot
 from videoinpaint.envs.core import Core, Observation, Settings, observe
 from videoinpaint.envs.episodes import Episode, check_options
@@ -50,16 +50,18 @@ class ControlMap:
         return self._core.honoured
 
     def to_controls(self, action: ArrayLike) -> Controls:
-        """The controls that one action ``(5,)`` stands for.
+        """The controls that one action stands for; of an action for each cell their mean over the frame.
 
         Raises:
-            InputError: another shape, or not finite.
+            InputError: another shape than an action's, or than ``(5,)``, or not finite.
         """
-        return Controls.from_array(action_to_controls(as_numbers(action).reshape(1, -1))[0])
+        values = as_numbers(action)
+        one = values.reshape(1, -1) if values.shape != self._core.settings.action_shape else values[None]
+        return Controls.from_array(mean_controls(action_to_controls(one))[0])
 
     def to_action(self, controls: Controls) -> NDArray[np.float32]:
-        """The action float32 ``(5,)`` in [-1, 1] that stands for these controls."""
-        return controls_to_action(controls.to_array()[None])[0]
+        """The action float32 in [-1, 1] that stands for these controls, everywhere if there is an action grid."""
+        return np.broadcast_to(controls_to_action(controls.to_array()), self._core.settings.action_shape).copy()
 
 
 class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]]):
@@ -104,6 +106,13 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     With `fusion="none"` nothing is blended (w = 1), and the control has no effect. In both the network's own fusion
     stands still.
 
+    **Controls that vary over the frame.** `action_grid=(rows, columns)` makes the action `Box(-1, 1, (rows, columns,
+    5), float32)`: one setting for each cell of an even grid over the frame, from the top left, the same in all frames.
+    Between the centres of the cells controls change smoothly; heads are whole in every cell. Inpainters say which
+    controls they honour region by region (`videoinpaint.protocols.Regional`), and take the mean over the cells for the
+    others; with `fusion="boundary"` the blend follows the map around any inpainter. A grid of one cell, `(1, 1)`, is
+    the same environment with actions `(1, 1, 5)`, bit for bit.
+
     Which of them change the repair depends on the inpainter: `env.unwrapped.honoured_controls` is a subset of
     `{"heads", "fusion", "objective"}`, where "objective" stands for alpha, beta and gamma.
 
@@ -138,21 +147,23 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
 
     `reward_weights="action"` (as in the paper) takes alpha, beta and gamma from the action, which lets an agent raise
     its reward without a better repair: rank policies by `info["quality"]`, which the action does not scale.
+    With an action grid that is their mean over the cells.
     `reward_weights="fixed"` uses 0.9, 0.45 and 0.2. `reward="improvement"` gives `R_n - R_{n-1}`, both under the
     weights of step n, where `R_0` scores the corrupted clip; the price is paid at every step all the same.
 
     ## Info
 
-    The same keys after `reset` as after `step`, NumPy scalars and short strings:
+    The same keys after `reset` as after `step`, NumPy scalars and short strings (and one array):
 
     | Key | Content |
     | --- | --- |
     | `quality` | the reward of the present repair under fixed weights (0.9, 0.45, 0.2), absolute: rank by this |
     | `metrics` | raw: `psnr` in dB, `ssim`, `lpips`, `perceptual`, `wta`, `psnr_hole` in dB inside the hole |
     | `reward_terms` | weighted; their sum is the reward; 0 after a reset |
-    | `controls` | in natural units, after clipping and rounding; 0 after a reset |
+    | `controls` | in natural units, after clipping and rounding, mean over an action grid; 0 after a reset |
+    | `control_map` | with an action grid only: the controls of every cell, float32 `(rows, columns, 5)` |
     | `gflops` | of this iteration's inpainting pass alone; 0 after a reset |
-    | `heads_run` | attention heads that really ran: a published network has 4, and 2..12 is a share of them |
+    | `heads_run` | attention heads that really ran (under a grid's mean): published networks have 4 for 2..12 |
     | `iteration` | 0 after a reset |
     | `end` | why the episode is over: `"repaired"`, `"max_iterations"`, `"truncated"`; `""` while it is not |
     | `is_success` | whether the detector flags nothing more |
@@ -160,7 +171,8 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     | `random_weights` | the parts whose networks are untrained (`weights="random"`): then only cost means anything |
 
     After a reset `metrics` and `quality` are those of the damaged clip, so that an episode's record needs no baseline
-    of its own. `flat_info=True` leaves strings and nesting out (`"metrics/psnr"`), for libraries that record arrays.
+    of its own. `flat_info=True` leaves strings, arrays and nesting out (`"metrics/psnr"`), for libraries that record
+    numbers.
 
     ## Starting State
 
@@ -206,6 +218,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     | `bank` | `None` | a folder of episodes that `videoinpaint bank build` began before: a reset only reads |
     | `prefetch` | `0` | threads that begin coming episodes while the present ones are played |
     | `fusion` | `"network"` | what the control means: `"network"`, `"boundary"` or `"none"`, see above |
+    | `action_grid` | `None` | `(rows, columns)`: an action for each cell of a grid over the frame, see above |
     | `render_mode` | `None` | `"rgb_array"` (corrupted, repaired, predicted mask, reference: one row) or `"human"` |
 
     `gym.make_vec("VideoInpaint-v1", num_envs=4)` runs all environments as one batch; it takes the same arguments, and
@@ -253,11 +266,13 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         bank: str | Path | None = Settings.bank,
         prefetch: int = Settings.prefetch,
         fusion: str = Settings.fusion,
+        action_grid: tuple[int, int] | None = Settings.action_grid,
     ) -> None:
         settings = Settings(
             clips, masks, num_frames, height, width, max_iterations, inpainter, detector, backbone, reward,
             reward_weights, psnr_scale, compute_price, device, weights, detector_weights, flat_info,
             precision=precision, bank=bank, prefetch=prefetch, fusion=fusion,
+            action_grid=action_grid,
         )  # fmt: skip
         self._build(settings, render_mode)
 
@@ -300,7 +315,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         """One iteration: inpaint, detect, score.
 
         Args:
-            action: ``(5,)`` in [-1, 1]; see Action Space.
+            action: ``(5,)``, or ``(rows, columns, 5)``, in [-1, 1]; see Action Space.
 
         Raises:
             ResetNeeded: the episode is over, or none has begun.
@@ -309,8 +324,9 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         if self._state is None or self._episode is None or self._done:
             raise ResetNeeded("this episode is over (or none has begun): call reset() before step()")
         values = as_numbers(action)
-        if values.shape != (5,):
-            raise InputError(f"an action has shape (5,), got {values.shape}")
+        expected = self._core.settings.action_shape
+        if values.shape != expected:
+            raise InputError(f"an action has shape {expected}, got {values.shape}")
         self._state, outcome = self._core.step(self._state, values[None])
         self._done = bool(outcome.terminated[0])
         self._show()

@@ -22,15 +22,17 @@ def episode_infos(
     controls: NDArray[np.float32],
     others: Mapping[str, NDArray[Any]],
     ends: Sequence[str],
+    mapped: NDArray[np.float32] | None = None,
 ) -> list[Info]:
-    """One fresh dict an episode, of NumPy scalars and short strings, nested one level.
+    """One fresh dict an episode, of NumPy scalars and short strings, nested one level; and the map of controls.
 
     Args:
         metrics: raw terms of the present repair, each ``(B,)``; likewise `terms`, weighted, zero after a reset.
         terms: see `metrics`.
-        controls: ``(B, 5)`` in natural units; zero after a reset, when none were chosen yet.
+        controls: ``(B, 5)`` in natural units, of a map its mean; zero after a reset, when none were chosen yet.
         others: further numbers, each ``(B,)``.
         ends: why each episode ended, "" while it goes on.
+        mapped: controls ``(B, rows, columns, 5)``, where the environment has an action grid.
     """
     chosen = {name: controls[:, place].astype(np.float64).round(6) for place, name in enumerate(NAMES)}
     nested = {"metrics": metrics, "reward_terms": terms, "controls": chosen}
@@ -38,12 +40,13 @@ def episode_infos(
         {group: {name: values[i] for name, values in columns.items()} for group, columns in nested.items()}
         | {name: values[i] for name, values in others.items()}
         | {"end": end, "is_success": np.bool_(end == REPAIRED)}
+        | ({} if mapped is None else {"control_map": mapped[i].copy()})
         for i, end in enumerate(ends)
     ]
 
 
 def flattened(info: Mapping[str, Any], prefix: str = "") -> Info:
-    """The numbers of an info under names like ``"metrics/psnr"``: no nesting, no strings, every value a NumPy scalar.
+    """The numbers of an info under names like ``"metrics/psnr"``: no nesting, no strings, no arrays but scalars.
 
     The seed is one too, because TorchRL asks each for its dtype; elsewhere it stays the ``int`` that `reset` takes.
     """
@@ -51,7 +54,7 @@ def flattened(info: Mapping[str, Any], prefix: str = "") -> Info:
     for name, value in info.items():
         if isinstance(value, Mapping):
             flat |= flattened(value, f"{prefix}{name}/")
-        elif not isinstance(value, str):
+        elif not isinstance(value, str | np.ndarray):
             flat[prefix + name] = np.asarray(value)[()]
     return flat
 

@@ -212,7 +212,8 @@ class ClosedLoop:
 
         Args:
             state: from :meth:`begin` or an earlier round; it is left as it is.
-            controls: ``(B, 5)`` in natural units.
+            controls: ``(B, 5)`` in natural units, or a map of them ``(B, rows, columns, 5)``, which the inpainter must
+                know how to follow (:class:`videoinpaint.protocols.Regional`).
 
         Returns:
             the next state, the GFLOPs of this pass as float64 ``(B,)`` on the CPU, and what the detector says.
@@ -232,7 +233,7 @@ class ClosedLoop:
 
         Args:
             state: from :meth:`begin` or an earlier round; it is left as it is.
-            controls: ``(B, 5)`` in natural units, checked.
+            controls: ``(B, 5)`` or ``(B, rows, columns, 5)`` in natural units, checked.
         """
         with self.timed("refine", batch_size(state)):
             result = self._run(state, controls)
@@ -285,7 +286,7 @@ class ClosedLoop:
         if "heads" not in self.inpainter.controls or not self.measure_full:
             return result.gflops
         all_heads = controls.copy()
-        all_heads[:, HEADS] = HIGH[HEADS]
+        all_heads[..., HEADS] = HIGH[HEADS]
         return self._run(state, all_heads).gflops
 
     def _check(self, frames: Tensor, holes: Tensor) -> None:

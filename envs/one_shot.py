@@ -38,7 +38,7 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
 
     ## Action Space
 
-    `Box(-1, 1, (5,), float32)`, as in `VideoInpaint`.
+    `Box(-1, 1, (5,), float32)`, or with an action grid `(rows, columns, 5)`, as in `VideoInpaint`.
 
     ## Observation Space
 
@@ -95,7 +95,7 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
     | `device`, `weights`, `detector_weights`, `render_mode` | `"auto"`, `None`, `None`, `None` | |
     | `flat_info` | `False` | |
     | `precision` | `"auto"` | of the compact networks |
-    | `bank`, `prefetch` | `None`, `0` | as in `VideoInpaint` |
+    | `bank`, `prefetch`, `action_grid` | `None`, `0`, `None` | as in `VideoInpaint` |
 
     `"one_shot"` puts targets cut from photographs before studio scenes, and needs nothing but the installation;
     `"one_shot:CLIPS"` puts them before the clips of a folder (or of any other clip source), and `#MASKS` adds targets
@@ -141,11 +141,12 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
         precision: str = Settings.precision,
         bank: str | Path | None = Settings.bank,
         prefetch: int = Settings.prefetch,
+        action_grid: tuple[int, int] | None = Settings.action_grid,
     ) -> None:
         settings = Settings(
             clips, Settings.masks, num_frames, height, width, max_iterations, inpainter, detector, backbone, reward,
             reward_weights, psnr_scale, compute_price, device, weights, detector_weights, flat_info, propagator,
-            precision, bank, prefetch,
+            precision, bank, prefetch, action_grid=action_grid,
         )  # fmt: skip
         self._build(settings, render_mode)
 

@@ -206,7 +206,7 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         """One iteration of every environment.
 
         Args:
-            actions: ``(num_envs, 5)`` in [-1, 1].
+            actions: ``(num_envs, 5)`` in [-1, 1]; with an action grid ``(num_envs, rows, columns, 5)``.
 
         Raises:
             ResetNeeded: no episode has begun, or one is over and autoreset is disabled.
@@ -224,8 +224,9 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         """As :meth:`step`, with one info dict an environment."""
         state = self._running()
         values = as_numbers(actions, "actions", finite=False)  # those of environments that begin anew are ignored
-        if values.shape != (self.num_envs, 5):
-            raise InputError(f"actions must have shape {(self.num_envs, 5)}, got {values.shape}")
+        expected = (self.num_envs, *self._core.settings.action_shape)
+        if values.shape != expected:
+            raise InputError(f"actions must have shape {expected}, got {values.shape}")
         over = np.flatnonzero(self._done).tolist()
         if over and self.autoreset_mode != AutoresetMode.NEXT_STEP:
             raise ResetNeeded(f"the episodes of environments {over} are over: reset them with options['reset_mask']")

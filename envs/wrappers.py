@@ -200,23 +200,26 @@ class SquareImage(gymnasium.ObservationWrapper, RecordConstructorArgs):
 class NaturalControls(gymnasium.ActionWrapper, RecordConstructorArgs):
     """Actions in natural units: heads 2..12, fusion 0.5..0.8, alpha 0.8..1.0, beta 0.3..0.6, gamma 0.1..0.3.
 
-    For people and hand-written policies; trainers want the symmetric unit range.
+    With an action grid one setting for each cell, ``(rows, columns, 5)``. For people and hand-written policies;
+    trainers want the symmetric unit range.
     """
 
     def __init__(self, env: gymnasium.Env) -> None:
         RecordConstructorArgs.__init__(self)
         super().__init__(env)
-        self.action_space = spaces.Box(LOW.astype(np.float32), HIGH.astype(np.float32), dtype=np.float32)
+        self._shape = _shape(env.action_space)
+        low, high = (np.broadcast_to(end, self._shape).astype(np.float32) for end in (LOW, HIGH))
+        self.action_space = spaces.Box(low, high, dtype=np.float32)
 
     def action(self, action: Any) -> NDArray[np.float32]:
-        """Natural units ``(5,)`` to the unit range.
+        """Natural units, as the action space has them, to the unit range.
 
         Raises:
             InputError: another shape, or not finite.
         """
         values = as_numbers(action)
-        if values.shape != (5,):
-            raise InputError(f"an action has shape (5,), got {values.shape}")
+        if values.shape != self._shape:
+            raise InputError(f"an action has shape {self._shape}, got {values.shape}")
         return controls_to_action(values[None])[0]
 
 

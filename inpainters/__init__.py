@@ -86,5 +86,11 @@ def _check_claims(part: Inpainter) -> None:
             f"the inpainter {part.name!r} needs controls, a set of 'heads', 'fusion', 'objective', got "
             f"{shown(controls)}"
         )
+    regional = getattr(part, "regional", frozenset())
+    if not isinstance(regional, frozenset | set) or not regional <= controls:
+        raise InputError(
+            f"the inpainter {part.name!r} needs regional, a set of those of its controls that may vary over the frame, "
+            f"got {shown(regional)}"
+        )
     if not isinstance(least, tuple | list) or len(least) != 2 or not all(isinstance(side, int) for side in least):
         raise InputError(f"the inpainter {part.name!r} needs min_size, a height and a width, got {shown(least)}")

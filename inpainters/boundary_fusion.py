@@ -14,14 +14,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from videoinpaint.checks import shown
-from videoinpaint.controls import DEFAULT, FUSION
+from videoinpaint.controls import DEFAULT, FUSION, clip_controls, mean_controls
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.flow_propagation import propagate
 from videoinpaint.motion.neighbourhoods import window_max
-from videoinpaint.protocols import Inpainter, OneShotInpainter, Refinement, State, heads_run_of, is_untrained
-from videoinpaint.protocols import precision_of as precision_used
+from videoinpaint.protocols import (
+    Inpainter,
+    OneShotInpainter,
+    Refinement,
+    State,
+    heads_run_of,
+    is_untrained,
+    precision_of,
+    regional_of,
+)
 
 FUSIONS = ("network", "boundary", "none")
 BAND = 1 / 27
@@ -53,7 +62,9 @@ class BoundaryFusion:
         self.controls = inner.controls - {"fusion"} | (frozenset({"fusion"}) if blend else frozenset())
         self.min_size = inner.min_size
         self.random_weights = is_untrained(inner)
-        self.precision = precision_used(inner)
+        self.precision = precision_of(inner)
+        # The blend is made pixel by pixel: it follows a map of controls around any inpainter.
+        self.regional = regional_of(inner) - {"fusion"} | (self.controls & {"fusion"})
 
     def heads_run(self, control: float) -> int:
         """See :class:`videoinpaint.protocols.CountsHeads`."""
@@ -68,14 +79,20 @@ class BoundaryFusion:
 
     def refine(self, state: State, repaired: Tensor, masks: Tensor, controls: NDArray[np.float32]) -> Refinement:
         """See :class:`videoinpaint.protocols.Inpainter`."""
-        alone = controls.copy()
-        alone[:, FUSION] = getattr(self.inner, "own_fusion", DEFAULT.fusion)
+        alone = controls.copy() if regional_of(self.inner) else clip_controls(mean_controls(controls))
+        alone[..., FUSION] = getattr(self.inner, "own_fusion", DEFAULT.fusion)
         own = {name: tensor for name, tensor in state.items() if name not in (ORIGINAL, DEPTH)}
         result = self.inner.refine(own, repaired, masks, alone)
         if not self.blend:
             return result
-        weight = torch.from_numpy(controls[:, FUSION].copy()).to(result.frames).view(-1, 1, 1, 1, 1)
-        return replace(result, frames=blended(result.frames, state[ORIGINAL], state[DEPTH], weight))
+        weight = torch.from_numpy(controls[..., FUSION].copy()).to(result.frames)
+        weight = weight.view(-1, 1, 1, 1) if weight.ndim == 1 else _spread(weight, result.frames)
+        return replace(result, frames=blended(result.frames, state[ORIGINAL], state[DEPTH], weight.unsqueeze(1)))
+
+
+def _spread(values: Tensor, like: Tensor) -> Tensor:
+    """A map ``(B, rows, columns)`` over frames ``(B, T, C, H, W)``, linear between the centres of its cells."""
+    return F.interpolate(values.unsqueeze(1), size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def blended(proposal: Tensor, original: Tensor, depth: Tensor, weight: Tensor) -> Tensor:
@@ -85,7 +102,7 @@ def blended(proposal: Tensor, original: Tensor, depth: Tensor, weight: Tensor) -
         proposal: what was painted.
         original: what is mixed in along the edge.
         depth: of :func:`depth_inside`.
-        weight: of the proposal at the edge, ``(B, 1, 1, 1, 1)`` in [0, 1].
+        weight: of the proposal at the edge, ``(B, 1, 1, 1, 1)`` or ``(B, 1, 1, H, W)`` in [0, 1].
     """
     share = weight + (1 - weight) * depth
     return share * proposal + (1 - share) * original

@@ -93,7 +93,7 @@ def as_numbers(values: Any, what: str = "an action", *, finite: bool = True) -> 
 
 
 def clip_controls(values: ArrayLike) -> NDArray[np.float32]:
-    """Natural values ``(B, 5)`` clipped to their ranges, heads rounded.
+    """Natural values ``(..., 5)`` clipped to their ranges, heads rounded.
 
     Raises:
         InputError: a value is NaN or infinite.
@@ -107,23 +107,27 @@ def clip_controls(values: ArrayLike) -> NDArray[np.float32]:
 
 
 def check_controls(values: ArrayLike, count: int) -> NDArray[np.float32]:
-    """Natural values ``(count, 5)`` as float32, just as they are: whoever takes an action has clipped it already.
+    """Natural values as float32, just as they are: whoever takes an action has clipped it already.
+
+    Args:
+        values: ``(count, 5)``, or a map of them over the frame, ``(count, rows, columns, 5)``.
+        count: episodes of the batch.
 
     Raises:
         InputError: another shape, a value that is not finite or out of its range, or a fraction of a head.
     """
     array = as_numbers(values, "controls").astype(np.float32)
-    if array.shape != (count, 5):
+    if array.ndim not in (2, 4) or (len(array), array.shape[-1]) != (count, 5) or not array.size:
         raise InputError(f"controls must have shape {(count, 5)} in the order {NAMES}, got {array.shape}")
     slack = 1e-6  # float32 cannot hold the ends of all ranges
-    if not ((array >= LOW - slack) & (array <= HIGH + slack)).all() or (array[:, HEADS] % 1).any():
+    if not ((array >= LOW - slack) & (array <= HIGH + slack)).all() or (array[..., HEADS] % 1).any():
         ranges = ", ".join(f"{name} {low:g}..{high:g}" for name, low, high in zip(NAMES, LOW, HIGH))
         raise InputError(f"controls must lie within {ranges}, heads whole, got {array.tolist()}")
     return array
 
 
 def action_to_controls(actions: ArrayLike) -> NDArray[np.float32]:
-    """Actions ``(B, 5)`` in [-1, 1] to controls ``(B, 5)`` in natural units: an affine map, then clipping and rounding.
+    """Actions ``(..., 5)`` in [-1, 1] to controls in natural units, same shape: an affine map, clipping and rounding.
 
     Raises:
         InputError: wrong shape, or a value is NaN or infinite.
@@ -134,6 +138,14 @@ def action_to_controls(actions: ArrayLike) -> NDArray[np.float32]:
     controls = LOW + (np.clip(array, -1, 1) + 1) / 2 * (HIGH - LOW)
     controls[..., HEADS] = np.rint(controls[..., HEADS])
     return controls.astype(np.float32)
+
+
+def mean_controls(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Controls ``(B, rows, columns, 5)`` as their mean over the frame, ``(B, 5)``; ``(B, 5)`` as they are.
+
+    The mean of heads need not be whole.
+    """
+    return values if values.ndim == 2 else values.reshape(len(values), -1, 5).mean(1)
 
 
 def controls_to_action(values: ArrayLike) -> NDArray[np.float32]:

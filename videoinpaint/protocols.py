@@ -2,10 +2,10 @@
 
 Shapes: ``frames (B, T, 3, H, W)`` RGB in [0, 1], ``masks (B, T, 1, H, W)``, 1 = missing.
 
-Every part has a `name`, a string that is the same in every run. Five further members are optional, and are what
-`Streaming`, `MaybeUntrained`, `CountsHeads`, `HasPrecision` and `DrawsGlobally` say: read them by :func:`stream_of`,
-:func:`is_untrained`, :func:`heads_run_of`, :func:`precision_of` and :func:`draws_globally`, which know what their
-absence means. An inpainter may also be `Reaching`.
+Every part has a `name`, a string that is the same in every run. Six further members are optional, and are what
+`Regional`, `Streaming`, `MaybeUntrained`, `CountsHeads`, `HasPrecision` and `DrawsGlobally` say: read them by
+:func:`regional_of`, :func:`stream_of`, :func:`is_untrained`, :func:`heads_run_of`, :func:`precision_of` and
+:func:`draws_globally`, which know what their absence means. An inpainter may also be `Reaching`.
 """
 
 from __future__ import annotations
@@ -159,6 +159,19 @@ class Reaching(Protocol):
 
 
 @runtime_checkable
+class Regional(Protocol):
+    """An inpainter whose controls may vary over the frame (optional).
+
+    Its `refine` also takes ``controls (B, rows, columns, 5)``, one setting for each cell of an even grid over the
+    frame, heads whole. It goes smoothly from cell to cell (linearly between their centres). A control that it honours
+    for whole frames only takes the map's mean.
+    """
+
+    regional: frozenset[str]
+    """Which of its `controls` follow the map."""
+
+
+@runtime_checkable
 class Streaming(Protocol):
     """An inpainter that asks for other windows of a long video than the usual ones (optional).
 
@@ -207,6 +220,11 @@ class DrawsGlobally(Protocol):
 def draws_globally(part: Any) -> bool:
     """Whether a part sets torch's own generator at the beginning of an episode; a part that does not say does not."""
     return isinstance(part, DrawsGlobally) and bool(part.draws_globally)
+
+
+def regional_of(part: Any) -> frozenset[str]:
+    """Which controls a part honours region by region; a part that does not say takes one setting for a frame."""
+    return frozenset(part.regional) if isinstance(part, Regional) else frozenset()
 
 
 def stream_of(part: Any, usual: tuple[int, int]) -> tuple[int, int]:

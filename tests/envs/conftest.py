@@ -36,6 +36,22 @@ class ToyInpainter:
         return Refinement(frames.clamp(0, 1), values[:, 0].double() * 0.1)
 
 
+class RegionalToyInpainter(ToyInpainter):
+    """As the toy, and follows a map of controls; every cell pays for its own heads."""
+
+    name = "regional toy"
+    regional = ToyInpainter.controls
+
+    def refine(self, state: State, repaired: Tensor, masks: Tensor, controls: NDArray) -> Refinement:
+        if controls.ndim == 2:
+            return super().refine(state, repaired, masks, controls)
+        values = torch.from_numpy(controls).to(repaired)
+        shift = (values @ torch.tensor([0.004, 0.1, 0.2, -0.1, 0.3], dtype=values.dtype)).unsqueeze(1)
+        shift = torch.nn.functional.interpolate(shift, size=repaired.shape[-2:], mode="bilinear").unsqueeze(1)
+        frames = 0.5 * repaired + 0.5 * state["mean"] + shift - 0.2
+        return Refinement(frames.clamp(0, 1), values[..., 0].double().mean((1, 2)) * 0.1)
+
+
 class ToyDetector:
     """Flags bright pixels inside the hole, softly."""
 
@@ -59,6 +75,13 @@ class ContentDetector:
 def toy() -> dict[str, Any]:
     """Keyword arguments of a small environment with toy parts."""
     return {**SIZE, "inpainter": ToyInpainter(), "detector": ToyDetector()}
+
+
+@pytest.fixture
+def regional(toy: dict[str, Any]) -> dict[str, Any]:
+    """As `toy`, with controls that vary over the frame and a grid of 2x3 cells; the reward is the repair's gain."""
+    own = {"inpainter": RegionalToyInpainter(), "action_grid": (2, 3), "compute_price": 0.03}
+    return {**toy, **own, "reward": "improvement", "reward_weights": "fixed"}
 
 
 @pytest.fixture

@@ -47,6 +47,8 @@ class EnvironmentFlags:
     """Weights of the detector: a file, or random."""
     fusion: Literal["network", "boundary", "none"] | None = None
     """What the control fusion means: the network's own, a blend at the hole's boundary, nothing."""
+    action_grid: tuple[int, int] | None = None
+    """Rows and columns of a grid over the frame with an action for each cell; left out, one for the frame."""
     psnr_scale: float | None = None
     """dB that count as 1 in the reward."""
     compute_price: float | None = None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from videoinpaint.controls import HEADS, HIGH, LOW, Controls
+from videoinpaint.controls import HEADS, HIGH, LOW, Controls, clip_controls, mean_controls
 from videoinpaint.envs.loop import GREY, ClosedLoop
 from videoinpaint.naming import is_stable
 from videoinpaint.protocols import (
@@ -24,6 +24,7 @@ from videoinpaint.protocols import (
     Refinement,
     State,
     Streaming,
+    regional_of,
 )
 
 __all__ = ["check_detector", "check_inpainter", "check_policy"]
@@ -31,6 +32,9 @@ __all__ = ["check_detector", "check_inpainter", "check_policy"]
 CONTROL_GROUPS = {"heads": (0,), "fusion": (1,), "objective": (2, 3, 4)}
 TOLERANCE = 1e-3
 """How far a batch may differ from its items alone: summation order in convolutions, not one grey level of 1/255."""
+
+ROUNDING = 1e-5
+"""What a mean that is taken in another order may change."""
 
 
 def check_inpainter(
@@ -60,6 +64,8 @@ def check_inpainter(
     _check_memory(state, result)
     _check_batch(part, frames, holes, flagged, controls, result)
     _check_controls(part, (state, frames, holes, controls))
+    if regional_of(part):
+        _check_regional(part, frames, holes, state, controls)
     _check_composition(part, frames, holes, controls, device)
     if isinstance(part, Reaching):
         _check_reach(part, frames, holes, state)
@@ -190,6 +196,11 @@ def _check_declaration(part: Inpainter) -> None:
         isinstance(controls, frozenset) and controls <= known,
         f"controls is a frozenset of {sorted(known)}, got {controls!r}",
     )
+    regional = getattr(part, "regional", frozenset())
+    _require(
+        isinstance(regional, frozenset) and regional <= controls,
+        f"regional is a frozenset of some of its controls {sorted(controls)}, got {regional!r}",
+    )
     least = getattr(part, "min_size", None)
     sizes = isinstance(least, tuple) and len(least) == 2 and all(isinstance(v, int) and v > 0 for v in least)
     _require(sizes, f"min_size is (height, width), two positive integers, got {least!r}")
@@ -306,6 +317,33 @@ def _check_controls(part: Inpainter, arguments: tuple) -> None:
             cheaper = bool((ends[0].gflops < ends[1].gflops).all())
             _require(cheaper, f"fewer heads cost less, got {ends[0].gflops} with 2 and {ends[1].gflops} with 12")
             _check_full_gflops(ends)
+
+
+def _check_regional(part: Inpainter, frames: Tensor, holes: Tensor, state: State, controls: NDArray) -> None:
+    """A map of one setting is that setting; what is declared regional follows a map, what is not takes its mean."""
+    everywhere = np.repeat(np.repeat(controls[:, None, None], 2, 1), 3, 2)
+    result = _untouched(part.refine, (state, frames, holes, everywhere), "refine")
+    _check_frames(result.frames, frames.shape, "Refinement.frames under a map of controls")
+    plain = part.refine(state, frames, holes, controls)
+    _close(plain.frames, result.frames, "a map of one setting everywhere: Refinement.frames")
+    same = torch.allclose(plain.gflops, result.gflops, rtol=1e-6)
+    _require(same, f"a map of one setting everywhere costs what the setting costs, {plain.gflops}, got {result.gflops}")
+    for name, columns in CONTROL_GROUPS.items():
+        varied = everywhere.copy()
+        for column in columns:
+            varied[:, :, 0, column], varied[:, :, 1:, column] = LOW[column], HIGH[column]
+        mean = clip_controls(mean_controls(varied))
+        ends = [part.refine(state, frames, holes, values) for values in (varied, mean)]
+        if name in part.regional:  # type: ignore[attr-defined]
+            gap = float((ends[0].frames - ends[1].frames).abs().max())
+            _require(gap > ROUNDING, f"the regional control {name!r} follows the map, it takes the mean")
+        else:
+            _close(ends[0].frames, ends[1].frames, f"{name!r} is not regional and takes the mean: Refinement.frames")
+    batch = part.refine(state, frames, holes, varied)
+    for i in range(len(frames)):
+        alone = part.refine(part.begin(frames[i : i + 1], holes[i : i + 1]), frames[i : i + 1], holes[i : i + 1],
+                            varied[i : i + 1])  # fmt: skip
+        _close(alone.frames[0], batch.frames[i], "under a map of controls, Refinement.frames of a batch")
 
 
 def _check_full_gflops(ends: list[Refinement]) -> None:

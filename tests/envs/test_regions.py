@@ -1,0 +1,196 @@
+"""Controls that vary over the frame: actions by cell, from the environment to the pixel."""
+
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.utils.env_checker import check_env
+from stable_baselines3 import PPO
+
+from videoinpaint.controls import DEFAULT, HEADS, Controls, action_to_controls, check_controls, mean_controls
+from videoinpaint.envs import NaturalControls, VideoInpaintEnv, VideoInpaintVectorEnv
+from videoinpaint.envs.sb3 import SB3VecEnv
+from videoinpaint.errors import InputError
+from videoinpaint.testing import check_inpainter
+
+
+def actions_of(shape, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
+
+
+def test_one_cell_is_the_environment_without_a_grid(toy):
+    plain, one = VideoInpaintEnv(**toy), VideoInpaintEnv(**toy, action_grid=(1, 1))
+    assert one.action_space.shape == (1, 1, 5)
+    first, second = plain.reset(seed=3), one.reset(seed=3)
+    action = actions_of(5)
+    for _ in range(2):
+        assert all(np.array_equal(first[0][key], second[0][key]) for key in first[0])
+        mapped = second[-1].pop("control_map")
+        assert mapped.shape == (1, 1, 5)
+        assert first[-1] == second[-1]
+        first, second = plain.step(action), one.step(action[None, None])
+    assert first[1:4] == second[1:4]
+
+
+def test_a_shipped_inpainter_takes_one_cell_and_refuses_more(size):
+    kwargs = size | {"inpainter": "telea", "detector": "none"}
+    one = VideoInpaintEnv(**kwargs, action_grid=(1, 1))
+    one.reset(seed=0)
+    assert np.isfinite(one.step(np.zeros((1, 1, 5)))[1])
+    with pytest.raises(InputError, match=r"telea.*boundary"):
+        VideoInpaintEnv(**kwargs, action_grid=(2, 3))
+
+
+@pytest.mark.parametrize("grid", [(0, 2), (2,), (2, 3, 1), (2.5, 3), "46", (1000, 2), (True, 2), 4])
+def test_grids_that_are_none(toy, grid):
+    with pytest.raises(InputError, match="action_grid"):
+        VideoInpaintEnv(**toy, action_grid=grid)
+
+
+def test_the_repair_follows_the_map_smoothly_and_known_pixels_stay(regional):
+    env = VideoInpaintEnv(**regional)
+    before, _ = env.reset(seed=1)
+    low, high = env.to_action(Controls(fusion=0.5)), env.to_action(Controls(fusion=0.8))
+    split = low.copy()
+    split[:, 2] = high[:, 2]
+    state, seen = env.get_state(), {}
+    for name, action in {"low": low, "high": high, "split": split}.items():
+        env.set_state(state)
+        seen[name], _, _, _, info = env.step(action)
+        assert np.array_equal(info["control_map"], action_to_controls(action))
+        assert info["controls"]["fusion"] == pytest.approx(info["control_map"][..., 1].mean(), abs=1e-6)
+    known = before["masks"].repeat(3, axis=0) == 0
+    assert all(np.array_equal(frames["frames"][known], before["frames"][known]) for frames in seen.values())
+    left, right = slice(0, 64 // 6), slice(64 - 64 // 6, 64)  # beyond the outer cells' centres nothing changes any more
+    assert np.array_equal(seen["split"]["frames"][..., left], seen["low"]["frames"][..., left])
+    assert np.array_equal(seen["split"]["frames"][..., right], seen["high"]["frames"][..., right])
+    assert not np.array_equal(seen["split"]["frames"], seen["low"]["frames"])
+
+
+def test_infos_have_the_same_keys_and_flat_ones_no_arrays(regional):
+    env = VideoInpaintEnv(**regional)
+    _, begun = env.reset(seed=0)
+    stepped = env.step(np.zeros((2, 3, 5)))[-1]
+    assert begun.keys() == stepped.keys()
+    assert begun["control_map"].shape == (2, 3, 5)
+    assert not begun["control_map"].any()
+    flat = VideoInpaintEnv(**regional, flat_info=True)
+    assert all(np.ndim(value) == 0 for value in flat.reset(seed=0)[1].values())
+    assert "control_map" not in VideoInpaintEnv(**regional | {"action_grid": None}).reset(seed=0)[1]
+
+
+def test_the_reward_and_the_price_take_the_mean_over_cells(regional):
+    env = VideoInpaintEnv(**regional | {"reward_weights": "action"})
+    env.reset(seed=0)
+    action = np.zeros((2, 3, 5), np.float32)
+    action[0] = [-1, 0, 1, 1, 1]
+    _, reward, _, _, info = env.step(action)
+    assert info["controls"]["alpha"] == pytest.approx(0.95)
+    assert info["controls"]["heads"] == 4.5
+    assert info["reward_terms"]["compute"] == pytest.approx(-0.03 * 4.5 / 12)
+    assert reward == pytest.approx(sum(info["reward_terms"].values()), abs=1e-9)
+
+
+def test_a_batch_is_its_environments_and_states_are_exchangeable(regional):
+    batch = VideoInpaintVectorEnv(num_envs=2, **regional)
+    assert batch.action_space.shape == (2, 2, 3, 5)
+    batch.reset(seed=5)
+    singles = [VideoInpaintEnv(**regional) for _ in range(2)]
+    for i, env in enumerate(singles):
+        env.reset(seed=5 + i)
+    actions = actions_of((2, 2, 3, 5))
+    observation, rewards, *_, infos = batch.step(actions)
+    assert infos["control_map"].shape == (2, 2, 3, 5)
+    for i, env in enumerate(singles):
+        alone, reward, *_, info = env.step(actions[i])
+        assert all(np.array_equal(alone[key], observation[key][i]) for key in alone)
+        assert reward == rewards[i]
+        assert np.array_equal(info["control_map"], infos["control_map"][i])
+    state = batch.get_state()
+    following = batch.step(actions)[1]
+    batch.set_state([state[1], state[0]])
+    assert np.array_equal(batch.step(actions[::-1])[1], following[::-1])
+    with pytest.raises(InputError, match="shape"):
+        batch.step(np.zeros((2, 5)))
+
+
+def test_states_and_banks_do_not_depend_on_the_grid(regional):
+    coarse, fine = (VideoInpaintEnv(**regional | {"action_grid": grid}) for grid in ((2, 3), (4, 4)))
+    coarse.reset(seed=2)
+    fine.set_state(coarse.get_state())
+    assert coarse.step(np.zeros((2, 3, 5)))[1] == pytest.approx(fine.step(np.zeros((4, 4, 5)))[1], abs=1e-6)
+    assert coarse._core.identity() == fine._core.identity()
+
+
+def test_the_checkers_of_gymnasium_and_this_package_are_content(regional):
+    env = gymnasium.make("VideoInpaint-v1", **regional, render_mode="rgb_array", disable_env_checker=True)
+    check_env(env.unwrapped, skip_render_check=True)
+    env.reset(seed=0)
+    assert env.render().ndim == 3
+    check_inpainter(regional["inpainter"])
+
+
+def test_the_checker_finds_a_part_that_does_not_follow_its_map(regional):
+    class Deaf(type(regional["inpainter"])):
+        def refine(self, state, repaired, masks, controls):
+            mean = mean_controls(controls)
+            mean[:, HEADS] = mean[:, HEADS].round()
+            return super().refine(state, repaired, masks, mean)
+
+    with pytest.raises(AssertionError, match="'heads' follows the map"):
+        check_inpainter(Deaf())
+
+
+def test_natural_controls_and_conversions_have_the_grid_s_shape(regional):
+    env = NaturalControls(VideoInpaintEnv(**regional))
+    env.reset(seed=0)
+    assert env.action_space.shape == (2, 3, 5)
+    natural = env.action_space.sample()
+    info = env.step(natural)[4]
+    assert np.allclose(info["control_map"][..., 1:], natural[..., 1:], atol=1e-6)
+    base = env.unwrapped
+    assert base.to_controls(base.to_action(Controls(heads=5))) == Controls(heads=5)
+    assert base.to_controls(np.zeros(5)).heads == 7
+    with pytest.raises(InputError):
+        env.step(natural[0])
+
+
+def test_stock_ppo_trains_on_a_grid(regional):
+    env = SB3VecEnv(VideoInpaintVectorEnv(num_envs=2, autoreset_mode="SameStep", **regional | {"num_frames": 2}))
+    model = PPO("MultiInputPolicy", env, n_steps=2, batch_size=4, n_epochs=1, device="cpu")
+    model.learn(4)
+    action, _ = model.predict(env.reset())
+    assert action.shape == (2, 2, 3, 5)
+
+
+def test_the_blend_at_the_boundary_follows_the_map_around_any_inpainter(size):
+    kwargs = size | {"inpainter": "telea", "detector": "none", "fusion": "boundary"}
+    env, plain = VideoInpaintEnv(**kwargs, action_grid=(2, 2)), VideoInpaintEnv(**kwargs)
+    results = {}
+    for made, name in ((plain, "plain"), (env, "same"), (env, "split")):
+        made.reset(seed=4)
+        action = made.to_action(DEFAULT)
+        if name == "split":
+            action[:, 1, 1] = 1
+        results[name] = made.step(action)[0]["frames"].astype(int)
+    assert np.abs(results["same"] - results["plain"]).max() <= 1
+    differs = np.abs(results["split"] - results["plain"]).max(0) > 1
+    assert not differs[:, :16].any()
+    assert differs.any()
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 5), (2, 0, 3, 5), (2, 2, 3, 4), (1, 2, 2, 3, 5)])
+def test_maps_of_another_shape_are_refused(shape):
+    with pytest.raises(InputError, match="shape"):
+        check_controls(np.broadcast_to(DEFAULT.to_array()[: shape[-1]], shape), 2)
+
+
+def test_a_map_of_controls_is_checked_like_one_setting():
+    good = np.broadcast_to(DEFAULT.to_array(), (2, 2, 3, 5))
+    assert torch.equal(torch.from_numpy(check_controls(good, 2)), torch.from_numpy(good.copy()))
+    bad = good.copy()
+    bad[1, 1, 2, HEADS] = 3.5
+    with pytest.raises(InputError, match="whole"):
+        check_controls(bad, 2)
