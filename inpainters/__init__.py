@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from videoinpaint.checks import shown
@@ -86,7 +88,7 @@ def _check_claims(part: Inpainter) -> None:
             f"the inpainter {part.name!r} needs controls, a set of 'heads', 'fusion', 'objective', got "
             f"{shown(controls)}"
         )
-    regional = getattr(part, "regional", frozenset())
+    regional: Any = getattr(part, "regional", frozenset())
     if not isinstance(regional, frozenset | set) or not regional <= controls:
         raise InputError(
             f"the inpainter {part.name!r} needs regional, a set of those of its controls that may vary over the frame, "

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from videoinpaint.checks import shown
 from videoinpaint.controls import DEFAULT, FUSION, clip_controls, mean_controls
@@ -31,6 +30,7 @@ from videoinpaint.protocols import (
     precision_of,
     regional_of,
 )
+from videoinpaint.regions import spread
 
 FUSIONS = ("network", "boundary", "none")
 BAND = 1 / 27
@@ -86,13 +86,9 @@ class BoundaryFusion:
         if not self.blend:
             return result
         weight = torch.from_numpy(controls[..., FUSION].copy()).to(result.frames)
-        weight = weight.view(-1, 1, 1, 1) if weight.ndim == 1 else _spread(weight, result.frames)
+        mapped = weight.ndim == 3
+        weight = spread(weight.unsqueeze(-1), *masks.shape[-2:]) if mapped else weight.view(-1, 1, 1, 1)
         return replace(result, frames=blended(result.frames, state[ORIGINAL], state[DEPTH], weight.unsqueeze(1)))
-
-
-def _spread(values: Tensor, like: Tensor) -> Tensor:
-    """A map ``(B, rows, columns)`` over frames ``(B, T, C, H, W)``, linear between the centres of its cells."""
-    return F.interpolate(values.unsqueeze(1), size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def blended(proposal: Tensor, original: Tensor, depth: Tensor, weight: Tensor) -> Tensor:

@@ -9,7 +9,15 @@ import torch
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3 import PPO
 
-from videoinpaint.controls import DEFAULT, HEADS, Controls, action_to_controls, check_controls, mean_controls
+from videoinpaint.controls import (
+    DEFAULT,
+    HEADS,
+    Controls,
+    action_to_controls,
+    check_controls,
+    clip_controls,
+    mean_controls,
+)
 from videoinpaint.envs import NaturalControls, VideoInpaintEnv, VideoInpaintVectorEnv
 from videoinpaint.envs.sb3 import SB3VecEnv
 from videoinpaint.errors import InputError
@@ -20,8 +28,10 @@ def actions_of(shape, seed=0):
     return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
 
 
-def test_one_cell_is_the_environment_without_a_grid(toy):
-    plain, one = VideoInpaintEnv(**toy), VideoInpaintEnv(**toy, action_grid=(1, 1))
+@pytest.mark.parametrize("parts", ["toy", "size"])
+def test_one_cell_is_the_environment_without_a_grid(parts, request):
+    kwargs = request.getfixturevalue(parts) | {"num_frames": 2}
+    plain, one = VideoInpaintEnv(**kwargs), VideoInpaintEnv(**kwargs, action_grid=(1, 1))
     assert one.action_space.shape == (1, 1, 5)
     first, second = plain.reset(seed=3), one.reset(seed=3)
     action = actions_of(5)
@@ -135,11 +145,9 @@ def test_the_checkers_of_gymnasium_and_this_package_are_content(regional):
 def test_the_checker_finds_a_part_that_does_not_follow_its_map(regional):
     class Deaf(type(regional["inpainter"])):
         def refine(self, state, repaired, masks, controls):
-            mean = mean_controls(controls)
-            mean[:, HEADS] = mean[:, HEADS].round()
-            return super().refine(state, repaired, masks, mean)
+            return super().refine(state, repaired, masks, clip_controls(mean_controls(controls)))
 
-    with pytest.raises(AssertionError, match="'heads' follows the map"):
+    with pytest.raises(AssertionError, match="'fusion' follows the map"):
         check_inpainter(Deaf())
 
 
