@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from videoinpaint.agents.evaluation.cost import Stopwatch, timed
 from videoinpaint.agents.evaluation.record import EpisodeRecord, episode_record
 from videoinpaint.agents.policies.policy import make_policy
-from videoinpaint.agents.policies.protocol import Observation, Policy, check_actions, reset_policy
+from videoinpaint.agents.policies.protocol import Observation, Policy, choose, reset_policy
 from videoinpaint.envs.episodes import Episode
 from videoinpaint.envs.ids import effective_kwargs, make_batch, with_precision
 from videoinpaint.envs.infos import info_of
@@ -122,14 +122,15 @@ def _episodes(
     starts = [info_of(infos, i) for i in range(len(seeds))]
     steps: list[list[dict[str, Any]]] = [[] for _ in seeds]
     rewards: list[list[float]] = [[] for _ in seeds]
-    taken: list[list[list[float]]] = [[] for _ in seeds]
+    taken: list[list[Any]] = [[] for _ in seeds]
     seen = [[observation_hash(observation, i)] for i in range(len(seeds))]
     measures: list[dict[str, Any]] = [{} for _ in seeds]
     seconds = np.full(len(seeds), 0.0 if watch is None else watch.take("begin"))
     cut = np.zeros(len(seeds), dtype=bool)
     running = np.ones(len(seeds), dtype=bool)
+    shape = tuple(env.single_action_space.shape or (5,))
     while running[:wanted].any():
-        actions = check_actions(policy.act(observation), len(seeds), f"policy {title!r}")
+        actions = choose(policy, observation, shape, f"policy {title!r}")
         observation, reward, terminated, truncated, infos = env.step(actions)
         seconds[running] += 0.0 if watch is None else watch.take("refine")
         for i in np.flatnonzero(running).tolist():

@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
 
 from videoinpaint.agents.evaluation.episodes import evaluate, make_evaluation_env
 from videoinpaint.agents.evaluation.record import EpisodeRecord, by_clip, episode_record
@@ -44,7 +47,8 @@ class OracleResult:
 
     Attributes:
         record: as `evaluate` would give for it, under the policy name "oracle".
-        actions: float32 ``(n, 5)``: step `record.seed`'s episode with these to see it again.
+        actions: float32 ``(n, 5)``, or ``(n, rows, columns, 5)``: step `record.seed`'s episode with these to see it
+            again.
         tried: environment steps the search took.
     """
 
@@ -79,6 +83,10 @@ def oracle_return(
 
     It uses the reward, and thus the reference, to choose: no policy can be expected to reach it.
 
+    Where actions are by cell of a grid, one setting for all cells is searched first; then, in the partial episodes that
+    are kept, cell after cell tries all settings while the others stand still (coordinate search, once around). Cells
+    that no hole touches are tried together.
+
     Args:
         env: a single environment.
         grid: the controls to try in every state; by default :func:`controls_grid`.
@@ -92,7 +100,9 @@ def oracle_return(
     Raises:
         InputError: an empty grid, a width below 1, or an environment without ``get_state``.
     """
-    actions = [controls_to_action(one.to_array()[None])[0] for one in (controls_grid() if grid is None else grid)]
+    shape = tuple(env.action_space.shape or (5,))
+    settings = [controls_to_action(one.to_array()[None])[0] for one in (controls_grid() if grid is None else grid)]
+    actions = [np.broadcast_to(setting, shape).copy() for setting in settings]
     if not actions or (width is not None and width < 1):
         raise InputError("an oracle needs a grid with at least one entry and a width of at least 1 (or None)")
     base: Any = env.unwrapped
@@ -100,21 +110,63 @@ def oracle_return(
         raise InputError(f"{base} cannot be searched: it has no get_state() and set_state()")
     _, start = env.reset(seed=seed, options=None if options is None else dict(options))
     value = score or (lambda record: record.episode_return)
-    branches, tried = [_Branch(base.get_state(), start)], 0
+    branches = [_Branch(base.get_state(), start)]
     known = {} if known is None else known
+    before = len(known)
+
+    def grow(branch: _Branch, action: NDArray[np.float32]) -> _Branch:
+        path = tuple(taken.tobytes() for taken in (*branch.actions, action))
+        if path not in known:
+            known[path] = _try(env, branch, action)
+        return known[path]
+
+    def worth(pair: tuple[_Branch, _Branch]) -> float:
+        return -value(_as_record(pair[1], seed))
+
     while any(not branch.over for branch in branches):
-        grown = [branch for branch in branches if branch.over]
-        for branch in (b for b in branches if not b.over):
-            for action in actions:
-                path = tuple(taken.tobytes() for taken in (*branch.actions, action))
-                if path not in known:
-                    known[path] = _try(env, branch, action)
-                    tried += 1
-                grown.append(known[path])
+        over = [(branch, branch) for branch in branches if branch.over]
+        grown = [(branch, grow(branch, action)) for branch in branches if not branch.over for action in actions]
         # A stable sort: of equal branches, the one whose controls stand first in the grid.
-        branches = sorted(grown, key=lambda branch: -value(_as_record(branch, seed)))[:width]
+        kept = sorted([*over, *grown], key=worth)[:width]
+        if len(shape) == 3:
+            kept = sorted((_by_cell(pair, partial(grow, pair[0]), settings, worth) for pair in kept), key=worth)
+        branches = [branch for _, branch in kept]
     best = max(branches, key=lambda branch: value(_as_record(branch, seed)))
-    return OracleResult(_as_record(best, seed), np.stack(best.actions), tried)
+    return OracleResult(_as_record(best, seed), np.stack(best.actions), len(known) - before)
+
+
+def _by_cell(
+    pair: tuple[_Branch, _Branch],
+    grow: Callable[[NDArray[np.float32]], _Branch],
+    settings: Sequence[NDArray[np.float32]],
+    worth: Callable[[tuple[_Branch, _Branch]], float],
+) -> tuple[_Branch, _Branch]:
+    """A branch whose last action is improved cell by cell, beside the branch it grew from; `worth` is the lower the
+    better.
+    """
+    before, best = pair
+    if before is best:  # it was over already
+        return pair
+    rows, columns, _ = best.actions[-1].shape
+    for cells in _coordinates(before.state["tensors"]["loop/masks"], rows, columns):
+        for setting in settings:
+            action = best.actions[-1].copy()
+            action[cells] = setting
+            tried = grow(action)
+            if worth((before, tried)) < worth((before, best)):
+                best = tried
+    return before, best
+
+
+def _coordinates(masks: Tensor, rows: int, columns: int) -> list[NDArray[np.bool_]]:
+    """Which cells change together, bool ``(rows, columns)`` each: all that no mask ``(1, T, 1, H, W)`` comes near, then
+    every other one alone. Controls change smoothly, so that a mask feels the cells around its own.
+    """
+    holes = F.adaptive_max_pool2d(masks.float().amax(1), (rows, columns))
+    near = F.max_pool2d(holes, 3, stride=1, padding=1)[0, 0].gt(0).cpu().numpy()
+    single = np.zeros((int(near.sum()), rows, columns), np.bool_)
+    single[np.arange(len(single)), *np.nonzero(near)] = True
+    return [*([] if near.all() else [~near]), *single]
 
 
 def _try(env: gymnasium.Env, branch: _Branch, action: NDArray[np.float32]) -> _Branch:

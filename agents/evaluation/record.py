@@ -38,7 +38,7 @@ class EpisodeRecord:
         mask_iou: of a one-shot episode, how well the target was followed: mean intersection over union, 0..1.
         mask_j_and_f: as DAVIS defines it, 0..1. Both are None where masks are given.
         random_weights: the parts whose networks were untrained, commas between; "" for none.
-        actions: one an iteration, as the environment took it: five numbers in [-1, 1].
+        actions: one an iteration, as the environment took it: five numbers in [-1, 1], or rows of columns of them.
         observations: a hash of what the policy saw before each action, and of the last observation; see
             :func:`observation_hash`.
         measures: every metric of the protocol for the final repair as a file would hold it (the last observation),
@@ -70,7 +70,7 @@ class EpisodeRecord:
     mask_iou: float | None = None
     mask_j_and_f: float | None = None
     random_weights: str = ""
-    actions: list[list[float]] = field(default_factory=list)
+    actions: list[Any] = field(default_factory=list)
     observations: list[str] = field(default_factory=list)
     measures: dict[str, float] = field(default_factory=dict)
     gflops_begin: float | None = None

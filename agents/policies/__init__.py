@@ -5,9 +5,19 @@ from videoinpaint.agents.policies.policy import (
     Observation,
     Policy,
     check_actions,
+    choose,
     make_policy,
     policy_file,
     reset_policy,
 )
 
-__all__ = ["POLICIES", "Observation", "Policy", "check_actions", "make_policy", "policy_file", "reset_policy"]
+__all__ = [
+    "POLICIES",
+    "Observation",
+    "Policy",
+    "check_actions",
+    "choose",
+    "make_policy",
+    "policy_file",
+    "reset_policy",
+]

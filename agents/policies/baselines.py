@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from videoinpaint.agents.policies.cells import measured_by_cell
 from videoinpaint.agents.policies.features import measured
 from videoinpaint.agents.policies.protocol import Observation
+from videoinpaint.agents.policies.reveal import REACHES
 from videoinpaint.controls import ALPHA, BETA, DEFAULT, FUSION, GAMMA, HEADS, HIGH, LOW, Controls, controls_to_action
 
 
@@ -35,9 +37,16 @@ class RandomPolicy:
 
     def act(self, observation: Observation) -> NDArray[np.float32]:
         """See :class:`videoinpaint.agents.policies.policy.Policy`."""
+        return self._draw(observation, (5,))
+
+    def act_by_cell(self, observation: Observation, rows: int, columns: int) -> NDArray[np.float32]:
+        """Every cell draws for itself; see :class:`videoinpaint.agents.policies.protocol.ActsByCell`."""
+        return self._draw(observation, (rows, columns, 5))
+
+    def _draw(self, observation: Observation, shape: tuple[int, ...]) -> NDArray[np.float32]:
         if len(self._generators) != len(observation["masks"]):
             self._generators = [self._generator(observation, i) for i in range(len(observation["masks"]))]
-        return np.stack([generator.uniform(-1, 1, 5) for generator in self._generators]).astype(np.float32)
+        return np.stack([generator.uniform(-1, 1, shape) for generator in self._generators]).astype(np.float32)
 
     def _generator(self, observation: Observation, index: int) -> np.random.Generator:
         content = hashlib.sha256()
@@ -104,20 +113,41 @@ class HeuristicPolicy:
     Large holes and motion ask for heads and for hallucinated content (Section 3.1.3); texture around the hole asks for
     carried content and for beta, motion for gamma, and a calm, smooth clip for alpha. Each of the three features is
     brought to 0..1 by a scale at which it counts as full.
+
+    By cell the same rule looks at a cell and those around it, with two differences. Heads are a reach in time: a cell
+    gets as many as reach the farthest frames that show a good part of its hole, the fewest where nothing is missing.
+    And what nowhere shows has to be hallucinated.
     """
 
     AREA, MOTION, TEXTURE = 0.25, 0.08, 0.10
+    GOOD_PART = 0.25
 
     def act(self, observation: Observation) -> NDArray[np.float32]:
         """See :class:`videoinpaint.agents.policies.policy.Policy`."""
         area, motion, texture = (np.clip(feature, 0, 1) for feature in self.features(observation))
         demand = np.maximum(area, motion)
-        share = np.zeros((len(area), 5))  # of each control's range
-        share[:, HEADS] = 0.2 + 0.8 * demand
-        share[:, FUSION] = np.clip(0.5 + 0.5 * demand - 0.5 * texture, 0, 1)
-        share[:, ALPHA] = 1 - 0.5 * (motion + texture)
-        share[:, BETA] = texture
-        share[:, GAMMA] = motion
+        fusion = np.clip(0.5 + 0.5 * demand - 0.5 * texture, 0, 1)
+        return self._action(0.2 + 0.8 * demand, fusion, motion, texture)
+
+    def act_by_cell(self, observation: Observation, rows: int, columns: int) -> NDArray[np.float32]:
+        """See :class:`videoinpaint.agents.policies.protocol.ActsByCell`."""
+        frames, masks = _thinned(observation)
+        seen = torch.cat([frames, masks.unsqueeze(2)], 2)
+        found = {k: v.numpy() for k, v in measured_by_cell(seen, rows, columns, around=True).items()}
+        motion, texture = np.clip(found["motion"] / self.MOTION, 0, 1), np.clip(found["texture"] / self.TEXTURE, 0, 1)
+        shown = np.stack([found[f"shown_{reach}"] for reach in REACHES]) / np.maximum(found["area"], 1e-3)
+        levels = np.linspace(0, 1, len(REACHES)).reshape(-1, 1, 1, 1)
+        heads = (levels * np.clip(shown / self.GOOD_PART, 0, 1)).max(0)
+        fusion = np.clip(1 - shown.sum(0) - 0.5 * texture, 0, 1)
+        return self._action(heads, fusion, motion, texture)
+
+    def _action(self, heads: NDArray, fusion: NDArray, motion: NDArray, texture: NDArray) -> NDArray[np.float32]:
+        """Actions ``(..., 5)`` from the shares ``(...)`` of the ranges of heads and fusion, and from the features."""
+        share = np.zeros((*heads.shape, 5))
+        share[..., HEADS], share[..., FUSION] = heads, fusion
+        share[..., ALPHA] = 1 - 0.5 * (motion + texture)
+        share[..., BETA] = texture
+        share[..., GAMMA] = motion
         return controls_to_action(LOW + share * (HIGH - LOW))
 
     def features(self, observation: Observation) -> tuple[NDArray, NDArray, NDArray]:
@@ -129,6 +159,10 @@ class HeuristicPolicy:
 
 def _measured(observation: Observation) -> dict[str, NDArray]:
     """The plain features of every other pixel."""
-    masks = torch.from_numpy(observation["masks"][:, :, ::2, ::2])
-    frames = torch.from_numpy(observation["frames"][:, :, ::2, ::2])
-    return {name: feature.numpy() for name, feature in measured(frames.unflatten(1, (-1, 3)), masks).items()}
+    return {name: feature.numpy() for name, feature in measured(*_thinned(observation)).items()}
+
+
+def _thinned(observation: Observation) -> tuple[torch.Tensor, torch.Tensor]:
+    """Every other pixel of the frames ``(B, T, 3, h, w)`` and of the masks ``(B, T, h, w)``."""
+    frames, masks = (torch.from_numpy(observation[key][:, :, ::2, ::2]) for key in ("frames", "masks"))
+    return frames.unflatten(1, (-1, 3)), masks

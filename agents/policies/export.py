@@ -12,6 +12,7 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from videoinpaint.agents.policies.cells import CHANNELS, cell_features
 from videoinpaint.agents.policies.full_resolution import LAYERS, PaperPolicy, picture_space, stacked
 from videoinpaint.agents.policies.networks import (
     LOG_STD,
@@ -22,6 +23,7 @@ from videoinpaint.agents.policies.networks import (
     thumbnails,
 )
 from videoinpaint.agents.policies.protocol import Observation
+from videoinpaint.agents.policies.regional import WIDTH, RegionalPolicy, cell_space
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.naming import stable_name
 from videoinpaint.weights import check_tensors, path_of, read_file, save_safetensors
@@ -30,6 +32,10 @@ FORMAT = "videoinpaint-policy-1"
 ARCHITECTURE = json.dumps({"thumbnail": THUMBNAIL, "widths": WIDTHS, "log_std": LOG_STD})
 FULL = json.dumps({"layers": LAYERS, "log_std": LOG_STD})
 """What a file says of a `PaperPolicy`."""
+BY_CELL = json.dumps({"cells": CHANNELS, "width": WIDTH, "log_std": LOG_STD})
+"""What a file says of a `RegionalPolicy`."""
+
+_KINDS: dict[str, type[ClosedLoopPolicy]] = {ARCHITECTURE: ClosedLoopPolicy, FULL: PaperPolicy, BY_CELL: RegionalPolicy}
 
 # Stable-Baselines3 holds a shared extractor under three names; a file holds it under one.
 _ONE, _SAME = "features_extractor.", ("pi_features_extractor.", "vf_features_extractor.")
@@ -37,6 +43,9 @@ _ONE, _SAME = "features_extractor.", ("pi_features_extractor.", "vf_features_ext
 
 class NetworkPolicy:
     """A trained `ClosedLoopPolicy` that acts: the mean of its Gaussian, clipped to [-1, 1].
+
+    A `RegionalPolicy` acts on any grid, and on a frame as a whole as on a grid of one cell; any other chooses the same
+    for all cells.
 
     Args:
         network: the policy; it is put into evaluation mode.
@@ -55,14 +64,29 @@ class NetworkPolicy:
     @torch.no_grad()
     def act(self, observation: Observation) -> NDArray[np.float32]:
         """See :class:`videoinpaint.agents.policies.policy.Policy`."""
-        frames, masks = (torch.from_numpy(np.asarray(observation[key])).to(self.device) for key in ("frames", "masks"))
-        if frames.ndim != 4 or masks.ndim != 4 or frames.shape[1] != 3 * masks.shape[1]:
-            shapes = f"{tuple(frames.shape)} and {tuple(masks.shape)}"
-            raise InputError(f"act() takes a batch of frames (B, 3T, H, W) and masks (B, T, H, W), got {shapes}")
+        if isinstance(self.network, RegionalPolicy):
+            return self.act_by_cell(observation, 1, 1)[:, 0, 0]
+        frames, masks = self._pictures(observation)
         full = isinstance(self.network, PaperPolicy)
         seen = {"pictures": stacked(frames, masks)} if full else {"thumbnails": thumbnails(frames, masks)}
         means = self.network.get_distribution(seen).mode()
         return means.clamp(-1, 1).cpu().numpy()
+
+    @torch.no_grad()
+    def act_by_cell(self, observation: Observation, rows: int, columns: int) -> NDArray[np.float32]:
+        """See :class:`videoinpaint.agents.policies.protocol.ActsByCell`."""
+        if not isinstance(self.network, RegionalPolicy):
+            alike = self.act(observation)[:, None, None]
+            return np.broadcast_to(alike, (len(alike), rows, columns, 5)).copy()
+        cells = cell_features(thumbnails(*self._pictures(observation)), rows, columns)
+        return self.network.means(cells).clamp(-1, 1).cpu().numpy()
+
+    def _pictures(self, observation: Observation) -> tuple[torch.Tensor, torch.Tensor]:
+        frames, masks = (torch.from_numpy(np.asarray(observation[key])).to(self.device) for key in ("frames", "masks"))
+        if frames.ndim != 4 or masks.ndim != 4 or frames.shape[1] != 3 * masks.shape[1]:
+            shapes = f"{tuple(frames.shape)} and {tuple(masks.shape)}"
+            raise InputError(f"act() takes a batch of frames (B, 3T, H, W) and masks (B, T, H, W), got {shapes}")
+        return frames, masks
 
 
 def save_policy(path: str | Path, network: ClosedLoopPolicy, training: Mapping[str, Any] | None = None) -> Path:
@@ -80,7 +104,7 @@ def save_policy(path: str | Path, network: ClosedLoopPolicy, training: Mapping[s
         raise InputError("only policies with share_features_extractor=True can be saved")
     metadata = {
         "format": FORMAT,
-        "architecture": FULL if isinstance(network, PaperPolicy) else ARCHITECTURE,
+        "architecture": next(told for told, kind in reversed(_KINDS.items()) if isinstance(network, kind)),
         "training": json.dumps(dict(training or {}), default=stable_name),
     }
     return save_safetensors(path, {k: v for k, v in network.state_dict().items() if not k.startswith(_SAME)}, metadata)
@@ -99,13 +123,13 @@ def load_policy(path: str | Path, *, device: str | torch.device = "cpu") -> Netw
             f"{path} is no policy: policies are .safetensors files that `videoinpaint train` writes"
         )
     tensors, metadata = read_file(path)
-    if metadata.get("format") != FORMAT or metadata.get("architecture") not in (ARCHITECTURE, FULL):
+    if metadata.get("format") != FORMAT or metadata.get("architecture") not in _KINDS:
         raise CorruptWeightsError(f"{path} is not a policy of this version ({FORMAT}): train it again")
     try:
         training = dict(json.loads(metadata.get("training", "{}")))
     except (ValueError, TypeError, RecursionError) as error:
         raise CorruptWeightsError(f"{path} does not say how it was trained ({error}): get or train it again") from error
-    network = blank_network(full=metadata["architecture"] == FULL)
+    network = blank_network(_KINDS[metadata["architecture"]])
     for name in [name for name in tensors if name.startswith(_ONE)]:
         tensors |= {same + name.removeprefix(_ONE): tensors[name] for same in _SAME}
     check_tensors(network, tensors, str(path))
@@ -131,15 +155,16 @@ def trained_budget_policy(device: str | torch.device = "cpu") -> NetworkPolicy:
     return load_policy(path_of("policy-trained-budget"), device=device)
 
 
-def blank_network(full: bool = False) -> ClosedLoopPolicy:
+def blank_network(kind: type[ClosedLoopPolicy] = ClosedLoopPolicy) -> ClosedLoopPolicy:
     """An untrained network; its weights fit clips of any length and size. The global generator is left as it was.
 
     Args:
-        full: a `PaperPolicy`.
+        kind: `ClosedLoopPolicy`, `PaperPolicy`, or `RegionalPolicy`, whose weights fit any grid.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         actions = spaces.Box(-1.0, 1.0, (5,), np.float32)
-        if full:
-            return PaperPolicy(picture_space(1, 32, 32), actions, lambda _: 0.0)
-        return ClosedLoopPolicy(thumbnail_space(1), actions, lambda _: 0.0)
+        if kind is RegionalPolicy:
+            return RegionalPolicy(cell_space(1, 1), spaces.Box(-1.0, 1.0, (1, 1, 5), np.float32), lambda _: 0.0)
+        space = picture_space(1, 32, 32) if kind is PaperPolicy else thumbnail_space(1)
+        return kind(space, actions, lambda _: 0.0)

@@ -70,27 +70,40 @@ def measured(colours: Tensor, masks: Tensor) -> dict[str, Tensor]:
         colours: ``(B, T, 3, h, w)`` in 0..255.
         masks: ``(B, T, h, w)`` in 0..255.
     """
+    grey = colours.float().mean(2) / 255
+    found = {"area": masks.float().div(255).gt(0.5).float().mean((1, 2, 3))}
+    found |= {name: _mean(*pair) for name, pair in shares(colours, masks).items()}
+    return found | {"brightness": grey.mean((1, 2, 3)), "contrast": grey.flatten(1).std(1, correction=0)}
+
+
+def shares(colours: Tensor, masks: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    """Those of the plain ones that are means over marked pixels: values, and how much each pixel counts.
+
+    Arguments are those of :func:`measured`. Both are ``(B, frames, h, w)``; differences of neighbours lack a frame or a
+    column.
+    """
     colours, masks = colours.float(), masks.float() / 255
     grey = colours.mean(2) / 255
     flagged = masks.gt(0.5).float()
     known = 1 - flagged
     step, side = grey.diff(dim=1).abs(), grey.diff(dim=3).abs()
     untouched = (colours - 255 * GREY).abs().amax(2).le(_NEAR).float()
-    ends = known[:, -1] * known[:, 0]
+    first, last = slice(0, 1), slice(-1, None)
     return {
-        "area": flagged.mean((1, 2, 3)),
-        "untouched": _mean(untouched, flagged),
-        "hole_motion": masks.diff(dim=1).abs().sum((1, 2, 3)) / masks.sum((1, 2, 3)).clamp_min(1),
-        "motion": _mean(step, known[:, 1:] * known[:, :-1]),
-        "drift": _mean((grey[:, -1] - grey[:, 0]).abs(), ends),
-        "flicker": _mean(step, flagged[:, 1:] * flagged[:, :-1]),
-        "texture": _mean(side, known[..., 1:] * known[..., :-1]),
-        "inner_texture": _mean(side, flagged[..., 1:] * flagged[..., :-1]),
-        "brightness": grey.mean((1, 2, 3)),
-        "contrast": grey.flatten(1).std(1, correction=0),
+        "untouched": _where(untouched, flagged),
+        "hole_motion": (masks.diff(dim=1).abs(), masks),
+        "motion": _where(step, known[:, 1:] * known[:, :-1]),
+        "drift": _where((grey[:, last] - grey[:, first]).abs(), known[:, last] * known[:, first]),
+        "flicker": _where(step, flagged[:, 1:] * flagged[:, :-1]),
+        "texture": _where(side, known[..., 1:] * known[..., :-1]),
+        "inner_texture": _where(side, flagged[..., 1:] * flagged[..., :-1]),
     }
 
 
-def _mean(values: Tensor, where: Tensor) -> Tensor:
+def _where(values: Tensor, marked: Tensor) -> tuple[Tensor, Tensor]:
+    return values * marked, marked
+
+
+def _mean(marked: Tensor, count: Tensor) -> Tensor:
     """The mean ``(B,)`` of the values marked; 0 where none is (a single frame has no motion)."""
-    return (values * where).flatten(1).sum(1) / where.flatten(1).sum(1).clamp_min(1)
+    return marked.flatten(1).sum(1) / count.flatten(1).sum(1).clamp_min(1)

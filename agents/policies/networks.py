@@ -214,6 +214,8 @@ class ClosedLoopPolicy(ActorCriticPolicy):
     """
 
     extractor: ClassVar[type[BaseFeaturesExtractor]] = ClosedLoopExtractor
+    by_cell = False
+    """Whether an action is one for each cell of a grid."""
 
     def __init__(
         self,
@@ -229,22 +231,34 @@ class ClosedLoopPolicy(ActorCriticPolicy):
         self.start_std = start_std
         if kwargs.pop("use_sde", False):
             raise InputError("ClosedLoopPolicy has a state-dependent Gaussian of its own: leave use_sde out")
-        if not isinstance(action_space, spaces.Box) or len(action_space.shape) != 1:
-            raise InputError(f"ClosedLoopPolicy needs a flat Box of actions, got {action_space}")
         defaults: dict[str, Any] = {
             "features_extractor_class": self.extractor,
-            "features_extractor_kwargs": {"white": 255.0},
+            "features_extractor_kwargs": {"white": 255.0} | self.check_action_space(action_space),
             "normalize_images": False,
             "net_arch": {"pi": [64], "vf": [64]},
             "activation_fn": nn.ReLU,
         }
         super().__init__(observation_space, action_space, lr_schedule, **(defaults | kwargs))
 
+    def check_action_space(self, space: spaces.Space) -> dict[str, Any]:
+        """The extractor's arguments that follow from the action space.
+
+        Raises:
+            InputError: the space is no flat Box.
+        """
+        if not isinstance(space, spaces.Box) or len(space.shape) != 1:
+            raise InputError(f"ClosedLoopPolicy needs a flat Box of actions, got {space}: RegionalPolicy takes a grid")
+        return {}
+
+    def _heads(self) -> tuple[GaussianHead, StandardisedValue]:
+        """The actor's and the critic's last layers."""
+        assert isinstance(self.action_space, spaces.Box)
+        actor = GaussianHead(self.mlp_extractor.latent_dim_pi, self.action_space.shape[0])
+        return actor, StandardisedValue(self.mlp_extractor.latent_dim_vf)
+
     def _build(self, lr_schedule: Schedule) -> None:
         self._build_mlp_extractor()
-        assert isinstance(self.action_space, spaces.Box)
-        self.action_net = GaussianHead(self.mlp_extractor.latent_dim_pi, self.action_space.shape[0])
-        self.value_net = StandardisedValue(self.mlp_extractor.latent_dim_vf)  # type: ignore[assignment]
+        self.action_net, self.value_net = self._heads()  # type: ignore[assignment]
         gains = {
             self.features_extractor: 2**0.5,
             self.mlp_extractor: 2**0.5,
@@ -259,7 +273,18 @@ class ClosedLoopPolicy(ActorCriticPolicy):
 
     def _get_action_dist_from_latent(self, latent_pi: Tensor) -> Distribution:
         assert isinstance(self.action_dist, DiagGaussianDistribution)
-        return self.action_dist.proba_distribution(*self.action_net(latent_pi))
+        return self.action_dist.proba_distribution(*self._gaussian(latent_pi))
+
+    def _gaussian(self, latent_pi: Tensor) -> tuple[Tensor, Tensor]:
+        return self.action_net(latent_pi)
+
+    def evaluate_parts(self, observation: Any, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Values ``(B,)``, log probabilities of actions ``(B, A)`` and entropies, ``(B,)``; of a policy that acts by
+        cell, these two are ``(B, cells)``.
+        """
+        values, log_probs, entropy = self.evaluate_actions(observation, actions)
+        assert entropy is not None
+        return values.flatten(), log_probs, entropy
 
 
 def check_space(space: spaces.Space, small: str = "thumbnails") -> None:

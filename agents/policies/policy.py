@@ -10,13 +10,22 @@ from typing import Any
 
 import torch
 
-from videoinpaint.agents.policies.protocol import Observation, Policy, check_actions, reset_policy
+from videoinpaint.agents.policies.protocol import Observation, Policy, check_actions, choose, reset_policy
 from videoinpaint.errors import InputError, MissingWeightsError
 from videoinpaint.files import user_path
 from videoinpaint.naming import stable_name
 from videoinpaint.registry import Registry, call_plugin
 
-__all__ = ["POLICIES", "Observation", "Policy", "check_actions", "make_policy", "policy_file", "reset_policy"]
+__all__ = [
+    "POLICIES",
+    "Observation",
+    "Policy",
+    "check_actions",
+    "choose",
+    "make_policy",
+    "policy_file",
+    "reset_policy",
+]
 
 POLICIES = Registry(
     "policy",

@@ -27,15 +27,49 @@ class Policy(Protocol):
         ...
 
 
-def check_actions(actions: Any, count: int, name: str = "the policy") -> NDArray[np.float32]:
-    """What a policy returned, as float32 ``(B, 5)`` clipped to [-1, 1].
+@runtime_checkable
+class ActsByCell(Protocol):
+    """A policy that can choose for each cell of an action grid (optional); others choose the same for all cells."""
+
+    def act_by_cell(self, observation: Observation, rows: int, columns: int) -> NDArray[np.float32]:
+        """Actions float32 ``(B, rows, columns, 5)`` in [-1, 1] for a batch of observations, on any grid."""
+        ...
+
+
+def choose(
+    policy: Policy, observation: Observation, shape: tuple[int, ...] = (5,), name: str = "the policy"
+) -> NDArray[np.float32]:
+    """A policy's actions for a batch of observations, in the shape in which an environment takes them.
+
+    Args:
+        policy: one with ``act_by_cell`` chooses for every cell, where there are cells; others the same everywhere.
+        observation: of the batch.
+        shape: of one action: ``(5,)``, or ``(rows, columns, 5)`` where the environment has an action grid.
+        name: the policy's, for the message.
+
+    Raises:
+        InputError: the policy returns another shape, or values that are not finite.
+    """
+    count = len(observation["masks"])
+    if len(shape) != 3:
+        return check_actions(policy.act(observation), count, name)
+    if isinstance(policy, ActsByCell):
+        return check_actions(policy.act_by_cell(observation, *shape[:2]), count, name, shape)
+    everywhere = check_actions(policy.act(observation), count, name)[:, None, None]
+    return np.broadcast_to(everywhere, (count, *shape)).copy()
+
+
+def check_actions(
+    actions: Any, count: int, name: str = "the policy", shape: tuple[int, ...] = (5,)
+) -> NDArray[np.float32]:
+    """What a policy returned, as float32 ``(B, *shape)`` clipped to [-1, 1].
 
     Raises:
         InputError: another shape, or values that are not finite.
     """
     array = as_numbers(actions, f"an action of {name}").astype(np.float32)
-    if array.shape != (count, 5):
-        raise InputError(f"{name} must return actions of shape {(count, 5)}, got {array.shape}")
+    if array.shape != (count, *shape):
+        raise InputError(f"{name} must return actions of shape {(count, *shape)}, got {array.shape}")
     return np.clip(array, -1.0, 1.0)
 
 

@@ -6,6 +6,9 @@ camera's motion is taken for a translation, found by phase correlation of known 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -16,6 +19,60 @@ REACHES = (1, 2, 4, 7, 12)
 
 LOOKED_AT = 6  # frames whose holes are looked at, evenly spread over the clip
 RING = 2  # pixels beside a hole
+
+
+@dataclass(frozen=True)
+class Look:
+    """The holes of the frames that are looked at, ``(B n, h, w)`` each.
+
+    Attributes:
+        hole: in {0, 1}.
+        ring: pixels beside it.
+        detail: what a smooth fill would miss.
+    """
+
+    hole: Tensor
+    ring: Tensor
+    detail: Tensor
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What frames so many frames ahead and behind show of those that are looked at, ``(B n, h, w)`` each.
+
+    Attributes:
+        reach: frames apart.
+        new: the hole where it is seen there, and in no nearer frame that was looked at.
+        rims: pixels beside the hole that are seen there, ahead and behind.
+        apart: how much the frame there differs, the motion taken out, likewise.
+    """
+
+    reach: int
+    new: Tensor
+    rims: tuple[Tensor, Tensor]
+    apart: tuple[Tensor, Tensor]
+
+
+def look(grey: Tensor, holes: Tensor) -> Look:
+    """The holes of at most ``LOOKED_AT`` frames; arguments as of :func:`revealed`."""
+    at = evenly(grey.shape[1], LOOKED_AT)
+    frames, hole = grey[:, at].flatten(0, 1), holes[:, at].flatten(0, 1)
+    detail = (frames - window_mean(frames.unsqueeze(1), RING).squeeze(1)).abs()
+    return Look(hole, window_max(hole, RING) - hole, detail)
+
+
+def by_reach(grey: Tensor, holes: Tensor, seen_from: Look) -> Iterator[Shown]:
+    """What each of ``REACHES`` shows, the nearest first; arguments as of :func:`revealed`."""
+    at, seen = evenly(grey.shape[1], LOOKED_AT), torch.zeros_like(seen_from.hole)
+    for reach in REACHES:
+        shown, rims, apart = seen, [], []
+        for step in (-reach, reach):
+            visible, difference = _other(grey, holes, at, step)
+            shown = torch.maximum(shown, seen_from.hole * visible)
+            rims.append(seen_from.ring * visible)
+            apart.append(difference)
+        yield Shown(reach, shown - seen, (rims[0], rims[1]), (apart[0], apart[1]))
+        seen = shown
 
 
 def revealed(grey: Tensor, holes: Tensor) -> dict[str, Tensor]:
@@ -30,26 +87,16 @@ def revealed(grey: Tensor, holes: Tensor) -> dict[str, Tensor]:
         grey: brightness ``(B, T, h, w)`` in [0, 1].
         holes: ``(B, T, h, w)`` in {0, 1}.
     """
-    at = evenly(grey.shape[1], LOOKED_AT)
-    frames, hole = grey[:, at].flatten(0, 1), holes[:, at].flatten(0, 1)
-    ring = window_max(hole, RING) - hole
-    detail = (frames - window_mean(frames.unsqueeze(1), RING).squeeze(1)).abs()
-    found = {"beside": _by_clip(_mean(ring, detail), grey)}
-    seen = torch.zeros_like(hole)
-    for reach in REACHES:
-        new, misfit = seen, []
-        for step in (-reach, reach):
-            visible, difference = _other(grey, holes, at, step)
-            new = torch.maximum(new, hole * visible)
-            misfit.append((ring * visible, difference))
-        weight = sum(_by_clip(where.sum((1, 2)), grey) for where, _ in misfit)
-        total = sum(_by_clip((where * values).sum((1, 2)), grey) for where, values in misfit)
+    here = look(grey, holes)
+    found = {"beside": _by_clip(_mean(here.ring, here.detail), grey)}
+    for shown in by_reach(grey, holes, here):
+        weight = sum(_by_clip(where.sum((1, 2)), grey) for where in shown.rims)
+        total = sum(_by_clip((where * v).sum((1, 2)), grey) for where, v in zip(shown.rims, shown.apart))
         fit = total / weight.clamp_min(1e-6)  # type: ignore[union-attr]
-        share = _by_clip(_mean(hole, new - seen), grey)
-        found[f"shown_{reach}"] = _by_clip((new - seen).mean((1, 2)), grey)
-        found[f"misfit_{reach}"] = fit
-        found[f"worth_{reach}"] = share * (found["beside"] - fit)
-        seen = new
+        share = _by_clip(_mean(here.hole, shown.new), grey)
+        found[f"shown_{shown.reach}"] = _by_clip(shown.new.mean((1, 2)), grey)
+        found[f"misfit_{shown.reach}"] = fit
+        found[f"worth_{shown.reach}"] = share * (found["beside"] - fit)
     return found
 
 

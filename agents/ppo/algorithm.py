@@ -36,7 +36,7 @@ class Samples:
     Attributes:
         observations: each ``(S, ...)``.
         actions: ``(S, A)``.
-        log_probs: ``(S,)`` under the policy as it stands before the updates.
+        log_probs: ``(S,)`` under the policy as it stands before the updates; ``(S, cells)`` of one that acts by cell.
         weights: ``(S,)``: how far that policy would have taken the action, against the one that did.
         advantages, returns: ``(S,)``.
     """
@@ -195,15 +195,16 @@ class ClosedLoopPPO(PPO):
         )
         seen = {key: torch.as_tensor(values[rows], device=self.device) for key, values in samples.observations.items()}
         actions = torch.as_tensor(samples.actions[rows], device=self.device)
-        values, log_probs, entropy = self.policy.evaluate_actions(seen, actions)
-        assert entropy is not None
+        values, log_probs, entropy = self.policy.evaluate_parts(seen, actions)
+        # By cell the surrogate is clipped cell by cell: the ratio of whole actions would be a product of very many.
+        weights, gain = (x.view(-1, *[1] * (log_probs.ndim - x.ndim), *x.shape[1:]) for x in (weights, gain))
         # A ratio of e^20 says all there is to say; an infinite one would leave no number in the gradient.
         log_ratio = (log_probs - old).clamp(-20, 20)
         ratio = log_ratio.exp()
         surrogate = torch.min(gain * ratio, gain * ratio.clamp(1 - clip, 1 + clip))
         policy_loss = -(weights * surrogate).mean()
         unit: Tensor = self.policy.value_net.std  # type: ignore[assignment]
-        value_loss = F.mse_loss(values.flatten() / unit, returns / unit)
+        value_loss = F.mse_loss(values / unit, returns / unit)
         loss = policy_loss + self.vf_coef * value_loss - self.entropy_weight() * entropy.mean()
         with torch.no_grad():
             log = {
@@ -234,8 +235,9 @@ class ClosedLoopPPO(PPO):
         )
         actions, acted = actions.astype(np.float32, copy=False), acted.flatten()
         log_probs, weights = acted, np.ones_like(acted)
-        if self.rounds_since_sync:
+        if self.rounds_since_sync or self.policy.by_cell:  # the buffer holds those of whole actions
             log_probs, _ = self._evaluate(seen, actions)
+        if self.rounds_since_sync:
             weights = _weights(log_probs, acted, self.max_weight)
         return Samples(seen, actions, log_probs, weights, advantages.flatten(), returns.flatten())
 
@@ -261,13 +263,13 @@ class ClosedLoopPPO(PPO):
 
     @torch.no_grad()
     def _evaluate(self, seen: dict[str, NDArray], actions: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Log probabilities and values ``(S,)`` under the present policy, a bounded number of steps at a time."""
+        """Log probabilities, ``(S,)`` or by cell, and values ``(S,)`` under the present policy, in bounded batches."""
         parts = []
         for start in range(0, len(actions), _CHUNK):
             cut = slice(start, start + _CHUNK)
             part = {key: torch.as_tensor(values[cut], device=self.device) for key, values in seen.items()}
-            values, log_probs, _ = self.policy.evaluate_actions(part, torch.as_tensor(actions[cut], device=self.device))
-            parts.append((log_probs.cpu().numpy(), values.flatten().cpu().numpy()))
+            values, log_probs, _ = self.policy.evaluate_parts(part, torch.as_tensor(actions[cut], device=self.device))
+            parts.append((log_probs.cpu().numpy(), values.cpu().numpy()))
         log_probs_all, values_all = zip(*parts)
         return np.concatenate(log_probs_all), np.concatenate(values_all)
 
@@ -286,7 +288,8 @@ def _check_number(value: Tensor, what: str) -> None:
 
 
 def _weights(log_probs: NDArray, acted: NDArray, max_weight: float) -> NDArray[np.float32]:
-    return importance_weights(torch.from_numpy(log_probs), torch.from_numpy(acted), max_weight).numpy()
+    whole = log_probs.reshape(len(acted), -1).sum(1)  # an action's cells are independent
+    return importance_weights(torch.from_numpy(whole), torch.from_numpy(acted), max_weight).numpy()
 
 
 def _scatter(steps: NDArray[np.float32], valid: NDArray[np.bool_]) -> Tensor:

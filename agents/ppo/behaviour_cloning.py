@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch.nn import functional as F
 
 from videoinpaint.agents.policies.networks import ClosedLoopPolicy, GaussianHead
-from videoinpaint.agents.policies.protocol import Observation, Policy, check_actions, reset_policy
+from videoinpaint.agents.policies.protocol import Observation, Policy, choose, reset_policy
 from videoinpaint.agents.ppo.view import Seen, shrink
 
 UPDATES = 200
@@ -51,13 +51,14 @@ def clone_behaviour(
     observation = env.reset()
     for _ in range(steps):
         assert isinstance(observation, dict)
-        acted = check_actions(expert.act(observation), env.num_envs, "the cloned policy")
+        acted = choose(expert, observation, tuple(env.action_space.shape or ()), "the cloned policy")
         seen.append(show(observation))
         actions.append(acted)
         observation, *_ = env.step(acted)
     device = network.device
     shown = {key: torch.from_numpy(np.concatenate([one[key] for one in seen])).to(device) for key in seen[0]}
     wanted = torch.from_numpy(np.concatenate(actions)).to(device).clamp(-REACHED, REACHED)
+    wanted = wanted.view(-1, wanted.shape[-1])  # a policy that acts by cell outputs cell after cell
     head, layers = network.action_net, network.mlp_extractor.policy_net
     assert isinstance(head, GaussianHead)
     with torch.no_grad():

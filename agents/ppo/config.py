@@ -98,7 +98,8 @@ class TrainConfig:
         clone: a policy whose behaviour is cloned before training begins, anything that `make_policy` takes
             (:mod:`videoinpaint.agents.ppo.behaviour_cloning`); None for none.
         policy: what the network sees: "features", thumbnails and hand-made features
-            (:mod:`videoinpaint.agents.policies.networks`), or "paper", frames and masks at full resolution and nothing
+            (:mod:`videoinpaint.agents.policies.networks`), where actions are by cell of a grid the features of cells
+            (:mod:`videoinpaint.agents.policies.regional`); or "paper", frames and masks at full resolution and nothing
             else (:mod:`videoinpaint.agents.policies.full_resolution`).
         progress: show a live bar.
 

@@ -17,6 +17,7 @@ from videoinpaint.agents.policies.export import save_policy
 from videoinpaint.agents.policies.full_resolution import PaperPolicy, picture_space
 from videoinpaint.agents.policies.networks import ClosedLoopPolicy, thumbnail_space
 from videoinpaint.agents.policies.policy import make_policy
+from videoinpaint.agents.policies.regional import RegionalPolicy, cell_space
 from videoinpaint.agents.ppo.algorithm import ClosedLoopPPO
 from videoinpaint.agents.ppo.behaviour_cloning import clone_behaviour
 from videoinpaint.agents.ppo.callbacks import Checkpointer, ProgressReport, Recorder, progress_bar
@@ -176,7 +177,8 @@ def _build(config: TrainConfig, make_env: MakeEnvs) -> ClosedLoopPPO:
     paper = config.policy == "paper"
     env = TrainingView(make_env(config), full=paper)
     kwargs["policy_kwargs"] = {"start_std": config.start_std}
-    kwargs["policy"] = PaperPolicy if paper else ClosedLoopPolicy
+    by_cell = len(env.action_space.shape or ()) == 3
+    kwargs["policy"] = PaperPolicy if paper else RegionalPolicy if by_cell else ClosedLoopPolicy
     replay = config.replay if make_env is not make_training_envs else replay_of(config)
     model = ClosedLoopPPO(env, device=device, replay=replay, **kwargs)
     if config.clone is not None:
@@ -201,7 +203,9 @@ def replay_told(config: TrainConfig) -> str:
         int(argument_of(config.env_id, config.env, name) or 0) for name in ("num_frames", "height", "width")
     )
     space = picture_space(frames, height, width) if config.policy == "paper" else thumbnail_space(frames)
-    each = trajectory_bytes(space, 5, replay.max_steps)
+    rows, columns = argument_of(config.env_id, config.env, "action_grid") or (1, 1)
+    space = cell_space(rows, columns) if rows * columns > 1 else space
+    each = trajectory_bytes(space, 5 * rows * columns, replay.max_steps)
     held = min(replay.trajectories, replay.max_bytes // each)
     return (
         f"replay: {held:,} of {replay.trajectories:,} trajectories of {replay.max_steps} steps, {each / 1e6:.2f} MB "

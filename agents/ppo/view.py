@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
+from videoinpaint.agents.policies.cells import cell_features
 from videoinpaint.agents.policies.features import clip_features
 from videoinpaint.agents.policies.full_resolution import picture_space, stacked
 from videoinpaint.agents.policies.networks import thumbnail_space, thumbnails
 from videoinpaint.agents.policies.policy import Observation
+from videoinpaint.agents.policies.regional import cell_space
 from videoinpaint.errors import DivergedError, InputError
 
 Seen = dict[str, NDArray[Any]]
@@ -33,8 +36,10 @@ class TrainingView(VecEnvWrapper):
         venv: environments with the observations of `VideoInpaint`.
         full: for a `PaperPolicy`: pictures at full resolution instead, and no features.
 
+    Where actions are by cell of a grid, observations become the features of its cells and nothing else.
+
     Raises:
-        InputError: other observations.
+        InputError: other observations, or a `PaperPolicy` on a grid.
     """
 
     def __init__(self, venv: VecEnv, full: bool = False) -> None:
@@ -42,9 +47,17 @@ class TrainingView(VecEnvWrapper):
         if not isinstance(space, spaces.Dict) or not {"frames", "masks"} <= set(space.spaces):
             raise InputError(f"training needs observations with frames (3T, H, W) and masks (T, H, W), got {space}")
         shape = space["masks"].shape or (0, 0, 0)
+        actions = venv.action_space.shape or ()
+        if full and len(actions) == 3:
+            raise InputError(
+                "the paper's policy chooses for whole frames: leave action_grid out, or take policy features"
+            )
         self.show = enlarged if full else shrink
         """A batch of observations as training sees them."""
-        super().__init__(venv, observation_space=picture_space(*shape) if full else thumbnail_space(shape[0]))
+        seen = picture_space(*shape) if full else thumbnail_space(shape[0])
+        if len(actions) == 3:
+            self.show, seen = partial(by_cell, grid=actions[:2]), cell_space(*actions[:2])
+        super().__init__(venv, observation_space=seen)
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, dtype=np.int64)
         self._before: NDArray[np.uint8] | None = None
@@ -94,6 +107,12 @@ def shrink(observation: Observation) -> Seen:
     frames, masks = (torch.from_numpy(np.asarray(observation[key])) for key in ("frames", "masks"))
     small = thumbnails(frames, masks)
     return {"thumbnails": small.numpy(), "features": clip_features(small).numpy()}
+
+
+def by_cell(observation: Observation, grid: tuple[int, int]) -> Seen:
+    """Of a batch of observations ``cells``, float32 ``(B, C, rows, columns)``."""
+    frames, masks = (torch.from_numpy(np.asarray(observation[key])) for key in ("frames", "masks"))
+    return {"cells": cell_features(thumbnails(frames, masks), *grid).numpy()}
 
 
 def enlarged(observation: Observation) -> Seen:

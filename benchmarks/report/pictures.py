@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from videoinpaint.agents import Policy
+from videoinpaint.agents.policies import choose
 from videoinpaint.benchmarks.report.panels import SOFT, as_grey, below, beside, closeup, enlarged, labelled, strip
 from videoinpaint.clips import Clip
 from videoinpaint.files import write_atomically
@@ -56,7 +57,7 @@ def record(env: gymnasium.Env, policy: Policy, clip: Clip, holes: Pixels) -> Rec
     observation, info = env.reset(seed=0, options={"clip": clip, "mask": holes})
     seen, infos, done = [observation], [info], False
     while not done:
-        action = policy.act({key: value[None] for key, value in seen[-1].items()})[0]
+        action = choose(policy, {k: v[None] for k, v in seen[-1].items()}, env.action_space.shape or (5,))[0]
         observation, _, terminated, truncated, info = env.step(action)
         seen.append(observation)
         infos.append(info)

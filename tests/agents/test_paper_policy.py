@@ -31,7 +31,7 @@ def observation(time: int = 3, height: int = 40, width: int = 72, seed: int = 0)
 
 
 def test_every_pixel_counts_and_features_do_not_exist() -> None:
-    network = blank_network(full=True)
+    network = blank_network(PaperPolicy)
     assert isinstance(network, PaperPolicy)
     seen = observation()
     pictures = stacked(*(torch.from_numpy(seen[key]) for key in ("frames", "masks"))).float().requires_grad_(True)
@@ -42,7 +42,7 @@ def test_every_pixel_counts_and_features_do_not_exist() -> None:
 
 
 def test_a_file_brings_its_kind_and_fits_any_size(tmp_path: Path) -> None:
-    path = save_policy(tmp_path / "p.safetensors", blank_network(full=True))
+    path = save_policy(tmp_path / "p.safetensors", blank_network(PaperPolicy))
     policy = make_policy(path)
     check_policy(policy)
     assert isinstance(load_policy(path).network, PaperPolicy)
