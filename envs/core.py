@@ -23,7 +23,7 @@ from videoinpaint.detectors import make_detector
 from videoinpaint.device import fetched
 from videoinpaint.envs import fork  # noqa: F401 - its import keeps forked workers from waiting for ever
 from videoinpaint.envs.bank import Bank, Identity, identify
-from videoinpaint.envs.batch import join, nested, take, unstacked, within
+from videoinpaint.envs.batch import join, nested, unstacked, within
 from videoinpaint.envs.episodes import Episode, EpisodeSource
 from videoinpaint.envs.infos import MAX_ITERATIONS, REPAIRED, RUNNING, Info, episode_infos, flattened
 from videoinpaint.envs.loop import ClosedLoop, Observation, Round, check_size, resolve_device
@@ -261,13 +261,8 @@ class Core:
         )
         return observation, spaces.Box(-1.0, 1.0, self.settings.action_shape, np.float32)
 
-    def begin(self, episodes: Sequence[Episode], which: Sequence[int] | None = None) -> State:
-        """Start a batch of episodes.
-
-        Args:
-            episodes: to be started, each once.
-            which: for every entry of the batch, the index of its episode; None: one entry an episode, in order.
-        """
+    def begin(self, episodes: Sequence[Episode]) -> State:
+        """Start a batch of episodes."""
         begun = [None if episode.begun is None else episode.begun() for episode in episodes]
         missing = [episode for episode, one in zip(episodes, begun) if one is None]
         if len(missing) == len(episodes):
@@ -276,7 +271,7 @@ class Core:
             fresh = iter(unstacked(self._begin(missing)) if missing else [])
             state = join([next(fresh) if one is None else one for one in begun])
         self.layout = {name: (tuple(tensor.shape[1:]), tensor.dtype) for name, tensor in state.items()}
-        return state if which is None or list(which) == list(range(len(episodes))) else take(state, which)
+        return state
 
     def begin_loop(self, episodes: Sequence[Episode]) -> State:
         """The loop's part of a state alone, under the loop's own names."""
@@ -395,6 +390,10 @@ def _check_regional(inpainter: Inpainter, settings: Settings) -> None:
             f"action_grid={grid} is not possible with the inpainter {inpainter.name!r}, whose controls are those of "
             f"whole frames: {remedy}"
         )
+
+
+SEEN = ("loop/repaired", "loop/masks")
+"""The entries of a state that agents see."""
 
 
 def observe(state: State) -> Observation:

@@ -18,17 +18,19 @@ from videoinpaint.controls import Controls, action_to_controls, as_numbers, cont
 from videoinpaint.envs import snapshot
 from videoinpaint.envs.core import Core, Observation, Settings, observe
 from videoinpaint.envs.episodes import Episode, check_options
-from videoinpaint.envs.rendering import Display, draw
+from videoinpaint.envs.rendering import SHOWN, Display, draw
+from videoinpaint.envs.shelf import Shelf, make_shelf
 from videoinpaint.errors import InputError
-from videoinpaint.protocols import Detector, Inpainter, State
+from videoinpaint.protocols import Detector, Inpainter
 
 RENDER_MODES = ("rgb_array", "human")
 
 
 class ControlMap:
-    """What single and vector environments both say about actions and length. `_core` is set by the environment."""
+    """What single and vector environments both say about actions and length; they set `_core` and `_shelf`."""
 
     _core: Core
+    _shelf: Shelf
     _spec: EnvSpec | None = None
 
     @property
@@ -285,7 +287,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         self._window = Display(self.metadata["render_fps"]) if render_mode == "human" else None
         self._core = Core(settings)
         self.observation_space, self.action_space = self._core.spaces()
-        self._state: State | None = None
+        self._shelf = make_shelf(1, self._core.device)
         self._episode: Episode | None = None
         self._done = True
 
@@ -305,11 +307,12 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         check_options(options)
         super().reset(seed=seed)
         self._episode = self._core.draw(self._core.seed(self.np_random, seed), options)
-        self._state = self._core.begin([self._episode])
+        state = self._core.begin([self._episode])
+        self._shelf.store([0], [self._shelf.begun(state, [self._episode])])
         self._core.expect(0, self.np_random)
         self._done = False
         self._show()
-        return self._observation(), self._core.info(self._core.begun_infos(self._state)[0], self._episode)
+        return _first(observe(state)), self._core.info(self._core.begun_infos(state)[0], self._episode)
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One iteration: inpaint, detect, score.
@@ -321,17 +324,19 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
             ResetNeeded: the episode is over, or none has begun.
             InputError: the action has another shape, or is not finite.
         """
-        if self._state is None or self._episode is None or self._done:
+        if self._shelf.empty or self._episode is None or self._done:
             raise ResetNeeded("this episode is over (or none has begun): call reset() before step()")
         values = as_numbers(action)
         expected = self._core.settings.action_shape
         if values.shape != expected:
             raise InputError(f"an action has shape {expected}, got {values.shape}")
-        self._state, outcome = self._core.step(self._state, values[None])
+        before = self._shelf.opened([0])
+        state, outcome = self._core.step(before, values[None])
+        self._shelf.store([0], [self._shelf.stepped([0], before, state)])
         self._done = bool(outcome.terminated[0])
         self._show()
         info = self._core.info(outcome.infos[0], self._episode)
-        return self._observation(), float(outcome.rewards[0]), self._done, False, info
+        return _first(observe(state)), float(outcome.rewards[0]), self._done, False, info
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
         """The panels of the middle frame, uint8 ``(h, w, 3)``, for "rgb_array"; "human" shows them and gives None."""
@@ -340,12 +345,12 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
                 "render() does nothing without a render_mode: pass render_mode='rgb_array' or 'human'"
             )
             return None
-        if self._state is None:
+        if self._shelf.empty:
             raise ResetNeeded("nothing to render yet: call reset() before render()")
         if self.render_mode == "human":
             self._show()
             return None
-        return draw(self._state)[0]
+        return draw(self._shelf.opened([0], SHOWN))[0]
 
     def close(self) -> None:
         """Close the window, and stop threads, if there are any. May be called more than once."""
@@ -359,9 +364,10 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         Raises:
             ResetNeeded: no episode has begun.
         """
-        if self._state is None or self._episode is None:
+        if self._shelf.empty or self._episode is None:
             raise ResetNeeded("there is no state yet: call reset() first")
-        return snapshot.save(self._core, self._state, self._episode, self._done, self.np_random, self.np_random_seed)
+        state = self._shelf.opened([0])
+        return snapshot.save(self._core, state, self._episode, self._done, self.np_random, self.np_random_seed)
 
     def set_state(self, state: dict[str, Any]) -> Observation:
         """Continue from a state of this or of another environment with the same arguments.
@@ -373,14 +379,15 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
             InputError: the state is of another version, or of an environment with other arguments.
         """
         restored = snapshot.load(self._core, state)
-        self._state, self._episode, self._done = restored.state, restored.episode, restored.done
+        self._shelf.store([0], [self._shelf.begun(restored.state, [restored.episode])])
+        self._episode, self._done = restored.episode, restored.done
         self._np_random, self._np_random_seed = restored.generator
-        return self._observation()
-
-    def _observation(self) -> Observation:
-        assert self._state is not None
-        return {name: array[0] for name, array in observe(self._state).items()}
+        return _first(observe(restored.state))
 
     def _show(self) -> None:
-        if self._window is not None and self._state is not None:
-            self._window.show(draw(self._state)[0])
+        if self._window is not None and not self._shelf.empty:
+            self._window.show(draw(self._shelf.opened([0], SHOWN))[0])
+
+
+def _first(observation: Observation) -> Observation:
+    return {name: array[0] for name, array in observation.items()}

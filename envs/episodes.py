@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
 from videoinpaint.checks import shown
 from videoinpaint.clips import Clip, ClipSource, MaskSource, make_masks
 from videoinpaint.clips.validate import check_length, check_mask_length, check_masks
+from videoinpaint.envs.packing import Packed
 from videoinpaint.errors import InputError
+from videoinpaint.memory import apart
 from videoinpaint.naming import stable_name
 from videoinpaint.protocols import State
 
@@ -36,6 +39,7 @@ class Episode:
         seed: ``reset(seed=seed)`` begins this very episode (with the same options, if there were any).
         observed: one-shot: what the camera saw, the target included, uint8 ``(T, H, W, 3)``.
         begun: gives the state in which it begins, where that need not be computed any more.
+        packed: that state, where it is there in few bytes.
     """
 
     frames: NDArray[np.uint8]
@@ -45,6 +49,17 @@ class Episode:
     seed: int
     observed: NDArray[np.uint8] | None = None
     begun: Callable[[], State] | None = field(default=None, compare=False, repr=False)
+    packed: Packed | None = field(default=None, compare=False, repr=False)
+
+    def tensors(self) -> State:
+        """``frames``, ``holes`` and, one-shot, ``observed`` as tensors that share their memory."""
+        arrays = {"frames": self.frames, "holes": self.holes, "observed": self.observed}
+        return {name: torch.from_numpy(array) for name, array in arrays.items() if array is not None}
+
+    def _kept(self) -> Episode:
+        """With arrays of its own, which stay as long as it does."""
+        own = apart({name: tensor.numpy() for name, tensor in self.tensors().items()})
+        return replace(self, frames=own["frames"], holes=own["holes"], observed=own.get("observed"))
 
     def labels(self) -> dict[str, Any]:
         """What `info` says about the episode."""
@@ -112,9 +127,9 @@ class EpisodeSource:
         own, _ = seeding.np_random(seed)
         clip = self._clip(own, options.get("clip"))
         if self.propagator is not None:
-            return self._one_shot(clip, options, seed)
+            return self._one_shot(clip, options, seed)._kept()
         holes, mask = self._holes(own, clip, options.get("mask"))
-        return Episode(clip.frames, holes, clip.name, mask, seed)
+        return Episode(clip.frames, holes, clip.name, mask, seed)._kept()
 
     def _clip(self, rng: np.random.Generator, option: Any) -> Clip:
         if option is None:

@@ -14,6 +14,8 @@ from videoinpaint.errors import MissingPackageError
 from videoinpaint.protocols import State
 
 LABELS = ("corrupted", "repaired", "predicted mask", "reference")
+SHOWN = ("loop/corrupted", "loop/repaired", "loop/masks", "reference")
+"""The entries of a state that are drawn."""
 BAR = 16
 """Height in pixels of the bar that holds the labels."""
 _GAP = 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -17,16 +18,16 @@ from numpy.typing import NDArray
 from videoinpaint.checks import MAX_COUNT, MAX_SEED, check_extent, seed_number, shown, whole_number
 from videoinpaint.controls import as_numbers
 from videoinpaint.envs import snapshot
-from videoinpaint.envs.batch import join, put, take
+from videoinpaint.envs.batch import join
 from videoinpaint.envs.calls import Calls
-from videoinpaint.envs.core import Core, Observation, Settings, observe
+from videoinpaint.envs.core import SEEN, Core, Observation, Outcome, Settings
 from videoinpaint.envs.env import ControlMap
 from videoinpaint.envs.episodes import Episode, check_options
-from videoinpaint.envs.infos import TRUNCATED
+from videoinpaint.envs.infos import TRUNCATED, Info
 from videoinpaint.envs.loop import pictures
-from videoinpaint.envs.rendering import draw
+from videoinpaint.envs.rendering import SHOWN, draw
+from videoinpaint.envs.shelf import Pile, make_shelf
 from videoinpaint.errors import InputError
-from videoinpaint.protocols import State
 
 OUTPUTS = ("numpy", "torch")
 
@@ -103,7 +104,7 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         self.single_observation_space, self.single_action_space = self._core.spaces()
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self._state: State | None = None
+        self._shelf = make_shelf(self.num_envs, self._core.device)
         self._episodes: list[Episode] = []
         self._done = np.ones(self.num_envs, dtype=np.bool_)
         self._generators: list[tuple[np.random.Generator, int]] = [
@@ -171,11 +172,11 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         for name, values in (("seed", seeds), ("options", options)):
             if values is not None and len(values) != self.num_envs:
                 raise InputError(f"{name} needs one entry an environment, {self.num_envs}, got {len(values)}")
-        if self._state is None and len(which) < self.num_envs:
+        if self._shelf.empty and len(which) < self.num_envs:
             raise ResetNeeded("the first reset must be of all environments: leave 'reset_mask' out")
         generators = list(self._generators)
         # Equal episodes are drawn, and begun, once: those of one seed, where all environments have the same options.
-        shared = options is None or all(asked is options[0] for asked in options)
+        shared = options is None or not any(options) or all(asked is options[0] for asked in options)
         drawn: list[Episode] = []
         places: list[int] = []  # of each environment's episode among the drawn
         known: dict[int, int] = {}  # seed -> place
@@ -189,16 +190,23 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
                 drawn.append(self._core.draw(own, asked))
             places.append(known[own])
         episodes = [drawn[place] for place in places]
-        started = self._core.begin(drawn, places)
-        self._state = started if len(which) == self.num_envs else put(self._running(), which, started)
+        groups = self._shelf.groups(range(len(drawn)))
+        piles, told = zip(*(self._begin([drawn[place] for place in group]) for group in groups), strict=True)
+        begun = [info for infos in told for info in infos]
+        self._shelf.store(which, piles, places)
         self._generators = generators
         table = dict(enumerate(self._episodes)) | dict(zip(which, episodes))
         self._episodes = [table[i] for i in range(self.num_envs)]
         self._done[list(which)] = False
         for i in which:
             self._core.expect(i, generators[i][0])
-        begun = self._core.begun_infos(started)
-        return self._observe(self._state), [self._core.info(info, e) for info, e in zip(begun, episodes)]
+        # Environments that share an episode get an info each.
+        infos = [self._core.info(copy.deepcopy(begun[place]), e) for place, e in zip(places, episodes)]
+        return self._observe(), infos
+
+    def _begin(self, episodes: list[Episode]) -> tuple[Pile, list[Info]]:
+        state = self._core.begin(episodes)
+        return self._shelf.begun(state, episodes), self._core.begun_infos(state)
 
     def step(
         self, actions: NDArray[np.float32]
@@ -222,7 +230,7 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
 
     def step_each(self, actions: NDArray[np.float32]) -> BatchStep:
         """As :meth:`step`, with one info dict an environment."""
-        state = self._running()
+        self._check_running()
         values = as_numbers(actions, "actions", finite=False)  # those of environments that begin anew are ignored
         expected = (self.num_envs, *self._core.settings.action_shape)
         if values.shape != expected:
@@ -231,7 +239,7 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         if over and self.autoreset_mode != AutoresetMode.NEXT_STEP:
             raise ResetNeeded(f"the episodes of environments {over} are over: reset them with options['reset_mask']")
         active = np.flatnonzero(~self._done).tolist()
-        result = self._advance(state, values, active)
+        result = self._advance(values, active)
         done = result.terminated | result.truncated
         self._done = done.copy()
         if self.autoreset_mode == AutoresetMode.SAME_STEP:
@@ -247,14 +255,17 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:  # type: ignore[override]
         """The panels of each environment's middle frame, uint8 ``(h, w, 3)``; None without a render mode."""
-        return tuple(draw(self._running())) if self.render_mode == "rgb_array" else None
+        if self.render_mode != "rgb_array":
+            return None
+        self._check_running()
+        return tuple(draw(self._shelf.opened(range(self.num_envs), SHOWN)))
 
     def get_state(self) -> list[dict[str, Any]]:
         """One state an environment, each as of `VideoInpaintEnv.get_state`, exchangeable with it."""
-        state = self._running()
+        self._check_running()
         return [
-            snapshot.save(self._core, take(state, [i]), self._episodes[i], bool(self._done[i]), *self._generators[i])
-            for i in range(self.num_envs)
+            snapshot.save(self._core, self._shelf.opened([i]), episode, bool(self._done[i]), *self._generators[i])
+            for i, episode in enumerate(self._episodes)
         ]
 
     def set_state(self, states: Sequence[dict[str, Any]]) -> Observation:
@@ -266,40 +277,51 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         if not isinstance(states, list | tuple) or len(states) != self.num_envs:
             raise InputError(f"set_state needs a list of {self.num_envs} states, got {shown(states)}")
         restored = [snapshot.load(self._core, state) for state in states]
-        self._state = join([one.state for one in restored])
+        self._shelf.store(range(self.num_envs), [self._shelf.begun(one.state, [one.episode]) for one in restored])
         self._episodes = [one.episode for one in restored]
         self._done = np.array([one.done for one in restored])
         self._generators = [one.generator for one in restored]
-        return self._observe(self._state)
+        return self._observe()
 
-    def _observe(self, state: State) -> Observation:
-        return observe(state) if self.output == "numpy" else pictures(state, "loop/")  # type: ignore[return-value]
+    def _observe(self) -> Observation:
+        groups = self._shelf.groups(range(self.num_envs))
+        parts = [pictures(self._shelf.opened(group, SEEN), "loop/") for group in groups]
+        whole = parts[0] if len(parts) == 1 else join(parts)
+        if self.output == "torch":
+            return whole  # type: ignore[return-value]
+        return {name: picture.cpu().numpy() for name, picture in whole.items()}
 
     def close_extras(self, **_: Any) -> None:
         """Stop threads, if there are any; what `close` calls, once."""
         self._core.close()
 
-    def _running(self) -> State:
-        if self._state is None:
+    def _check_running(self) -> None:
+        if self._shelf.empty:
             raise ResetNeeded("no episode has begun: call reset() first")
-        return self._state
 
-    def _advance(self, state: State, actions: NDArray[np.float64], active: list[int]) -> BatchStep:
+    def _advance(self, actions: NDArray[np.float64], active: list[int]) -> BatchStep:
         """Step the environments `active`; the others keep their state and get reward 0 and an empty info."""
         rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, np.bool_)
         truncated = np.zeros(self.num_envs, np.bool_)
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        if active:
-            everyone = len(active) == self.num_envs
-            part, outcome = self._core.step(state if everyone else take(state, active), actions[active])
-            state = self._state = part if everyone else put(state, active, part)
-            rewards[active], terminated[active] = outcome.rewards, outcome.terminated
+        piles = []
+        for group in self._shelf.groups(active) if active else []:
+            pile, outcome, iterations = self._step(group, actions[group])
+            piles.append(pile)
+            rewards[group], terminated[group] = outcome.rewards, outcome.terminated
             if self.max_episode_steps is not None:
-                truncated[active] = part["iteration"].numpy() >= self.max_episode_steps
-            for i, info in zip(active, outcome.infos):
+                truncated[group] = iterations >= self.max_episode_steps
+            for i, info in zip(group, outcome.infos):
                 cut = truncated[i] and not terminated[i]
                 infos[i] = self._core.info(info | ({"end": TRUNCATED} if cut else {}), self._episodes[i])
-        return BatchStep(self._observe(state), rewards, terminated, truncated, infos)
+        if active:
+            self._shelf.store(active, piles)
+        return BatchStep(self._observe(), rewards, terminated, truncated, infos)
+
+    def _step(self, group: list[int], actions: NDArray[np.float64]) -> tuple[Pile, Outcome, NDArray[np.int64]]:
+        before = self._shelf.opened(group)
+        after, outcome = self._core.step(before, actions)
+        return self._shelf.stepped(group, before, after), outcome, after["iteration"].numpy()
 
     def _merge(self, infos: dict[int, dict[str, Any]], merged: dict[str, Any] | None = None) -> dict[str, Any]:
         """Gymnasium's form of vector infos: arrays over environments and a mask of who has them."""

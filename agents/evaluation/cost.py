@@ -67,19 +67,20 @@ class Stopwatch:
 
     def __init__(self, core: Core) -> None:
         self.core = core
-        self._seconds: dict[str, float] = {}
+        self._worked: dict[str, tuple[float, int]] = {}  # seconds and clips
 
     @contextmanager
     def __call__(self, part: str, items: int) -> Iterator[None]:
         """See :class:`videoinpaint.envs.loop.Clock`."""
         start = self._now()
         yield
-        self._seconds[part] = self._seconds.get(part, 0.0) + (self._now() - start) / items
+        seconds, clips = self._worked.get(part, (0.0, 0))
+        self._worked[part] = seconds + self._now() - start, clips + items
 
     def take(self, part: str) -> float:
         """Seconds a clip of a part's work since the last call; of no part anything is left."""
-        taken, self._seconds = self._seconds.get(part, 0.0), {}
-        return taken
+        (seconds, clips), self._worked = self._worked.get(part, (0.0, 1)), {}
+        return seconds / clips
 
     def costs(self, iterations: int, seconds: float) -> dict[str, Any]:
         """What a record says about an episode of so many iterations whose clip took so many seconds."""

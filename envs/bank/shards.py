@@ -19,20 +19,18 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
 
 from videoinpaint.checks import shown
 from videoinpaint.envs.bank.identity import Identity
-from videoinpaint.envs.bank.packing import Base, pack, unpack
 from videoinpaint.envs.batch import placed
 from videoinpaint.envs.episodes import Episode
-from videoinpaint.envs.loop import GREY
+from videoinpaint.envs.packing import Packed, bases_of, pack, unpack
 from videoinpaint.errors import InputError
 from videoinpaint.files import read_json, write_bytes, write_json
 from videoinpaint.protocols import State
 from videoinpaint.version import __version__
 
-FORMAT = 1
+FORMAT = 2
 SHARD = 32
 """Episodes in a file."""
 
@@ -118,13 +116,13 @@ def write_shard(path: Path, episodes: Sequence[Episode], states: Sequence[State]
     tensors: State = {}
     told: dict[str, Any] = {}
     for episode, state in zip(episodes, states):
-        clip = _clip(episode)
-        kept, built_on = pack({k: v for k, v in state.items() if k != "reference"}, _bases(clip, torch.device("cpu")))
-        content = clip | {f"state/{name}": tensor for name, tensor in kept.items()}
+        clip = episode.tensors()
+        packed = pack(state, bases_of(clip))
+        content = clip | {f"state/{name}": tensor for name, tensor in packed.kept.items()}
         tensors |= {f"{episode.seed}/{name}": tensor.contiguous() for name, tensor in content.items()}
-        layout = {k: [list(v.shape), str(v.dtype).removeprefix("torch.")] for k, v in state.items()}
+        layout = {k: [list(shape), str(kind).removeprefix("torch.")] for k, (shape, kind) in packed.layout.items()}
         told[str(episode.seed)] = {
-            "clip": episode.clip, "mask": episode.mask, "built_on": built_on, "layout": layout,
+            "clip": episode.clip, "mask": episode.mask, "built_on": packed.built_on, "layout": layout,
             "digest": _digest(content),
         }  # fmt: skip
     content_bytes = save(tensors, {"videoinpaint_bank": json.dumps(told)})
@@ -245,22 +243,26 @@ class Bank:
             frames, observed = clip["frames"].cpu().numpy(), clip.get("observed")
             holes = clip["holes"].cpu().numpy()
             seen = None if observed is None else observed.cpu().numpy()
-            return Episode(frames, holes, str(told["clip"]), str(told["mask"]), seed, seen, partial(self.begun, seed))
+            return Episode(
+                frames, holes, str(told["clip"]), str(told["mask"]), seed, seen, partial(self.begun, seed),
+                self._packed(seed),
+            )  # fmt: skip
         except (KeyError, TypeError, RuntimeError) as error:
             raise self._shard(seed)._damaged(error) from error
 
     def begun(self, seed: int) -> State:
         """The state of one episode as `begin` makes it, new tensors on the device."""
-        content, told = self._content(seed), self._told(seed)
         try:
-            layout = {name: (tuple(shape), _DTYPES[kind]) for name, (shape, kind) in told["layout"].items()}
-            kept = {n.removeprefix("state/"): t for n, t in content.items() if n.startswith("state/")}
-            bases = _bases(content, self.device)
-            state = unpack(kept, told["built_on"], layout, bases)
-            state["reference"] = content["frames"][None].permute(0, 1, 4, 2, 3).contiguous()
-            return {name: placed(name, state[name], self.device) for name in layout}
+            state = unpack([self._packed(seed)], [bases_of(self._content(seed))])
+            return {name: placed(name, tensor, self.device) for name, tensor in state.items()}
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise self._shard(seed)._damaged(error) from error
+
+    def _packed(self, seed: int) -> Packed:
+        content, told = self._content(seed), self._told(seed)
+        layout = {name: (tuple(shape), _DTYPES[kind]) for name, (shape, kind) in told["layout"].items()}
+        kept = {n.removeprefix("state/"): t for n, t in content.items() if n.startswith("state/")}
+        return Packed(kept, dict(told["built_on"]), layout)
 
     def _content(self, seed: int) -> State:
         if self.device.type == "cpu":
@@ -278,28 +280,6 @@ class Bank:
         if number not in self._open:
             self._open[number] = _Shard(shard_path(self.folder, number))
         return self._open[number]
-
-
-def _clip(episode: Episode) -> State:
-    """What an episode is about, as tensors."""
-    found = {"frames": torch.from_numpy(episode.frames), "holes": torch.from_numpy(episode.holes)}
-    return found if episode.observed is None else found | {"observed": torch.from_numpy(episode.observed)}
-
-
-def _bases(clip: State, device: torch.device) -> dict[str, Base]:
-    """Tensors that follow from the clip alone, as `Core` and `ClosedLoop` make them."""
-
-    def pictures(name: str) -> Tensor:
-        return clip[name][None].to(device).permute(0, 1, 4, 2, 3).contiguous().float() / 255
-
-    def holes() -> Tensor:
-        return clip["holes"][None, :, None].to(device).float()
-
-    def damaged() -> Tensor:
-        return torch.where(holes() > 0, GREY, pictures("frames"))
-
-    made: dict[str, Base] = {"frames": partial(pictures, "frames"), "holes": holes, "damaged": damaged}
-    return made | {"observed": partial(pictures, "observed")} if "observed" in clip else made
 
 
 def _digest(content: State) -> str:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from videoinpaint.benchmarks.networks import memory
 from videoinpaint.benchmarks.networks.throughput import Throughput, _Traffic, report, run
+from videoinpaint.errors import InputError
 
 
 def test_the_three_columns_are_measured_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,3 +32,13 @@ def test_traffic_is_what_operators_read_and_write() -> None:
     with _Traffic() as traffic:
         (x + 1).view(10, 100)
     assert traffic.bytes == 8000
+
+
+def test_what_one_environment_more_takes_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    results = memory.run(memory.Memory(envs=(1, 2), steps=2, threads=1, num_frames=2, height=36, width=48))
+    assert results["state"] == sum(results["entries"].values()) > results["entries"]["loop/repaired"] > 0
+    assert all(0 < batch["held"] <= batch["peak"] for batch in results["batches"].values())
+    memory.report(results)
+    assert "one environment more" in capsys.readouterr().out
+    with pytest.raises(InputError, match="the larger one second"):
+        memory.run(memory.Memory(envs=(4, 4)))

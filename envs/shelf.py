@@ -1,0 +1,171 @@
+"""Where the states of running episodes lie between two steps: on a CPU packed, and opened a few episodes at a time.
+
+What an episode began with is packed once, or comes packed from a bank; after a step only what changed is packed again.
+So an environment takes a fraction of its state, and the working memory of a step does not grow with the batch. On a
+GPU, where packing would have to look at values, a batch lies as it is and is stepped at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import torch
+
+from videoinpaint.device import may_look
+from videoinpaint.envs.batch import join, put, take, unstacked
+from videoinpaint.envs.episodes import Episode
+from videoinpaint.envs.packing import Packed, bases_of, pack, unpack
+from videoinpaint.errors import InputError
+from videoinpaint.protocols import State
+
+AT_ONCE = 4
+"""Episodes that are begun or stepped together on a CPU: more would not be faster."""
+
+Pile = Any
+"""Episodes of one group, ready to be stored."""
+
+
+class Shelf(Protocol):
+    """The states of the episodes of some environments. What lies on it is never written to."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether an environment has no episode yet."""
+        ...
+
+    def groups(self, which: Sequence[int]) -> list[list[int]]:
+        """Numbers, in groups that are best begun or stepped together."""
+        ...
+
+    def opened(self, which: Sequence[int], names: Collection[str] | None = None) -> State:
+        """The states of the environments `which` as one batch; with `names` only these entries.
+
+        Raises:
+            InputError: they cannot form one batch, as a part's state depends on more than the clip's size.
+        """
+        ...
+
+    def begun(self, state: State, episodes: Sequence[Episode]) -> Pile:
+        """A group of episodes in the state in which they begin."""
+        ...
+
+    def stepped(self, which: Sequence[int], before: State, after: State) -> Pile:
+        """What was opened of the group `which` after a step; entries that are the same object did not change."""
+        ...
+
+    def store(self, which: Sequence[int], piles: Sequence[Pile], order: Sequence[int] | None = None) -> None:
+        """Put episodes in place of those of the environments `which`.
+
+        Args:
+            which: environments.
+            piles: groups of episodes, one after the other.
+            order: for every environment the number of its episode; None: one each, in order.
+        """
+        ...
+
+
+def make_shelf(count: int, device: torch.device) -> Shelf:
+    """A shelf for the episodes of so many environments."""
+    return PackedShelf(count) if may_look(torch.empty(0, device=device)) else DenseShelf(count)
+
+
+@dataclass(frozen=True)
+class Lying:
+    """An episode, packed."""
+
+    episode: Episode
+    packed: Packed
+
+
+class PackedShelf:
+    """See the module's description; a :class:`Shelf`."""
+
+    def __init__(self, count: int) -> None:
+        self._lying: list[Lying | None] = [None] * count
+
+    @property
+    def empty(self) -> bool:
+        """See :class:`Shelf`."""
+        return None in self._lying
+
+    @property
+    def nbytes(self) -> int:
+        """What lies here, clips included; an episode that several environments began together counts once."""
+        there = {id(one): one for one in self._lying if one is not None}.values()
+        return sum(one.packed.nbytes + sum(t.nbytes for t in one.episode.tensors().values()) for one in there)
+
+    def groups(self, which: Sequence[int]) -> list[list[int]]:
+        """See :class:`Shelf`."""
+        return [list(which[start : start + AT_ONCE]) for start in range(0, len(which), AT_ONCE)]
+
+    def opened(self, which: Sequence[int], names: Collection[str] | None = None) -> State:
+        """See :class:`Shelf`."""
+        lying = self._at(which)
+        try:
+            return unpack([one.packed for one in lying], [bases_of(one.episode.tensors()) for one in lying], names)
+        except RuntimeError as error:
+            raise InputError(f"these states cannot form one batch: {error}") from error
+
+    def begun(self, state: State, episodes: Sequence[Episode]) -> list[Lying]:
+        """See :class:`Shelf`."""
+        return [
+            Lying(replace(episode, begun=None, packed=None), episode.packed or pack(one, bases_of(episode.tensors())))
+            for one, episode in zip(unstacked(state), episodes, strict=True)
+        ]
+
+    def stepped(self, which: Sequence[int], before: State, after: State) -> list[Lying]:
+        """See :class:`Shelf`."""
+        changed = {name: tensor for name, tensor in after.items() if tensor is not before.get(name)}
+        return [
+            Lying(old.episode, pack(new, bases_of(old.episode.tensors()), old.packed))
+            for old, new in zip(self._at(which), unstacked(changed), strict=True)
+        ]
+
+    def store(self, which: Sequence[int], piles: Sequence[list[Lying]], order: Sequence[int] | None = None) -> None:
+        """See :class:`Shelf`."""
+        there = [one for pile in piles for one in pile]
+        for i, place in zip(which, range(len(there)) if order is None else order, strict=True):
+            self._lying[i] = there[place]
+
+    def _at(self, which: Sequence[int]) -> list[Lying]:
+        return [one for i in which if (one := self._lying[i]) is not None]
+
+
+class DenseShelf:
+    """One batch of tensors; a :class:`Shelf`."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._state: State | None = None
+
+    @property
+    def empty(self) -> bool:
+        """See :class:`Shelf`."""
+        return self._state is None
+
+    def groups(self, which: Sequence[int]) -> list[list[int]]:
+        """See :class:`Shelf`."""
+        return [list(which)]
+
+    def opened(self, which: Sequence[int], names: Collection[str] | None = None) -> State:
+        """See :class:`Shelf`."""
+        assert self._state is not None
+        wanted = {name: tensor for name, tensor in self._state.items() if names is None or name in names}
+        return wanted if len(which) == self._count else take(wanted, which)
+
+    def begun(self, state: State, episodes: Sequence[Episode]) -> State:
+        """See :class:`Shelf`."""
+        return state
+
+    def stepped(self, which: Sequence[int], before: State, after: State) -> State:
+        """See :class:`Shelf`."""
+        return after
+
+    def store(self, which: Sequence[int], piles: Sequence[State], order: Sequence[int] | None = None) -> None:
+        """See :class:`Shelf`."""
+        state = join(piles)
+        if order is not None and list(order) != list(range(len(order))):
+            state = take(state, order)
+        self._state = state if self._state is None or len(which) == self._count else put(self._state, which, state)

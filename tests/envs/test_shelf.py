@@ -1,0 +1,88 @@
+"""States between steps: packed or not, in groups or at once, episodes are the same, and packed they take little."""
+
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.vector import AutoresetMode
+
+from videoinpaint.envs import shelf
+from videoinpaint.envs.sb3 import make_sb3_vec
+from videoinpaint.errors import InputError
+from videoinpaint.protocols import Refinement
+
+SMALL = {"num_frames": 3, "height": 48, "width": 64, "device": "cpu"}
+
+
+def played(env, steps=5, count=5):
+    """Everything that a batch hands out, as bytes and plain values."""
+    seen = [env.reset(seed=3)]
+    for step in range(steps):
+        seen.append(env.step(np.random.default_rng(step).uniform(-1, 1, (count, 5)).astype(np.float32)))
+        if step == 1:
+            env.unwrapped.set_state(env.unwrapped.get_state())
+    return repr([[flat(value) for value in one] for one in seen])
+
+
+def flat(value):
+    if isinstance(value, dict):
+        return {key: flat(inner) for key, inner in value.items()}
+    array = np.asarray(value)
+    return [flat(one) for one in array] if array.dtype.kind == "O" and array.ndim else array.tobytes()
+
+
+def batch(**arguments):
+    return gymnasium.make_vec(
+        "VideoInpaint-v1", 5, "vector_entry_point", autoreset_mode=AutoresetMode.SAME_STEP, **SMALL | arguments
+    )
+
+
+def test_packed_or_dense_in_groups_or_at_once_episodes_are_the_same(monkeypatch):
+    packed = batch()
+    assert isinstance(packed.unwrapped._shelf, shelf.PackedShelf)
+    assert packed.unwrapped._shelf.groups(range(5)) == [[0, 1, 2, 3], [4]]
+    found = played(packed)
+    monkeypatch.setattr(shelf, "AT_ONCE", 100)
+    assert played(batch()) == found
+    monkeypatch.setattr(shelf, "may_look", lambda _: False)
+    dense = batch()
+    assert isinstance(dense.unwrapped._shelf, shelf.DenseShelf)
+    assert played(dense) == found
+
+
+@pytest.mark.parametrize("env_id", ["VideoInpaint-v1", "VideoInpaintOneShot-v1"])
+def test_an_environment_takes_a_fraction_of_its_state(env_id):
+    env = gymnasium.make(env_id, **SMALL).unwrapped
+    env.reset(seed=0)
+    for _ in range(2):
+        env.step(np.zeros(5, np.float32))
+        state = env._shelf.opened([0])
+        assert env._shelf.nbytes < sum(tensor.nbytes for tensor in state.values()) / 2.5
+
+
+def test_environments_that_play_the_same_clip_share_it():
+    env = make_sb3_vec(4, "VideoInpaint-v1", **SMALL)
+    env.seed(5)
+    env._seeds = [5] * 4
+    env.reset()
+    alone = gymnasium.make("VideoInpaint-v1", **SMALL).unwrapped
+    alone.reset(seed=5)
+    assert env.env.unwrapped._shelf.nbytes == alone._shelf.nbytes
+    assert env.reset_infos[0]["metrics"] is not env.reset_infos[1]["metrics"]
+
+
+def test_a_part_whose_state_depends_on_the_clip_is_named(toy):
+    class Growing(type(toy["inpainter"])):
+        def begin(self, frames, masks):
+            return {"more": torch.zeros(len(frames), 1 + int(masks[0].sum()))}
+
+        def refine(self, state, repaired, masks, controls):
+            return Refinement(repaired, torch.zeros(len(repaired), dtype=torch.float64))
+
+    env = gymnasium.make_vec("VideoInpaint-v1", 2, "vector_entry_point", **toy | {"inpainter": Growing()})
+    env.reset(seed=0)
+    env.reset(seed=[4, None], options={"reset_mask": np.array([True, False])})
+    with pytest.raises(InputError, match="cannot form one batch: loop/inpainter/more"):
+        env.step(np.zeros((2, 5), np.float32))
