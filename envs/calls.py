@@ -8,7 +8,7 @@ import numpy as np
 
 from videoinpaint.errors import InputError
 
-_EACH = ("get_state", "render")
+_EACH = ("get_state", "get_brief_state", "render")
 """Methods of the batch that give one result an environment."""
 OWN = ("reset", "step", "set_state", "close")
 """Methods that would change one environment of the batch."""

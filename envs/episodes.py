@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -40,6 +41,7 @@ class Episode:
         observed: one-shot: what the camera saw, the target included, uint8 ``(T, H, W, 3)``.
         begun: gives the state in which it begins, where that need not be computed any more.
         packed: that state, where it is there in few bytes.
+        seeded: whether its seed alone gives it again, without options.
     """
 
     frames: NDArray[np.uint8]
@@ -50,16 +52,25 @@ class Episode:
     observed: NDArray[np.uint8] | None = None
     begun: Callable[[], State] | None = field(default=None, compare=False, repr=False)
     packed: Packed | None = field(default=None, compare=False, repr=False)
+    seeded: bool = field(default=False, compare=False, repr=False)
 
     def tensors(self) -> State:
         """``frames``, ``holes`` and, one-shot, ``observed`` as tensors that share their memory."""
         arrays = {"frames": self.frames, "holes": self.holes, "observed": self.observed}
         return {name: torch.from_numpy(array) for name, array in arrays.items() if array is not None}
 
-    def _kept(self) -> Episode:
+    def digest(self) -> str:
+        """Of its clip and hole."""
+        found = hashlib.sha256()
+        for name, tensor in self.tensors().items():
+            found.update(f"{name}{tuple(tensor.shape)}".encode())
+            found.update(np.ascontiguousarray(tensor.numpy()).data)
+        return found.hexdigest()
+
+    def _kept(self, seeded: bool) -> Episode:
         """With arrays of its own, which stay as long as it does."""
         own = apart({name: tensor.numpy() for name, tensor in self.tensors().items()})
-        return replace(self, frames=own["frames"], holes=own["holes"], observed=own.get("observed"))
+        return replace(self, frames=own["frames"], holes=own["holes"], observed=own.get("observed"), seeded=seeded)
 
     def labels(self) -> dict[str, Any]:
         """What `info` says about the episode."""
@@ -127,9 +138,9 @@ class EpisodeSource:
         own, _ = seeding.np_random(seed)
         clip = self._clip(own, options.get("clip"))
         if self.propagator is not None:
-            return self._one_shot(clip, options, seed)._kept()
+            return self._one_shot(clip, options, seed)._kept(seeded=not options)
         holes, mask = self._holes(own, clip, options.get("mask"))
-        return Episode(clip.frames, holes, clip.name, mask, seed)._kept()
+        return Episode(clip.frames, holes, clip.name, mask, seed)._kept(seeded=not options)
 
     def _clip(self, rng: np.random.Generator, option: Any) -> Clip:
         if option is None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +26,9 @@ WORTH = 0.9
 """A tensor is kept whole unless its bits and differing values take less than this share of it."""
 
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+_DTYPES = {str(kind).removeprefix("torch."): kind for kind in (
+    torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool, torch.float16, torch.bfloat16,
+    torch.float32, torch.float64)}  # fmt: skip
 _WHOLE, _ZERO, _PLACES, _VALUES = "whole", "zero", "places", "values"
 
 Base = Callable[[], Tensor]
@@ -52,6 +56,17 @@ class Packed:
     def nbytes(self) -> int:
         """What it takes."""
         return sum(tensor.numel() * tensor.element_size() for tensor in self.kept.values())
+
+    def part(self, names: Collection[str]) -> Packed:
+        """Some of its entries."""
+        kept = {key: tensor for key, tensor in self.kept.items() if _entry(key) in names}
+        built_on = {name: base for name, base in self.built_on.items() if name in names}
+        return Packed(kept, built_on, {name: entry for name, entry in self.layout.items() if name in names})
+
+    def changed(self, later: Packed) -> Packed:
+        """With entries in place of its own."""
+        stay = {key: tensor for key, tensor in self.kept.items() if _entry(key) not in later.built_on}
+        return Packed(stay | later.kept, self.built_on | later.built_on, self.layout | later.layout)
 
 
 def bases_of(clip: State) -> dict[str, Base]:
@@ -102,10 +117,27 @@ def pack(state: State, bases: Mapping[str, Base], before: Packed | None = None) 
             kept[f"{name}:{_VALUES}"] = tensor.contiguous().flatten().index_select(0, torch.from_numpy(places))
     kept = _apart(kept)
     layout = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in state.items()}
-    if before is None:
-        return Packed(kept, built_on, layout)
-    stay = {key: tensor for key, tensor in before.kept.items() if key.rpartition(":")[0] not in state}
-    return Packed(stay | kept, before.built_on | built_on, before.layout | layout)
+    packed = Packed(kept, built_on, layout)
+    return packed if before is None else before.changed(packed)
+
+
+def plain_layout(layout: Layout) -> dict[str, Any]:
+    """A layout as lists and strings."""
+    return {name: [list(shape), str(kind).removeprefix("torch.")] for name, (shape, kind) in layout.items()}
+
+
+def read_layout(told: Mapping[str, Any]) -> Layout:
+    """The inverse.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is none.
+    """
+    return {str(name): (tuple(map(int, shape)), _DTYPES[kind]) for name, (shape, kind) in told.items()}
+
+
+def _entry(key: str) -> str:
+    """The entry of a state that a kept tensor belongs to."""
+    return key.rpartition(":")[0]
 
 
 def _apart(tensors: State) -> State:

@@ -47,12 +47,16 @@ class Shelf(Protocol):
         """
         ...
 
-    def begun(self, state: State, episodes: Sequence[Episode]) -> Pile:
-        """A group of episodes in the state in which they begin."""
+    def begun(self, state: State, episodes: Sequence[Episode], changed: Collection[str] = ()) -> Pile:
+        """A group of episodes in the state in which they begin, but for the entries that have changed since."""
         ...
 
     def stepped(self, which: Sequence[int], before: State, after: State) -> Pile:
         """What was opened of the group `which` after a step; entries that are the same object did not change."""
+        ...
+
+    def packed(self, which: int) -> Packed:
+        """The state of one environment; of an episode that its seed gives again only what changed, if that is known."""
         ...
 
     def store(self, which: Sequence[int], piles: Sequence[Pile], order: Sequence[int] | None = None) -> None:
@@ -73,10 +77,11 @@ def make_shelf(count: int, device: torch.device) -> Shelf:
 
 @dataclass(frozen=True)
 class Lying:
-    """An episode, packed."""
+    """An episode, packed; `changed` are the entries that are no more what they were when it began."""
 
     episode: Episode
     packed: Packed
+    changed: frozenset[str]
 
 
 class PackedShelf:
@@ -108,20 +113,26 @@ class PackedShelf:
         except RuntimeError as error:
             raise InputError(f"these states cannot form one batch: {error}") from error
 
-    def begun(self, state: State, episodes: Sequence[Episode]) -> list[Lying]:
+    def begun(self, state: State, episodes: Sequence[Episode], changed: Collection[str] = ()) -> list[Lying]:
         """See :class:`Shelf`."""
-        return [
-            Lying(replace(episode, begun=None, packed=None), episode.packed or pack(one, bases_of(episode.tensors())))
-            for one, episode in zip(unstacked(state), episodes, strict=True)
-        ]
+        piled = []
+        for one, episode in zip(unstacked(state), episodes, strict=True):
+            packed = episode.packed or pack(one, bases_of(episode.tensors()))
+            piled.append(Lying(replace(episode, begun=None, packed=None), packed, frozenset(changed)))
+        return piled
 
     def stepped(self, which: Sequence[int], before: State, after: State) -> list[Lying]:
         """See :class:`Shelf`."""
         changed = {name: tensor for name, tensor in after.items() if tensor is not before.get(name)}
         return [
-            Lying(old.episode, pack(new, bases_of(old.episode.tensors()), old.packed))
+            Lying(old.episode, pack(new, bases_of(old.episode.tensors()), old.packed), old.changed | changed.keys())
             for old, new in zip(self._at(which), unstacked(changed), strict=True)
         ]
+
+    def packed(self, which: int) -> Packed:
+        """See :class:`Shelf`."""
+        (lying,) = self._at([which])
+        return lying.packed.part(lying.changed) if lying.episode.seeded else lying.packed
 
     def store(self, which: Sequence[int], piles: Sequence[list[Lying]], order: Sequence[int] | None = None) -> None:
         """See :class:`Shelf`."""
@@ -155,13 +166,17 @@ class DenseShelf:
         wanted = {name: tensor for name, tensor in self._state.items() if names is None or name in names}
         return wanted if len(which) == self._count else take(wanted, which)
 
-    def begun(self, state: State, episodes: Sequence[Episode]) -> State:
+    def begun(self, state: State, episodes: Sequence[Episode], changed: Collection[str] = ()) -> State:
         """See :class:`Shelf`."""
         return state
 
     def stepped(self, which: Sequence[int], before: State, after: State) -> State:
         """See :class:`Shelf`."""
         return after
+
+    def packed(self, which: int) -> Packed:
+        """See :class:`Shelf`."""
+        return pack({name: tensor.cpu() for name, tensor in self.opened([which]).items()}, {})
 
     def store(self, which: Sequence[int], piles: Sequence[State], order: Sequence[int] | None = None) -> None:
         """See :class:`Shelf`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium
@@ -18,6 +18,7 @@ from videoinpaint.clips.validate import check_masks
 from videoinpaint.envs.batch import placed
 from videoinpaint.envs.core import Core
 from videoinpaint.envs.episodes import Episode
+from videoinpaint.envs.packing import Packed, bases_of, pack, plain_layout, read_layout, unpack
 from videoinpaint.errors import InputError, VideoInpaintError
 from videoinpaint.protocols import State
 
@@ -35,12 +36,17 @@ _RANGES = {
 
 @dataclass(frozen=True)
 class Restored:
-    """What :func:`load` gives back: a state of one episode, and the generator with its seed."""
+    """What :func:`load` gives back: a state of one episode, and the generator with its seed.
+
+    `changed` are the entries that are no more what they were when the episode began, where it is known that the others
+    are: where its seed gave it again.
+    """
 
     state: State
     episode: Episode
     done: bool
     generator: tuple[np.random.Generator, int]
+    changed: frozenset[str] = frozenset()
 
 
 def save(
@@ -59,8 +65,24 @@ def save(
     }
 
 
+def save_brief(
+    core: Core, packed: Packed, episode: Episode, done: bool, generator: np.random.Generator, seed: int | None
+) -> dict[str, Any]:
+    """A snapshot in few bytes: packed, and without what the episode's seed gives again.
+
+    Args:
+        packed: from :meth:`videoinpaint.envs.shelf.Shelf.packed`.
+        core, episode, done, generator, seed: as of :func:`save`.
+    """
+    whole = save(core, {}, episode, done, generator, seed)
+    del whole["tensors"]
+    brief = {"kept": packed.kept, "built_on": packed.built_on, "layout": plain_layout(packed.layout)}
+    brief["again"] = episode.digest() if episode.seeded else None
+    return whole | {"brief": brief, "given": {} if episode.seeded else episode.tensors()}
+
+
 def load(core: Core, snapshot: Mapping[str, Any]) -> Restored:
-    """The inverse of :func:`save`, with tensors moved to the core's device.
+    """The inverse of :func:`save` and :func:`save_brief`, with tensors moved to the core's device.
 
     Everything is looked at before anything is returned: what comes back can be stepped.
 
@@ -68,23 +90,43 @@ def load(core: Core, snapshot: Mapping[str, Any]) -> Restored:
         InputError: not a snapshot of this version, of an environment with other arguments, or a damaged one.
     """
     try:
-        return _load(core, snapshot)
+        brief = isinstance(snapshot, Mapping) and "brief" in snapshot
+        return _load_brief(core, snapshot) if brief else _load(core, snapshot)
     except VideoInpaintError:
         raise
     except Exception as error:  # what somebody else wrote can be wrong in any way
         raise InputError(f"the state is damaged ({type(error).__name__}: {shown(error)}): take another") from error
 
 
+def _load_brief(core: Core, snapshot: Mapping[str, Any]) -> Restored:
+    """Begin the episode again, if its seed gives it, and put what has changed since in its place."""
+    brief, given, labels = snapshot["brief"], snapshot["given"], snapshot["episode"]
+    _check_heading(core, snapshot)
+    if wrong := find_unusable({"kept": brief["kept"], "given": given}):
+        raise InputError(f"the state is damaged: {wrong}")
+    packed = Packed(dict(brief["kept"]), dict(brief["built_on"]), read_layout(brief["layout"]))
+    again = brief["again"] is not None
+    if again:
+        episode = core.draw(seed_number(labels["seed"], "the seed of the state's episode"), None)
+        if episode.digest() != brief["again"]:
+            raise InputError(
+                f"seed {labels['seed']} gives another clip or hole than when the state was taken ({labels['clip']!r}): "
+                "use the clips and the version of the package that it was taken with"
+            )
+        clip = episode.tensors()
+        state = {name: tensor.cpu() for name, tensor in core.begin([episode]).items()}
+        whole = pack(state, bases_of(clip)).changed(packed)
+    else:
+        clip, whole = dict(given), packed
+    tensors = unpack([whole], [bases_of(clip)])
+    given = {"holes": clip["holes"], "observed": clip.get("observed")}
+    restored = _load(core, {**snapshot, "tensors": tensors, "given": given})
+    changed = frozenset(packed.built_on) if again else frozenset()
+    return replace(restored, episode=replace(restored.episode, seeded=again), changed=changed)
+
+
 def _load(core: Core, snapshot: Mapping[str, Any]) -> Restored:
-    if not isinstance(snapshot, Mapping) or snapshot.get("version") != VERSION:
-        raise InputError(f"not a state of version {VERSION}: pass what get_state() returned")
-    if missing := [key for key in _KEYS if key not in snapshot]:
-        raise InputError(f"the state is damaged, it lacks {', '.join(missing)}: pass what get_state() returned")
-    ours, theirs = _arguments(core), snapshot["arguments"]
-    if differing := [
-        f"{name}={shown(theirs.get(name))} (here {ours[name]!r})" for name in ours if theirs.get(name) != ours[name]
-    ]:
-        raise InputError(f"the state belongs to an environment with other arguments: {', '.join(differing)}")
+    _check_heading(core, snapshot)
     if not isinstance(snapshot["done"], bool):
         raise InputError(f"the state is damaged: done is {shown(snapshot['done'])}")
     generator, _ = seeding.np_random(0)
@@ -100,6 +142,19 @@ def _load(core: Core, snapshot: Mapping[str, Any]) -> Restored:
     _check_values(core, tensors, episode, snapshot["done"])
     state = {name: placed(name, tensor.detach(), core.device) for name, tensor in tensors.items()}
     return Restored(state, episode, snapshot["done"], (generator, seed))
+
+
+def _check_heading(core: Core, snapshot: Mapping[str, Any]) -> None:
+    """Version, parts and arguments."""
+    if not isinstance(snapshot, Mapping) or snapshot.get("version") != VERSION:
+        raise InputError(f"not a state of version {VERSION}: pass what get_state() returned")
+    if missing := [key for key in _KEYS if key not in snapshot and (key != "tensors" or "brief" not in snapshot)]:
+        raise InputError(f"the state is damaged, it lacks {', '.join(missing)}: pass what get_state() returned")
+    ours, theirs = _arguments(core), snapshot["arguments"]
+    if differing := [
+        f"{name}={shown(theirs.get(name))} (here {ours[name]!r})" for name in ours if theirs.get(name) != ours[name]
+    ]:
+        raise InputError(f"the state belongs to an environment with other arguments: {', '.join(differing)}")
 
 
 def _episode(core: Core, reference: Tensor, given: Mapping[str, Any], labels: Mapping[str, Any]) -> Episode:

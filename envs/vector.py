@@ -268,6 +268,14 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
             for i, episode in enumerate(self._episodes)
         ]
 
+    def get_brief_state(self) -> list[dict[str, Any]]:
+        """One state an environment, each as of `VideoInpaintEnv.get_brief_state`, exchangeable with it."""
+        self._check_running()
+        return [
+            snapshot.save_brief(self._core, self._shelf.packed(i), episode, bool(self._done[i]), *self._generators[i])
+            for i, episode in enumerate(self._episodes)
+        ]
+
     def set_state(self, states: Sequence[dict[str, Any]]) -> Observation:
         """Continue from one state an environment.
 
@@ -277,7 +285,8 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         if not isinstance(states, list | tuple) or len(states) != self.num_envs:
             raise InputError(f"set_state needs a list of {self.num_envs} states, got {shown(states)}")
         restored = [snapshot.load(self._core, state) for state in states]
-        self._shelf.store(range(self.num_envs), [self._shelf.begun(one.state, [one.episode]) for one in restored])
+        piles = [self._shelf.begun(one.state, [one.episode], one.changed) for one in restored]
+        self._shelf.store(range(self.num_envs), piles)
         self._episodes = [one.episode for one in restored]
         self._done = np.array([one.done for one in restored])
         self._generators = [one.generator for one in restored]

@@ -172,7 +172,12 @@ def _restore(model: ClosedLoopPPO, state: dict[str, Any]) -> bool:
 
 def has_states(env: VecEnv) -> bool:
     """Whether the environments below the wrappers can be saved and restored."""
-    base, names = env.unwrapped, ("get_state", "set_state")
+    return _has(env, ("get_state", "set_state"))
+
+
+def _has(env: VecEnv, names: tuple[str, ...]) -> bool:
+    """Whether all environments below the wrappers have these methods."""
+    base = env.unwrapped
     if hasattr(base, "has_attr"):
         return all(base.has_attr(name) for name in names)
     try:  # an older Stable-Baselines3
@@ -182,8 +187,10 @@ def has_states(env: VecEnv) -> bool:
 
 
 def environment_states(env: VecEnv) -> list[dict[str, Any]] | None:
-    """The state of each environment below the wrappers; None where they have none."""
-    return env.unwrapped.env_method("get_state") if has_states(env) else None
+    """The state of each environment below the wrappers, in few bytes where they can; None where they have none."""
+    if not has_states(env):
+        return None
+    return env.unwrapped.env_method("get_brief_state" if _has(env, ("get_brief_state",)) else "get_state")
 
 
 def set_environment_states(env: VecEnv, states: list[dict[str, Any]]) -> None:

@@ -24,7 +24,7 @@ from videoinpaint.checks import shown
 from videoinpaint.envs.bank.identity import Identity
 from videoinpaint.envs.batch import placed
 from videoinpaint.envs.episodes import Episode
-from videoinpaint.envs.packing import Packed, bases_of, pack, unpack
+from videoinpaint.envs.packing import Packed, bases_of, pack, plain_layout, read_layout, unpack
 from videoinpaint.errors import InputError
 from videoinpaint.files import read_json, write_bytes, write_json
 from videoinpaint.protocols import State
@@ -36,9 +36,6 @@ SHARD = 32
 
 _DESCRIPTION = "bank.json"
 _NAME = re.compile(r"shard-(\d{5,})\.safetensors")
-_DTYPES = {str(kind).removeprefix("torch."): kind for kind in (
-    torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool, torch.float16, torch.bfloat16,
-    torch.float32, torch.float64)}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -120,10 +117,9 @@ def write_shard(path: Path, episodes: Sequence[Episode], states: Sequence[State]
         packed = pack(state, bases_of(clip))
         content = clip | {f"state/{name}": tensor for name, tensor in packed.kept.items()}
         tensors |= {f"{episode.seed}/{name}": tensor.contiguous() for name, tensor in content.items()}
-        layout = {k: [list(shape), str(kind).removeprefix("torch.")] for k, (shape, kind) in packed.layout.items()}
         told[str(episode.seed)] = {
-            "clip": episode.clip, "mask": episode.mask, "built_on": packed.built_on, "layout": layout,
-            "digest": _digest(content),
+            "clip": episode.clip, "mask": episode.mask, "built_on": packed.built_on,
+            "layout": plain_layout(packed.layout), "digest": _digest(content),
         }  # fmt: skip
     content_bytes = save(tensors, {"videoinpaint_bank": json.dumps(told)})
     write_bytes(path, content_bytes)
@@ -245,7 +241,7 @@ class Bank:
             seen = None if observed is None else observed.cpu().numpy()
             return Episode(
                 frames, holes, str(told["clip"]), str(told["mask"]), seed, seen, partial(self.begun, seed),
-                self._packed(seed),
+                self._packed(seed), seeded=True,
             )  # fmt: skip
         except (KeyError, TypeError, RuntimeError) as error:
             raise self._shard(seed)._damaged(error) from error
@@ -260,9 +256,8 @@ class Bank:
 
     def _packed(self, seed: int) -> Packed:
         content, told = self._content(seed), self._told(seed)
-        layout = {name: (tuple(shape), _DTYPES[kind]) for name, (shape, kind) in told["layout"].items()}
         kept = {n.removeprefix("state/"): t for n, t in content.items() if n.startswith("state/")}
-        return Packed(kept, dict(told["built_on"]), layout)
+        return Packed(kept, dict(told["built_on"]), read_layout(told["layout"]))
 
     def _content(self, seed: int) -> State:
         if self.device.type == "cpu":

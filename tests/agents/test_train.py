@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper,
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from videoinpaint.agents import make_policy
+from videoinpaint.agents.ppo import checkpoint, training
 from videoinpaint.agents.ppo.checkpoint import checkpoints, pack, unpack
 from videoinpaint.agents.ppo.replay import ReplayConfig
 from videoinpaint.agents.ppo.training import TrainConfig, train
@@ -248,15 +249,47 @@ def test_bad_settings_leave_nothing(tmp_path: Path, bad: dict, make_toys: MakeEn
     assert not (tmp_path / "run").exists()
 
 
-def test_it_trains_and_resumes_on_the_real_batch(tmp_path: Path, small: dict) -> None:
-    whole = train(config(tmp_path / "whole", steps=24, env=small))
-    part = config(tmp_path / "part", steps=12, env=small)
-    train(part)
-    rest = train(replace(part, steps=24, resume=True))
-    assert rest.curve == whole.curve
-    one, two = (read_file(run.policy)[0] for run in (whole, rest))
-    assert all(torch.equal(one[name], two[name]) for name in one)
+def test_it_trains_and_resumes_on_the_real_batch(tmp_path: Path, small: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = small | {"max_iterations": 4}  # a rollout of six ends within an episode
+    whole = train(config(tmp_path / "whole", steps=24, env=env))
+    sizes = {}
+    for kind in ("brief", "with all tensors, as of version 0.1.0"):
+        part = config(tmp_path / kind, steps=12, env=env)
+        with monkeypatch.context() as patch:
+            if kind != "brief":
+                patch.setattr(checkpoint, "_has", lambda _, names: "get_brief_state" not in names)
+            sizes[kind] = (train(part).checkpoint / "state.pt").stat().st_size
+        rest = train(replace(part, steps=24, resume=True))
+        assert rest.curve == whole.curve
+        one, two = (read_file(run.policy)[0] for run in (whole, rest))
+        assert all(torch.equal(one[name], two[name]) for name in one)
+    brief, full = sizes.values()
+    assert full - brief > 0.9 * 2 * state_bytes(env)
     assert {"metrics/psnr_hole", "metrics/lpips", "controls/gamma", "return"} <= whole.curve[0].keys()
+
+
+def state_bytes(kwargs: dict[str, Any]) -> int:
+    env = gymnasium.make("VideoInpaint-v1", **kwargs).unwrapped
+    env.reset(seed=0)
+    env.step(np.zeros(5, np.float32))
+    tensors = env.get_state()["tensors"]  # type: ignore[attr-defined]
+    return sum(tensor.nbytes for tensor in {id(one): one for one in tensors.values()}.values())
+
+
+@pytest.mark.parametrize(("every", "written"), [(0, [48]), (1, [12, 24, 36, 48]), (13, [24, 48])])
+def test_checkpoints_are_no_more_frequent_than_asked(
+    tmp_path: Path, make_toys: MakeEnvs, every: int, written: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[str] = []
+
+    def noting(folder: Path, *args: Any, **kwargs: Any) -> Path:
+        saved.append(save(folder, *args, **kwargs).name)
+        return folder / saved[-1]
+
+    save = training.save_checkpoint
+    monkeypatch.setattr(training, "save_checkpoint", noting)
+    train(config(tmp_path / "run", checkpoint_every=every), make_env=make_toys)
+    assert saved == [f"step-{steps:09d}" for steps in written]
 
 
 class Stateless(gymnasium.Wrapper):

@@ -148,3 +148,79 @@ def test_states_of_real_parts_are_taken_by_a_fresh_environment(size, inpainter):
     got = fresh.step(action)
     assert np.array_equal(got[0]["frames"], expected[0]["frames"])
     assert got[1:4] == expected[1:4]
+
+
+def steps(env, count=3):
+    return [env.step(np.full(5, 0.3 * n - 0.2, np.float32)) for n in range(count)]
+
+
+def same(first, second):
+    for one, other in zip(first, second, strict=True):
+        assert all(np.array_equal(one[0][key], other[0][key]) for key in one[0])
+        assert one[1:] == other[1:]
+
+
+@pytest.mark.parametrize("env_id", ["VideoInpaint-v1", "VideoInpaintOneShot-v1"])
+def test_a_brief_state_goes_on_as_exactly_in_a_tenth_of_the_bytes(size, env_id, tmp_path):
+    env = gymnasium.make(env_id, max_iterations=9, **size).unwrapped
+    env.reset(seed=3)
+    steps(env, 2)
+    brief, whole = env.get_brief_state(), env.get_state()
+    torch.save(brief, tmp_path / "brief.pt")
+    torch.save(whole, tmp_path / "whole.pt")
+    assert (tmp_path / "brief.pt").stat().st_size < (tmp_path / "whole.pt").stat().st_size / 10
+    expected = steps(env)
+    for source in (torch.load(tmp_path / "brief.pt", weights_only=True), whole):
+        other = gymnasium.make(env_id, max_iterations=9, **size).unwrapped
+        other.set_state(source)
+        assert flat(other.get_state()) == flat(whole)
+        again = other.get_brief_state()  # of what was restored from all tensors, nothing is known to follow from a seed
+        same(steps(other), expected)
+        other.set_state(again)
+        assert flat(other.get_state()) == flat(whole)
+    batch = gymnasium.make_vec(env_id, 2, "vector_entry_point", max_iterations=9, **size).unwrapped
+    batch.reset(seed=8)
+    batch.step(np.zeros((2, 5), np.float32))
+    mixed = [brief, batch.get_brief_state()[1]]
+    batch.set_state(mixed)
+    assert flat(batch.get_state()[0]) == flat(whole)
+
+
+def test_a_brief_state_of_given_arrays_holds_them(toy):
+    env = begun(toy)
+    clip = np.random.default_rng(0).integers(0, 256, (4, 48, 64, 3), dtype=np.uint8)
+    env.reset(seed=1, options={"clip": clip})
+    env.step(np.zeros(5, np.float32))
+    brief, whole = env.get_brief_state(), env.get_state()
+    fresh = VideoInpaintEnv(**toy)
+    fresh.set_state(brief)
+    assert flat(fresh.get_state()) == flat(whole)
+
+
+def test_a_brief_state_whose_seed_gives_another_clip_is_refused(toy):
+    brief = begun(toy).get_brief_state()
+    with pytest.raises(InputError, match="gives another clip or hole"):
+        begun(toy | {"clips": "studio:hard"}).set_state(brief)
+
+
+def test_a_damaged_brief_state_is_refused_and_changes_nothing(toy):
+    env = begun(toy, seed=5)
+    good, before = begun(toy).get_brief_state(), flat(env.get_state())
+    changes = [
+        lambda s: s["brief"].pop("kept"),
+        lambda s: s["brief"]["kept"].popitem(),
+        lambda s: s["brief"]["built_on"].update({"loop/repaired": "nothing"}),
+        lambda s: s["brief"]["kept"].update({"loop/masks:values": torch.full((3,), 0.5)}),
+        lambda s: s["brief"]["kept"].update({"last/psnr:whole": torch.tensor([np.nan])}),
+        lambda s: s["brief"]["layout"].update({"loop/masks": [[1, 10**9], "float32"]}),
+        lambda s: s["brief"].update(again=None),
+        lambda s: s["episode"].update(seed=-1),
+        lambda s: s.update(brief=None),
+        lambda s: s.pop("generator"),
+    ]
+    for change in changes:
+        bad = copy.deepcopy(good)
+        change(bad)
+        with pytest.raises(InputError):
+            env.set_state(bad)
+        assert flat(env.get_state()) == before
