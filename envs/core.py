@@ -30,6 +30,7 @@ from videoinpaint.envs.loop import ClosedLoop, Observation, Round, check_size, r
 from videoinpaint.envs.loop import observe as observe_loop
 from videoinpaint.envs.prefetch import Prefetch
 from videoinpaint.envs.reward import TERMS, Reward
+from videoinpaint.envs.reward_map import apportioned, improvement_by_cell, saved_by_cell
 from videoinpaint.errors import InputError
 from videoinpaint.files import user_path
 from videoinpaint.inpainters import make_inpainter
@@ -81,6 +82,7 @@ class Settings:
     prefetch: int = 0
     fusion: str = "network"
     action_grid: tuple[int, int] | None = None
+    reward_map: bool = False
 
     def __post_init__(self) -> None:
         check_extent(self.num_frames, self.height, self.width, least=(2, MIN_SIZE))
@@ -104,6 +106,12 @@ class Settings:
         real_number(self.psnr_scale, "psnr_scale", 1e-3, 1e6)
         if self.action_grid is not None:
             object.__setattr__(self, "action_grid", _grid(self.action_grid, self.height, self.width))
+        if not isinstance(self.reward_map, bool | np.bool_):
+            raise InputError(f"reward_map is True or False, got {shown(self.reward_map)}")
+        if self.reward_map and (self.action_grid is None or self.reward != "improvement"):
+            raise InputError(
+                "reward_map says where an improvement arose: it needs action_grid and reward='improvement'"
+            )
 
     @property
     def action_shape(self) -> tuple[int, ...]:
@@ -250,7 +258,8 @@ class Core:
         nothing = {name: np.zeros(count) for name in (*TERMS, "compute")}
         metrics = _of(fetched(nested("now", within("last", state))), "now")
         unset = np.zeros((count, *self.settings.action_shape), np.float32)
-        return self._infos(state, metrics, nothing, unset, [RUNNING] * count)
+        arose = unset[..., 0].astype(np.float64) if self.settings.reward_map else None
+        return self._infos(state, metrics, nothing, unset, [RUNNING] * count, arose)
 
     def spaces(self) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
         """The observation and the action space of one episode, new objects."""
@@ -334,7 +343,8 @@ class Core:
             # The last repair is paid for to the end: an episode that is repaired early must not earn less for it.
             terms = {k: v if k == "compute" else v * np.where(repaired, left + 1, 1) for k, v in terms.items()}
         ends = [REPAIRED if early else RUNNING if more > 0 else MAX_ITERATIONS for early, more in zip(repaired, left)]
-        infos = self._infos(following, _of(seen, "now"), terms, controls, ends)
+        arose = self._arose(state, done, terms, controls) if self.settings.reward_map else None
+        infos = self._infos(following, _of(seen, "now"), terms, controls, ends, arose)
         rewards = sum(terms.values(), start=np.zeros(count))
         return following, Outcome(rewards, repaired | (left <= 0), infos)
 
@@ -353,7 +363,7 @@ class Core:
 
     def _infos(
         self, state: State, metrics: State, terms: dict[str, NDArray[np.float64]], controls: NDArray[np.float32],
-        ends: list[str],
+        ends: list[str], arose: NDArray[np.float64] | None = None,
     ) -> list[Info]:  # fmt: skip
         exact = {name: tensor.double() for name, tensor in metrics.items()}
         value, _ = self.reward.combine(exact, DEFAULT.alpha, DEFAULT.beta, DEFAULT.gamma)
@@ -362,17 +372,36 @@ class Core:
         measured = {name: tensor.numpy() for name, tensor in others.items()}
         mean = mean_controls(controls)
         measured["heads_run"] = heads_run_of(self.loop.inpainter, mean)
-        mapped = None if self.settings.action_grid is None else controls
-        return episode_infos(_to_numpy(metrics), terms, mean, measured, ends, mapped)
+        maps = {"control_map": None if self.settings.action_grid is None else controls, "reward_map": arose}
+        return episode_infos(_to_numpy(metrics), terms, mean, measured, ends, maps)
+
+    def _weights(self, controls: NDArray) -> list[NDArray]:
+        """Alpha, beta and gamma of the reward, each ``(B,)``."""
+        controls = mean_controls(controls)
+        if self.settings.reward_weights == "fixed":
+            controls = np.broadcast_to(DEFAULT.to_array(), controls.shape)
+        return [controls[:, i].copy() for i in (ALPHA, BETA, GAMMA)]
+
+    @torch.no_grad()
+    def _arose(
+        self, state: State, done: Round, terms: dict[str, NDArray[np.float64]], controls: NDArray
+    ) -> NDArray[np.float64]:
+        """Where the terms of a step arose, ``(B, rows, columns)``; see :mod:`videoinpaint.envs.reward_map`."""
+        assert self.settings.action_grid is not None
+        reference = state["reference"].to(self.device).float() / 255
+        repairs = state["loop/repaired"], done.state["repaired"]
+        better = _to_numpy(improvement_by_cell(self.reward, reference, *repairs, self.settings.action_grid))
+        alpha, beta, _ = (weight.astype(np.float64)[:, None, None] for weight in self._weights(controls))
+        found = {name: (alpha if name in ("ssim", "psnr") else beta) * values for name, values in better.items()}
+        saved = self.settings.compute_price + terms["compute"]
+        found["compute"] = saved_by_cell(controls, state["loop/masks"], saved)
+        return apportioned(terms, found)
 
     def _terms(
         self, metrics: State, before: State, controls: NDArray, share: NDArray[np.float64]
     ) -> dict[str, NDArray[np.float64]]:
         """The named terms whose sum is the reward, each ``(B,)``: Eq. 6 and the price of compute."""
-        controls = mean_controls(controls)
-        if self.settings.reward_weights == "fixed":
-            controls = np.broadcast_to(DEFAULT.to_array(), controls.shape)
-        weights = [torch.from_numpy(controls[:, i].copy()) for i in (ALPHA, BETA, GAMMA)]
+        weights = [torch.from_numpy(values) for values in self._weights(controls)]
         terms = _to_numpy(self.reward.combine(metrics, *weights)[1])
         if self.settings.reward == "improvement":
             # Both repairs under this step's weights, so that changing the weights earns nothing by itself.
@@ -407,4 +436,4 @@ def _of(seen: dict[str, NDArray[np.float64]], prefix: str) -> State:
 
 
 def _to_numpy(values: State) -> dict[str, NDArray[np.float64]]:
-    return {name: tensor.double().numpy() for name, tensor in values.items()}
+    return {name: tensor.double().cpu().numpy() for name, tensor in values.items()}

@@ -155,7 +155,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
 
     ## Info
 
-    The same keys after `reset` as after `step`, NumPy scalars and short strings (and one array):
+    The same keys after `reset` as after `step`, NumPy scalars and short strings (and two arrays):
 
     | Key | Content |
     | --- | --- |
@@ -164,6 +164,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     | `reward_terms` | weighted; their sum is the reward; 0 after a reset |
     | `controls` | in natural units, after clipping and rounding, mean over an action grid; 0 after a reset |
     | `control_map` | with an action grid only: the controls of every cell, float32 `(rows, columns, 5)` |
+    | `reward_map` | with `reward_map=True` only: where the reward arose, `(rows, columns)`; its sum is the reward |
     | `gflops` | of this iteration's inpainting pass alone; 0 after a reset |
     | `heads_run` | attention heads that really ran (under a grid's mean): published networks have 4 for 2..12 |
     | `iteration` | 0 after a reset |
@@ -221,6 +222,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     | `prefetch` | `0` | threads that begin coming episodes while the present ones are played |
     | `fusion` | `"network"` | what the control means: `"network"`, `"boundary"` or `"none"`, see above |
     | `action_grid` | `None` | `(rows, columns)`: an action for each cell of a grid over the frame, see above |
+    | `reward_map` | `False` | with `action_grid` and `reward="improvement"`: infos say in which cells it arose |
     | `render_mode` | `None` | `"rgb_array"` (corrupted, repaired, predicted mask, reference: one row) or `"human"` |
 
     `gym.make_vec("VideoInpaint-v1", num_envs=4)` runs all environments as one batch; it takes the same arguments, and
@@ -232,13 +234,17 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     before stopped, and in a still scene there is nothing to find (docs/benchmarks.md has the best number of heads by
     price).
 
+    `VideoInpaintRegions-v0` is `VideoInpaint-v1` with an action for each cell of a grid of 4 by 6 and a small price:
+    what is missing differs over the frame, and so do the heads that it is worth.
+
     `env.unwrapped.get_state()` and `set_state(state)` save and restore an episode exactly, random generator included;
     the state is a dict of tensors and plain values that `torch.save` writes and `torch.load(weights_only=True)`
     reads.
 
     ## Version History
 
-    * v1: the reward is the improvement under fixed weights; `VideoInpaintBudget-v0` has that reward and a price
+    * v1: the reward is the improvement under fixed weights; `VideoInpaintBudget-v0` and `VideoInpaintRegions-v0` have
+      that reward and a price
     * v0: the reward of CLIP-RL, Eq. 6
     """
 
@@ -269,12 +275,13 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         prefetch: int = Settings.prefetch,
         fusion: str = Settings.fusion,
         action_grid: tuple[int, int] | None = Settings.action_grid,
+        reward_map: bool = Settings.reward_map,
     ) -> None:
         settings = Settings(
             clips, masks, num_frames, height, width, max_iterations, inpainter, detector, backbone, reward,
             reward_weights, psnr_scale, compute_price, device, weights, detector_weights, flat_info,
             precision=precision, bank=bank, prefetch=prefetch, fusion=fusion,
-            action_grid=action_grid,
+            action_grid=action_grid, reward_map=reward_map,
         )  # fmt: skip
         self._build(settings, render_mode)
 

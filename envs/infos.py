@@ -22,9 +22,9 @@ def episode_infos(
     controls: NDArray[np.float32],
     others: Mapping[str, NDArray[Any]],
     ends: Sequence[str],
-    mapped: NDArray[np.float32] | None = None,
+    maps: Mapping[str, NDArray[Any] | None] | None = None,
 ) -> list[Info]:
-    """One fresh dict an episode, of NumPy scalars and short strings, nested one level; and the map of controls.
+    """One fresh dict an episode, of NumPy scalars and short strings, nested one level; and maps.
 
     Args:
         metrics: raw terms of the present repair, each ``(B,)``; likewise `terms`, weighted, zero after a reset.
@@ -32,7 +32,7 @@ def episode_infos(
         controls: ``(B, 5)`` in natural units, of a map its mean; zero after a reset, when none were chosen yet.
         others: further numbers, each ``(B,)``.
         ends: why each episode ended, "" while it goes on.
-        mapped: controls ``(B, rows, columns, 5)``, where the environment has an action grid.
+        maps: what is known cell by cell of an action grid, each ``(B, rows, columns, ...)``; None is left out.
     """
     chosen = {name: controls[:, place].astype(np.float64).round(6) for place, name in enumerate(NAMES)}
     nested = {"metrics": metrics, "reward_terms": terms, "controls": chosen}
@@ -40,7 +40,7 @@ def episode_infos(
         {group: {name: values[i] for name, values in columns.items()} for group, columns in nested.items()}
         | {name: values[i] for name, values in others.items()}
         | {"end": end, "is_success": np.bool_(end == REPAIRED)}
-        | ({} if mapped is None else {"control_map": mapped[i].copy()})
+        | {name: array[i].copy() for name, array in (maps or {}).items() if array is not None}
         for i, end in enumerate(ends)
     ]
 

@@ -95,7 +95,8 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
     | `device`, `weights`, `detector_weights`, `render_mode` | `"auto"`, `None`, `None`, `None` | |
     | `flat_info` | `False` | |
     | `precision` | `"auto"` | of the compact networks |
-    | `bank`, `prefetch`, `action_grid` | `None`, `0`, `None` | as in `VideoInpaint` |
+    | `bank`, `prefetch` | `None`, `0` | as in `VideoInpaint` |
+    | `action_grid`, `reward_map` | `None`, `False` | as in `VideoInpaint` |
 
     `"one_shot"` puts targets cut from photographs before studio scenes, and needs nothing but the installation;
     `"one_shot:CLIPS"` puts them before the clips of a folder (or of any other clip source), and `#MASKS` adds targets
@@ -142,11 +143,12 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
         bank: str | Path | None = Settings.bank,
         prefetch: int = Settings.prefetch,
         action_grid: tuple[int, int] | None = Settings.action_grid,
+        reward_map: bool = Settings.reward_map,
     ) -> None:
         settings = Settings(
             clips, Settings.masks, num_frames, height, width, max_iterations, inpainter, detector, backbone, reward,
             reward_weights, psnr_scale, compute_price, device, weights, detector_weights, flat_info, propagator,
-            precision, bank, prefetch, action_grid=action_grid,
+            precision, bank, prefetch, action_grid=action_grid, reward_map=reward_map,
         )  # fmt: skip
         self._build(settings, render_mode)
 

@@ -31,6 +31,13 @@ class RegisteredEnvironment:
 # The improvement under fixed weights: a return that only a better repair can raise.
 _SOUND = {"reward": "improvement", "reward_weights": "fixed"}
 
+REGIONS_GRID = (4, 6)
+"""Rows and columns of `VideoInpaintRegions-v0`: cells of 30x36 pixels."""
+
+REGIONS_PRICE = 0.03
+"""Of a pass with all heads in `VideoInpaintRegions-v0`: small beside what a repair gains (0.3), so that heads are saved
+where they are worth nothing, and not by a worse repair."""
+
 ENVIRONMENTS = (
     RegisteredEnvironment(
         "VideoInpaint-v0",
@@ -51,6 +58,12 @@ ENVIRONMENTS = (
         "VideoInpaint",
         "as VideoInpaint-v1, with a price on computation; longer and smaller clips",
         _SOUND | {"compute_price": 0.1, "num_frames": 16, "height": 80, "width": 144},
+    ),
+    RegisteredEnvironment(
+        "VideoInpaintRegions-v0",
+        "VideoInpaint",
+        "as VideoInpaint-v1, with an action for each cell of a grid over the frame and a small price on computation",
+        _SOUND | {"compute_price": REGIONS_PRICE, "action_grid": REGIONS_GRID},
     ),
     RegisteredEnvironment(
         "VideoInpaintOneShot-v0",

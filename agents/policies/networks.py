@@ -279,8 +279,8 @@ class ClosedLoopPolicy(ActorCriticPolicy):
         return self.action_net(latent_pi)
 
     def evaluate_parts(self, observation: Any, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Values ``(B,)``, log probabilities of actions ``(B, A)`` and entropies, ``(B,)``; of a policy that acts by
-        cell, these two are ``(B, cells)``.
+        """Values, log probabilities of actions ``(B, A)`` and entropies, each ``(B,)``; of a policy that acts by cell
+        each ``(B, cells)``.
         """
         values, log_probs, entropy = self.evaluate_actions(observation, actions)
         assert entropy is not None

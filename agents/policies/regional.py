@@ -142,13 +142,14 @@ class RegionalPolicy(ClosedLoopPolicy):
         return mean.view(-1, 5 * self.cells), spread.view(-1, 5 * self.cells)
 
     def evaluate_parts(self, observation: Any, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As its parent's, log probabilities and entropies cell by cell, ``(B, cells)``."""
+        """As its parent's, all three cell by cell, ``(B, cells)``; values are in units of the whole return."""
         latent_pi, latent_vf = self.mlp_extractor(self.extract_features(observation))
         normal = self._get_action_dist_from_latent(latent_pi).distribution
         by_cell = (len(latent_pi) // self.cells, self.cells, 5)
         log_probs = normal.log_prob(actions.view(-1, 5 * self.cells)).view(by_cell).sum(2)  # type: ignore[union-attr]
         entropy = normal.entropy().view(by_cell).sum(2)  # type: ignore[union-attr]
-        return self.value_net(latent_vf).flatten(), log_probs, entropy
+        assert isinstance(self.value_net, PooledValue)
+        return self.value_net.by_cell(latent_vf), log_probs, entropy
 
     @torch.no_grad()
     def means(self, cells: Tensor) -> Tensor:

@@ -20,6 +20,8 @@ from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
 
 from videoinpaint.agents.policies.networks import ClosedLoopPolicy
+from videoinpaint.agents.policies.regional import RegionalPolicy
+from videoinpaint.agents.ppo.cell_credit import cell_advantages, group_cell_advantages, smoothed
 from videoinpaint.agents.ppo.config import ReplayConfig
 from videoinpaint.agents.ppo.group_baseline import group_advantages
 from videoinpaint.agents.ppo.replay import TrajectoryReplay, corrected_advantages, importance_weights
@@ -38,7 +40,7 @@ class Samples:
         actions: ``(S, A)``.
         log_probs: ``(S,)`` under the policy as it stands before the updates; ``(S, cells)`` of one that acts by cell.
         weights: ``(S,)``: how far that policy would have taken the action, against the one that did.
-        advantages, returns: ``(S,)``.
+        advantages, returns: ``(S,)``; ``(S, cells)`` where it is known in which cells rewards arose.
     """
 
     observations: dict[str, NDArray[Any]]
@@ -74,6 +76,8 @@ class ClosedLoopPPO(PPO):
             (:mod:`videoinpaint.agents.ppo.group_baseline`); 1 for none.
         final_ent_coef: what the weight of the entropy bonus falls to, linearly over the training; None: it stays.
         max_weight: bound of the importance weights of a stale behaviour policy's steps.
+        cell_credit: a policy that acts by cell learns from where rewards arose, which infos must say
+            (:mod:`videoinpaint.agents.ppo.cell_credit`); else every cell learns from the whole reward.
         **kwargs: as for `stable_baselines3.PPO`.
 
     Raises:
@@ -94,6 +98,7 @@ class ClosedLoopPPO(PPO):
         group_size: int = 1,
         final_ent_coef: float | None = None,
         max_weight: float = ReplayConfig.max_weight,
+        cell_credit: bool = False,
         policy: type[ClosedLoopPolicy] = ClosedLoopPolicy,
         **kwargs: Any,
     ) -> None:
@@ -103,6 +108,10 @@ class ClosedLoopPPO(PPO):
             raise InputError(f"num_envs={env.num_envs} cannot be split into groups of group_size={group_size}")
         if not isinstance(env.observation_space, spaces.Dict):
             raise InputError(f"ClosedLoopPPO learns from Dict observations, got {env.observation_space}")
+        if cell_credit and (replay is not None or not policy.by_cell):
+            raise InputError("cell_credit is for policies that act by cell, without replay")
+        self.cell_credit = cell_credit
+        self._arose = np.zeros((0, 0, 0), np.float32)
         self.replay_config, self.sync_every, self.max_weight = replay, sync_every, max_weight
         self.group_size, self.final_ent_coef = group_size, final_ent_coef
         # Before the rollout that is being collected.
@@ -133,10 +142,14 @@ class ClosedLoopPPO(PPO):
         """As the parent's, by the behaviour policy; complete episodes go to the replay."""
         self._set_aside = learner = self.policy
         self.policy = learner if self.behaviour is None else self.behaviour
+        if self.cell_credit:
+            env.arose.clear()  # type: ignore[attr-defined]
         try:
             going_on = super().collect_rollouts(env, callback, rollout_buffer, n_rollout_steps)
         finally:
             self.policy, self._set_aside = learner, None
+        if going_on and self.cell_credit:
+            self._arose = self._rewards_by_cell(env, n_rollout_steps)
         if going_on and self.replay is not None:
             assert isinstance(rollout_buffer, DictRolloutBuffer)
             assert self._last_episode_starts is not None
@@ -204,6 +217,7 @@ class ClosedLoopPPO(PPO):
         surrogate = torch.min(gain * ratio, gain * ratio.clamp(1 - clip, 1 + clip))
         policy_loss = -(weights * surrogate).mean()
         unit: Tensor = self.policy.value_net.std  # type: ignore[assignment]
+        values = values.mean(1) if values.ndim > returns.ndim else values
         value_loss = F.mse_loss(values / unit, returns / unit)
         loss = policy_loss + self.vf_coef * value_loss - self.entropy_weight() * entropy.mean()
         with torch.no_grad():
@@ -235,11 +249,40 @@ class ClosedLoopPPO(PPO):
         )
         actions, acted = actions.astype(np.float32, copy=False), acted.flatten()
         log_probs, weights = acted, np.ones_like(acted)
+        if self.cell_credit:
+            advantages, returns = self._cell_samples()
         if self.rounds_since_sync or self.policy.by_cell:  # the buffer holds those of whole actions
             log_probs, _ = self._evaluate(seen, actions)
         if self.rounds_since_sync:
             weights = _weights(log_probs, acted, self.max_weight)
-        return Samples(seen, actions, log_probs, weights, advantages.flatten(), returns.flatten())
+        by_cell = (len(actions), -1) if self.cell_credit else (-1,)
+        return Samples(seen, actions, log_probs, weights, advantages.reshape(by_cell), returns.reshape(by_cell))
+
+    def _rewards_by_cell(self, env: VecEnv, steps: int) -> NDArray[np.float32]:
+        """A rollout's reward maps ``(S, E, K)``, in units in which their mean is the reward."""
+        arose: list[NDArray[np.float64]] = env.arose  # type: ignore[attr-defined]
+        if len(arose) != steps:
+            raise InputError("cell_credit needs infos with a reward_map at every step: make them with reward_map=True")
+        maps = np.stack(arose)
+        return (maps * maps.shape[2]).astype(np.float32)
+
+    def _cell_samples(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Advantages and returns of the rollout ``(E S, K)``, flattened as the buffer flattens."""
+        buffer = self.rollout_buffer
+        assert isinstance(self.policy, RegionalPolicy)
+        assert isinstance(self._last_obs, dict)
+        assert self._last_episode_starts is not None
+        rows = {k: np.concatenate([v, self._last_obs[k][None]]) for k, v in buffer.observations.items()}
+        flat = {k: v.reshape(-1, *v.shape[2:]) for k, v in rows.items()}
+        actions = np.zeros((len(next(iter(flat.values()))), buffer.action_dim), np.float32)
+        values = self._evaluate(flat, actions)[1].reshape(len(self._arose) + 1, buffer.n_envs, -1)
+        starts = np.concatenate([buffer.episode_starts, self._last_episode_starts[None]]) != 0
+        gains = cell_advantages(self._arose, values, starts, self.gamma, self.gae_lambda)
+        returns = gains + values[:-1]
+        if self.group_size > 1:
+            gains = group_cell_advantages(gains, starts[:-1], self.group_size, self.episodes_begun)
+        gains = smoothed(gains, self.policy.grid)
+        return buffer.swap_and_flatten(gains), buffer.swap_and_flatten(returns)
 
     def _replayed_samples(self, replay: TrajectoryReplay) -> Samples:
         """Steps of old trajectories, about `ratio` for each fresh one, with advantages under the present policy."""
@@ -249,6 +292,7 @@ class ClosedLoopPPO(PPO):
         seen = {key: values[old.valid] for key, values in old.observations.items()}
         actions, acted = old.actions[old.valid], old.log_probs[old.valid]
         log_probs, values = self._evaluate(seen, actions)
+        values = values.reshape(len(values), -1).mean(1)
         weights = _weights(log_probs, acted, replay.config.max_weight)
         padded = [_scatter(steps, old.valid) for steps in (values, weights)]
         advantages, targets = corrected_advantages(
@@ -263,7 +307,7 @@ class ClosedLoopPPO(PPO):
 
     @torch.no_grad()
     def _evaluate(self, seen: dict[str, NDArray], actions: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Log probabilities, ``(S,)`` or by cell, and values ``(S,)`` under the present policy, in bounded batches."""
+        """Log probabilities and values under the present policy, ``(S,)`` or by cell, in bounded batches."""
         parts = []
         for start in range(0, len(actions), _CHUNK):
             cut = slice(start, start + _CHUNK)

@@ -101,6 +101,9 @@ class TrainConfig:
             (:mod:`videoinpaint.agents.policies.networks`), where actions are by cell of a grid the features of cells
             (:mod:`videoinpaint.agents.policies.regional`); or "paper", frames and masks at full resolution and nothing
             else (:mod:`videoinpaint.agents.policies.full_resolution`).
+        cell_credit: where actions are by cell of a grid, each learns from what arose there (`reward_map` of the
+            environment, :mod:`videoinpaint.agents.ppo.cell_credit`); else all learn from the whole reward, as they do
+            with `replay`, and where the reward is absolute.
         progress: show a live bar.
 
     Raises:
@@ -136,6 +139,7 @@ class TrainConfig:
     start_std: float = START_STD
     clone: Any = None
     policy: str = "features"
+    cell_credit: bool = True
     progress: bool = True
 
     def __post_init__(self) -> None:

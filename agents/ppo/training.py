@@ -161,6 +161,10 @@ def make_training_envs(config: TrainConfig) -> VecEnv:
 def _env_kwargs(config: TrainConfig) -> dict[str, Any]:
     """The environment's keyword arguments: the configuration's own, and device and precision where it takes them."""
     kwargs = with_precision(config.env_id, config.env, config.precision)
+    asked = {name: argument_of(config.env_id, kwargs, name) for name in ("action_grid", "reward")}
+    improves = asked["action_grid"] is not None and asked["reward"] == "improvement"
+    if config.cell_credit and config.replay is None and improves:
+        kwargs = with_offered(config.env_id, kwargs, reward_map=True)
     return with_offered(config.env_id, kwargs, device=config.device)
 
 
@@ -179,6 +183,8 @@ def _build(config: TrainConfig, make_env: MakeEnvs) -> ClosedLoopPPO:
     kwargs["policy_kwargs"] = {"start_std": config.start_std}
     by_cell = len(env.action_space.shape or ()) == 3
     kwargs["policy"] = PaperPolicy if paper else RegionalPolicy if by_cell else ClosedLoopPolicy
+    told = "reward_map" in _env_kwargs(config) if make_env is make_training_envs else False
+    kwargs["cell_credit"] = by_cell and told and config.cell_credit and config.replay is None
     replay = config.replay if make_env is not make_training_envs else replay_of(config)
     model = ClosedLoopPPO(env, device=device, replay=replay, **kwargs)
     if config.clone is not None:

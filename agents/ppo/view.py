@@ -61,6 +61,8 @@ class TrainingView(VecEnvWrapper):
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, dtype=np.int64)
         self._before: NDArray[np.uint8] | None = None
+        self.arose: list[NDArray[np.float64]] = []
+        """Reward maps ``(num_envs, rows * columns)``, step by step, where infos have them; whoever reads empties it."""
         self.pictures: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
         """Middle frame ``(H, W, 3)`` before the first and after the last iteration; None before an episode ended."""
 
@@ -79,6 +81,8 @@ class TrainingView(VecEnvWrapper):
             raise DivergedError(f"an environment gives a reward that is no number: {np.asarray(rewards).tolist()}")
         self._returns += rewards
         self._lengths += 1
+        if all("reward_map" in info for info in infos):
+            self.arose.append(np.stack([np.ravel(info["reward_map"]) for info in infos]))
         for i in np.flatnonzero(dones).tolist():
             infos[i]["episode"] = {"r": float(self._returns[i]), "l": int(self._lengths[i])}
             self._returns[i], self._lengths[i] = 0, 0

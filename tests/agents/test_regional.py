@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.vec_env import DummyVecEnv
 from torch.nn import functional as F
 
 from videoinpaint.agents import make_policy
@@ -18,12 +20,15 @@ from videoinpaint.agents.policies.baselines import FixedPolicy, HeuristicPolicy,
 from videoinpaint.agents.policies.cells import CHANNELS, cell_features, measured_by_cell
 from videoinpaint.agents.policies.export import NetworkPolicy, blank_network, load_policy, save_policy
 from videoinpaint.agents.policies.features import FEATURES, measured
-from videoinpaint.agents.policies.networks import thumbnails
+from videoinpaint.agents.policies.networks import ClosedLoopPolicy, thumbnails
 from videoinpaint.agents.policies.protocol import choose
 from videoinpaint.agents.policies.regional import RegionalPolicy, cell_space
 from videoinpaint.agents.policies.reveal import revealed
+from videoinpaint.agents.ppo.algorithm import ClosedLoopPPO
+from videoinpaint.agents.ppo.cell_credit import cell_advantages, smoothed
 from videoinpaint.agents.ppo.config import ReplayConfig
 from videoinpaint.agents.ppo.training import TrainConfig, train
+from videoinpaint.agents.ppo.view import TrainingView
 from videoinpaint.controls import Controls
 from videoinpaint.envs import VideoInpaintEnv
 from videoinpaint.errors import InputError
@@ -94,8 +99,8 @@ def test_log_probabilities_of_cells_add_up_to_those_of_actions():
     seen, actions = {"cells": torch.randn(4, CHANNELS, 2, 3)}, torch.randn(4, 30)
     values, log_probs, entropy = network.evaluate_parts(seen, actions)
     whole = network.evaluate_actions(seen, actions)
-    assert log_probs.shape == entropy.shape == (4, 6)
-    assert torch.allclose(values, whole[0].flatten())
+    assert values.shape == log_probs.shape == entropy.shape == (4, 6)
+    assert torch.allclose(values.mean(1), whole[0].flatten(), atol=1e-6)
     assert torch.allclose(log_probs.sum(1), whole[1], rtol=1e-4)
     assert torch.allclose(entropy.sum(1), whole[2], rtol=1e-4)
 
@@ -173,16 +178,17 @@ def test_the_oracle_searches_cell_by_cell(grid_kwargs):
     assert best.score == max(score for _, score in best.scores)
 
 
-def test_training_on_a_grid_saves_a_policy_that_plays_on_others(grid_kwargs, tmp_path):
-    config = TrainConfig(tmp_path / "run", env=grid_kwargs, steps=12, num_envs=2, n_steps=3, batch_size=6, n_epochs=1,
-                         group_size=2, sync_every=2, replay=ReplayConfig(trajectories=8), progress=False)  # fmt: skip
+@pytest.mark.parametrize("replay", [None, ReplayConfig(trajectories=8)])
+def test_training_on_a_grid_saves_a_policy_that_plays_on_others(grid_kwargs, tmp_path, replay):
+    config = TrainConfig(tmp_path / "run", env=grid_kwargs, steps=6, num_envs=2, n_steps=3, batch_size=6, n_epochs=1,
+                         group_size=2, sync_every=2, replay=replay, progress=False)  # fmt: skip
     result = train(config)
     policy = make_policy(result.policy)
     assert isinstance(policy.network, RegionalPolicy)
     records = evaluate(policy, grid_kwargs | {"action_grid": (3, 2)}, seeds=[0], num_envs=1)
     assert np.shape(records[0].actions[0]) == (3, 2, 5)
-    again = train(TrainConfig(**(vars(config) | {"steps": 18, "resume": True})))
-    straight = train(TrainConfig(**(vars(config) | {"steps": 18, "output": tmp_path / "other"})))
+    again = train(TrainConfig(**(vars(config) | {"steps": 12, "resume": True})))
+    straight = train(TrainConfig(**(vars(config) | {"steps": 12, "output": tmp_path / "other"})))
     weights = [make_policy(one.policy).network.state_dict() for one in (again, straight)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     with pytest.raises(InputError, match="whole frames"):
@@ -201,3 +207,69 @@ def test_its_layers_can_tell_cells_apart():
         loss.backward()
         optimiser.step()
     assert float(loss.detach()) < 0.05
+
+
+def test_advantages_of_one_cell_are_those_of_the_whole():
+    rng = np.random.default_rng(0)
+    rewards, values = rng.normal(size=(5, 2, 1)).astype(np.float32), rng.normal(size=(6, 2, 1)).astype(np.float32)
+    starts = np.array([[1, 1], [0, 0], [0, 1], [1, 0], [0, 0], [1, 0]], bool)
+    buffer = RolloutBuffer(5, spaces.Box(-1, 1, (1,)), spaces.Box(-1, 1, (1,)), gae_lambda=0.9, gamma=0.8, n_envs=2)
+    buffer.rewards, buffer.values, buffer.episode_starts = rewards[..., 0], values[:5, :, 0], starts[:5].astype(float)
+    buffer.compute_returns_and_advantage(torch.from_numpy(values[5, :, 0]), starts[5])
+    assert np.allclose(cell_advantages(rewards, values, starts, 0.8, 0.9)[..., 0], buffer.advantages, atol=1e-6)
+
+
+def test_smoothing_keeps_what_is_alike_and_spreads_what_is_single():
+    assert np.allclose(smoothed(np.full((3, 12), 0.5, np.float32), (3, 4)), 0.5)
+    single = np.zeros((1, 15), np.float32)
+    single[0, 7] = 16
+    assert smoothed(single, (3, 5)).reshape(3, 5).tolist() == [[0, 1, 2, 1, 0], [0, 2, 4, 2, 0], [0, 1, 2, 1, 0]]
+
+
+class TwoSides(gymnasium.Env):
+    """Two cells; the brightness of each side says whether its heads should be many, and only that side earns by it."""
+
+    observation_space = spaces.Dict(
+        frames=spaces.Box(0, 255, (6, 40, 48), np.uint8), masks=spaces.Box(0, 255, (2, 40, 48), np.uint8)
+    )
+    action_space = spaces.Box(-1, 1, (1, 2, 5), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.bright = self.np_random.random(2) > 0.5
+        return self._seen(), {"clip": "toy", "seed": 0}
+
+    def step(self, action):
+        wanted = np.where(self.bright, 0.8, -0.8)
+        arose = -((action[0, :, 0] - wanted) ** 2)
+        info = {"reward_map": arose[None], "gflops": 1.0, "metrics": {}, "controls": {}}
+        return self._seen(), float(arose.sum()), True, False, info
+
+    def _seen(self):
+        frames = np.full((6, 40, 48), 60, np.uint8)
+        frames[:, :, :24] += np.uint8(120 * self.bright[0])
+        frames[:, :, 24:] += np.uint8(120 * self.bright[1])
+        return {"frames": frames, "masks": np.full((2, 40, 48), 255, np.uint8)}
+
+
+def test_ppo_learns_what_each_cell_should_do():
+    view = TrainingView(DummyVecEnv([TwoSides] * 8))
+
+    def brightness(observation):  # features of real pictures would take most of the time
+        cells = np.zeros((len(observation["frames"]), CHANNELS, 1, 2), np.float32)
+        cells[:, 0, 0] = observation["frames"][:, 0, 0, [0, -1]] / 60 - 2
+        return {"cells": cells}
+
+    view.show = brightness
+    model = ClosedLoopPPO(view, policy=RegionalPolicy, n_steps=4, batch_size=32, n_epochs=8, learning_rate=3e-3,
+                          ent_coef=0.0, gamma=0.9, seed=0, device="cpu", cell_credit=True)  # fmt: skip
+    first = np.mean([info["r"] for info in model.learn(32).ep_info_buffer])
+    model.learn(320)
+    last = np.mean([info["r"] for info in list(model.ep_info_buffer)[-32:]])
+    assert last > 0.6 * first
+
+
+def test_cell_credit_needs_maps_and_cells(toy_vec):
+    view = TrainingView(toy_vec)
+    with pytest.raises(InputError, match="cell_credit"):
+        ClosedLoopPPO(view, policy=ClosedLoopPolicy, cell_credit=True, device="cpu")

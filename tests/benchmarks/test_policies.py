@@ -107,6 +107,39 @@ def test_headroom_runs_in_both_environments(capsys):
         headroom.run(headroom.Headroom(environments=("nothing",)))
 
 
+def test_everybody_s_score_lies_between_the_best_fixed_setting_and_the_oracle():
+    clips = [f"c{i}" for i in range(6)]
+
+    def played(value, noise=0.0, gflops=1.0):
+        return [replace(record(c, value + noise * i, psnr_hole=10 * value), gflops=gflops) for i, c in enumerate(clips)]
+
+    rows = headroom.standings({
+        "best fixed": [played(1.0, gflops=4.0)], "oracle": [played(3.0, 0.01)],
+        "half": [played(1.9, 0.005), played(2.1)],
+    })  # fmt: skip
+    assert rows["best fixed"]["score"]["mean"] == 0
+    assert rows["oracle"]["score"]["mean"] == pytest.approx(1)
+    assert rows["half"]["score"]["low"] < rows["half"]["score"]["mean"] < rows["half"]["score"]["high"]
+    assert rows["half"]["score"]["mean"] == pytest.approx((1.00625) / 2.025)
+    assert rows["half"]["psnr_hole_gain"]["mean"] == pytest.approx(10)
+    assert rows["half"]["gflops_share"] == 0.25
+    none = headroom.standings({"best fixed": [played(1.0)], "oracle": [played(1.0)]})
+    assert np.isnan(none["oracle"]["score"]["mean"])
+
+
+def test_headroom_of_a_grid_writes_a_table(tmp_path):
+    flags = headroom.Headroom(
+        suites=("studio:easy",), environments=("regions",), policies=("random",), action_grid=(1, 2), episodes=1,
+        choice_episodes=1, heads=(2, 12), fusion=(0.5,), table=tmp_path / "t.md", **TINY,
+    )  # fmt: skip
+    rows = headroom.run(flags)["environments"]["regions"]["studio:easy"]["policies"]
+    assert set(rows) == {"best fixed", "oracle", "random"}
+    assert rows["oracle"]["return"]["mean"] >= rows["best fixed"]["return"]["mean"]
+    assert "VideoInpaintRegions-v0" in (tmp_path / "t.md").read_text()
+    with pytest.raises(InputError, match="md"):
+        headroom.run(replace(flags, table=tmp_path / "t.pdf"))
+
+
 def make_run(folder, steps, env):
     """A training run's folder with untrained policies at every step."""
     from videoinpaint.agents.policies.export import save_policy

@@ -29,7 +29,7 @@ def rollout(env: gymnasium.Env, seed: int, **options: object) -> list[tuple]:
     """Everything an episode gives, the reset first."""
     steps: list[tuple] = [env.reset(seed=seed, options=options or None)]
     for action in actions():
-        steps.append(env.step(action))
+        steps.append(env.step(np.broadcast_to(action, env.action_space.shape)))
         if steps[-1][2]:
             break
     return steps
@@ -206,7 +206,8 @@ def test_states_of_other_environments_are_refused(toy, env):
 @pytest.mark.parametrize("name", IDS)
 def test_pickled_environments_continue_identically(size, name):
     env = gymnasium.make(name, **size)
-    if env.reset(seed=6) and env.step(actions()[0])[2]:
+    first, second, _ = (np.broadcast_to(action, env.action_space.shape) for action in actions())
+    if env.reset(seed=6) and env.step(first)[2]:
         env.reset()
     twin = pickle.loads(pickle.dumps(env))
-    assert_equal([env.step(actions()[1]), env.reset()], [twin.step(actions()[1]), twin.reset()])
+    assert_equal([env.step(second), env.reset()], [twin.step(second), twin.reset()])

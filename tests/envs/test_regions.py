@@ -19,6 +19,7 @@ from videoinpaint.controls import (
     mean_controls,
 )
 from videoinpaint.envs import NaturalControls, VideoInpaintEnv, VideoInpaintVectorEnv
+from videoinpaint.envs.reward_map import improvement_by_cell, saved_by_cell
 from videoinpaint.envs.sb3 import SB3VecEnv
 from videoinpaint.errors import InputError
 from videoinpaint.testing import check_inpainter
@@ -202,3 +203,61 @@ def test_a_map_of_controls_is_checked_like_one_setting():
     bad[1, 1, 2, HEADS] = 3.5
     with pytest.raises(InputError, match="whole"):
         check_controls(bad, 2)
+
+
+@pytest.fixture
+def mapped(regional):
+    return regional | {"reward_map": True, "masks": "square"}
+
+
+def test_the_map_of_a_reward_adds_up_to_it(mapped):
+    batch = VideoInpaintVectorEnv(num_envs=2, **mapped)
+    _, begun = batch.reset(seed=5)
+    assert not begun["reward_map"].any()
+    single = VideoInpaintEnv(**mapped)
+    single.reset(seed=6)
+    for seed in range(2):
+        actions = actions_of((2, 2, 3, 5), seed)
+        _, rewards, *_, infos = batch.step(actions)
+        assert infos["reward_map"].shape == (2, 2, 3)
+        assert np.allclose(infos["reward_map"].sum((1, 2)), rewards, atol=1e-6)
+        _, reward, *_, info = single.step(actions[1])
+        assert np.allclose(info["reward_map"], infos["reward_map"][1], atol=1e-6)
+        assert reward == pytest.approx(rewards[1], abs=1e-6)
+
+
+def test_what_is_known_of_its_places_is_nearly_all_of_a_term(mapped):
+    env = VideoInpaintEnv(**mapped)
+    env.reset(seed=2)
+    before = env._state
+    *_, info = env.step(actions_of((2, 3, 5)))
+    reference = before["reference"].float() / 255
+    pictures = before["loop/repaired"], env._state["loop/repaired"]
+    found = improvement_by_cell(env._core.reward, reference, *pictures, (2, 3))
+    weights = {"ssim": 0.9, "psnr": 0.9, "perceptual": 0.45, "lpips": 0.45}
+    for name, weight in weights.items():
+        assert weight * float(found[name].sum()) == pytest.approx(info["reward_terms"][name], abs=2e-5), name
+
+
+def test_a_reward_arises_where_the_hole_is(mapped):
+    holes = np.zeros((4, 48, 64), np.uint8)
+    holes[:, 4:20, 2:18] = 1  # within the cell at the left top
+    env = VideoInpaintEnv(**mapped)
+    env.reset(seed=2, options={"mask": holes})
+    *_, info = env.step(env.to_action(DEFAULT))
+    assert abs(info["reward_map"][0, 0]) > 5 * np.abs(info["reward_map"]).ravel()[1:].max()
+
+
+def test_what_is_saved_is_saved_where_something_is_missing_and_fewer_heads_run():
+    controls = np.broadcast_to(DEFAULT.to_array(), (1, 1, 3, 5)).copy()
+    controls[0, 0, :2, HEADS] = 2
+    masks = torch.zeros(1, 2, 1, 4, 12)
+    masks[..., 4:] = 1
+    assert saved_by_cell(controls, masks, np.array([0.5])).tolist() == [[[0, 0.5, 0]]]
+    assert not saved_by_cell(controls, 0 * masks, np.array([0.0])).any()
+
+
+def test_a_reward_map_needs_a_grid_and_an_improvement(regional):
+    for bad in ({"action_grid": None}, {"reward": "absolute"}):
+        with pytest.raises(InputError, match="reward_map"):
+            VideoInpaintEnv(**regional | {"reward_map": True} | bad)

@@ -59,6 +59,8 @@ class Train(EnvironmentFlags):
     """Standard deviation of the actions at first."""
     clone: str | None = TrainConfig.clone
     """A policy whose behaviour is cloned before training begins: anything that --policies of evaluate takes."""
+    cell_credit: bool = TrainConfig.cell_credit
+    """With --action-grid: cells learn from what arose in them, or else all from the whole reward."""
     sync_every: int | None = None
     """Updates after which the behaviour policy is copied from the learner; by default 1: they are one."""
     group_size: int = TrainConfig.group_size

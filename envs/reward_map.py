@@ -1,0 +1,109 @@
+"""Where a reward arose: the improvement cell by cell of an action grid, a map whose sum is the reward.
+
+What is a mean over pixels or features (SSIM, LPIPS, the perceptual distance) is summed cell by cell. A gain in PSNR,
+which is a logarithm of a mean, is shared out by what every cell did to the squared error: the logarithm's mean slope
+between both errors times the cell's difference, which adds up exactly. What fewer heads save goes to the cells that
+asked for fewer where something is missing. All else - the temporal term, and roundings - is spread by area.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from videoinpaint.controls import HEADS, HIGH
+from videoinpaint.envs.reward import SSIM_WINDOW, Reward
+from videoinpaint.metrics.quality import ssim_map
+
+Terms = Mapping[str, NDArray[np.float64]]
+
+
+def improvement_by_cell(
+    reward: Reward, reference: Tensor, before: Tensor, now: Tensor, grid: tuple[int, int]
+) -> dict[str, Tensor]:
+    """What one repair is better than the one before, term by term and cell by cell, unweighted.
+
+    Args:
+        reward: whose terms they are.
+        reference: ``(B, T, 3, H, W)`` in [0, 1], like the two repairs.
+        before: the repair before.
+        now: the present one.
+        grid: rows and columns.
+
+    Returns:
+        ``ssim``, ``psnr`` (in units of the reward's scale), ``perceptual`` and ``lpips``, each float64
+        ``(B, rows, columns)``, positive where it is better; sums are the differences of the metrics up to rounding.
+    """
+    batch = len(reference)
+    errors = [(one - reference).square().double().mean(2) for one in (before, now)]
+    means = [error.mean((2, 3)).clamp_min(1e-10) for error in errors]  # PSNR is capped there
+    apart = means[1] - means[0]
+    slope = torch.where(apart.abs() > 1e-9 * means[0], (means[1] / means[0]).log() / apart, 1 / means[0])
+    cells = [summed(error, grid) / error[0, 0].numel() for error in errors]
+    gain = -10 / np.log(10) * slope[:, :, None, None] * (cells[1] - cells[0])
+    margin = (SSIM_WINDOW - 1) // 2
+    alike = [F.pad(ssim_map(one, reference, SSIM_WINDOW).double().mean((1, 2)), (margin,) * 4) for one in (before, now)]
+    height, width = reference.shape[-2:]
+    windows = (height - 2 * margin) * (width - 2 * margin)
+    found = {
+        "ssim": summed(alike[1] - alike[0], grid) / windows,
+        "psnr": gain.mean(1) / reward.psnr_scale,
+    }
+    truth, old, new = (reward.backbone(one) for one in (reference, before, now))
+    lost = [reward.backbone.lpips_maps(features, truth) for features in (old, new)]
+    found["lpips"] = torch.stack([_mean(a - b, batch, grid) for a, b in zip(*lost)]).sum(0)
+    apart_by_layer = [((a - t).abs() - (b - t).abs()).mean(1, keepdim=True) for a, b, t in zip(old, new, truth)]
+    found["perceptual"] = torch.stack([_mean(layer, batch, grid) for layer in apart_by_layer]).mean(0)
+    return found
+
+
+def saved_by_cell(controls: NDArray[np.float32], masks: Tensor, saved: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Which cells saved computation, ``(B, rows, columns)``; sums are `saved` where anything was saved.
+
+    Args:
+        controls: ``(B, rows, columns, 5)``.
+        masks: what was flagged before the pass, ``(B, T, 1, H, W)``.
+        saved: in all, ``(B,)``.
+    """
+    fewer = HIGH[HEADS] - controls[..., HEADS].astype(np.float64)
+    missing = F.adaptive_avg_pool2d(masks.float().amax(1), controls.shape[1:3])[:, 0].double().cpu().numpy()
+    share = fewer * missing
+    total = share.sum((1, 2), keepdims=True)
+    return saved[:, None, None] * share / np.where(total > 0, total, 1)
+
+
+def apportioned(terms: Terms, by_cell: Terms) -> NDArray[np.float64]:
+    """The map ``(B, rows, columns)`` whose sum is the sum of the terms.
+
+    Args:
+        terms: weighted, each ``(B,)``.
+        by_cell: what is known of where they arose, each ``(B, rows, columns)``; the rest of a term is spread by area.
+    """
+    known = sum(by_cell.values())
+    assert isinstance(known, np.ndarray)
+    whole = sum(terms.values())
+    rest = np.asarray(whole) - known.sum((1, 2))
+    return known + rest[:, None, None] / known[0].size
+
+
+def summed(x: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Sums over cells of ``(..., h, w)``: every pixel belongs to the cell that its centre lies in."""
+    rows, columns = (_members(size, count).to(x) for size, count in zip(x.shape[-2:], grid))
+    return torch.einsum("...hw,hr,wc->...rc", x, rows, columns)
+
+
+def _members(size: int, count: int) -> Tensor:
+    """Which of ``count`` cells each of ``size`` pixels belongs to, ``(size, count)`` in {0, 1}."""
+    cells = ((torch.arange(size) + 0.5) * count / size).long()
+    return F.one_hot(cells, count).double()
+
+
+def _mean(values: Tensor, batch: int, grid: tuple[int, int]) -> Tensor:
+    """Of maps ``(B T, 1, h, w)`` the parts of their mean over frames and pixels, ``(B, rows, columns)``."""
+    maps = values[:, 0].double().unflatten(0, (batch, -1)).mean(1)
+    return summed(maps, grid) / maps[0].numel()
