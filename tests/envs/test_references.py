@@ -8,7 +8,9 @@ from videoinpaint.envs.page import environment_page
 from videoinpaint.envs.references import normalised_score, references
 from videoinpaint.registration import ENVIRONMENTS
 
-IDS = [one.id for one in ENVIRONMENTS]
+NOT_MEASURED = {"VideoInpaintRegions-v0"}
+"""Younger than the last measurement; leave it out of here once `references.json` has it."""
+IDS = [one.id for one in ENVIRONMENTS if one.id not in NOT_MEASURED]
 
 
 @pytest.mark.parametrize("env_id", IDS)

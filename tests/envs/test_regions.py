@@ -227,16 +227,15 @@ def test_the_map_of_a_reward_adds_up_to_it(mapped):
 
 
 def test_what_is_known_of_its_places_is_nearly_all_of_a_term(mapped):
-    env = VideoInpaintEnv(**mapped)
-    env.reset(seed=2)
-    before = env._state
-    *_, info = env.step(actions_of((2, 3, 5)))
+    core = VideoInpaintEnv(**mapped)._core
+    before = core.begin([core.draw(2, None)])
+    after, outcome = core.step(before, actions_of((1, 2, 3, 5)))
     reference = before["reference"].float() / 255
-    pictures = before["loop/repaired"], env._state["loop/repaired"]
-    found = improvement_by_cell(env._core.reward, reference, *pictures, (2, 3))
+    found = improvement_by_cell(core.reward, reference, before["loop/repaired"], after["loop/repaired"], (2, 3))
     weights = {"ssim": 0.9, "psnr": 0.9, "perceptual": 0.45, "lpips": 0.45}
     for name, weight in weights.items():
-        assert weight * float(found[name].sum()) == pytest.approx(info["reward_terms"][name], abs=2e-5), name
+        expected = outcome.infos[0]["reward_terms"][name]
+        assert weight * float(found[name].sum()) == pytest.approx(expected, abs=2e-5), name
 
 
 def test_a_reward_arises_where_the_hole_is(mapped):
