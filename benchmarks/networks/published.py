@@ -56,6 +56,8 @@ class Published:
     feedback: str = "part"
     """What is flagged after the first pass: part (the left half of the hole in the middle half of the frames, then half
     of those frames) or whole (the whole hole again and again)."""
+    device: str = "cpu"
+    """cpu or cuda."""
     threads: int = 1
     """CPU threads."""
     output: Path | None = None
@@ -91,13 +93,13 @@ class ScriptedDetector:
         return Detection(flagged, flagged.expand_as(repaired))
 
 
-def clip(num_frames: int, height: int, width: int) -> tuple[Tensor, Tensor]:
+def clip(num_frames: int, height: int, width: int, device: str = "cpu") -> tuple[Tensor, Tensor]:
     """A studio clip, grey in a rectangle of an eighth of the frame: ``(1, T, 3, H, W)`` and ``(1, T, 1, H, W)``."""
     frames = Studio().sample(np.random.default_rng(0), num_frames, height, width).frames
     clean = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)[None].float() / 255
     holes = torch.zeros(1, num_frames, 1, height, width)
     holes[..., height // 4 : 3 * height // 4, 3 * width // 8 : 5 * width // 8] = 1
-    return torch.where(holes > 0, torch.full_like(clean, GREY), clean), holes
+    return torch.where(holes > 0, torch.full_like(clean, GREY), clean).to(device), holes.to(device)
 
 
 @contextmanager
@@ -115,8 +117,8 @@ def memory() -> float:
 
 def measure_loop(part: PublishedInpainter, flags: Published) -> dict[str, Any]:
     """`begin`, then three iterations with scripted feedback."""
-    frames, holes = clip(flags.num_frames, flags.height, flags.width)
-    loop = ClosedLoop(part, ScriptedDetector(flags.feedback))
+    frames, holes = clip(flags.num_frames, flags.height, flags.width, flags.device)
+    loop = ClosedLoop(part, ScriptedDetector(flags.feedback), flags.device)
     controls = Controls(heads=12, fusion=0.5).to_array()[None]
     before, begin = memory(), dict[str, float]()
     with stopwatch(begin):
@@ -138,7 +140,7 @@ def measure_loop(part: PublishedInpainter, flags: Published) -> dict[str, Any]:
 
 def measure_plain(part: PublishedInpainter, flags: Published) -> dict[str, Any]:
     """One pass in the published order, and how far the loop's first pass is from it inside the hole."""
-    frames, holes = clip(flags.num_frames, flags.height, flags.width)
+    frames, holes = clip(flags.num_frames, flags.height, flags.width, flags.device)
     one: dict[str, float] = {}
     with stopwatch(one):
         plain, flops = count_flops(lambda: plain_pass(part, frames, holes))
@@ -151,7 +153,7 @@ def measure_plain(part: PublishedInpainter, flags: Published) -> dict[str, Any]:
 
 def measure_controls(part: PublishedInpainter, flags: Published) -> dict[str, Any]:
     """GFLOPs, time and the mean change inside the hole of the first pass, for settings of heads and fusion."""
-    frames, holes = clip(flags.control_frames, flags.height, flags.width)
+    frames, holes = clip(flags.control_frames, flags.height, flags.width, flags.device)
     state = part.begin(frames, holes)
 
     def run(controls: Controls) -> tuple[Tensor, dict[str, float]]:
@@ -186,7 +188,7 @@ MEASURES: dict[str, Callable[[PublishedInpainter, Published], dict[str, Any]]] =
 
 def _in_child(name: str, measure: str, flags: Published) -> dict[str, Any]:
     set_threads(flags.threads)
-    part: Any = make_inpainter(name, weights=flags.weights)
+    part: Any = make_inpainter(name, weights=flags.weights, device=flags.device)
     return MEASURES[measure](part, flags) | {"random_weights": part.random_weights}
 
 

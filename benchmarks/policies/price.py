@@ -42,6 +42,8 @@ class Price:
     """Pixels."""
     width: int | None = None
     """Pixels."""
+    device: str = "cpu"
+    """cpu or cuda."""
     threads: int = 1
     """CPU threads."""
     output: Path | None = None
@@ -57,7 +59,7 @@ def run(flags: Price) -> dict[str, Any]:
 
 
 def _suite(flags: Price, clips: str, advance: Any) -> dict[str, Any]:
-    size = {"num_frames": flags.num_frames, "height": flags.height, "width": flags.width, "device": "cpu"}
+    size = {"num_frames": flags.num_frames, "height": flags.height, "width": flags.width, "device": flags.device}
     env = gymnasium.make("VideoInpaint-v1", disable_env_checker=True, **env_kwargs(clips, flags.masks, **size))
     measured = np.array([_clip(env.unwrapped, seed, flags.heads, advance) for seed in range(flags.episodes)])
     env.close()

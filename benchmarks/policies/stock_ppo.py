@@ -63,6 +63,8 @@ class Stock:
     """Seed of everything random."""
     folder: Path = Path("runs/stock")
     """Gets policy.pt."""
+    device: str = "cpu"
+    """Of environment and network: cpu or cuda."""
     threads: int = 1
     """CPU threads."""
     output: Path | None = None
@@ -95,16 +97,16 @@ def run(flags: Stock) -> dict[str, Any]:
     sizes = {name: getattr(flags, name) for name in ("num_frames", "height", "width")}
     kwargs = {"clips": flags.clips, "masks": flags.masks} | {k: v for k, v in sizes.items() if v is not None}
     first = TRAINING_SEEDS + flags.seed * flags.num_envs
-    env = make_sb3_vec(flags.num_envs, flags.env_id, seed=first, **kwargs)
+    env = make_sb3_vec(flags.num_envs, flags.env_id, seed=first, device=flags.device, **kwargs)
     began = time.monotonic()
     model = PPO(
         "MultiInputPolicy", env, n_steps=flags.n_steps, batch_size=flags.batch_size, gamma=flags.gamma, seed=flags.seed,
-        device="cpu",
+        device=flags.device,
     )  # fmt: skip
     model.learn(flags.steps)
     seconds, observation = time.monotonic() - began, env.reset()
     frames, masks = (torch.from_numpy(observation[key][:1]) for key in ("frames", "masks"))  # type: ignore[call-overload, index]
-    path = export(model.policy, frames, masks, flags.folder / "policy.pt")
+    path = export(model.policy.cpu(), frames, masks, flags.folder / "policy.pt")
     env.close()
     settings = {name: value for name, value in asdict(flags).items() if name not in ("output", "folder")}
     return envelope("stock_ppo", settings, env_id=flags.env_id, env_kwargs=kwargs, policy=str(path), seconds=seconds)

@@ -46,6 +46,8 @@ class Dilation:
     """Pixels."""
     limit: int = 8
     """Clips."""
+    device: str = "cpu"
+    """cpu or cuda."""
     threads: int = 1
     """CPU threads."""
     output: Path | None = None
@@ -71,7 +73,7 @@ def run(flags: Dilation) -> dict[str, Any]:
             shown, around = read_video(coded)[0], dilated(clip.objects, AROUND) > 0
             untouched.append(_error(shown, clip.frames, around))
             for growth in flags.dilate:
-                repaired = inpaint(shown, drawn, dilate=growth, inpainter=flags.inpainter)
+                repaired = inpaint(shown, drawn, dilate=growth, inpainter=flags.inpainter, device=flags.device)
                 errors[str(growth)].append(_error(repaired, clip.frames, around))
                 advance()
     settings = {name: value for name, value in asdict(flags).items() if name != "output"}

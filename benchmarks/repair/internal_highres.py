@@ -61,6 +61,8 @@ class InternalHighRes:
     """Of the panorama and the training."""
     results: Path | None = None
     """Keep every level's frames here as PNG, and those of the truth and of Telea."""
+    device: str = "cpu"
+    """cpu or cuda."""
     threads: int = 1
     """CPU threads."""
     output: Path | None = None
@@ -179,8 +181,8 @@ def run(flags: InternalHighRes) -> dict[str, Any]:
     bar, advance = tables.progress("training", sum(flags.steps))
     with tempfile.TemporaryDirectory() as temporary, bar:
         folder = flags.results or Path(temporary)
-        for index, _ in enumerate(repair_progressively(frames, holes, folder, settings, lambda *_: advance())):
-            del index
+        for _ in repair_progressively(frames, holes, folder, settings, lambda *_: advance(), flags.device):
+            pass
         after, seconds = peak_mb(), time.process_time() - began
         levels = [scores(level_frames(folder / f"level-{n}"), frames, holes) for n in range(len(flags.steps))]
         telea = scores(telea_frames(frames, holes, flags.results and folder / "telea"), frames, holes)

@@ -61,6 +61,8 @@ class Propagators:
     """Pixels."""
     seed: int = 0
     """Of the training."""
+    device: str = "cpu"
+    """cpu or cuda."""
     threads: int = 1
     """CPU threads."""
     output: Path | None = None
@@ -84,7 +86,7 @@ def run(flags: Propagators) -> dict[str, Any]:
     with bar:
         for name in names:
             clip = source.load(name, flags.num_frames, flags.height, flags.width_pixels)
-            clips[name] = _measured(predictors, *_shown(clip, truth, flags))
+            clips[name] = _measured(predictors, *_shown(clip, truth, flags), flags.device)
             advance()
     chosen = {name: value for name, value in asdict(flags).items() if name != "output"}
     return envelope("propagators", chosen, clips=clips)
@@ -108,20 +110,20 @@ def _predictor(name: str, flags: Propagators) -> Callable[[Tensor, Tensor], Tens
         plain = MaskTraining(flags.width, flags.steps, vary=False, both=False, seed=flags.seed)
         return lambda frames, first: _learnt(plain, frames, first)
     options: dict[str, Any] = {"training": training} if name == "internal" else {}
-    propagator = make_propagator(name, **options)
+    propagator = make_propagator(name, device=flags.device, **options)
     return lambda frames, first: propagator.start(frames, first).masks()
 
 
 def _measured(
-    predictors: Mapping[str, Callable[[Tensor, Tensor], Tensor]], shown: np.ndarray, truth: np.ndarray
+    predictors: Mapping[str, Callable[[Tensor, Tensor], Tensor]], shown: np.ndarray, truth: np.ndarray, device: str
 ) -> dict[str, dict[str, float]]:
-    frames = torch.from_numpy(shown).permute(0, 3, 1, 2).float().div(255)
+    frames = torch.from_numpy(shown).to(device).permute(0, 3, 1, 2).float().div(255)
     true = torch.from_numpy(np.ascontiguousarray(truth)).float()[:, None]
     scores = {}
     for name, predict in predictors.items():
         began = time.process_time()
         with torch.no_grad():
-            found = predict(frames, true[0])
+            found = predict(frames, true[0].to(device)).cpu()
         spent = time.process_time() - began
         j, f = (float(measure(found[None, 1:], true[None, 1:]).mean()) for measure in
                 (region_similarity, contour_accuracy))  # fmt: skip

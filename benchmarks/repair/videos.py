@@ -70,6 +70,8 @@ class Videos:
     """Clips to take from the front; 0 for all."""
     seed: int = 0
     """With a clip's index, decides its hole."""
+    device: str = "cpu"
+    """cpu or cuda."""
     threads: int = 1
     """CPU threads."""
     output: Path | None = None
@@ -88,7 +90,7 @@ def run(flags: Videos) -> dict[str, Any]:
     for name in flags.settings:
         if name not in SETTINGS:
             raise InputError(f"unknown setting {name!r}: choose from {', '.join(SETTINGS)}")
-    inpainter, policy = make_inpainter(flags.inpainter), make_policy("default")
+    inpainter, policy = make_inpainter(flags.inpainter, device=flags.device), make_policy("default")
     suites = {masks: list(_pairs(flags, masks)) for masks in flags.masks}
     bar, advance = tables.progress("repairing", sum(map(len, suites.values())) * len(flags.settings))
     results: dict[str, Any] = {}
@@ -99,7 +101,8 @@ def run(flags: Videos) -> dict[str, Any]:
                 reference = Reference(*pair.tensors())
                 for name in flags.settings:
                     windows, passes, margin = SETTINGS[name]
-                    loop = ClosedLoop(inpainter, make_detector("compact" if passes > 1 else "none"))
+                    detector = make_detector("compact" if passes > 1 else "none", device=flags.device)
+                    loop = ClosedLoop(inpainter, detector, flags.device)
                     stream = Stream(LoopRepairer(loop, policy, passes, margin), windows)
                     methods[name][pair.name] = _scores(reference, pair, stream, windows)
                     advance()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from videoinpaint.benchmarks.repair import cuts, dilation, videos
+from videoinpaint.benchmarks.repair import cuts, dilation, large_frames, videos
 from videoinpaint.errors import InputError
 
 SMALL = {"num_frames": 8, "height": 48, "width": 64, "limit": 1}
@@ -52,3 +52,14 @@ def test_cuts_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     assert "different clips" in capsys.readouterr().out
     with pytest.raises(InputError, match="two clips"):
         cuts.run(cuts.Cuts(("studio:easy",), limit=1))
+
+
+def test_a_hole_in_large_frames_is_measured_against_the_same_in_small_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = large_frames.LargeFrames((96, 160), (48, 64), (12, 20), 6, inpainter="telea", threads=1)
+    results = large_frames.run(flags)
+    assert all(found["repaired"] > 0 for found in results["seconds"].values())
+    assert all(found["repaired"] > 10**7 for found in results["peak"].values())
+    large_frames.report(results)
+    assert "160x96, repaired" in capsys.readouterr().out
+    with pytest.raises(InputError, match="each must fit into the next"):
+        large_frames.run(large_frames.LargeFrames(hole=(300, 20)))

@@ -1,0 +1,151 @@
+"""What the same hole costs in a large video and in a small one, in time and in memory.
+
+    python -m videoinpaint.benchmarks.repair.large_frames --threads 1 --output large_frames.json
+
+The small video is a part of the large one, so that the hole has the same surroundings. Each is repaired from file to
+file in a process of its own, and, in another, only read and written, which no repair can avoid. Seconds are those that
+the processor computes.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from videoinpaint.benchmarks.protocol import tables
+from videoinpaint.benchmarks.protocol.envelope import envelope, set_threads
+from videoinpaint.clips.files.video import VideoReader, VideoWriter
+from videoinpaint.errors import InputError
+from videoinpaint.memory import peak_bytes
+from videoinpaint.repair.given_masks import inpaint_stream
+
+WORK = ("copied", "repaired")
+
+
+@dataclass(frozen=True)
+class LargeFrames:
+    """What to repair."""
+
+    large: tuple[int, int] = (1080, 1920)
+    """Height and width of the large video, pixels."""
+    small: tuple[int, int] = (240, 432)
+    """Height and width of the small video, pixels."""
+    hole: tuple[int, int] = (60, 200)
+    """Height and width of the hole, pixels; it stands in the middle."""
+    num_frames: int = 48
+    """Frames of either."""
+    step: float = 1.5
+    """Pixels a frame by which the camera pans."""
+    inpainter: str = "compact"
+    """A name, or module:attribute of your own."""
+    device: str = "cpu"
+    """cpu or cuda; memory is that of the host."""
+    threads: int = 2
+    """CPU threads."""
+    output: Path | None = None
+    """Write everything measured here, as JSON."""
+
+
+def run(flags: LargeFrames) -> dict[str, Any]:
+    """Repair both videos; see the module's description.
+
+    Returns:
+        ``seconds`` and ``peak`` (bytes) of what is `WORK`, for ``large`` and ``small``; ``ratios`` of the two, of the
+        whole and of what repairing adds to reading and writing.
+
+    Raises:
+        InputError: the hole does not fit into the small video, or that not into the large one.
+    """
+    if not all(0 < h < s <= g for h, s, g in zip(flags.hole, flags.small, flags.large)):
+        raise InputError(
+            f"a hole of {flags.hole} in {flags.small} in {flags.large} pixels: each must fit into the next"
+        )
+    seconds: dict[str, dict[str, float]] = {}
+    peak: dict[str, dict[str, int]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, size in (("large", flags.large), ("small", flags.small)):
+            path = Path(folder) / f"{name}.mp4"
+            _write(path, _panned(flags, size))
+            for work in WORK:
+                took, held = _apart(flags, path, size, work)
+                seconds.setdefault(name, {})[work], peak.setdefault(name, {})[work] = took, held
+    added = {name: found["repaired"] - found["copied"] for name, found in seconds.items()}
+    ratios = {
+        "seconds": seconds["large"]["repaired"] / seconds["small"]["repaired"],
+        "seconds added": added["large"] / added["small"],
+        "peak": peak["large"]["repaired"] / peak["small"]["repaired"],
+    }
+    settings = {name: value for name, value in asdict(flags).items() if name != "output"}
+    return envelope("large_frames", settings, seconds=seconds, peak=peak, ratios=ratios)
+
+
+def _panned(flags: LargeFrames, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+    """The middle of a scene that pans to the left."""
+    rng = np.random.default_rng(0)
+    height, width = flags.large[0], flags.large[1] + int(flags.step * flags.num_frames) + 2
+    scene = np.zeros((height, width, 3), np.float32)
+    for cell, share in ((96, 90), (24, 50), (6, 30)):
+        coarse = rng.random((height // cell + 2, width // cell + 2, 3), np.float32)
+        scene += share * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    top, left = ((whole - part) // 2 for whole, part in zip(flags.large, size))
+    for number in range(flags.num_frames):
+        shift = np.array([[1, 0, -left - flags.step * number], [0, 1, -top]])
+        yield cv2.warpAffine(scene, shift, size[::-1], flags=cv2.INTER_LINEAR).clip(0, 255).astype(np.uint8)
+
+
+def _write(path: Path, frames: Iterator[NDArray[np.uint8]], source: VideoReader | None = None) -> None:
+    with VideoWriter(path, None if source else 24, source=source) as writer:
+        for frame in frames:
+            writer.write(frame[None])
+
+
+def _apart(flags: LargeFrames, path: Path, size: tuple[int, int], work: str) -> tuple[float, int]:
+    """In a new process, whose memory nothing else has touched."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_work, (flags, path, size, work))
+
+
+def _work(flags: LargeFrames, path: Path, size: tuple[int, int], work: str) -> tuple[float, int]:
+    set_threads(flags.threads)
+    mask = np.zeros(size, np.uint8)
+    top, left = ((whole - part) // 2 for whole, part in zip(size, flags.hole))
+    mask[top : top + flags.hole[0], left : left + flags.hole[1]] = 1
+    source = VideoReader(path)
+    # What all threads compute does not depend on what else a machine does; with a GPU, waiting counts too.
+    clock = time.process_time if flags.device == "cpu" else time.perf_counter
+    began = clock()
+    frames: Iterator[NDArray[np.uint8]] = iter(source.frames())
+    if work == "repaired":
+        masks = (mask for _ in range(flags.num_frames))
+        frames = inpaint_stream(frames, masks, inpainter=flags.inpainter, device=flags.device)
+    _write(path.with_name(f"{path.stem}-{work}.mp4"), frames, source)
+    return clock() - began, peak_bytes()
+
+
+def report(results: Mapping[str, Any]) -> None:
+    """Print times, memory and ratios."""
+    settings, rows = results["settings"], []
+    for name in ("large", "small"):
+        height, width = settings[name]
+        for work in WORK:
+            cells = (results["seconds"][name][work] / settings["num_frames"], results["peak"][name][work] / 1e6)
+            rows.append([f"{width}x{height}, {work}", tables.number(cells[0]), tables.number(cells[1], 0)])
+    told = ", ".join(f"{name} {ratio:.2f}" for name, ratio in results["ratios"].items())
+    hole = f"a hole of {settings['hole'][1]}x{settings['hole'][0]}, {settings['num_frames']} frames, "
+    tables.show(
+        "large frames", ["", "CPU s/frame" if settings["device"] == "cpu" else "s/frame", "peak, MB"], rows,
+        f"{hole}{settings['threads']} threads, {settings['device']}; large / small: {told}",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    tables.main(LargeFrames, run, report, __doc__ or "")
