@@ -16,6 +16,7 @@ INPAINTERS = Registry(
     "inpainter",
     {
         "compact": "videoinpaint.inpainters.compact:CompactInpainter",
+        "compact2": "videoinpaint.inpainters.compact:SecondCompactInpainter",
         "propagation": "videoinpaint.inpainters.flow_propagation:PropagationInpainter",
         "internal": "videoinpaint.inpainters.internal:InternalInpainter",
         "ciri": "videoinpaint.inpainters.ciri.inpainter:CIRIInpainter",

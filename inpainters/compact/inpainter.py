@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -14,7 +16,7 @@ from videoinpaint.protocols import Refinement, State
 from videoinpaint.regions import is_map
 from videoinpaint.weights import build_loaded, load_safetensors
 
-WEIGHTS = "inpainter-compact"
+WEIGHTS, SECOND_WEIGHTS = "inpainter-compact", "inpainter-compact2"
 
 
 class CompactInpainter:
@@ -38,7 +40,8 @@ class CompactInpainter:
         InputError: an unknown precision.
     """
 
-    name = "compact"
+    name: str = "compact"
+    entry: ClassVar[str] = WEIGHTS
     controls = frozenset({"heads", "fusion", "objective"})
     regional = controls
     min_size = (16, 16)
@@ -52,9 +55,9 @@ class CompactInpainter:
                 torch.manual_seed(0)
                 self.network = CompactNetwork()
         else:
-            metadata = load_safetensors(WEIGHTS, weights)[1]
+            metadata = load_safetensors(self.entry, weights)[1]
             config = CompactConfig.from_metadata(metadata)
-            self.network = build_loaded(lambda: CompactNetwork(config), WEIGHTS, weights)
+            self.network = build_loaded(lambda: CompactNetwork(config), self.entry, weights)
         self.network.eval().requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)
 
     @torch.no_grad()
@@ -88,3 +91,13 @@ class CompactInpainter:
         asked = values[..., HEADS] if heads is None else heads
         spent, full = self.network.flops(masks, asked, [HIGH[HEADS]] * len(controls))
         return Refinement(frames.float().clamp(0, 1), spent / 1e9, full / 1e9, {"looked": looked})
+
+
+class SecondCompactInpainter(CompactInpainter):
+    """The same with the weights of a later training, which paint no dots (docs/models/inpainter-compact2.md).
+
+    Environments that are registered keep :class:`CompactInpainter`, whose repairs their returns were measured on.
+    """
+
+    name = "compact2"
+    entry = SECOND_WEIGHTS

@@ -17,8 +17,8 @@ from videoinpaint.inpainters.internal import InternalInpainter
 from videoinpaint.registration import ENVIRONMENTS
 
 IDS = sorted(one.id for one in ENVIRONMENTS)
-PARTS = [("compact", "compact"), ("propagation", "none"), ("internal", "none"), ("telea", "compact")]
-PARTS += [("ciri", "compact"), ("toy", "toy")]
+PARTS = [("compact", "compact"), ("compact2", "compact"), ("propagation", "none"), ("internal", "none")]
+PARTS += [("telea", "compact"), ("ciri", "compact"), ("toy", "toy")]
 
 
 def actions(count: int = 3, seed: int = 0) -> np.ndarray:

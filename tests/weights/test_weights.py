@@ -283,6 +283,7 @@ def test_verify_looks_at_the_numbers(cache):
 
 SHIPPED = {
     "inpainter-compact": lambda path: make_inpainter("compact", weights=path),
+    "inpainter-compact2": lambda path: make_inpainter("compact2", weights=path),
     "detector-compact": lambda path: make_detector("compact", weights=path),
     "ciri-compact": lambda path: make_inpainter("ciri", weights=path),
     "ciri-residue": lambda path: load_residue_detector("cpu", path),

@@ -106,6 +106,7 @@ def _own() -> Iterator[WeightEntry]:
     """What ships with this package, and what its metrics need."""
     for name, command in {
         "inpainter-compact": "inpainter",
+        "inpainter-compact2": "inpainter",
         "detector-compact": "detector",
         "aligner-alex": "aligner",
         "aligner-vgg16": "aligner --backbone vgg16",
