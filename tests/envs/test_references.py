@@ -8,12 +8,8 @@ from videoinpaint.envs.page import environment_page
 from videoinpaint.envs.references import normalised_score, references
 from videoinpaint.registration import ENVIRONMENTS
 
-NOT_MEASURED = {"VideoInpaintRegions-v0"}
-"""Younger than the last measurement; leave it out of here once `references.json` has it."""
-IDS = [one.id for one in ENVIRONMENTS if one.id not in NOT_MEASURED]
 
-
-@pytest.mark.parametrize("env_id", IDS)
+@pytest.mark.parametrize("env_id", [one.id for one in ENVIRONMENTS])
 def test_every_id_has_references_in_their_order(env_id):
     policies = references()[env_id]["policies"]
     returns = {name: row["return"]["mean"] for name, row in policies.items()}
