@@ -390,7 +390,7 @@ class Core:
         assert self.settings.action_grid is not None
         reference = state["reference"].to(self.device).float() / 255
         repairs = state["loop/repaired"], done.state["repaired"]
-        better = _to_numpy(improvement_by_cell(self.reward, reference, *repairs, self.settings.action_grid))
+        better = fetched(improvement_by_cell(self.reward, reference, *repairs, self.settings.action_grid))
         alpha, beta, _ = (weight.astype(np.float64)[:, None, None] for weight in self._weights(controls))
         found = {name: (alpha if name in ("ssim", "psnr") else beta) * values for name, values in better.items()}
         saved = self.settings.compute_price + terms["compute"]
@@ -436,4 +436,4 @@ def _of(seen: dict[str, NDArray[np.float64]], prefix: str) -> State:
 
 
 def _to_numpy(values: State) -> dict[str, NDArray[np.float64]]:
-    return {name: tensor.double().cpu().numpy() for name, tensor in values.items()}
+    return {name: tensor.double().numpy() for name, tensor in values.items()}

@@ -23,10 +23,10 @@ def may_look(x: Tensor) -> bool:
 
 
 def fetched(values: Mapping[str, Tensor]) -> dict[str, NDArray[np.float64]]:
-    """Numbers ``(B,)`` by name on the host, in one transfer; float64 holds all of theirs exactly.
+    """Numbers by name on the host, in one transfer; float64 holds all of theirs exactly.
 
     Args:
-        values: ``(B,)`` each, of any type that float64 includes, some perhaps on the CPU already.
+        values: of one shape, of any type that float64 includes, some perhaps on the CPU already.
     """
     there = {name: value for name, value in values.items() if not may_look(value)}
     found = {name: value.double().numpy() for name, value in values.items() if name not in there}

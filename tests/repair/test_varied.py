@@ -27,7 +27,7 @@ class Watched(CompactInpainter):
         self.looked: list[float] = []
 
     def refine(self, state: Any, *rest: Any) -> Any:
-        self.looked.append(float(state["looked"]))
+        self.looked.append(float(state["looked"].max()))
         return super().refine(state, *rest)
 
 
