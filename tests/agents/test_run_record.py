@@ -25,7 +25,9 @@ def test_effective_arguments_are_defaults_then_the_ids_then_ones_own(env_id: str
     assert {name: found[name] for name in spec.kwargs} == json.loads(json.dumps(spec.kwargs))
     assert {"clips", "num_frames", "height", "inpainter", "reward", "device"} <= set(found)
     assert effective_kwargs(env_id, {"height": 48}) == found | {"height": 48}
-    small = gymnasium.make(env_id, num_frames=2, height=32, width=40, device="cpu", inpainter="telea", detector="none")
+    # "boundary" lets telea follow a grid of controls.
+    own = {"inpainter": "telea", "detector": "none"} | ({"fusion": "boundary"} if found["action_grid"] else {})
+    small = gymnasium.make(env_id, num_frames=2, height=32, width=40, device="cpu", **own)
     settings = small.unwrapped._core.settings
     assert all(getattr(settings, name) == found[name] for name in ("max_iterations", "reward", "reward_weights"))
 
