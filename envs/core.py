@@ -388,9 +388,8 @@ class Core:
     ) -> NDArray[np.float64]:
         """Where the terms of a step arose, ``(B, rows, columns)``; see :mod:`videoinpaint.envs.reward_map`."""
         assert self.settings.action_grid is not None
-        reference = state["reference"].to(self.device).float() / 255
-        repairs = state["loop/repaired"], done.state["repaired"]
-        better = fetched(improvement_by_cell(self.reward, reference, *repairs, self.settings.action_grid))
+        truth, repairs = within("reward", state), (state["loop/repaired"], done.state["repaired"])
+        better = fetched(improvement_by_cell(self.reward, truth, *repairs, self.settings.action_grid))
         alpha, beta, _ = (weight.astype(np.float64)[:, None, None] for weight in self._weights(controls))
         found = {name: (alpha if name in ("ssim", "psnr") else beta) * values for name, values in better.items()}
         saved = self.settings.compute_price + terms["compute"]

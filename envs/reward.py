@@ -106,7 +106,7 @@ class Reward:
         if weights.shape != reference.shape:
             raise InputError(f"D must have shape {tuple(reference.shape)}, got {tuple(weights.shape)}")
         features = self.backbone(repaired)
-        cached = [state[f"features{k}"].flatten(0, 1) for k in range(5)]
+        cached = features_of(state)
         return {
             "psnr": decibel(frame_mse(repaired, reference)).mean(1, dtype=torch.float64).float(),
             "ssim": _mean_ssim(repaired, reference),
@@ -138,6 +138,11 @@ class Reward:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Eq. 6 with this reward's ``psnr_scale``; see :func:`combine`."""
         return combine(metrics, alpha, beta, gamma, self.psnr_scale)
+
+
+def features_of(state: State) -> list[Tensor]:
+    """The reference's features ``(B T, C, h, w)`` of every layer, from the state of :meth:`Reward.begin`."""
+    return [state[f"features{k}"].flatten(0, 1) for k in range(5)]
 
 
 def combine(

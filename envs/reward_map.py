@@ -17,21 +17,22 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videoinpaint.controls import HEADS, HIGH
-from videoinpaint.envs.reward import SSIM_WINDOW, Reward
+from videoinpaint.envs.reward import SSIM_WINDOW, Reward, features_of
 from videoinpaint.metrics.quality import ssim_map
+from videoinpaint.protocols import State
 
 Terms = Mapping[str, NDArray[np.float64]]
 
 
 def improvement_by_cell(
-    reward: Reward, reference: Tensor, before: Tensor, now: Tensor, grid: tuple[int, int]
+    reward: Reward, state: State, before: Tensor, now: Tensor, grid: tuple[int, int]
 ) -> dict[str, Tensor]:
     """What one repair is better than the one before, term by term and cell by cell, unweighted.
 
     Args:
         reward: whose terms they are.
-        reference: ``(B, T, 3, H, W)`` in [0, 1], like the two repairs.
-        before: the repair before.
+        state: from `Reward.begin`: the reference and its features.
+        before: the repair before, ``(B, T, 3, H, W)`` in [0, 1].
         now: the present one.
         grid: rows and columns.
 
@@ -39,7 +40,7 @@ def improvement_by_cell(
         ``ssim``, ``psnr`` (in units of the reward's scale), ``perceptual`` and ``lpips``, each float64
         ``(B, rows, columns)``, positive where it is better; sums are the differences of the metrics up to rounding.
     """
-    batch = len(reference)
+    reference, batch = state["reference"], len(before)
     errors = [(one - reference).square().double().mean(2) for one in (before, now)]
     means = [error.mean((2, 3)).clamp_min(1e-10) for error in errors]  # PSNR is capped there
     apart = means[1] - means[0]
@@ -54,7 +55,7 @@ def improvement_by_cell(
         "ssim": summed(alike[1] - alike[0], grid) / windows,
         "psnr": gain.mean(1) / reward.psnr_scale,
     }
-    truth, old, new = (reward.backbone(one) for one in (reference, before, now))
+    truth, old, new = features_of(state), reward.backbone(before), reward.backbone(now)
     lost = [reward.backbone.lpips_maps(features, truth) for features in (old, new)]
     found["lpips"] = torch.stack([_mean(a - b, batch, grid) for a, b in zip(*lost)]).sum(0)
     apart_by_layer = [((a - t).abs() - (b - t).abs()).mean(1, keepdim=True) for a, b, t in zip(old, new, truth)]
