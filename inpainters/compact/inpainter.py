@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from videoinpaint.controls import HEADS, HIGH
-from videoinpaint.inpainters.compact.memory import heads_at, recall, remember, remember_within, sources
+from videoinpaint.inpainters.compact.memory import heads_at, remember, remember_within
 from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs
 from videoinpaint.precision import autocast, resolve_precision
 from videoinpaint.protocols import Refinement, State
@@ -83,11 +83,10 @@ class CompactInpainter:
         values = torch.as_tensor(controls, dtype=torch.float32, device=self.device)
         here = heads_at(values, *masks.shape[-2:])
         looked = state["looked"] + (here.view(-1, 1, 1, 1) if here.dim() == 1 else here)
-        carried = recall(state, state["holes"], looked)
-        found = sources(state, looked) if self.network.chooser is not None else None
         heads = None if is_map(values) else [round(float(count)) for count in controls[:, HEADS]]
         with autocast(self.device, self.precision):
-            frames, _ = self.network(Inputs(repaired, masks, state["holes"], *carried, sources=found), values, heads)
+            carried = self.network.carried(state, state["holes"], looked)
+            frames, _ = self.network(Inputs(repaired, masks, state["holes"], *carried), values, heads)
         asked = values[..., HEADS] if heads is None else heads
         spent, full = self.network.flops(masks, asked, [HIGH[HEADS]] * len(controls))
         return Refinement(frames.float().clamp(0, 1), spent / 1e9, full / 1e9, {"looked": looked})

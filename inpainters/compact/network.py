@@ -7,7 +7,7 @@ cannot be bypassed: an earlier prototype with skips learned to ignore every one 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,9 @@ from torch.nn import functional as F
 from videoinpaint.controls import ALPHA, FUSION, GAMMA, HEADS, HIGH, LOW
 from videoinpaint.device import may_look
 from videoinpaint.inpainters.compact.layers import SLOPE, Chooser, Film, Grain, Residual, blurred, larger, leaky, signed
+from videoinpaint.inpainters.compact.memory import recall, sources
 from videoinpaint.inpainters.compact.transformer import POOLED, WindowTransformer
+from videoinpaint.protocols import State
 from videoinpaint.regions import is_map, spread
 from videoinpaint.weights import metadata_number
 
@@ -66,8 +68,6 @@ class Inputs:
         confidence: trust in the carried content.
         hidden: what the encoder must not see of `previous`; None: `masks`. One-shot inpainting hides nothing: it
             inactivates features instead.
-        sources: what `propagated` and `confidence` were blended from, ``(B, T, 11, H, W)``, see
-            :class:`videoinpaint.inpainters.compact.layers.Chooser`; None: the blend is taken as it is.
     """
 
     previous: Tensor
@@ -76,7 +76,6 @@ class Inputs:
     propagated: Tensor
     confidence: Tensor
     hidden: Tensor | None = None
-    sources: Tensor | None = None
 
     def pad(self, multiple: int) -> Inputs:
         """All tensors grown at the right and bottom to a multiple; frames repeat their border, masks are zero there."""
@@ -84,15 +83,10 @@ class Inputs:
         grow = (0, -width % multiple, 0, -height % multiple)
         if not any(grow):
             return self
-
-        def edge(x: Tensor) -> Tensor:
-            return F.pad(x.flatten(0, 1), grow, mode="replicate").unflatten(0, x.shape[:2])
-
-        frames = (edge(self.previous), edge(self.propagated))
+        frames = (_edged(self.previous, grow), _edged(self.propagated, grow))
         masks = (F.pad(self.masks, grow), F.pad(self.holes, grow), F.pad(self.confidence, grow, value=1.0))
         hidden = None if self.hidden is None else F.pad(self.hidden, grow)
-        sources = None if self.sources is None else edge(self.sources)
-        return Inputs(frames[0], masks[0], masks[1], frames[1], masks[2], hidden, sources)
+        return Inputs(frames[0], masks[0], masks[1], frames[1], masks[2], hidden)
 
 
 class CompactNetwork(nn.Module):
@@ -159,8 +153,6 @@ class CompactNetwork(nn.Module):
         else:
             weight, counts = weight.view(-1, 1, 1, 1), controls[:, HEADS]
         weight = weight.repeat_interleave(length, 0)
-        if self.chooser is not None and x.sources is not None:
-            x = replace(x, **dict(zip(("propagated", "confidence"), self.chooser(x.sources, x.holes), strict=True)))
 
         context = self._encode(x, objective)
         tokens = self._hallucinate(x, context, counts, heads)
@@ -170,6 +162,22 @@ class CompactNetwork(nn.Module):
         painted = image + self._decode(context, fused, image, x.masks.flatten(0, 1), objective)
         shape = (batch, length, 3, *x.previous.shape[-2:])
         return painted.view(shape)[..., :height, :width], coarse.view(shape)[..., :height, :width]
+
+    def carried(self, memory: State, holes: Tensor, heads: Tensor) -> tuple[Tensor, Tensor]:
+        """What a pass starts from: content of other frames as this network blends it, and the trust in it.
+
+        Args:
+            memory, holes, heads: as of :func:`videoinpaint.inpainters.compact.memory.recall`.
+
+        Returns:
+            `Inputs.propagated` and `Inputs.confidence`.
+        """
+        if self.chooser is None:
+            return recall(memory, holes, heads)
+        height, width = holes.shape[-2:]
+        grow = (0, -width % TOKEN, 0, -height % TOKEN)
+        content, trust = self.chooser(_edged(sources(memory, heads), grow), F.pad(holes, grow))
+        return content[..., :height, :width], trust[..., :height, :width]
 
     def encode(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
         """The encoder alone, with a neutral objective: features ``(B * T, mid, H / 4, W / 4)`` and normalised tokens
@@ -262,7 +270,7 @@ class CompactNetwork(nn.Module):
         length, pixels = masks.shape[1], (masks.shape[-1] + grow[1]) * (masks.shape[-2] + grow[3])
         tokens = length * self.config.window_height * self.config.window_width
         pooled = length * POOLED[0] * POOLED[1]
-        totals = []
+        windows, totals = self.transformer.active_windows(holes).double(), []
         for counts in heads:
             cells = counts[0].numel() if isinstance(counts, Tensor) else 1
             dense = (self._dense_flops_per_pixel() * pixels + self._film_flops() * cells) * length
@@ -271,7 +279,6 @@ class CompactNetwork(nn.Module):
                 asked = spread(counts.unsqueeze(-1), masks.shape[-2], masks.shape[-1], TOKEN)
                 totals.append(dense + self.transformer.flops_of_map(holes, tokens, pooled, asked))
             else:
-                windows = self.transformer.active_windows(holes).double()
                 totals.append(dense + self.transformer.flops(windows, tokens, pooled, [int(k) for k in counts]))
         return tuple(totals)
 
@@ -287,6 +294,11 @@ class CompactNetwork(nn.Module):
 
     def _film_flops(self) -> float:
         return sum(2.0 * _weights(film) for film in (self.body_film, self.merge_film, self.fine_film))
+
+
+def _edged(x: Tensor, grow: tuple[int, int, int, int]) -> Tensor:
+    """Frames ``(B, T, C, H, W)`` with their border repeated."""
+    return F.pad(x.flatten(0, 1), grow, mode="replicate").unflatten(0, x.shape[:2]) if any(grow) else x
 
 
 def token_holes(masks: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from videoinpaint.controls import ALPHA, BETA, DEFAULT, FUSION, GAMMA, HEADS, HI
 from videoinpaint.errors import InputError
 from videoinpaint.fitting import FitConfig, fit
 from videoinpaint.inpainters.compact.inpainter import WEIGHTS
-from videoinpaint.inpainters.compact.memory import heads_at, recall, remember, sources
+from videoinpaint.inpainters.compact.memory import heads_at, recall, remember
 from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs
 from videoinpaint.metrics.backbone import Backbone, get_backbone
 from videoinpaint.weights import load_safetensors, save_safetensors
@@ -103,10 +103,9 @@ class Batch:
     holes: Tensor
     memory: dict[str, Tensor]
 
-    def inputs(self, previous: Tensor, masks: Tensor, looked: Tensor) -> Inputs:
+    def inputs(self, network: CompactNetwork, previous: Tensor, masks: Tensor, looked: Tensor) -> Inputs:
         """What a pass sees that brings the heads of all passes to ``looked``: ``(B,)`` or a map ``(B, 1, H, W)``."""
-        carried = recall(self.memory, self.holes, looked)
-        return Inputs(previous, masks, self.holes, *carried, sources=sources(self.memory, looked))
+        return Inputs(previous, masks, self.holes, *network.carried(self.memory, self.holes, looked))
 
     def heads_of(self, controls: Tensor) -> Tensor:
         """How many heads look along the motion: ``(B,)``, of a map of controls ``(B, 1, H, W)``."""
@@ -167,7 +166,7 @@ def unrolled_loss(
             with _autocast(bfloat16, device):
                 earlier = draw_controls(rng, size).to(device)
                 looked = looked + batch.heads_of(earlier)
-                painted, _ = model(batch.inputs(previous, masks, looked), earlier)
+                painted, _ = model(batch.inputs(model, previous, masks, looked), earlier)
             previous = compose(painted.float().clamp(0, 1), previous, batch.corrupted, masks, batch.holes)
             if detect is not None and rng.random() < 0.5:
                 masks = detect(previous, batch.holes)
@@ -176,8 +175,9 @@ def unrolled_loss(
     controls = draw_controls(rng, size).to(device)
     chosen = draw_map(rng, controls) if rng.random() < MAPS else controls
     asked = batch.heads_of(chosen)
-    inputs = batch.inputs(previous, masks, (looked if chosen is controls else looked.view(-1, 1, 1, 1)) + asked)
+    looked = (looked if chosen is controls else looked.view(-1, 1, 1, 1)) + asked
     with _autocast(bfloat16, device):
+        inputs = batch.inputs(model, previous, masks, looked)
         painted, coarse = model(inputs, chosen)
     repaired = compose(painted.float(), previous, batch.corrupted, masks, batch.holes)
     terms = repair_losses(repaired, batch, masks, backbone, rng, bfloat16)
@@ -186,8 +186,7 @@ def unrolled_loss(
     rough = ((coarse.float() - batch.reference).abs() * share).sum()
     total = sum((weights[name] * value).mean() for name, value in terms.items()) + 0.5 * rough
     if model.chooser is not None:
-        content, _ = model.chooser(inputs.sources, inputs.holes)
-        carried = ((content - batch.reference).abs() * share).sum()
+        carried = ((inputs.propagated - batch.reference).abs() * share).sum()
         total, terms = total + 0.5 * carried, terms | {"carried": carried}
     scalars = {f"{name}{min(passes, 2)}": float(value.detach().mean()) for name, value in terms.items()}
     return total, scalars | {"coarse": float(rough.detach())}
@@ -268,7 +267,7 @@ def control_effects(model: CompactNetwork, batches: Sequence[Batch]) -> dict[str
             if name == "all":
                 worst = imperfect_error_mask(first, batch, np.random.default_rng(0))
                 results.setdefault("second", []).append(_hole_psnr(_pass(model, batch, first, worst, row), batch))
-        start = batch.inputs(batch.corrupted, batch.holes, neutral[:, HEADS]).propagated
+        start, _ = recall(batch.memory, batch.holes, neutral[:, HEADS])
         results.setdefault("start", []).append(_hole_psnr(start, batch))
     means = {name: float(np.mean(numbers)) for name, numbers in results.items()}
     base = means.pop("all")
@@ -278,7 +277,7 @@ def control_effects(model: CompactNetwork, batches: Sequence[Batch]) -> dict[str
 
 def _pass(model: CompactNetwork, batch: Batch, previous: Tensor, masks: Tensor, controls: Tensor) -> Tensor:
     controls = controls.expand(len(previous), -1)
-    painted, _ = model(batch.inputs(previous, masks, controls[:, HEADS]), controls)
+    painted, _ = model(batch.inputs(model, previous, masks, controls[:, HEADS]), controls)
     return compose(painted.clamp(0, 1), previous, batch.corrupted, masks, batch.holes)
 
 

@@ -12,7 +12,7 @@ from videoinpaint.controls import NAMES, Controls
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.fitting import FitConfig
 from videoinpaint.inpainters.compact import CompactInpainter
-from videoinpaint.inpainters.compact.memory import recall, remember
+from videoinpaint.inpainters.compact.memory import heads_at, recall, remember
 from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs, signed
 from videoinpaint.inpainters.compact.pretraining import (
     begin_from,
@@ -37,7 +37,21 @@ def inputs(batch=1, length=3, height=48, width=80, seed=0):
 
     masks = torch.zeros(batch, length, 1, height, width)
     masks[..., 10:30, 20:45] = 1
-    return Inputs(plane(3), masks, masks, plane(3), plane(1), sources=plane(11))
+    return Inputs(plane(3), masks, masks, plane(3), plane(1))
+
+
+def memory(batch=1, length=3, height=48, width=80, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    shapes = {"ahead": 5, "behind": 5, "filled": 3}
+    return {n: torch.rand(batch, length, c, height, width, generator=generator) for n, c in shapes.items()}
+
+
+def whole_pass(network, x, controls):
+    """From what other frames show to the painted frames."""
+    found = memory(*x.previous.shape[:2], *x.previous.shape[-2:])
+    looked = heads_at(controls, *x.holes.shape[-2:])
+    propagated, confidence = network.carried(found, x.holes, looked)
+    return network(replace(x, propagated=propagated, confidence=confidence), controls)
 
 
 def picked(x, pick):
@@ -73,7 +87,7 @@ def test_the_cost_formula_equals_the_counter(height, width, heads, config, batch
     network, x = live_network(config), inputs(batch, height=height, width=width)
     controls = row(heads=heads).expand(batch, -1)
     with torch.no_grad():
-        _, counted = count_flops(lambda: network(x, controls))
+        _, counted = count_flops(lambda: whole_pass(network, x, controls))
     assert network.flops(x.masks, [heads] * batch)[0].sum().item() == counted
 
 
@@ -82,8 +96,8 @@ def test_the_cost_of_a_map_of_heads_is_that_of_its_windows(height, width):
     network, x = live_network(), inputs(height=height, width=width)
     controls = cells([{"heads": 2}, {"heads": 12}], [{"heads": 3}, {"heads": 6}], [{"heads": 2}, {"heads": 2}])
     with torch.no_grad():
-        _, counted = count_flops(lambda: network(x, controls))
-        _, uniform = count_flops(lambda: network(x, cells([{"heads": 4}])))
+        _, counted = count_flops(lambda: whole_pass(network, x, controls))
+        _, uniform = count_flops(lambda: whole_pass(network, x, cells([{"heads": 4}])))
     cost = network.flops(x.masks, controls[..., 0])[0].item()
     assert cost == pytest.approx(counted, rel=1e-2)  # laying the map over the frame is not counted
     assert network.flops(x.masks, torch.full((1, 1, 1), 4.0))[0].item() == pytest.approx(uniform, rel=1e-2)
@@ -136,8 +150,8 @@ def test_where_numbers_may_not_be_looked_at_a_map_gives_the_same(monkeypatch):
 @torch.no_grad()
 def test_the_chooser_begins_with_the_blend_and_never_takes_what_was_not_found():
     torch.manual_seed(0)
-    network, x = CompactNetwork(SMALL), inputs()
-    sources, holes = x.sources.clone(), torch.ones_like(x.holes)
+    network, holes = CompactNetwork(SMALL), torch.ones(1, 3, 1, 48, 80)
+    sources = torch.rand(1, 3, 11, 48, 80, generator=torch.Generator().manual_seed(0))
     sources[:, :, 3], sources[:, :, 7] = 0.8, 0.0
     content, trust = network.chooser(sources, holes)
     expected = 0.8 * sources[:, :, :3] + 0.2 * sources[:, :, 8:]
@@ -161,7 +175,7 @@ def test_a_flat_hole_shows_no_grid():
 
     flat = torch.full((1, 1, 3, 160, 160), 0.5)
     ones = torch.ones(1, 1, 1, 160, 160)
-    x = Inputs(flat, ones, ones, flat, 0 * ones, sources=torch.cat([0 * flat, 0 * ones, 0 * flat, 0 * ones, flat], 2))
+    x = Inputs(flat, ones, ones, flat, 0 * ones)
     coarse = [live_network(config)(x, row())[1] for config in (SMALL, FIRST)]
     assert along(coarse[0]) < 0.1 * along(coarse[1])
 
@@ -236,7 +250,7 @@ def test_shifted_windows_are_put_back_where_they_were_and_idle_ones_keep_their_t
 
 def test_gradients_reach_every_parameter():
     network, x = live_network(), inputs()
-    painted, coarse = network(x, row())
+    painted, coarse = whole_pass(network, x, row())
     (painted.square().sum() + coarse.square().sum()).backward()
     silent = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert silent == []
@@ -273,7 +287,7 @@ def test_drawn_controls_lie_in_their_ranges():
 def test_the_stand_in_detector_stays_inside_the_hole():
     rng = np.random.default_rng(0)
     batch = draw_batch(windows(), rng)
-    start = batch.inputs(batch.corrupted, batch.holes, torch.tensor([12.0])).propagated
+    start = recall(batch.memory, batch.holes, torch.tensor([12.0]))[0]
     mask = imperfect_error_mask(start, batch, rng)
     assert mask[batch.holes == 0].max() == 0
     assert 0 <= mask.min() <= mask.max() <= 1
