@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -173,6 +174,11 @@ def _with_first(maps: Tensor, first: Tensor, length: int) -> Tensor:
     return torch.cat([given, maps.unflatten(0, (-1, length))[:, 1:]], dim=1).flatten(0, 1)
 
 
+_HOOKED = threading.RLock()
+"""Hooks act on all that runs a module: while one thread has some, no other runs the backbone, as when a coming episode
+is prefetched beside a step."""
+
+
 @contextmanager
 def recorded(stages: Sequence[Stage]) -> Iterator[list[Tensor]]:
     """While the block runs, the stages' outputs go to the list, as ``(N, C, h, w)``, in the order of `stages`.
@@ -188,12 +194,13 @@ def recorded(stages: Sequence[Stage]) -> Iterator[list[Tensor]]:
         return stage.module.register_forward_hook(keep)
 
     found: list[Tensor] = []
-    handles = [hook(index, stage) for index, stage in enumerate(stages)]
-    try:
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()
+    with _HOOKED:
+        handles = [hook(index, stage) for index, stage in enumerate(stages)]
+        try:
+            yield found
+        finally:
+            for handle in handles:
+                handle.remove()
     if len(outputs) != len(stages):
         raise InputError(f"{len(stages) - len(outputs)} of the backbone's {len(stages)} stages did not run")
     found.extend(outputs[index] for index in range(len(stages)))
@@ -215,9 +222,10 @@ def inactivated(stages: Sequence[Stage], maps: Sequence[Tensor]) -> Iterator[Non
 
         return stage.module.register_forward_hook(scale)
 
-    handles = [hook(stage, mask) for stage, mask in zip(stages, maps, strict=True)]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    with _HOOKED:
+        handles = [hook(stage, mask) for stage, mask in zip(stages, maps, strict=True)]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -281,6 +283,21 @@ def test_a_clip_is_looked_up_in_a_batch_as_alone():
     for clip in range(3):
         alone = looked_up(keys[4 * clip : 4 * clip + 4], targets[clip : clip + 1], 4)
         assert torch.equal(together[4 * clip : 4 * clip + 4], alone)
+
+
+@torch.no_grad()
+def test_what_one_thread_inactivates_another_does_not_see():
+    """Coming episodes are begun by threads while a step inactivates features of the present ones."""
+    torch.manual_seed(0)
+    model, (observed, *_) = OneShotCompact(SMALL).eval(), scene_of()
+    expected, seen = model.features(observed), []
+    maps = [torch.ones_like(stage[:, :1]) for stage in expected]
+    other = threading.Thread(target=lambda: seen.extend(model.features(observed)))
+    with inactivated(model.stages(), maps):
+        other.start()
+        other.join(timeout=2)
+    other.join()
+    assert all(torch.equal(a, b) for a, b in zip(seen, expected, strict=True))
 
 
 def test_controls_may_vary_over_the_frame():
