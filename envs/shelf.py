@@ -1,8 +1,10 @@
-"""Where the states of running episodes lie between two steps: on a CPU packed, and opened a few episodes at a time.
+"""Where the states of running episodes lie between two steps: as they are, or packed.
 
-What an episode began with is packed once, or comes packed from a bank; after a step only what changed is packed again.
-So an environment takes a fraction of its state, and the working memory of a step does not grow with the batch. On a
-GPU, where packing would have to look at values, a batch lies as it is and is stepped at once.
+A few episodes lie as one batch and are stepped at once: a step works on their tensors in any case, so that packing them
+would save little and cost a tenth of a step. Of more, a few at a time are opened, stepped and packed again: an
+environment then takes a fraction of its state, and the working memory of a step does not grow with the batch. What an
+episode began with is packed once, or comes packed from a bank; after a step only what changed is. On a GPU, where
+packing would have to look at values, any batch lies as it is.
 """
 
 from __future__ import annotations
@@ -72,7 +74,8 @@ class Shelf(Protocol):
 
 def make_shelf(count: int, device: torch.device) -> Shelf:
     """A shelf for the episodes of so many environments."""
-    return PackedShelf(count) if may_look(torch.empty(0, device=device)) else DenseShelf(count)
+    packed = count > AT_ONCE and may_look(torch.empty(0, device=device))
+    return PackedShelf(count) if packed else DenseShelf(count)
 
 
 @dataclass(frozen=True)
@@ -144,17 +147,25 @@ class PackedShelf:
         return [one for i in which if (one := self._lying[i]) is not None]
 
 
+@dataclass(frozen=True)
+class Open:
+    """Episodes as one batch; `told` says of each what it is about, and which entries have changed since it began."""
+
+    state: State
+    told: list[tuple[Episode, frozenset[str]]]
+
+
 class DenseShelf:
     """One batch of tensors; a :class:`Shelf`."""
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._state: State | None = None
+        self._open: Open | None = None
 
     @property
     def empty(self) -> bool:
         """See :class:`Shelf`."""
-        return self._state is None
+        return self._open is None
 
     def groups(self, which: Sequence[int]) -> list[list[int]]:
         """See :class:`Shelf`."""
@@ -162,25 +173,36 @@ class DenseShelf:
 
     def opened(self, which: Sequence[int], names: Collection[str] | None = None) -> State:
         """See :class:`Shelf`."""
-        assert self._state is not None
-        wanted = {name: tensor for name, tensor in self._state.items() if names is None or name in names}
+        assert self._open is not None
+        wanted = {name: tensor for name, tensor in self._open.state.items() if names is None or name in names}
         return wanted if len(which) == self._count else take(wanted, which)
 
-    def begun(self, state: State, episodes: Sequence[Episode], changed: Collection[str] = ()) -> State:
+    def begun(self, state: State, episodes: Sequence[Episode], changed: Collection[str] = ()) -> Open:
         """See :class:`Shelf`."""
-        return state
+        return Open(state, [(replace(one, begun=None, packed=None), frozenset(changed)) for one in episodes])
 
-    def stepped(self, which: Sequence[int], before: State, after: State) -> State:
+    def stepped(self, which: Sequence[int], before: State, after: State) -> Open:
         """See :class:`Shelf`."""
-        return after
+        assert self._open is not None
+        changed = {name for name, tensor in after.items() if tensor is not before.get(name)}
+        return Open(after, [(episode, old | changed) for episode, old in (self._open.told[i] for i in which)])
 
     def packed(self, which: int) -> Packed:
         """See :class:`Shelf`."""
-        return pack({name: tensor.cpu() for name, tensor in self.opened([which]).items()}, {})
+        assert self._open is not None
+        episode, changed = self._open.told[which]
+        state = self.opened([which], changed if episode.seeded else None)
+        return pack({name: tensor.cpu() for name, tensor in state.items()}, bases_of(episode.tensors()))
 
-    def store(self, which: Sequence[int], piles: Sequence[State], order: Sequence[int] | None = None) -> None:
+    def store(self, which: Sequence[int], piles: Sequence[Open], order: Sequence[int] | None = None) -> None:
         """See :class:`Shelf`."""
-        state = join(piles)
-        if order is not None and list(order) != list(range(len(order))):
-            state = take(state, order)
-        self._state = state if self._state is None or len(which) == self._count else put(self._state, which, state)
+        state, told = join([pile.state for pile in piles]), [one for pile in piles for one in pile.told]
+        if order is not None:
+            told = [told[place] for place in order]
+            state = state if list(order) == list(range(len(order))) else take(state, order)
+        if self._open is None or len(which) == self._count:
+            self._open = Open(state, told)
+        else:
+            places = dict(zip(which, told, strict=True))
+            there = [places.get(i, one) for i, one in enumerate(self._open.told)]
+            self._open = Open(put(self._open.state, which, state), there)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from videoinpaint.checks import MAX_COUNT, MAX_SEED, check_extent, seed_number, shown, whole_number
 from videoinpaint.controls import as_numbers
 from videoinpaint.envs import snapshot
-from videoinpaint.envs.batch import join
+from videoinpaint.envs.batch import batch_size, join, take
 from videoinpaint.envs.calls import Calls
 from videoinpaint.envs.core import SEEN, Core, Observation, Outcome, Settings
 from videoinpaint.envs.env import ControlMap
@@ -28,8 +28,12 @@ from videoinpaint.envs.loop import pictures
 from videoinpaint.envs.rendering import SHOWN, draw
 from videoinpaint.envs.shelf import Pile, make_shelf
 from videoinpaint.errors import InputError
+from videoinpaint.protocols import State
 
 OUTPUTS = ("numpy", "torch")
+
+Seen = tuple[Sequence[int], State]
+"""Numbers of environments, and what agents see of them, in that order."""
 
 
 @dataclass
@@ -169,6 +173,15 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         Returns:
             the observation of all environments, and the infos of those in `which`.
         """
+        seen, infos = self._reset(which, seeds, options)
+        return self._observe(seen), infos
+
+    def _reset(
+        self,
+        which: Sequence[int],
+        seeds: Sequence[int | None] | None = None,
+        options: Sequence[dict[str, Any] | None] | None = None,
+    ) -> tuple[Seen, list[dict[str, Any]]]:
         for name, values in (("seed", seeds), ("options", options)):
             if values is not None and len(values) != self.num_envs:
                 raise InputError(f"{name} needs one entry an environment, {self.num_envs}, got {len(values)}")
@@ -191,7 +204,7 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
             places.append(known[own])
         episodes = [drawn[place] for place in places]
         groups = self._shelf.groups(range(len(drawn)))
-        piles, told = zip(*(self._begin([drawn[place] for place in group]) for group in groups), strict=True)
+        piles, told, seen = zip(*(self._begin([drawn[place] for place in group]) for group in groups), strict=True)
         begun = [info for infos in told for info in infos]
         self._shelf.store(which, piles, places)
         self._generators = generators
@@ -202,11 +215,11 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
             self._core.expect(i, generators[i][0])
         # Environments that share an episode get an info each.
         infos = [self._core.info(copy.deepcopy(begun[place]), e) for place, e in zip(places, episodes)]
-        return self._observe(), infos
+        return (which, _ordered(join(seen), places)), infos
 
-    def _begin(self, episodes: list[Episode]) -> tuple[Pile, list[Info]]:
+    def _begin(self, episodes: list[Episode]) -> tuple[Pile, list[Info], State]:
         state = self._core.begin(episodes)
-        return self._shelf.begun(state, episodes), self._core.begun_infos(state)
+        return self._shelf.begun(state, episodes), self._core.begun_infos(state), pictures(state, "loop/")
 
     def step(
         self, actions: NDArray[np.float32]
@@ -239,18 +252,18 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         if over and self.autoreset_mode != AutoresetMode.NEXT_STEP:
             raise ResetNeeded(f"the episodes of environments {over} are over: reset them with options['reset_mask']")
         active = np.flatnonzero(~self._done).tolist()
-        result = self._advance(values, active)
+        result, seen = self._advance(values, active)
         done = result.terminated | result.truncated
         self._done = done.copy()
-        if self.autoreset_mode == AutoresetMode.SAME_STEP:
-            over = np.flatnonzero(done).tolist()
-            result.finals = {
-                i: ({key: _own(value[i]) for key, value in result.observation.items()}, result.infos[i]) for i in over
-            }
+        if self.autoreset_mode == AutoresetMode.SAME_STEP and done.any():
+            over, last = np.flatnonzero(done).tolist(), self._observe(*seen)
+            result.finals = {i: ({key: _own(value[i]) for key, value in last.items()}, result.infos[i]) for i in over}
         if over:
-            result.observation, infos = self.reset_each(over)
+            begun, infos = self._reset(over)
+            seen.append(begun)
             for i, info in zip(over, infos):
                 result.infos[i] = info
+        result.observation = self._observe(*seen)
         return result
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:  # type: ignore[override]
@@ -292,10 +305,15 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         self._generators = [one.generator for one in restored]
         return self._observe()
 
-    def _observe(self) -> Observation:
-        groups = self._shelf.groups(range(self.num_envs))
-        parts = [pictures(self._shelf.opened(group, SEEN), "loop/") for group in groups]
-        whole = parts[0] if len(parts) == 1 else join(parts)
+    def _observe(self, *seen: Seen) -> Observation:
+        """The observation of all environments; what was not seen is looked up. What was seen last counts."""
+        known = {i for which, _ in seen for i in which}
+        unseen = [i for i in range(self.num_envs) if i not in known]
+        groups = self._shelf.groups(unseen) if unseen else []
+        rows = [(group, pictures(self._shelf.opened(group, SEEN), "loop/")) for group in groups] + list(seen)
+        numbers = [i for which, _ in rows for i in which]
+        places = {i: place for place, i in enumerate(numbers)}
+        whole = _ordered(join([part for _, part in rows]), [places[i] for i in range(self.num_envs)])
         if self.output == "torch":
             return whole  # type: ignore[return-value]
         return {name: picture.cpu().numpy() for name, picture in whole.items()}
@@ -308,15 +326,20 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         if self._shelf.empty:
             raise ResetNeeded("no episode has begun: call reset() first")
 
-    def _advance(self, actions: NDArray[np.float64], active: list[int]) -> BatchStep:
-        """Step the environments `active`; the others keep their state and get reward 0 and an empty info."""
+    def _advance(self, actions: NDArray[np.float64], active: list[int]) -> tuple[BatchStep, list[Seen]]:
+        """Step the environments `active`; the others keep their state and get reward 0 and an empty info.
+
+        Returns:
+            the step without its observation, and what is to be seen of the environments that were stepped.
+        """
         rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, np.bool_)
         truncated = np.zeros(self.num_envs, np.bool_)
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        piles = []
+        piles, seen = [], []
         for group in self._shelf.groups(active) if active else []:
-            pile, outcome, iterations = self._step(group, actions[group])
+            pile, outcome, iterations, picture = self._step(group, actions[group])
             piles.append(pile)
+            seen.append((group, picture))
             rewards[group], terminated[group] = outcome.rewards, outcome.terminated
             if self.max_episode_steps is not None:
                 truncated[group] = iterations >= self.max_episode_steps
@@ -325,12 +348,13 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
                 infos[i] = self._core.info(info | ({"end": TRUNCATED} if cut else {}), self._episodes[i])
         if active:
             self._shelf.store(active, piles)
-        return BatchStep(self._observe(), rewards, terminated, truncated, infos)
+        return BatchStep({}, rewards, terminated, truncated, infos), seen
 
-    def _step(self, group: list[int], actions: NDArray[np.float64]) -> tuple[Pile, Outcome, NDArray[np.int64]]:
+    def _step(self, group: list[int], actions: NDArray[np.float64]) -> tuple[Pile, Outcome, NDArray[np.int64], State]:
         before = self._shelf.opened(group)
         after, outcome = self._core.step(before, actions)
-        return self._shelf.stepped(group, before, after), outcome, after["iteration"].numpy()
+        # What was opened ends here: the next group finds its memory free.
+        return self._shelf.stepped(group, before, after), outcome, after["iteration"].numpy(), pictures(after, "loop/")
 
     def _merge(self, infos: dict[int, dict[str, Any]], merged: dict[str, Any] | None = None) -> dict[str, Any]:
         """Gymnasium's form of vector infos: arrays over environments and a mask of who has them."""
@@ -352,6 +376,11 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         ):
             raise InputError(f"options['reset_mask'] must be a bool array ({self.num_envs},) with a True, got {mask!r}")
         return np.flatnonzero(mask).tolist()
+
+
+def _ordered(state: State, places: Sequence[int]) -> State:
+    """The episodes at `places`; the same tensors where that changes nothing."""
+    return state if list(places) == list(range(batch_size(state))) else take(state, places)
 
 
 def _own(value: Any) -> Any:

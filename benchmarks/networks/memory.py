@@ -1,6 +1,6 @@
 """How much memory an environment takes: its state, entry by entry, and one more environment in a batch.
 
-    python -m videoinpaint.benchmarks.networks.memory --envs 4 20 --threads 2 --output memory.json
+    python -m videoinpaint.benchmarks.networks.memory --envs 8 20 --threads 2 --output memory.json
 
 Batches of two sizes are played in processes of their own, resets included. What the larger one holds more, divided by
 the environments that it has more, is what one environment costs beyond the networks: at the end, when what is free
@@ -32,8 +32,8 @@ class Memory:
 
     env_id: str = DEFAULT_ID
     """A registered environment of this package."""
-    envs: tuple[int, int] = (4, 20)
-    """Numbers of environments in the two batches."""
+    envs: tuple[int, int] = (8, 20)
+    """Numbers of environments in the two batches; up to four lie unpacked."""
     steps: int = 60
     """Environment steps in all, as many in both batches, so that what libraries keep of them is the same."""
     num_frames: int = 8

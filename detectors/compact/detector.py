@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from videoinpaint.detectors.compact.network import DetectorNetwork
 from videoinpaint.precision import autocast, resolve_precision
 from videoinpaint.protocols import Detection
+from videoinpaint.resampling import enlarged
 from videoinpaint.weights import build_loaded
 
 WEIGHTS = "detector-compact"
@@ -51,11 +51,6 @@ class CompactDetector:
         with autocast(self.device, self.precision):
             logits, errors = (out.float() for out in self.network(repaired, masks))
         shares = 3 * errors / errors.sum(2, keepdim=True).clamp_min(1e-6)
-        size = repaired.shape[-2:]
-        poor = torch.sigmoid(_enlarge(logits, size)) * masks
-        return Detection(poor, poor * _enlarge(shares, size))
-
-
-def _enlarge(x: Tensor, size: torch.Size) -> Tensor:
-    large = F.interpolate(x.flatten(0, 1), size=size, mode="bilinear", align_corners=False)
-    return large.unflatten(0, x.shape[:2])
+        size = (repaired.shape[-2], repaired.shape[-1])
+        poor = torch.sigmoid(enlarged(logits, size)) * masks
+        return Detection(poor, poor * enlarged(shares, size))

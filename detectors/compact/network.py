@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from videoinpaint.metrics.quality import box_mean
 from videoinpaint.motion.neighbourhoods import window_mean
+from videoinpaint.resampling import enlarged
 
 PLANES = 11
 REACH = 49  # pixels of the window in which the scene around a hole is summed up
@@ -101,7 +102,7 @@ def _widely(x: Tensor) -> Tensor:
     for kernel in ((1, size), (size, 1)):  # one direction after the other: far fewer additions, the same means
         padding = (kernel[0] // 2, kernel[1] // 2)
         coarse = F.avg_pool2d(coarse, kernel, stride=1, padding=padding, count_include_pad=False)
-    return F.interpolate(coarse, size=x.shape[-2:], mode="bilinear", align_corners=False)
+    return enlarged(coarse, (x.shape[-2], x.shape[-1]))
 
 
 def shrink(masks: Tensor, size: tuple[int, int]) -> Tensor:

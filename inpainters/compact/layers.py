@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from videoinpaint.precision import multiplied
 from videoinpaint.regions import spread
+from videoinpaint.resampling import enlarged
 
 SLOPE = 0.1  # of every leaky rectifier: plain ones died by the dozen in the decoder, and the network froze
 
@@ -134,7 +135,7 @@ def leaky(x: Tensor) -> Tensor:
 
 def blurred(frames: Tensor) -> Tensor:
     """Frames ``(N, 3, H, W)`` without their detail: what hallucination starts from, and has to add to."""
-    return F.interpolate(F.avg_pool2d(frames, 4), scale_factor=4, mode="bilinear", align_corners=False)
+    return enlarged(F.avg_pool2d(frames, 4), (frames.shape[-2], frames.shape[-1]))
 
 
 def larger(x: Tensor, times: int) -> Tensor:

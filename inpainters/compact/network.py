@@ -20,6 +20,7 @@ from videoinpaint.inpainters.compact.memory import recall, sources
 from videoinpaint.inpainters.compact.transformer import POOLED, WindowTransformer
 from videoinpaint.protocols import State
 from videoinpaint.regions import is_map, spread
+from videoinpaint.resampling import enlarged
 from videoinpaint.weights import metadata_number
 
 TOKEN = 8  # pixels a token spans in each direction
@@ -224,7 +225,8 @@ class CompactNetwork(nn.Module):
         features = self.unfold(tokens).movedim(-1, 1)
         if self.config.smooth:
             features = larger(features, 2)
-            return features, larger(self.patch(leaky(features)), 4)
+            image = self.patch(leaky(features)).float()
+            return features, enlarged(image, (4 * image.shape[-2], 4 * image.shape[-1]))
         return F.pixel_shuffle(features, 2), F.pixel_shuffle(self.patch(tokens).movedim(-1, 1), TOKEN)
 
     def _fuse(self, x: Inputs, hallucinated: Tensor, coarse: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -45,31 +45,43 @@ def test_packed_or_dense_in_groups_or_at_once_episodes_are_the_same(monkeypatch)
     assert packed.unwrapped._shelf.groups(range(5)) == [[0, 1, 2, 3], [4]]
     found = played(packed)
     monkeypatch.setattr(shelf, "AT_ONCE", 100)
-    assert played(batch()) == found
-    monkeypatch.setattr(shelf, "may_look", lambda _: False)
     dense = batch()
     assert isinstance(dense.unwrapped._shelf, shelf.DenseShelf)
     assert played(dense) == found
 
 
+def test_a_few_environments_are_not_packed_and_the_brief_state_knows_what_changed_all_the_same(monkeypatch):
+    few, many = (gymnasium.make_vec("VideoInpaint-v1", count, "vector_entry_point", **SMALL) for count in (2, 5))
+    assert isinstance(few.unwrapped._shelf, shelf.DenseShelf)
+    for env in (few, many):
+        env.reset(seed=0)
+        env.step(np.zeros((env.num_envs, 5), np.float32))
+        env.reset(seed=7, options={"reset_mask": np.arange(env.num_envs) == 1})
+    for i in range(2):
+        one, other = (env.unwrapped.get_brief_state()[i]["brief"] for env in (few, many))
+        assert one["layout"] == other["layout"]
+        assert all(torch.equal(tensor, other["kept"][name]) for name, tensor in one["kept"].items())
+        assert ("loop/repaired" in one["layout"]) == (i == 0)
+
+
 @pytest.mark.parametrize("env_id", ["VideoInpaint-v1", "VideoInpaintOneShot-v1"])
-def test_an_environment_takes_a_fraction_of_its_state(env_id):
-    env = gymnasium.make(env_id, **SMALL).unwrapped
+def test_an_environment_of_many_takes_a_fraction_of_its_state(env_id):
+    env = gymnasium.make_vec(env_id, 5, "vector_entry_point", **SMALL).unwrapped
     env.reset(seed=0)
     for _ in range(2):
-        env.step(np.zeros(5, np.float32))
-        state = env._shelf.opened([0])
+        env.step(np.zeros((5, 5), np.float32))
+        state = env._shelf.opened(range(5))
         assert env._shelf.nbytes < sum(tensor.nbytes for tensor in state.values()) / 2.5
 
 
 def test_environments_that_play_the_same_clip_share_it():
-    env = make_sb3_vec(4, "VideoInpaint-v1", **SMALL)
-    env.seed(5)
-    env._seeds = [5] * 4
-    env.reset()
-    alone = gymnasium.make("VideoInpaint-v1", **SMALL).unwrapped
-    alone.reset(seed=5)
-    assert env.env.unwrapped._shelf.nbytes == alone._shelf.nbytes
+    env = make_sb3_vec(5, "VideoInpaint-v1", **SMALL)
+    found = []
+    for seeds in ([5] * 5, [6, 7, 8, 9, 10]):
+        env._seeds = seeds
+        env.reset()
+        found.append(env.env.unwrapped._shelf.nbytes)
+    assert found[0] < found[1] / 4
     assert env.reset_infos[0]["metrics"] is not env.reset_infos[1]["metrics"]
 
 
@@ -81,8 +93,12 @@ def test_a_part_whose_state_depends_on_the_clip_is_named(toy):
         def refine(self, state, repaired, masks, controls):
             return Refinement(repaired, torch.zeros(len(repaired), dtype=torch.float64))
 
-    env = gymnasium.make_vec("VideoInpaint-v1", 2, "vector_entry_point", **toy | {"inpainter": Growing()})
-    env.reset(seed=0)
-    env.reset(seed=[4, None], options={"reset_mask": np.array([True, False])})
+    asked = toy | {"inpainter": Growing()}
+    few, many = (gymnasium.make_vec("VideoInpaint-v1", count, "vector_entry_point", **asked) for count in (2, 5))
+    few.reset(seed=0)
+    with pytest.raises(InputError, match="state entry 'loop/inpainter/more' has shape"):
+        few.reset(seed=[4, None], options={"reset_mask": np.array([True, False])})
+    many.reset(seed=[0] * 5)
+    many.reset(seed=[4, *[None] * 4], options={"reset_mask": np.arange(5) == 0})
     with pytest.raises(InputError, match="cannot form one batch: loop/inpainter/more"):
-        env.step(np.zeros((2, 5), np.float32))
+        many.step(np.zeros((5, 5), np.float32))

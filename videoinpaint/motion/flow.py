@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videoinpaint.motion.neighbourhoods import window_max, window_mean
+from videoinpaint.resampling import enlarged
 
 LUMA = (0.299, 0.587, 0.114)  # brightness of red, green and blue (ITU-R BT.601)
 MIN_FLOW_SIZE = 16  # DIS needs at least two patches of eight pixels in each direction
@@ -109,7 +110,7 @@ def smooth_fill(x: Tensor, known: Tensor, sweeps: int = 2) -> Tensor:
         weights.append(F.avg_pool2d(weights[-1], 2, ceil_mode=True, count_include_pad=False))
     filled = values[-1] / weights[-1].clamp_min(1e-8)
     for value, weight in zip(values[-2::-1], weights[-2::-1]):
-        coarse = F.interpolate(filled, size=value.shape[-2:], mode="bilinear", align_corners=False)
+        coarse = enlarged(filled, (value.shape[-2], value.shape[-1]))
         anchored = weight > 0
         anchor = value / weight.clamp_min(1e-8)
         filled = torch.where(anchored, anchor, coarse)
