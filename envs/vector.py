@@ -335,7 +335,8 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, np.bool_)
         truncated = np.zeros(self.num_envs, np.bool_)
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        piles, seen = [], []
+        piles: list[Pile] = []
+        seen: list[Seen] = []
         for group in self._shelf.groups(active) if active else []:
             pile, outcome, iterations, picture = self._step(group, actions[group])
             piles.append(pile)
