@@ -14,13 +14,15 @@ import numpy as np
 from gymnasium.envs.registration import load_env_creator
 
 from videoinpaint.checks import MAX_SEED, whole_number
-from videoinpaint.envs.bank.shards import Plan, has_shard, read_plan, shard_path, write_shard
+from videoinpaint.cluster import on_cluster
+from videoinpaint.envs.bank.shards import Plan, has_shard, read_plan, shard_of, shard_path
 from videoinpaint.envs.batch import unstacked
-from videoinpaint.envs.core import Core, Settings
+from videoinpaint.envs.core import Core
 from videoinpaint.envs.episodes import TRAINING_SEEDS
 from videoinpaint.envs.ids import check_env, effective_kwargs
+from videoinpaint.envs.settings import Settings
 from videoinpaint.errors import InputError
-from videoinpaint.files import locked, remove_stale, user_path
+from videoinpaint.files import locked, remove_stale, user_path, write_bytes
 from videoinpaint.processes import in_processes
 from videoinpaint.registration import DEFAULT_ID
 
@@ -51,6 +53,7 @@ def build_bank(
     episodes: int = 2_000,
     first_seed: int = TRAINING_SEEDS,
     workers: int = 1,
+    cluster: str | None = None,
     on_done: Callable[[], Any] | None = None,
 ) -> Built:
     """Begin episodes, and keep what that gives in a folder, for ``gym.make(env_id, bank=folder, ...)``.
@@ -66,15 +69,19 @@ def build_bank(
         first_seed: by default the first that training draws.
         workers: processes, each with one thread; 1 works in this process, with the threads that it has. Another number
             of threads can change the last bits, as it does without a bank.
+        cluster: the address of a Ray cluster that works instead, one thread a task; see
+            :func:`videoinpaint.cluster.on_cluster`. The files are written here: its machines need not see the folder.
         on_done: called once for every file of the bank, when it is there.
 
     Raises:
         InputError: the folder holds another bank or is being written by another process, an environment that is not
-            this package's, or what it or the disk refuses.
+            this package's, workers of both kinds, no cluster, or what it or the disk refuses.
     """
     whole_number(episodes, "episodes", 1, MAX_SEED)
     whole_number(first_seed, "first_seed", 0, MAX_SEED - episodes)
     whole_number(workers, "workers", 1, 1024)
+    if cluster is not None and workers != 1:
+        raise InputError("workers are processes of this machine: leave them out where a cluster works")
     settings = settings_of(env_id, env_kwargs)
     core = Core(settings)
     plan = Plan(env_id, core.identity(), first_seed, episodes)
@@ -92,9 +99,13 @@ def build_bank(
         tell = on_done or (lambda: None)
         for _ in range(len(jobs) - len(left)):
             tell()
-        if workers == 1:
+        if cluster is not None and left:
+            for number, content in on_cluster(partial(_made_elsewhere, settings), left, cluster):
+                write_bytes(left[number].path, content)
+                tell()
+        elif workers == 1:
             for job in left:
-                _fill(core, job)
+                write_bytes(job.path, _made(core, job))
                 tell()
         elif left:
             in_processes(partial(_work, settings), left, workers, tell)
@@ -140,20 +151,25 @@ def _check_place(folder: Path, plan: Plan) -> None:
         raise InputError(f"{folder} is a bank of {before.episodes} episodes already: ask for as many or more")
 
 
-def _fill(core: Core, job: _Job) -> None:
+def _made(core: Core, job: _Job) -> bytes:
     episodes = [core.episodes.draw(np.random.default_rng(0), seed, None) for seed in job.seeds]
     states = []
     for start in range(0, len(episodes), AT_ONCE):
         begun = unstacked(core.begin(episodes[start : start + AT_ONCE]))
         states += [{name: tensor.cpu() for name, tensor in state.items()} for state in begun]
-    write_shard(job.path, episodes, states)
+    return shard_of(episodes, states)
 
 
-_MADE: list[tuple[Settings, Core]] = []
+_KEPT: list[tuple[Settings, Core]] = []
+
+
+def _made_elsewhere(settings: Settings, job: _Job) -> bytes:
+    """In a process that makes several files; its environment is kept for the next one."""
+    if not _KEPT or _KEPT[0][0] != settings:
+        _KEPT[:] = [(settings, Core(settings))]
+    return _made(_KEPT[0][1], job)
 
 
 def _work(settings: Settings, job: _Job) -> None:
-    """In a process that fills several files; its environment is kept for the next one."""
-    if not _MADE or _MADE[0][0] != settings:
-        _MADE[:] = [(settings, Core(settings))]
-    _fill(_MADE[0][1], job)
+    """The same in a process of this machine, which writes the file by itself."""
+    write_bytes(job.path, _made_elsewhere(settings, job))

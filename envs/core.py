@@ -15,9 +15,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
-from videoinpaint.checks import check_extent, real_number, shown, whole_number
-from videoinpaint.clips import ClipSource, MaskSource, make_clips, make_masks
-from videoinpaint.clips.validate import MIN_SIZE
+from videoinpaint.clips import make_clips, make_masks
+from videoinpaint.compiling import check_compiler
 from videoinpaint.controls import ALPHA, BETA, DEFAULT, GAMMA, NAMES, action_to_controls, as_numbers, mean_controls
 from videoinpaint.detectors import make_detector
 from videoinpaint.device import fetched
@@ -31,14 +30,15 @@ from videoinpaint.envs.loop import observe as observe_loop
 from videoinpaint.envs.prefetch import Prefetch
 from videoinpaint.envs.reward import TERMS, Reward
 from videoinpaint.envs.reward_map import apportioned, improvement_by_cell, saved_by_cell
+from videoinpaint.envs.settings import Settings
 from videoinpaint.errors import InputError
 from videoinpaint.files import user_path
 from videoinpaint.inpainters import make_inpainter
-from videoinpaint.inpainters.boundary_fusion import FUSIONS, fused
+from videoinpaint.inpainters.boundary_fusion import fused
 from videoinpaint.inpainters.propagators import make_propagator, predict_masks
 from videoinpaint.metrics.segmentation import j_and_f, region_similarity
-from videoinpaint.precision import check_precision
 from videoinpaint.protocols import (
+    Compilable,
     Detector,
     Inpainter,
     MaskPropagator,
@@ -48,86 +48,6 @@ from videoinpaint.protocols import (
     is_untrained,
     regional_of,
 )
-
-MAX_THREADS = 1024
-REWARDS = ("absolute", "improvement")
-REWARD_WEIGHTS = ("action", "fixed")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The keyword arguments that the single and the vector environment share; `VideoInpaintEnv` documents them."""
-
-    clips: str | Path | ClipSource = "studio"
-    masks: str | Path | MaskSource = "stationary"
-    num_frames: int = 8
-    height: int = 120
-    width: int = 216
-    max_iterations: int = 3
-    inpainter: str | Inpainter = "compact"
-    detector: str | Detector = "compact"
-    backbone: str = "alex"
-    reward: str = "absolute"
-    reward_weights: str = "action"
-    psnr_scale: float = 50.0
-    compute_price: float = 0.0
-    device: str = "auto"
-    weights: str | None = None
-    detector_weights: str | None = None
-    flat_info: bool = False
-    propagator: str | MaskPropagator | None = None
-    """One-shot: what carries the first frame's mask through the clip; None: masks are given."""
-    precision: str = "auto"
-    bank: str | Path | None = None
-    prefetch: int = 0
-    fusion: str = "network"
-    action_grid: tuple[int, int] | None = None
-    reward_map: bool = False
-
-    def __post_init__(self) -> None:
-        check_extent(self.num_frames, self.height, self.width, least=(2, MIN_SIZE))
-        whole_number(self.max_iterations, "max_iterations", 1, 10**6)
-        for name, known in (("reward", REWARDS), ("reward_weights", REWARD_WEIGHTS), ("fusion", FUSIONS)):
-            value = getattr(self, name)
-            if not isinstance(value, str) or value not in known:
-                raise InputError(f"unknown {name} {shown(value)}: use {' or '.join(map(repr, known))}")
-        check_precision(self.precision)
-        for name in ("weights", "detector_weights"):
-            if not isinstance(getattr(self, name), str | Path | None):
-                raise InputError(f"{name} is the path of a file, or 'random', got {shown(getattr(self, name))}")
-        if not isinstance(self.backbone, str):
-            raise InputError(f"backbone is the name of a network, got {shown(self.backbone)}")
-        if not isinstance(self.flat_info, bool | np.bool_):
-            raise InputError(f"flat_info is True or False, got {shown(self.flat_info)}")
-        if not isinstance(self.bank, str | Path | None):
-            raise InputError(f"bank is a folder, see `videoinpaint bank build`, got {shown(self.bank)}")
-        whole_number(self.prefetch, "prefetch", 0, MAX_THREADS)
-        real_number(self.compute_price, "compute_price", 0, 1e6)
-        real_number(self.psnr_scale, "psnr_scale", 1e-3, 1e6)
-        if self.action_grid is not None:
-            object.__setattr__(self, "action_grid", _grid(self.action_grid, self.height, self.width))
-        if not isinstance(self.reward_map, bool | np.bool_):
-            raise InputError(f"reward_map is True or False, got {shown(self.reward_map)}")
-        if self.reward_map and (self.action_grid is None or self.reward != "improvement"):
-            raise InputError(
-                "reward_map says where an improvement arose: it needs action_grid and reward='improvement'"
-            )
-
-    @property
-    def action_shape(self) -> tuple[int, ...]:
-        """The shape of one action."""
-        return (5,) if self.action_grid is None else (*self.action_grid, 5)
-
-
-def _grid(grid: Any, height: int, width: int) -> tuple[int, int]:
-    """Rows and columns, no more than there are pixels."""
-    if not isinstance(grid, tuple | list) or len(grid) != 2:
-        raise InputError(f"action_grid is (rows, columns), or None for one action a frame, got {shown(grid)}")
-    rows, columns = grid
-    return (
-        whole_number(rows, "the number of rows of action_grid", 1, int(height)),
-        whole_number(columns, "the number of columns of action_grid", 1, int(width)),
-    )
 
 
 @dataclass(frozen=True)
@@ -169,10 +89,13 @@ class Core:
         followed_by = None if self.propagator is None else self.propagator.name
         self.episodes = EpisodeSource(make_clips(settings.clips), make_masks(settings.masks), self.shape, followed_by)
         where: dict[str, Any] = {"device": self.device, "precision": settings.precision}
-        inpainter = fused(make_inpainter(settings.inpainter, weights=settings.weights, **where), settings.fusion)
+        made = make_inpainter(settings.inpainter, weights=settings.weights, **where)
+        inpainter = fused(made, settings.fusion)
         check_size(inpainter, *self.shape[1:])
         _check_regional(inpainter, settings)
         detector = make_detector(settings.detector, weights=settings.detector_weights, **where)
+        if settings.compile:
+            _compile(made, detector, self.device)
         self.loop = ClosedLoop(inpainter, detector, self.device, measure_full=settings.compute_price > 0)
         self.reward = Reward(settings.backbone, device=self.device, psnr_scale=settings.psnr_scale)
         self.bank = None if settings.bank is None else self._open_bank(user_path(settings.bank))
@@ -407,6 +330,19 @@ class Core:
             earlier = _to_numpy(self.reward.combine(before, *weights)[1])
             terms = {name: values - earlier[name] for name, values in terms.items()}
         return terms | {"compute": 0.0 - self.settings.compute_price * share}  # 0.0 -: no negative zeros
+
+
+def _compile(inpainter: Inpainter, detector: Detector, device: torch.device) -> None:
+    """Compile the parts that can be; raise InputError where neither can, or nothing can here."""
+    parts = [part for part in (inpainter, detector) if isinstance(part, Compilable)]
+    if not parts:
+        raise InputError(
+            f"compile=True changes nothing: neither the inpainter {inpainter.name!r} nor the detector "
+            f"{detector.name!r} can be compiled: leave it out"
+        )
+    check_compiler(device)
+    for part in parts:
+        part.compile()
 
 
 def _check_regional(inpainter: Inpainter, settings: Settings) -> None:

@@ -16,9 +16,10 @@ from videoinpaint.checks import seed_number, shown
 from videoinpaint.clips import ClipSource, MaskSource
 from videoinpaint.controls import Controls, action_to_controls, as_numbers, controls_to_action, mean_controls
 from videoinpaint.envs import snapshot
-from videoinpaint.envs.core import Core, Observation, Settings, observe
+from videoinpaint.envs.core import Core, Observation, observe
 from videoinpaint.envs.episodes import Episode, check_options
 from videoinpaint.envs.rendering import SHOWN, Display, draw
+from videoinpaint.envs.settings import Settings
 from videoinpaint.envs.shelf import Shelf, make_shelf
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import Detector, Inpainter
@@ -223,6 +224,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     | `fusion` | `"network"` | what the control means: `"network"`, `"boundary"` or `"none"`, see above |
     | `action_grid` | `None` | `(rows, columns)`: an action for each cell of a grid over the frame, see above |
     | `reward_map` | `False` | with `action_grid` and `reward="improvement"`: infos say in which cells it arose |
+    | `compile` | `False` | fuse the compact networks' work by `torch.compile`: a wait at first, other last bits |
     | `render_mode` | `None` | `"rgb_array"` (corrupted, repaired, predicted mask, reference: one row) or `"human"` |
 
     `gym.make_vec("VideoInpaint-v1", num_envs=4)` runs all environments as one batch; it takes the same arguments, and
@@ -276,12 +278,13 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         fusion: str = Settings.fusion,
         action_grid: tuple[int, int] | None = Settings.action_grid,
         reward_map: bool = Settings.reward_map,
+        compile: bool = Settings.compile,
     ) -> None:
         settings = Settings(
             clips, masks, num_frames, height, width, max_iterations, inpainter, detector, backbone, reward,
             reward_weights, psnr_scale, compute_price, device, weights, detector_weights, flat_info,
             precision=precision, bank=bank, prefetch=prefetch, fusion=fusion,
-            action_grid=action_grid, reward_map=reward_map,
+            action_grid=action_grid, reward_map=reward_map, compile=compile,
         )  # fmt: skip
         self._build(settings, render_mode)
 

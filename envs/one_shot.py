@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from videoinpaint.clips import ClipSource
-from videoinpaint.envs.core import Settings
 from videoinpaint.envs.env import VideoInpaintEnv
+from videoinpaint.envs.settings import Settings
 from videoinpaint.envs.vector import VideoInpaintVectorEnv
 from videoinpaint.protocols import Detector, Inpainter, MaskPropagator
 
@@ -97,6 +97,7 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
     | `precision` | `"auto"` | of the compact networks |
     | `bank`, `prefetch` | `None`, `0` | as in `VideoInpaint` |
     | `action_grid`, `reward_map` | `None`, `False` | as in `VideoInpaint` |
+    | `compile` | `False` | as in `VideoInpaint`; `ciri` itself is not compiled, the detector is |
 
     `"one_shot"` puts targets cut from photographs before studio scenes, and needs nothing but the installation;
     `"one_shot:CLIPS"` puts them before the clips of a folder (or of any other clip source), and `#MASKS` adds targets
@@ -144,11 +145,12 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
         prefetch: int = Settings.prefetch,
         action_grid: tuple[int, int] | None = Settings.action_grid,
         reward_map: bool = Settings.reward_map,
+        compile: bool = Settings.compile,
     ) -> None:
         settings = Settings(
             clips, Settings.masks, num_frames, height, width, max_iterations, inpainter, detector, backbone, reward,
             reward_weights, psnr_scale, compute_price, device, weights, detector_weights, flat_info, propagator,
-            precision, bank, prefetch, action_grid=action_grid, reward_map=reward_map,
+            precision, bank, prefetch, action_grid=action_grid, reward_map=reward_map, compile=compile,
         )  # fmt: skip
         self._build(settings, render_mode)
 

@@ -20,12 +20,13 @@ from videoinpaint.controls import as_numbers
 from videoinpaint.envs import snapshot
 from videoinpaint.envs.batch import batch_size, join, take
 from videoinpaint.envs.calls import Calls
-from videoinpaint.envs.core import SEEN, Core, Observation, Outcome, Settings
+from videoinpaint.envs.core import SEEN, Core, Observation, Outcome
 from videoinpaint.envs.env import ControlMap
 from videoinpaint.envs.episodes import Episode, check_options
 from videoinpaint.envs.infos import TRUNCATED, Info
 from videoinpaint.envs.loop import pictures
 from videoinpaint.envs.rendering import SHOWN, draw
+from videoinpaint.envs.settings import Settings
 from videoinpaint.envs.shelf import Pile, make_shelf
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import State

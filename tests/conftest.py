@@ -58,7 +58,7 @@ def _watch(rooms: tuple[str, ...]) -> Any:
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event == "open" and args[2] & WRITING and _is_outside(args[0], rooms):
             escapes.append(f"wrote {os.fsdecode(args[0])}")
-        elif event == "os.mkdir" and _is_outside(args[0], rooms):
+        elif event == "os.mkdir" and _is_outside(args[0], rooms) and not os.path.isdir(args[0]):
             escapes.append(f"made the folder {os.fsdecode(args[0])}")
         elif event == "os.rename" and _is_outside(args[1], rooms):
             escapes.append(f"moved a file to {os.fsdecode(args[1])}")

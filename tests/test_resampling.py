@@ -38,7 +38,8 @@ def test_bits_do_not_depend_on_the_number_of_threads(shape):
             found.append(enlarged(x, (shape[-2] * 4, shape[-1] * 4)))
     finally:
         torch.set_num_threads(before)
-    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
 
 
 def test_gradients_flow():

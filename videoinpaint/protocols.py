@@ -172,6 +172,15 @@ class Regional(Protocol):
 
 
 @runtime_checkable
+class Compilable(Protocol):
+    """An inpainter or detector that can be compiled (optional)."""
+
+    def compile(self) -> None:
+        """Compile what it computes at every step, from the next call on; results may differ in rounding."""
+        ...
+
+
+@runtime_checkable
 class Streaming(Protocol):
     """An inpainter that asks for other windows of a long video than the usual ones (optional).
 

@@ -21,7 +21,9 @@ def enlarged(x: Tensor, size: tuple[int, int]) -> Tensor:
     for dim, count in ((-2, size[0]), (-1, size[1])):
         if x.shape[dim] == count:
             continue
-        before, after, share = _neighbours(x.shape[dim], count, x.device)
+        # A compiler folds what follows from sizes by itself, and warns of caches.
+        find = _neighbours.__wrapped__ if torch.compiler.is_compiling() else _neighbours
+        before, after, share = find(x.shape[dim], count, x.device)
         share = share.to(x.dtype).view(-1, *[1] * (-dim - 1))
         x = x.index_select(dim, before).mul_(1 - share).add_(x.index_select(dim, after).mul_(share))
     return x

@@ -14,6 +14,7 @@ from videoinpaint.agents.evaluation.episodes import evaluate, make_evaluation_en
 from videoinpaint.agents.evaluation.record import EpisodeRecord
 from videoinpaint.agents.policies.policy import Policy
 from videoinpaint.checks import whole_number
+from videoinpaint.cluster import LOCAL, on_cluster
 from videoinpaint.processes import in_processes
 
 
@@ -99,6 +100,32 @@ def play_tasks(
             player.close()
     played = in_processes(partial(work, policy, name=name), tasks, workers, on_done)
     return [record for records in played for record in records]
+
+
+def play_on_cluster(
+    policy: str | Path | Policy,
+    tasks: Sequence[Task],
+    address: str = LOCAL,
+    *,
+    name: str | None = None,
+    on_done: Callable[[], Any] | None = None,
+    **options: Any,
+) -> list[EpisodeRecord]:
+    """All tasks' records, in order, from a Ray cluster; environments are kept from task to task.
+
+    Args:
+        policy, tasks, name, on_done: as of :func:`play_tasks`.
+        address, options: of the cluster, see :func:`videoinpaint.cluster.on_cluster`.
+
+    Raises:
+        InputError: what `evaluate` refuses, or as of :func:`videoinpaint.cluster.on_cluster`.
+    """
+    found: dict[int, list[EpisodeRecord]] = {}
+    for place, records in on_cluster(partial(work, policy, name=name), tasks, address, **options):
+        found[place] = records
+        if on_done is not None:
+            on_done()
+    return [record for place in range(len(tasks)) for record in found[place]]
 
 
 def _each(

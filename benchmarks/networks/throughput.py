@@ -2,7 +2,8 @@
 
     python -m videoinpaint.benchmarks.networks.throughput --envs 1 4 16 --threads 2 --output throughput.json
 
-Every number of environments is timed with and without a bank of episodes, resets included. The same run says where a
+Every number of environments is timed with and without a bank of episodes, resets included; with ``--compile`` also
+compiled. The same run says where a
 step's time goes, how many operations and how much memory traffic it takes, and what this machine could do at most.
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,8 @@ class Throughput:
     """What chooses in the second column."""
     device: str = "cpu"
     """cpu or cuda."""
+    compile: bool = False
+    """Time every batch with compiled networks too; the wait before the first step is not timed."""
     threads: int = 2
     """CPU threads."""
     output: Path | None = None
@@ -84,8 +88,8 @@ def run(flags: Throughput) -> dict[str, Any]:
         count = max(flags.envs) * (2 + flags.rounds // 3)
         build_bank(bank, flags.env_id, flags.env_kwargs(), episodes=count)
         for number in flags.envs:
-            for kept in (None, bank):
-                rows.append(_row(flags, number, kept, Path(folder)))
+            for kept, compiled in product((None, bank), (False, True)[: 1 + flags.compile]):
+                rows.append(_row(flags, number, kept, compiled, Path(folder)))
     work, peaks = _work(flags), _peaks(flags.device)
     bounds = {"here": _bound(work, peaks), "H100": _bound(work, H100)}
     settings = {name: value for name, value in asdict(flags).items() if name != "output"}
@@ -94,8 +98,9 @@ def run(flags: Throughput) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def _row(flags: Throughput, number: int, bank: Path | None, folder: Path) -> dict[str, Any]:
+def _row(flags: Throughput, number: int, bank: Path | None, compiled: bool, folder: Path) -> dict[str, Any]:
     kwargs = flags.env_kwargs() | ({} if bank is None else {"bank": str(bank)})
+    kwargs |= {"compile": True} if compiled else {}
     env = make_batch(flags.env_id, number, AutoresetMode.SAME_STEP, kwargs)
     rng = np.random.default_rng(0)
     policy = make_policy(flags.policy)
@@ -111,10 +116,12 @@ def _row(flags: Throughput, number: int, bank: Path | None, folder: Path) -> dic
         _wait(flags.device)
         return number * flags.rounds / (time.perf_counter() - began)
 
-    play(drawn)  # warms up
+    for _ in range(1 + compiled):  # warms up
+        play(drawn)
     found: dict[str, Any] = {
         "envs": number,
         "bank": bank is not None,
+        "compiled": compiled,
         "steps": play(drawn),
         "inference": play(policy.act),
     }
@@ -231,15 +238,16 @@ def _wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-COLUMNS = ("environments", "bank", "steps a second", "with inference", "with training")
+COLUMNS = ("environments", "bank", "compiled", "steps a second", "with inference", "with training")
 
 
 def table(results: Mapping[str, Any]) -> list[list[str]]:
     """The three columns, a row for each number of environments with and without a bank."""
     kinds = ("steps", "inference", "training")
+    told = [["yes" if row[flag] else "no" for flag in ("bank", "compiled")] for row in results["rows"]]
     return [
-        [str(row["envs"]), "yes" if row["bank"] else "no", *(tables.number(row[kind], 2) for kind in kinds)]
-        for row in results["rows"]
+        [str(row["envs"]), *flags, *(tables.number(row[kind], 2) for kind in kinds)]
+        for row, flags in zip(results["rows"], told)
     ]
 
 

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from videoinpaint.agents import POLICIES, Policy, make_policy
-from videoinpaint.agents.evaluation.cluster import play_on_cluster
 from videoinpaint.agents.evaluation.record import EpisodeRecord
-from videoinpaint.agents.evaluation.tasks import Task, batches, play_tasks
+from videoinpaint.agents.evaluation.tasks import Task, batches, play_on_cluster, play_tasks
 from videoinpaint.agents.policies.baselines import FixedPolicy
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.errors import InputError
@@ -90,7 +89,7 @@ def play(
         precision: in which the environment's networks multiply, see :mod:`videoinpaint.precision`.
         suite: play its episodes, one at a time; `env_kwargs` go beside its own, `seeds` and `num_envs` are not read.
         workers: processes that play at once, see :func:`videoinpaint.agents.evaluation.tasks.play_tasks`.
-        cluster: the address of a Ray cluster that plays instead, see :mod:`videoinpaint.agents.evaluation.cluster`.
+        cluster: the address of a Ray cluster that plays instead, see :func:`videoinpaint.cluster.on_cluster`.
 
     Raises:
         InputError: names repeat, or fewer than two seeds.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from videoinpaint.compiling import compile_methods
 from videoinpaint.detectors.compact.network import DetectorNetwork
 from videoinpaint.precision import autocast, resolve_precision
 from videoinpaint.protocols import Detection
@@ -44,6 +45,10 @@ class CompactDetector:
         else:
             self.network = build_loaded(DetectorNetwork, WEIGHTS, weights)
         self.network.eval().requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)
+
+    def compile(self) -> None:
+        """See :class:`videoinpaint.protocols.Compilable`."""
+        compile_methods(self.network, "forward")
 
     @torch.no_grad()
     def detect(self, repaired: Tensor, masks: Tensor) -> Detection:

@@ -26,7 +26,7 @@ from videoinpaint.envs.batch import placed
 from videoinpaint.envs.episodes import Episode
 from videoinpaint.envs.packing import Packed, bases_of, pack, plain_layout, read_layout, unpack
 from videoinpaint.errors import InputError
-from videoinpaint.files import read_json, write_bytes, write_json
+from videoinpaint.files import read_json, write_json
 from videoinpaint.protocols import State
 from videoinpaint.version import __version__
 
@@ -104,12 +104,8 @@ def shard_path(folder: Path, number: int) -> Path:
     return folder / f"shard-{number:05d}.safetensors"
 
 
-def write_shard(path: Path, episodes: Sequence[Episode], states: Sequence[State]) -> int:
-    """Write episodes with what `begin` made of each, and return the bytes of the file.
-
-    Raises:
-        InputError: the disk refuses.
-    """
+def shard_of(episodes: Sequence[Episode], states: Sequence[State]) -> bytes:
+    """A file that holds episodes with what `begin` made of each."""
     tensors: State = {}
     told: dict[str, Any] = {}
     for episode, state in zip(episodes, states):
@@ -121,9 +117,7 @@ def write_shard(path: Path, episodes: Sequence[Episode], states: Sequence[State]
             "clip": episode.clip, "mask": episode.mask, "built_on": packed.built_on,
             "layout": plain_layout(packed.layout), "digest": _digest(content),
         }  # fmt: skip
-    content_bytes = save(tensors, {"videoinpaint_bank": json.dumps(told)})
-    write_bytes(path, content_bytes)
-    return len(content_bytes)
+    return save(tensors, {"videoinpaint_bank": json.dumps(told)})
 
 
 def has_shard(path: Path, seeds: Sequence[int]) -> bool:

@@ -60,6 +60,10 @@ class CompactInpainter:
             self.network = build_loaded(lambda: CompactNetwork(config), self.entry, weights)
         self.network.eval().requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)
 
+    def compile(self) -> None:
+        """See :class:`videoinpaint.protocols.Compilable`."""
+        self.network.compile_parts()
+
     @torch.no_grad()
     def begin(self, frames: Tensor, masks: Tensor) -> State:
         """See :class:`videoinpaint.protocols.Inpainter`."""

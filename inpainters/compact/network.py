@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from videoinpaint.compiling import compile_methods
 from videoinpaint.controls import ALPHA, FUSION, GAMMA, HEADS, HIGH, LOW
 from videoinpaint.device import may_look
 from videoinpaint.inpainters.compact.layers import SLOPE, Chooser, Film, Grain, Residual, blurred, larger, leaky, signed
@@ -179,6 +180,12 @@ class CompactNetwork(nn.Module):
         grow = (0, -width % TOKEN, 0, -height % TOKEN)
         content, trust = self.chooser(_edged(sources(memory, heads), grow), F.pad(holes, grow))
         return content[..., :height, :width], trust[..., :height, :width]
+
+    def compile_parts(self) -> None:
+        """Compile what has fixed shapes, and the transformer's blocks; windows go on being picked by Python."""
+        compile_methods(self, "_encode", "_grown", "_fuse", "_decode")
+        for block in self.transformer.blocks:
+            compile_methods(block, "forward")
 
     def encode(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
         """The encoder alone, with a neutral objective: features ``(B * T, mid, H / 4, W / 4)`` and normalised tokens

@@ -242,7 +242,7 @@ def test_a_disk_that_refuses_leaves_whole_files_only(tmp_path, toy, few, monkeyp
         path.write_bytes(content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shards, "write_bytes", refuse)
+        patch.setattr("videoinpaint.envs.build_bank.write_bytes", refuse)
         with pytest.raises(InputError, match="No space left"):
             build_bank(tmp_path / "bank", "VideoInpaint-v1", toy, episodes=5)
     env = VideoInpaintEnv(**toy, bank=tmp_path / "bank")

@@ -260,6 +260,8 @@ def test_actions_of_another_shape_are_refused(env, shape):
     ("argument", "error", "words"),
     [
         ({"num_frames": 1}, InputError, "num_frames"),
+        ({"compile": "yes"}, InputError, "compile is True or False"),
+        ({"compile": True}, InputError, "neither the inpainter 'toy' nor the detector"),
         ({"num_frames": 4.0}, InputError, "num_frames"),
         ({"height": 31}, InputError, "height"),
         ({"width": 0}, InputError, "width"),

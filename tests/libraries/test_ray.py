@@ -45,7 +45,8 @@ def alone(tmp_path_factory):
 
 
 def test_a_cluster_plays_the_same_and_a_killed_worker_loses_nothing(small, tmp_path, monkeypatch, alone):
-    from videoinpaint.agents.evaluation.cluster import cluster, play_on_cluster
+    from videoinpaint.agents.evaluation.tasks import play_on_cluster
+    from videoinpaint.cluster import cluster
 
     (tmp_path / "fatal_on_ray.py").write_text(FATAL.format(marker=str(tmp_path / "marker")))
     monkeypatch.syspath_prepend(tmp_path)
@@ -86,9 +87,25 @@ def _without_times(path):
 
 @pytest.mark.parametrize("address", ["auto", "127.0.0.1:{port}", "ray://127.0.0.1:{port}", "here"])
 def test_no_cluster_is_one_clear_error(address):
-    from videoinpaint.agents.evaluation.cluster import play_on_cluster
+    from videoinpaint.agents.evaluation.tasks import play_on_cluster
 
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(InputError, match="no Ray cluster at"):
         play_on_cluster("random", [], address.format(port=port))
+
+
+def test_a_bank_from_a_cluster_is_the_bank_of_this_machine(small, tmp_path, alone):
+    from videoinpaint.cluster import cluster
+    from videoinpaint.envs.build_bank import build_bank
+
+    with cluster(**alone):
+        build_bank(tmp_path / "one", "VideoInpaint-v1", small, episodes=40, cluster="local")
+        with pytest.raises(InputError, match="workers are processes of this machine"):
+            build_bank(tmp_path / "other", "VideoInpaint-v1", small, episodes=40, cluster="local", workers=2)
+    build_bank(tmp_path / "two", "VideoInpaint-v1", small, episodes=40, workers=2)
+    names = sorted(path.name for path in (tmp_path / "two").glob("*"))
+    assert len([name for name in names if name.startswith("shard-")]) == 2
+    for name in names:
+        if not name.startswith("."):
+            assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()

@@ -25,6 +25,9 @@ class Build(EnvironmentFlags):
     """Seed of the first; the others follow. Training draws from here on, evaluation from 0."""
     workers: int = 1
     """Processes, each with one thread; 1: this one, with all threads."""
+    ray: str | None = None
+    """Begin them as tasks of a Ray cluster instead: local (of this machine alone), auto, or its address; needs the
+    extra ray. The files are written here."""
 
     def run(self) -> None:
         """Build, and say what it takes."""
@@ -35,7 +38,7 @@ class Build(EnvironmentFlags):
         with progress("building", -(-self.episodes // SHARD), "files") as advance:
             built = build_bank(
                 self.folder, self.env_id, self.env_kwargs(), episodes=self.episodes, first_seed=self.first_seed,
-                workers=self.workers, on_done=advance,
+                workers=self.workers, cluster=self.ray, on_done=advance,
             )  # fmt: skip
         size = f"{built.bytes_per_episode / 1e6:.2f} MB an episode"
         print(f"wrote {self.folder}: {built.episodes} episodes, {built.made} of them now, {size}")

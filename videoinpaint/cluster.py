@@ -1,7 +1,7 @@
-"""Episodes on a Ray cluster: the tasks of :mod:`videoinpaint.agents.evaluation.tasks`, with the same records.
+"""The same call for many items, as tasks of a Ray cluster; one whose process dies is begun again.
 
 Ray is an extra, ``pip install 'videoinpaint[ray]'``. Every machine of the cluster needs this package, in the same
-version, and what else the policy and the environment are made of.
+version, and what else the items name.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from videoinpaint.agents.evaluation.record import EpisodeRecord
-from videoinpaint.agents.evaluation.tasks import Task, work
-from videoinpaint.agents.policies.policy import Policy
 from videoinpaint.errors import InputError, VideoInpaintError
 from videoinpaint.naming import one_line
 from videoinpaint.processes import ATTEMPTS, one_thread
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 LOCAL = "local"
-"""In place of an address: a cluster of this machine alone, which ends with the evaluation."""
+"""In place of an address: a cluster of this machine alone, which ends with the work."""
 ALONE = {
     # Ray gives its processes the lowest priority but four, and beside any other work they would hardly run.
     "_system_config": {"worker_niceness": 0},
@@ -31,40 +30,29 @@ ALONE = {
 """Options of `ray.init` for it."""
 
 
-def play_on_cluster(
-    policy: str | Path | Policy,
-    tasks: Sequence[Task],
-    address: str = LOCAL,
-    *,
-    name: str | None = None,
-    on_done: Callable[[], Any] | None = None,
-    **options: Any,
-) -> list[EpisodeRecord]:
-    """All tasks' records, in order; each is a Ray task of one processor.
+def on_cluster(
+    call: Callable[[Item], Result], items: Sequence[Item], address: str = LOCAL, **options: Any
+) -> Iterator[tuple[int, Result]]:
+    """What `call` gives for every item, with the item's place, as soon as it is there.
 
     Args:
-        policy: anything that `make_policy` takes and that can be pickled, a name at best.
-        tasks: each is played from beginning to end by one process; one whose process dies is played again.
+        call: of a module; it must be possible to pickle it and the items.
+        items: each is a Ray task of one processor and one thread; one whose process dies is begun again.
         address: ``"local"``, ``"auto"`` for the cluster that runs here, or where one is: ``host:port``, ``ray://...``.
-        name: what records call the policy.
-        on_done: called whenever a task is done.
         options: further ones of `ray.init`.
 
     Raises:
-        InputError: Ray is not installed, no cluster answers, what `evaluate` refuses, or a task whose process died
-            again and again.
+        InputError: Ray is not installed, no cluster answers, or a task's process died again and again.
+        VideoInpaintError: what `call` raises.
     """
     with cluster(address, **options) as ray:
         remote = ray.remote(num_cpus=1, max_retries=ATTEMPTS - 1)(_alone)
-        waiting = {remote.remote(policy, task, name): index for index, task in enumerate(tasks)}
-        found: dict[int, list[EpisodeRecord]] = {}
+        waiting = {remote.remote(call, item): place for place, item in enumerate(items)}
         while waiting:
             done, _ = ray.wait(list(waiting), num_returns=1)
             for one in done:
-                found[waiting.pop(one)] = _result(ray, one)
-                if on_done is not None:
-                    on_done()
-    return [record for index in range(len(tasks)) for record in found[index]]
+                place = waiting.pop(one)
+                yield place, _result(ray, one)
 
 
 @contextmanager
@@ -109,15 +97,15 @@ def _unreachable(address: str, error: Exception) -> InputError:
     return InputError(f"no Ray cluster at {one_line(address)} ({one_line(error)[:200]}): say local, auto, or host:port")
 
 
-def _alone(policy: Any, task: Task, name: str | None) -> list[EpisodeRecord]:
-    """In a worker of the cluster; its environment is kept for the next task."""
+def _alone(call: Callable[[Item], Result], item: Item) -> Result:
+    """In a worker of the cluster."""
     one_thread()
-    return work(policy, task, name)
+    return call(item)
 
 
-def _result(ray: Any, reference: Any) -> list[EpisodeRecord]:
+def _result(ray: Any, reference: Any) -> Any:
     try:
-        found: list[EpisodeRecord] = ray.get(reference)
+        found = ray.get(reference)
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, VideoInpaintError):
             raise error.cause from None
