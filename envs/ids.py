@@ -81,6 +81,15 @@ def argument_of(env_id: str, env_kwargs: Mapping[str, Any], name: str) -> Any:
     return (dict(spec.kwargs) | dict(env_kwargs)).get(name, default)
 
 
+def takes_in_batch(env_id: str, name: str) -> bool:
+    """Whether an id's own vector form has an argument.
+
+    Raises:
+        UnknownNameError: the id is not registered.
+    """
+    return name in _parameters(spec_of(env_id).vector_entry_point)
+
+
 def make_batch(
     env_id: str,
     num_envs: int,

@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
 from videoinpaint.envs.calls import OWN
-from videoinpaint.envs.ids import make_batch
+from videoinpaint.envs.ids import make_batch, takes_in_batch
 from videoinpaint.envs.infos import info_of
 from videoinpaint.envs.vector import BatchStep, VideoInpaintVectorEnv
 from videoinpaint.errors import InputError
@@ -166,18 +166,24 @@ class SB3VecEnv(VecEnv):
         return [False for _ in self._get_indices(indices)]
 
 
-def make_sb3_vec(num_envs: int, env_id: str = DEFAULT_ID, seed: int | None = None, **kwargs: Any) -> SB3VecEnv:
+def make_sb3_vec(
+    num_envs: int, env_id: str = DEFAULT_ID, seed: int | None = None, *, tensors: bool = False, **kwargs: Any
+) -> SB3VecEnv:
     """Many environments of a registered id, adapted to Stable-Baselines3: one batch where the id has a vector form.
 
     Args:
         num_envs: environments in the batch.
         env_id: the registered id.
         seed: environment i begins with ``seed + i`` at the first reset.
+        tensors: observations stay tensors on the device, where the environment offers that. Stable-Baselines3 itself
+            wants arrays: this is for wrappers that make something smaller of them first.
         **kwargs: of the environment, as for `VideoInpaintEnv`.
 
     Raises:
         UnknownNameError, InputError: see :func:`videoinpaint.envs.ids.make_batch`.
     """
+    if tensors and takes_in_batch(env_id, "output"):
+        kwargs = {"output": "torch"} | kwargs
     adapted = SB3VecEnv(make_batch(env_id, num_envs, AutoresetMode.SAME_STEP, kwargs))
     if seed is not None:
         adapted.seed(seed)

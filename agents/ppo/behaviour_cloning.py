@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from videoinpaint.agents.policies.networks import ClosedLoopPolicy, GaussianHead
 from videoinpaint.agents.policies.protocol import Observation, Policy, choose, reset_policy
-from videoinpaint.agents.ppo.view import Seen, shrink
+from videoinpaint.agents.ppo.view import Seen, on_host, shrink
 
 UPDATES = 200
 RATE = 2e-3
@@ -51,7 +51,7 @@ def clone_behaviour(
     observation = env.reset()
     for _ in range(steps):
         assert isinstance(observation, dict)
-        acted = choose(expert, observation, tuple(env.action_space.shape or ()), "the cloned policy")
+        acted = choose(expert, on_host(observation), tuple(env.action_space.shape or ()), "the cloned policy")
         seen.append(show(observation))
         actions.append(acted)
         observation, *_ = env.step(acted)

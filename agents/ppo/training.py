@@ -155,7 +155,7 @@ def make_training_envs(config: TrainConfig) -> VecEnv:
     spec = check_env(config.env_id, kwargs)
     if spec.vector_entry_point is None:  # unlike Gymnasium's, SB3's loop lets checkpoints into each environment
         return DummyVecEnv([lambda: gymnasium.make(config.env_id, **kwargs) for _ in range(config.num_envs)])
-    return make_sb3_vec(config.num_envs, config.env_id, **kwargs)
+    return make_sb3_vec(config.num_envs, config.env_id, tensors=True, **kwargs)
 
 
 def _env_kwargs(config: TrainConfig) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
+from torch import Tensor
 
 from videoinpaint.agents.policies.cells import cell_features
 from videoinpaint.agents.policies.features import clip_features
@@ -33,7 +35,7 @@ class TrainingView(VecEnvWrapper):
     latest complete episode looked like at first and at last is kept as :attr:`pictures`.
 
     Args:
-        venv: environments with the observations of `VideoInpaint`.
+        venv: environments with the observations of `VideoInpaint`, as arrays or as tensors on any device.
         full: for a `PaperPolicy`: pictures at full resolution instead, and no features.
 
     Where actions are by cell of a grid, observations become the features of its cells and nothing else.
@@ -108,28 +110,35 @@ class TrainingView(VecEnvWrapper):
 
 def shrink(observation: Observation) -> Seen:
     """Of a batch of observations ``thumbnails``, uint8 ``(B, T, 4, h, w)``, and ``features``, float32 ``(B, C)``."""
-    frames, masks = (torch.from_numpy(np.asarray(observation[key])) for key in ("frames", "masks"))
-    small = thumbnails(frames, masks)
-    return {"thumbnails": small.numpy(), "features": clip_features(small).numpy()}
+    small = thumbnails(*_tensors(observation))
+    return {"thumbnails": small.cpu().numpy(), "features": clip_features(small).cpu().numpy()}
 
 
 def by_cell(observation: Observation, grid: tuple[int, int]) -> Seen:
     """Of a batch of observations ``cells``, float32 ``(B, C, rows, columns)``."""
-    frames, masks = (torch.from_numpy(np.asarray(observation[key])) for key in ("frames", "masks"))
-    return {"cells": cell_features(thumbnails(frames, masks), *grid).numpy()}
+    return {"cells": cell_features(thumbnails(*_tensors(observation)), *grid).cpu().numpy()}
 
 
 def enlarged(observation: Observation) -> Seen:
     """Of a batch of observations ``pictures``, uint8 ``(B, T, 4, H, W)``."""
-    frames, masks = (torch.from_numpy(np.asarray(observation[key])) for key in ("frames", "masks"))
-    return {"pictures": stacked(frames, masks).numpy()}
+    return {"pictures": stacked(*_tensors(observation)).cpu().numpy()}
 
 
-def _batch_of_one(observation: Observation) -> Observation:
-    return {key: np.asarray(value)[None] for key, value in observation.items()}
+def on_host(observation: Mapping[str, Any]) -> Observation:
+    """Arrays, as policies take them, of arrays or of tensors on any device."""
+    return {key: np.asarray(value.cpu() if isinstance(value, Tensor) else value) for key, value in observation.items()}
 
 
-def _middle(observation: Observation) -> NDArray[np.uint8]:
+def _tensors(observation: Mapping[str, Any]) -> list[Tensor]:
+    """Frames and masks where they are: what is made of them on a GPU is small when it comes over."""
+    return [torch.as_tensor(observation[key]) for key in ("frames", "masks")]
+
+
+def _batch_of_one(observation: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value[None] for key, value in observation.items()}
+
+
+def _middle(observation: Mapping[str, Any]) -> NDArray[np.uint8]:
     frames = observation["frames"]
     middle = 3 * (len(frames) // 6)
-    return frames[middle : middle + 3].transpose(1, 2, 0).copy()
+    return on_host({"middle": frames[middle : middle + 3]})["middle"].transpose(1, 2, 0).copy()
