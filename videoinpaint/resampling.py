@@ -18,7 +18,8 @@ def enlarged(x: Tensor, size: tuple[int, int]) -> Tensor:
         x: floating-point.
         size: height and width wanted, no smaller than those of ``x`` (nothing is averaged).
     """
-    for dim, count in ((-2, size[0]), (-1, size[1])):
+    # Columns first, while there are few rows: to repeat a row is to copy memory, to repeat a column is not.
+    for dim, count in ((-1, size[1]), (-2, size[0])):
         if x.shape[dim] == count:
             continue
         # A compiler folds what follows from sizes by itself, and warns of caches.

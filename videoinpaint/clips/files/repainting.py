@@ -76,7 +76,9 @@ class Repainting:
         if self._position == len(index.stamps):
             raise InputError(f"{self.source.path} has {self._position} frames, but more were given to write")
         picture = next(self._pictures)
-        picture = self._repainted(picture, frame, (self.source.shown(picture) != frame).any(axis=2))
+        differs = self.source.shown(picture) != frame
+        # Plane by plane: `any` over an axis of three takes five times as long.
+        picture = self._repainted(picture, frame, differs[..., 0] | differs[..., 1] | differs[..., 2])
         picture = padded(converted(picture, self._form), stream.width, stream.height)
         picture.pict_type = 0  # the encoder chooses its key frames
         timed = self._timed and index.seekable
