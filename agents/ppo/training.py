@@ -291,6 +291,6 @@ def _told(folder: Path) -> dict[str, Any]:
 
 def _origin(config: TrainConfig, model: ClosedLoopPPO, curve: list[dict[str, float]]) -> dict[str, Any]:
     # How episodes were begun and computed says nothing about what was learnt, and names folders of a machine.
-    env = {name: value for name, value in config.as_dict()["env"].items() if name not in ("bank", "prefetch", "compile")}
+    env = {k: v for k, v in config.as_dict()["env"].items() if k not in ("bank", "prefetch", "compile")}
     told = {"steps": model.num_timesteps, "env_id": config.env_id, "env": env, "seed": config.seed}
     return told | {"return": curve[-1].get("return") if curve else None, "videoinpaint": __version__}
