@@ -110,6 +110,19 @@ def test_a_run_that_goes_astray_names_its_last_good_checkpoint_and_keeps_it(tmp_
     assert all(torch.isfinite(p).all() for p in again.parameters())
 
 
+def test_parameters_that_are_named_have_a_rate_of_their_own(tmp_path):
+    slow, fast = make(), make()
+    fit(slow, regression(slow), config(tmp_path / "slow", 1, average=0.0))
+    fit(fast, regression(fast), config(tmp_path / "fast", 1, average=0.0, faster={"2.bias": 50.0}))
+    before = make()
+    for name, value in slow.named_parameters():
+        start = before.get_parameter(name)
+        moved = [float((one - start).detach().abs().max()) for one in (fast.get_parameter(name), value)]
+        assert moved[0] / moved[1] == pytest.approx(50.0 if name == "2.bias" else 1.0, rel=1e-2)
+    with pytest.raises(InputError, match="faster"):
+        fit(fast, regression(fast), config(tmp_path / "fast", 1, average=0.0, faster={"2.bias": 2.0}))
+
+
 CHANGES = [{"seed": 1}, {"clip": 2.0}, {"average": 0.9}, {"settings": {"clips": ["other"]}}, {"settings": {}}]
 
 

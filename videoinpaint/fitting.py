@@ -50,6 +50,8 @@ class FitConfig:
         log_every: iterations between lines of the log.
         progress: show a live bar.
         settings: what else decides the result, by name, as JSON has it: a checkpoint of others is refused.
+        faster: parameters, by the ends of their names -> so many times the learning rate. Adam moves a number by at
+            most the rate a step, which a lone scalar may find too little.
 
     Raises:
         InputError: a value out of its range.
@@ -70,6 +72,7 @@ class FitConfig:
     log_every: int = 50
     progress: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
+    faster: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, low in (("iterations", 1), ("warmup", 0), ("log_every", 1)):
@@ -83,6 +86,8 @@ class FitConfig:
             real_number(beta, "betas", 0, 1)
         for name, high in (("learning_rate", 1.0), ("weight_decay", 10.0), ("average", 1.0), ("save_seconds", 1e9)):
             real_number(getattr(self, name), name, 0, high)
+        for end, times in self.faster.items():
+            real_number(times, f"faster[{end!r}]", 0, 1e6)
 
     def decisive(self) -> dict[str, Any]:
         """Everything that decides the result, as JSON has it."""
@@ -91,6 +96,7 @@ class FitConfig:
         # Checkpoints from before these existed go on: what was the only way is not told.
         known |= {"steps": self.steps, "factor": self.factor} if self.steps else {}
         known |= {"betas": self.betas} if self.betas != (0.9, 0.999) else {}
+        known |= {"faster": dict(self.faster)} if self.faster else {}
         return plain(known | dict(self.settings))
 
     def rate(self, iteration: int) -> float:
@@ -143,7 +149,7 @@ def _fit(
 ) -> nn.Module:
     parameters = [p for p in network.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(
-        parameters, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
+        _groups(network, config.faster), lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
     )
     average = {k: v.detach().clone() for k, v in network.state_dict().items()}
     start = _resume(network, optimiser, average, config)
@@ -169,6 +175,17 @@ def _fit(
     return network.eval()
 
 
+def _groups(network: nn.Module, faster: Mapping[str, float]) -> list[dict[str, Any]]:
+    """What the optimiser gets: one group of all that learns, and one for each of those that are faster."""
+    named = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    found = {end: [name for name in named if name.endswith(end)] for end in faster}
+    taken = {name for names in found.values() for name in names}
+    groups: list[dict[str, Any]] = [{"params": [p for name, p in named.items() if name not in taken]}]
+    return groups + [
+        {"params": [named[name] for name in names], "times": faster[end]} for end, names in found.items() if names
+    ]
+
+
 def _step(
     network: nn.Module,
     parameters: list[nn.Parameter],
@@ -180,7 +197,7 @@ def _step(
     shown: dict[str, float],
 ) -> dict[str, float]:
     for group in optimiser.param_groups:
-        group["lr"] = config.rate(iteration)
+        group["lr"] = config.rate(iteration) * group.get("times", 1.0)
     rng = np.random.default_rng([config.seed, iteration])
     torch.manual_seed(int(rng.integers(2**31)))
     value, scalars = loss(rng)

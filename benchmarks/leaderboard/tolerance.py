@@ -109,6 +109,8 @@ class Tolerance:
     """Of each."""
     policies: tuple[str, ...] = ("heuristic", "trained-budget")
     """Whose actions on what they see are compared, beside the numbers."""
+    device: str = "cpu"
+    """Where the environments compute, all of them: auto, cpu, cuda, ..."""
     threads: int = 1
     """CPU threads of what is not measured with others."""
     output: Path | None = None
@@ -133,7 +135,7 @@ def run(flags: Tolerance) -> dict[str, Any]:
             played: dict[str, Any] = {}
             for name, (threads, batch, precision) in SETTINGS.items():
                 set_threads(threads)
-                env = make_evaluation_env(batch, env_id, {**suite.env_kwargs, "device": "cpu"}, precision)
+                env = make_evaluation_env(batch, env_id, {**suite.env_kwargs, "device": flags.device}, precision)
                 players: list[Any] = [FixedPolicy(Controls(heads=6)), *flags.policies]
                 for policy in players:
                     records = evaluate(policy, seeds=suite.seeds, env=env)
@@ -141,7 +143,8 @@ def run(flags: Tolerance) -> dict[str, Any]:
                     advance()
                 env.close()
             found[env_id] = {name: _apart(played[name], played[next(iter(SETTINGS))]) for name in list(SETTINGS)[1:]}
-    return envelope("leaderboard tolerance", {"suite": flags.suite, "episodes": flags.episodes}, differences=found)
+    settings = {"suite": flags.suite, "episodes": flags.episodes, "device": flags.device}
+    return envelope("leaderboard tolerance", settings, differences=found)
 
 
 def _apart(these: list[list[Any]], those: list[list[Any]]) -> dict[str, float]:

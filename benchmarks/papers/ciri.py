@@ -22,6 +22,8 @@ PROPAGATOR = "flow"
 BACKBONES = {"sttn": "STTN", "dstt": "DSTT", "fuseformer": "FuseFormer", "e2fgvi": "E2FGVI"}
 """Networks of this package -> their names in the published table."""
 
+BEYOND = ("e2fgvi_hq", "propainter")  # networks that the published table does not have
+
 LOCAL, GLOBAL = ("psnr_hole", "ssim_hole"), ("psnr", "ssim")
 METRICS = (*LOCAL, *GLOBAL)
 
@@ -32,8 +34,8 @@ def _alone(inpainter: str) -> Make:
 
 def table1(flags: BenchFlags) -> Experiment:
     """CIRI around backbones."""
-    entrants = [Entrant(name, stage=name, kwargs=_alone(name)) for name in ("telea", "compact", *BACKBONES)]
-    wrapped = {"compact": "ciri", "dstt": "ciri_dstt", "fuseformer": "ciri_fuseformer", "e2fgvi": "ciri_e2fgvi"}
+    entrants = [Entrant(name, stage=name, kwargs=_alone(name)) for name in ("telea", "compact", *BACKBONES, *BEYOND)]
+    wrapped = {"compact": "ciri"} | {name: f"ciri_{name}" for name in ("dstt", "fuseformer", "e2fgvi", *BEYOND)}
     entrants += [Entrant(f"{name} + CIRI", stage=around, kwargs=_alone(around)) for name, around in wrapped.items()]
     rows = {row["method"]: row for row in published("ciri.table1")["rows"]}
     ours = {theirs: name for name, theirs in BACKBONES.items()}

@@ -16,27 +16,21 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.statistics import paired_difference
+from videoinpaint.benchmarks.repair import ciri_cases as cases
+from videoinpaint.benchmarks.repair.ciri_cases import KINDS, Case, CaseFlags, tensor
 from videoinpaint.benchmarks.report import panels
 from videoinpaint.benchmarks.report.pictures import save_png
-from videoinpaint.clips import make_clips
-from videoinpaint.clips.files.images import resize_masks
-from videoinpaint.clips.masks.inaccurate import MASK_ERRORS, inaccurate
-from videoinpaint.clips.masks.sequences import open_masks
-from videoinpaint.clips.sources.pasted import OneShotClips
 from videoinpaint.clips.types import Clip
 from videoinpaint.controls import DEFAULT
 from videoinpaint.detectors import make_detector
-from videoinpaint.envs.loop import WIDEN, ClosedLoop
-from videoinpaint.errors import InputError, UnknownNameError
+from videoinpaint.envs.loop import WIDEN, ClosedLoop, resolve_device
+from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter
 from videoinpaint.inpainters.ciri.removal import removal_config
@@ -45,22 +39,15 @@ from videoinpaint.metrics import contour_accuracy, region_similarity
 from videoinpaint.metrics.measures import Reference
 from videoinpaint.protocols import Inpainter, Tracker
 
-EXACT, PREDICTED = "exact", "predicted"
-KINDS = (EXACT, *MASK_ERRORS)
 CEILING = "compact, true masks"
 PLAIN = "compact, not widened"
 SHOWN = ("psnr_hole", "ssim_hole", "lpips_hole", "psnr", "ssim", "lpips", "j_and_f", "seconds")
-REAL = ("osvos", "rvos")  # the outline that counts as true, and the prediction
 
 
 @dataclass(frozen=True)
-class CIRIFlags:
+class CIRIFlags(CaseFlags):
     """Which clips, which errors, and which repairs."""
 
-    clips: str
-    """Backgrounds: a folder of clips, or any other clip source."""
-    outlines: Path | None = None
-    """A folder of mask sequences: outlines of real objects that targets take, besides random ones."""
     predicted: Path | None = None
     """A folder of SEQUENCE/osvos and SEQUENCE/rvos: targets with the first as their shape, the second as prediction."""
     kinds: tuple[str, ...] = KINDS
@@ -77,32 +64,14 @@ class CIRIFlags:
     """Also remove residues online, by the contextual loss alone and with the residue loss; needs --propagator."""
     iterations: int = 1
     """Rounds of repair and detection."""
-    limit: int | None = None
-    """Only the first so many clips."""
-    num_frames: int = 12
-    """Frames of a clip."""
-    height: int = 120
-    """Pixels."""
-    width: int = 216
-    """Pixels."""
-    seed: int = 0
-    """Of the errors."""
+    device: str = "auto"
+    """Where networks compute: auto (the GPU where there is one), cpu, cuda, ..."""
     threads: int = 1
     """CPU threads."""
     pictures: Path | None = None
     """Draw every clip here: the target, its predicted masks, and what every method makes of it."""
     output: Path | None = None
     """Write everything measured here, as JSON."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """A clip with a target before a background, and its predicted masks."""
-
-    kind: str
-    background: str
-    clip: Clip
-    predicted: NDArray[np.uint8] | None
 
 
 def run(flags: CIRIFlags) -> dict[str, Any]:
@@ -112,16 +81,15 @@ def run(flags: CIRIFlags) -> dict[str, Any]:
         InputError: flags that do not go together, or a folder that cannot be read.
         UnknownNameError: no such kind of error.
     """
-    if unknown := set(flags.kinds) - set(KINDS):
-        raise UnknownNameError(f"unknown kind of mask {min(unknown)!r}: use {', '.join(KINDS)}")
+    cases.check_kinds(flags.kinds)
     if flags.removal and flags.propagator is None:
         raise InputError("--removal fine-tunes a propagator: name one with --propagator")
     methods = _methods(flags)
-    cases = list(_propagated(flags) if flags.propagator else _given(flags))
+    given = list(cases.unpredicted(flags, flags.propagator) if flags.propagator else _given(flags))
     rows: list[dict[str, Any]] = []
-    bar, advance = tables.progress("repairing", len(cases) * len(methods))
+    bar, advance = tables.progress("repairing", len(given) * len(methods))
     with bar:
-        for case in cases:
+        for case in given:
             row: dict[str, Any] = {"kind": case.kind, "clip": case.clip.name, "background": case.background}
             seen: dict[str, Tensor] = {}
             for name, loop in methods.items():
@@ -136,95 +104,41 @@ def run(flags: CIRIFlags) -> dict[str, Any]:
     return envelope("ciri", chosen, methods=list(methods), rows=rows, summary=_summary(rows, list(methods)))
 
 
+def _given(flags: CIRIFlags) -> Iterator[Case]:
+    yield from cases.falsified(flags, flags.kinds, flags.severity)
+    if flags.predicted is not None:
+        yield from cases.really_predicted(flags, flags.predicted)
+
+
 def _methods(flags: CIRIFlags) -> dict[str, ClosedLoop]:
     """In the order of CIRI's Table 2."""
-    weights = str(flags.weights) if flags.weights else None
-    compact, detector = make_inpainter("compact"), make_detector("compact")
+    weights, device = str(flags.weights) if flags.weights else None, resolve_device(flags.device)
+    compact, detector = make_inpainter("compact", device=device), make_detector("compact", device=device)
     methods: dict[str, Inpainter] = {"compact": compact, PLAIN: compact}
     if flags.ablation:
-        methods["T.I."] = CIRIInpainter(weights=str(flags.ablation))
-    methods["T.I. + D.C."] = CIRIInpainter(weights=weights)
+        methods["T.I."] = CIRIInpainter(device, weights=str(flags.ablation))
+    methods["T.I. + D.C."] = CIRIInpainter(device, weights=weights)
     if flags.removal:
         both = removal_config(str(flags.propagator))
-        methods["+ C.L."] = CIRIInpainter(weights=weights, removal=replace(both, residue_weight=0.0))
-        methods["+ C.L. + R.L."] = CIRIInpainter(weights=weights, removal=both)
+        methods["+ C.L."] = CIRIInpainter(device, weights=weights, removal=replace(both, residue_weight=0.0))
+        methods["+ C.L. + R.L."] = CIRIInpainter(device, weights=weights, removal=both)
     methods[CEILING] = compact
-    return {name: ClosedLoop(part, detector, widen=0 if name == PLAIN else WIDEN) for name, part in methods.items()}
-
-
-def _source(flags: CIRIFlags) -> OneShotClips:
-    return OneShotClips(make_clips(flags.clips), flags.outlines)
-
-
-def _clips(flags: CIRIFlags) -> Iterator[tuple[int, Clip]]:
-    source = _source(flags)
-    for index, name in enumerate(source.names()[: flags.limit]):
-        yield index, source.load(name, flags.num_frames, flags.height, flags.width)
-
-
-def _given(flags: CIRIFlags) -> Iterator[Case]:
-    for index, clip in _clips(flags):
-        assert clip.objects is not None
-        for kind in flags.kinds:  # the errors of a kind do not depend on which others are asked for
-            rng = np.random.default_rng([flags.seed, index, KINDS.index(kind)])
-            wrong = clip.objects if kind == EXACT else inaccurate(clip.objects, rng, kind, flags.severity)
-            yield Case(kind, _background(clip), clip, wrong)
-    if flags.predicted is not None:
-        yield from _really_predicted(flags, flags.predicted)
-
-
-def _propagated(flags: CIRIFlags) -> Iterator[Case]:
-    for _, clip in _clips(flags):
-        yield Case(str(flags.propagator), _background(clip), clip, None)
-
-
-def _background(clip: Clip) -> str:
-    return clip.name.rpartition("@")[0]  # BACKGROUND@SEED
-
-
-def _really_predicted(flags: CIRIFlags, folder: Path) -> Iterator[Case]:
-    """Every pair of masks over some background: the outline filled with a frame of another clip that moves along."""
-    pairs = sorted(path for path in folder.iterdir() if all((path / name).is_dir() for name in REAL))
-    if not pairs:
-        raise InputError(f"{folder} holds no SEQUENCE/{REAL[0]} with SEQUENCE/{REAL[1]} beside it")
-    source = make_clips(flags.clips)
-    names = source.names()
-    for index, pair in enumerate(pairs):
-        true, wrong = (resize_masks(open_masks(pair / name).read(0, flags.num_frames), flags.height, flags.width)
-                       for name in REAL)  # fmt: skip
-        for turn in range(2):  # two backgrounds each
-            place = 2 * index + turn
-            clips = [source.load(names[(place + step) % len(names)], flags.num_frames, flags.height, flags.width)
-                     for step in (0, 5)]  # fmt: skip
-            background = names[place % len(names)]
-            clip = _pasted(clips[0], clips[1].frames[0], true, f"{background}+{pair.name}")
-            predicted = wrong.copy()
-            predicted[0] = true[0]
-            yield Case(PREDICTED, background, clip, predicted)
-
-
-def _pasted(background: Clip, picture: NDArray[np.uint8], masks: NDArray[np.uint8], name: str) -> Clip:
-    """The picture seen through the masks, moving along with their middle."""
-    observed = background.frames.copy()
-    middles = [np.argwhere(mask).mean(0) for mask in masks]
-    for frame, mask, middle in zip(observed, masks, middles):
-        down, right = middle - middles[0]
-        moved = cv2.warpAffine(picture, np.array([[1, 0, right], [0, 1, down]]), picture.shape[1::-1],
-                               borderMode=cv2.BORDER_REFLECT_101)  # fmt: skip
-        frame[mask > 0] = moved[mask > 0]
-    return Clip(background.frames, name, masks, background.start, observed)
+    return {
+        name: ClosedLoop(part, detector, device=device, widen=0 if name == PLAIN else WIDEN)
+        for name, part in methods.items()
+    }
 
 
 def _measured(flags: CIRIFlags, case: Case, loop: ClosedLoop) -> tuple[dict[str, float], dict[str, Tensor]]:
     """Metrics of one repair, and its frames and masks ``(T, C, H, W)``."""
-    observed, background = (_tensor(frames) for frames in (case.clip.observed, case.clip.frames))
-    truth = torch.from_numpy(np.ascontiguousarray(case.clip.objects)).float()[None, :, None]
+    parts = (tensor(case.clip.observed), tensor(case.clip.frames), cases.mask_tensor(case.clip.objects))
+    observed, background, truth = (part.to(loop.device) for part in parts)
     began = time.perf_counter()
     tracker: Tracker
     if case.predicted is None:
-        tracker = make_propagator(flags.propagator or "flow").start(observed[0], truth[0, 0])
+        tracker = make_propagator(flags.propagator or "flow", device=loop.device).start(observed[0], truth[0, 0])
     else:
-        tracker = GivenTracker(torch.from_numpy(np.ascontiguousarray(case.predicted)).float()[:, None])
+        tracker = GivenTracker(cases.mask_tensor(case.predicted)[0].to(loop.device))
     state, predicted = loop.begin_one_shot(observed, [tracker])
     for _ in range(flags.iterations):
         state, _, _ = loop.refine(state, DEFAULT.to_array()[None])
@@ -234,23 +148,18 @@ def _measured(flags: CIRIFlags, case: Case, loop: ClosedLoop) -> tuple[dict[str,
     found = (predicted[:, after] > 0.5).float()
     score = (region_similarity(found, truth[:, after]) + contour_accuracy(found, truth[:, after])).mean() / 2
     metrics = reference.measure(state["repaired"][:, after]) | {"j_and_f": float(score), "seconds": seconds}
-    return metrics, {"predicted": predicted[0], "repaired": state["repaired"][0]}
+    return metrics, {"predicted": predicted[0].cpu(), "repaired": state["repaired"][0].cpu()}
 
 
 def draw(path: Path, clip: Clip, seen: Mapping[str, Tensor]) -> None:
     """One picture: rows of what was seen, predicted and repaired, columns of four frames."""
     times = np.linspace(1, len(clip.frames) - 1, 4).round().astype(int)
-    rows = {"seen": _tensor(clip.observed)[0]} | dict(seen) | {"true background": _tensor(clip.frames)[0]}
+    rows = {"seen": tensor(clip.observed)[0]} | dict(seen) | {"true background": tensor(clip.frames)[0]}
     drawn = []
     for name, frames in rows.items():
         pixels = frames.expand(-1, 3, -1, -1).clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).numpy()
         drawn.append(panels.labelled(panels.beside([pixels[time] for time in times]), name))
     save_png(path, panels.below(drawn))
-
-
-def _tensor(frames: NDArray[np.uint8] | None) -> Tensor:
-    assert frames is not None
-    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)[None].float() / 255
 
 
 def _summary(rows: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> dict[str, Any]:

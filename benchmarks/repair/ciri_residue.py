@@ -29,6 +29,7 @@ from videoinpaint.benchmarks.protocol.statistics import mean_interval
 from videoinpaint.clips import make_clips
 from videoinpaint.clips.masks.inaccurate import MASK_ERRORS, inaccurate
 from videoinpaint.controls import HIGH, LOW
+from videoinpaint.envs.loop import resolve_device
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.inpainters.ciri.crops import TEMPLATE, crop, laid_back, scaled, search_boxes, target_box
 from videoinpaint.inpainters.ciri.residue import GREY, ResidueDetector, load_residue_detector, residue_maps, template_of
@@ -61,6 +62,8 @@ class ResiduePrecision:
     """Clips; the backgrounds are gone through again, with other targets, until there are as many."""
     seed: int = 0
     """Decides the errors of the masks."""
+    device: str = "auto"
+    """Where networks compute: auto (the GPU where there is one), cpu, cuda, ..."""
     threads: int = 1
     """CPU threads."""
     output: Path | None = None
@@ -74,19 +77,21 @@ def run(flags: ResiduePrecision) -> dict[str, Any]:
         ``inpainters``: per name ``precision`` (per method the mean over clips, with its interval), ``response`` (the
         mean map of unclean and of exactly masked repairs, and how often the first is larger), ``clips``.
     """
-    detector = load_residue_detector(weights=str(flags.weights) if flags.weights else None)
+    device = resolve_device(flags.device)
+    detector = load_residue_detector(device, str(flags.weights) if flags.weights else None)
     source = make_clips(flags.clips)
     names = clip_names(source.names(), flags.limit)
-    makers = {name: None if name == "truth" else make_inpainter(name) for name in flags.inpainters}
+    makers = {name: None if name == "truth" else make_inpainter(name, device=device) for name in flags.inpainters}
     scores: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in makers}
     bar, advance = tables.progress("looking for residues", len(names))
     with bar:
         for index, name in enumerate(names):
             clip = source.load(name, flags.num_frames, flags.height, flags.width)
-            scene = tensors(clip)
+            observed, background, truth = (part.to(device) for part in tensors(clip))
             kind = MASK_ERRORS[index % len(MASK_ERRORS)]
-            wrong = inaccurate(scene[2][:, 0].byte().numpy(), np.random.default_rng([flags.seed, index]), kind)
-            predicted = torch.from_numpy(wrong).float()[:, None]
+            wrong = inaccurate(truth[:, 0].byte().cpu().numpy(), np.random.default_rng([flags.seed, index]), kind)
+            predicted = torch.from_numpy(wrong).float()[:, None].to(device)
+            scene = observed, background, truth
             for inpainter, maker in makers.items():
                 scores[inpainter][name] = {"error": kind} | measured(detector, scene, predicted, maker)
             advance()
@@ -116,15 +121,15 @@ def measured(
     seconds = (time.perf_counter() - began) / len(maps)
     clean_maps = residue_maps(detector, template, clean, search_boxes(truth, truth[0]))
     left = truth * (1 - holes)
-    inside = laid_back(torch.ones(len(boxes), 1, 8, 8), boxes, *truth.shape[-2:])[1:] > 0
-    label = (left[1:][inside] > 0.5).numpy()
+    inside = laid_back(torch.ones(len(boxes), 1, 8, 8, device=boxes.device), boxes, *truth.shape[-2:])[1:] > 0
+    label = (left[1:][inside] > 0.5).cpu().numpy()
     result = {"residue": float(label.sum()), "constant": float(label.mean()), "seconds_per_frame": seconds,
               "response": float(maps[1:][inside].mean()), "response_clean": float(clean_maps[1:].mean()),
               "response_unclean": float(maps[1:].mean())}  # fmt: skip
     if label.sum() >= LEAST:
         rivals = {"detector": maps} | {name: rival(observed, truth, repaired, boxes) for name, rival in RIVALS.items()}
         result |= {
-            name: float(average_precision_score(label, map_[1:][inside].numpy())) for name, map_ in rivals.items()
+            name: float(average_precision_score(label, map_[1:][inside].cpu().numpy())) for name, map_ in rivals.items()
         }
     return result
 
@@ -146,7 +151,7 @@ def _colour(observed: Tensor, truth: Tensor, repaired: Tensor, boxes: Tensor) ->
 
 
 def _palette(observed: Tensor, truth: Tensor, repaired: Tensor, boxes: Tensor) -> Tensor:
-    pixels = observed[0][:, truth[0, 0] > 0].T.numpy()
+    pixels = observed[0][:, truth[0, 0] > 0].T.cpu().numpy()
     colours = KMeans(min(16, len(np.unique(pixels, axis=0))), n_init=1, random_state=0).fit(pixels).cluster_centers_
     near = [(repaired - torch.from_numpy(c).to(repaired).view(3, 1, 1)).square().sum(1, keepdim=True) for c in colours]
     return -torch.stack(near).amin(0)

@@ -28,7 +28,7 @@ from videoinpaint.benchmarks.protocol.statistics import paired_difference
 from videoinpaint.benchmarks.protocol.suite import Pair, make_suite, pairing
 from videoinpaint.benchmarks.repair.timed import repair
 from videoinpaint.detectors import make_detector
-from videoinpaint.envs.loop import ClosedLoop
+from videoinpaint.envs.loop import ClosedLoop, resolve_device
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.inpainters.internal.clip import TrainingClip
 from videoinpaint.inpainters.internal.mixture import candidates
@@ -69,6 +69,8 @@ class InternalStarts:
     """Clips to take from the front; 0 for all."""
     seed: int = 0
     """With a clip's index, decides its hole; also of the training."""
+    device: str = "cpu"
+    """Where networks compute: cpu, cuda, auto, ... On any but cpu, --seconds are those of a clock."""
     threads: int = 1
     """CPU threads."""
     folder: Path = Path("runs/internal")
@@ -92,6 +94,7 @@ def run(flags: InternalStarts) -> dict[str, Any]:
     """
     for start in flags.starts:
         settings(flags, start).check()
+    device = resolve_device(flags.device)
     suite = make_suite(flags.clips, flags.masks, num_frames=flags.num_frames, height=flags.height,
                        width=flags.width_pixels, limit=flags.limit, seed=flags.seed)  # fmt: skip
     pairs, clips = [], {}
@@ -99,7 +102,7 @@ def run(flags: InternalStarts) -> dict[str, Any]:
     with bar:
         for pair in suite:
             pairs.append((pair.name, pair.digest))
-            clips[pair.name] = {"telea": _telea(pair)} | (_loop(pair) if flags.loop else {})
+            clips[pair.name] = {"telea": _telea(pair)} | (_loop(pair, device) if flags.loop else {})
             for start in flags.starts:
                 clips[pair.name] |= _kept(flags, pair, start)
                 advance()
@@ -123,8 +126,8 @@ def settings(flags: InternalStarts, start: str) -> Internal:
 
 def _kept(flags: InternalStarts, pair: Pair, start: str) -> dict[str, Any]:
     """One clip's metrics, measured now or earlier."""
-    config = settings(flags, start)
-    key = json.dumps([pair.digest, asdict(config), flags.seconds, flags.patience])
+    config, cpu = settings(flags, start), resolve_device(flags.device).type == "cpu"
+    key = json.dumps([pair.digest, asdict(config), flags.seconds, flags.patience, *([] if cpu else [flags.device])])
     path = flags.folder / f"{pair.name}-{pair.digest}-{start}.json"
     if path.exists() and (stored := json.loads(path.read_text()))["key"] == key:
         return stored["methods"]
@@ -138,19 +141,21 @@ def _kept(flags: InternalStarts, pair: Pair, start: str) -> dict[str, Any]:
 def _trained(
     pair: Pair, config: Internal, flags: InternalStarts, pictures: Path | None, folder: Path
 ) -> dict[str, Any]:
-    reference, holes = pair.tensors()
-    began = time.process_time()
+    device = resolve_device(flags.device)
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    reference, holes = (part.to(device) for part in pair.tensors())
+    began = clock()
     clip = TrainingClip(reference[0], holes[0], config.start, config.pool, config.seed, config.hidden)
     clip.pooled()
-    trainer = Trainer(config)
-    prepared = time.process_time() - began
-    budget = Budget(seconds=max(1.0, flags.seconds - prepared), clock=time.process_time)
+    trainer = Trainer(config, device)
+    prepared = clock() - began
+    budget = Budget(seconds=max(1.0, flags.seconds - prepared), clock=clock)
     for _ in train(trainer, clip, budget, folder=folder, patience=flags.patience):
         pass
     repaired = trainer.repair(clip)
     if pictures is not None:
         write_frames(pictures, repaired)
-    spent = {"cpu_seconds": time.process_time() - began, "steps": trainer.steps, "held_out": trainer.held_out(clip)}
+    spent = {"cpu_seconds": clock() - began, "steps": trainer.steps, "held_out": trainer.held_out(clip)}
     found: dict[str, Any] = {f"internal from {config.start}": metrics(repaired[None], reference, holes) | spent}
     if config.start != "none":
         if pictures is not None:
@@ -168,17 +173,17 @@ def _telea(pair: Pair) -> dict[str, float]:
     return metrics(telea(reference, holes), reference, holes)
 
 
-def _loop(pair: Pair) -> dict[str, dict[str, float]]:
+def _loop(pair: Pair, device: torch.device) -> dict[str, dict[str, float]]:
     """The compact network with its detector, default controls, as `benchmarks.quality` has it."""
-    reference, holes = pair.tensors()
-    loop = ClosedLoop(make_inpainter("compact", device="cpu"), make_detector("compact", device="cpu"), "cpu")
+    reference, holes = (part.to(device) for part in pair.tensors())
+    loop = ClosedLoop(make_inpainter("compact", device=device), make_detector("compact", device=device), device)
     return {"compact x3": metrics(repair(loop, reference, holes, iterations=3)[-1].frames, reference, holes)}
 
 
 def write_frames(folder: Path, frames: Tensor) -> None:
     """Write ``(T, 3, H, W)`` in [0, 1] as numbered PNG."""
     folder.mkdir(parents=True, exist_ok=True)
-    for index, frame in enumerate(frames.mul(255).round().byte().permute(0, 2, 3, 1).numpy()):
+    for index, frame in enumerate(frames.mul(255).round().byte().permute(0, 2, 3, 1).cpu().numpy()):
         cv2.imwrite(str(folder / f"{index:05d}.png"), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
 

@@ -41,11 +41,11 @@ class OneShotProPainter(OneShotPublished):
 
     Args:
         part: the adapter; flow completion and RAFT belong to it and are not trained.
-        learned: see :class:`OneShotPublished`.
+        learned, attention: see :class:`OneShotPublished`.
     """
 
-    def __init__(self, part: PublishedInpainter, learned: bool = False) -> None:
-        super().__init__(part.networks["main"], part.geometry, learned)
+    def __init__(self, part: PublishedInpainter, learned: bool = False, attention: bool = True) -> None:
+        super().__init__(part.networks["main"], part.geometry, learned, attention)
         self.others = nn.ModuleDict({name: network for name, network in part.networks.items() if name != "main"})
         self._part = part
 
@@ -73,11 +73,8 @@ class OneShotProPainter(OneShotPublished):
 def around(part: PublishedInpainter, learned: bool, attention: bool = True) -> OneShotPublished:
     """The model around an adapter's network, which is used and not copied."""
     if isinstance(part, ProPainterInpainter):
-        model: OneShotPublished = OneShotProPainter(part, learned)
-    else:
-        model = OneShotPublished(part.networks["main"], part.geometry, learned)
-    model.inactivation.attention = attention
-    return model
+        return OneShotProPainter(part, learned, attention)
+    return OneShotPublished(part.networks["main"], part.geometry, learned, attention)
 
 
 def save_around(model: OneShotPublished, part: PublishedInpainter, output: Path) -> Path:

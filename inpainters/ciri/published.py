@@ -27,12 +27,13 @@ class OneShotPublished(OneShotModel):
         network: DSTT, FuseFormer, E2FGVI or E2FGVI-HQ: ``encode``, ``transform`` and ``decode`` are its stages.
         geometry: how frames come to the network's size.
         learned: see :class:`Inactivation`. False works at once, but knows nothing of what a target is.
+        attention: see :class:`Inactivation`.
     """
 
-    def __init__(self, network: nn.Module, geometry: Geometry, learned: bool = False) -> None:
+    def __init__(self, network: nn.Module, geometry: Geometry, learned: bool = False, attention: bool = True) -> None:
         super().__init__()
         self.network, self.geometry = network, geometry
-        self.inactivation = Inactivation([stage.channels for stage in self.stages()], learned=learned)
+        self.inactivation = Inactivation([stage.channels for stage in self.stages()], attention, learned)
 
     def stages(self) -> tuple[Stage, ...]:
         """The convolutions that end each scale: at a half, at a quarter, and the encoder's last."""

@@ -19,7 +19,8 @@ from videoinpaint.controls import DEFAULT
 from videoinpaint.fitting import FitConfig, fit
 from videoinpaint.inpainters.ciri.around import around, save_around
 from videoinpaint.inpainters.ciri.curriculum import Curriculum
-from videoinpaint.inpainters.ciri.pretraining import ADVERSARIAL, MAP, Shot, draw_shot, map_loss
+from videoinpaint.inpainters.ciri.model import Scene
+from videoinpaint.inpainters.ciri.pretraining import ADVERSARIAL, MAP, WARM_BATCH, Shot, draw_shot, map_loss
 from videoinpaint.inpainters.ciri.published import OneShotPublished
 from videoinpaint.inpainters.published.adapter import PublishedInpainter
 from videoinpaint.inpainters.published.discriminator import TemporalPatchDiscriminator, adversarial_losses
@@ -42,6 +43,10 @@ class OneShotRecipe:
         num_frames, height, width: of a window.
         critic: channels of the critic's first layer, and its layers.
         held_out: batches that are measured.
+        warm: share of the iterations, at the start, that train maps and attention alone, on features of the network as
+            it is: a seventh of a step's cost.
+        share_rate: times the learning rate, of the shares of Eq. 3. Adam moves a number by at most the rate a step: in
+            a few hundred steps a share cannot get far from one half by the rate of a network.
     """
 
     iterations: int
@@ -53,6 +58,8 @@ class OneShotRecipe:
     width: int = 432
     critic: tuple[int, int] = (64, 6)
     held_out: int = 8
+    warm: float = 0.0
+    share_rate: float = 1.0
 
 
 PAPER = OneShotRecipe(30 * EPOCH // 8, 2e-5, (20 * EPOCH // 8,))
@@ -68,14 +75,15 @@ def one_shot_recipe(name: str, preset: str) -> OneShotRecipe:
     own = recipe_of(name, preset)
     if preset == "paper":
         return PAPER
-    return OneShotRecipe(400, 1e-3, (), 1, 4, own.height, own.width, own.critic)
+    return OneShotRecipe(560, 1e-3, (), 1, 4, own.height, own.width, own.critic, 6, 0.5, 30)
 
 
 def schedule_of(recipe: OneShotRecipe, folder: Path, seed: int, settings: dict[str, object]) -> FitConfig:
     """The training loop's view of a recipe."""
+    faster = {"inactivation.share": recipe.share_rate} if recipe.share_rate != 1 else {}
     return FitConfig(
         folder, recipe.iterations, recipe.learning_rate, 0, 0.0, average=0.0 if recipe.steps else 0.98, seed=seed,
-        steps=recipe.steps, settings=settings,
+        steps=recipe.steps, settings=settings | {"warm": recipe.warm}, faster=faster,
     )  # fmt: skip
 
 
@@ -100,8 +108,9 @@ def train_around(
     """Train inactivation around an adapter's network, and that network with it; write both to ``output``.
 
     The log has, of held-out windows with wrong masks, what CIRI repairs inside the true target (``psnr_local``), what
-    the network made of them before this training, as an ordinary inpainter (``psnr_backbone``), both with true masks,
-    the IoU of the joint map and of the wrong masks, and the shares of prediction (beta of Eq. 3) of the scales.
+    the same network makes of them where it trusts the masks (``psnr_trusting``), what it made of them before this
+    training, as an ordinary inpainter (``psnr_backbone``), all with true masks, too, the IoU of the joint map and of
+    the wrong masks, and the shares of prediction (beta of Eq. 3) of the scales.
 
     Args:
         windows: training clips with targets.
@@ -118,6 +127,7 @@ def train_around(
     part.networks["main"].requires_grad_(True)
     both = Trained(around(part, learned=True, attention=not ablate), recipe.critic).to(part.device)
     curriculum = None if ablate else Curriculum()
+    wider = replace(windows, batch=WARM_BATCH * windows.batch)
     share = 0.0
 
     def tick(iteration: int) -> None:
@@ -125,14 +135,25 @@ def train_around(
         share = iteration / config.iterations
 
     def loss(rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        return around_loss(both, _on(draw_shot(windows, rng), part.device), curriculum, share)
+        if share < recipe.warm:
+            return resting_loss(both.model, _on(draw_shot(wider, rng), part.device))
+        late = (share - recipe.warm) / (1 - recipe.warm)
+        return around_loss(both, _on(draw_shot(windows, rng), part.device), curriculum, late)
 
     def measured(_: nn.Module) -> dict[str, float]:
         return quality(both.model, held_out) | before
 
-    fit(both, loss, config, measured, max(20, config.iterations // 20), tick)
+    fit(both, loss, config, measured, max(20, config.iterations // 8), tick)
     part.networks["main"].requires_grad_(False)
     return save_around(both.model, part, output)
+
+
+def resting_loss(model: OneShotPublished, shot: Shot) -> tuple[Tensor, dict[str, float]]:
+    """The joint map's cross-entropy alone, on features of the network as it is; network and critic rest."""
+    with torch.no_grad():
+        features = model.features(shot.observed)
+    mapped = map_loss(model.guide(shot.observed, shot.predicted, shot.first, features=features), shot)
+    return mapped, {"map": float(mapped.detach())}
 
 
 def around_loss(
@@ -159,19 +180,33 @@ def around_loss(
 
 @torch.no_grad()
 def quality(model: OneShotPublished, shots: list[Shot]) -> dict[str, float]:
-    """PSNR in the target with wrong and with true masks, IoU of maps and masks, and beta of every scale."""
+    """PSNR in the target with wrong and with true masks, as CIRI and where masks are trusted, IoU of maps and masks,
+    and beta of every scale.
+    """
     rows: dict[str, list[float]] = {}
     for shot in shots:
-        for name, masks in (("psnr_local", shot.predicted), ("psnr_local_true", shot.truth)):
+        for name, masks in (("", shot.predicted), ("_true", shot.truth)):
             scene = model.scene(shot.observed, model.guide(shot.observed, masks, shot.first))
-            neutral = torch.from_numpy(DEFAULT.to_array()).to(shot.observed).expand(len(shot.observed), -1)
-            painted, _ = model.paint(scene, shot.observed, scene.holes, neutral)
-            rows.setdefault(name, []).append(_psnr(scene.composed(painted.clamp(0, 1)), shot))
-            if name == "psnr_local":
+            rows.setdefault(f"psnr_local{name}", []).append(_repaired(model, scene, shot))
+            trusting = model.given(shot.observed, _widened(masks))
+            rows.setdefault(f"psnr_trusting{name}", []).append(_repaired(model, trusting, shot))
+            if not name:
                 rows.setdefault("iou", []).append(_iou(scene.guidance.joint, shot.truth))
                 rows.setdefault("iou_predicted", []).append(_iou(masks, shot.truth))
     shares = model.inactivation.share.detach().sigmoid().tolist()
     return {name: float(np.mean(row)) for name, row in rows.items()} | {f"share_{i}": b for i, b in enumerate(shares)}
+
+
+def _repaired(model: OneShotPublished, scene: Scene, shot: Shot) -> float:
+    neutral = torch.from_numpy(DEFAULT.to_array()).to(shot.observed).expand(len(shot.observed), -1)
+    painted, _ = model.paint(scene, shot.observed, scene.holes, neutral)
+    return _psnr(scene.composed(painted.clamp(0, 1)), shot)
+
+
+def _widened(masks: Tensor) -> Tensor:
+    """Masks as an ordinary inpainter gets them: hard, and grown by `WIDEN`."""
+    radius = max(1, round(WIDEN * masks.shape[-1]))
+    return window_max((masks > 0.5).float().flatten(0, 1), radius).view_as(masks)
 
 
 @torch.no_grad()
@@ -180,9 +215,7 @@ def backbone_quality(part: PublishedInpainter, shots: list[Shot]) -> dict[str, f
     rows: dict[str, list[float]] = {}
     for shot in shots:
         for name, masks in (("psnr_backbone", shot.predicted), ("psnr_backbone_true", shot.truth)):
-            holes = window_max((masks > 0.5).float().flatten(0, 1), max(1, round(WIDEN * masks.shape[-1]))).view_as(
-                masks
-            )
+            holes = _widened(masks)
             frames = part.geometry.to_network(shot.observed) * 2 - 1
             cut = part.geometry.mask_to_network(holes)
             painted, _ = part.propose(frames * (1 - cut), cut, frames.shape[1])

@@ -61,6 +61,10 @@ class Residues:
     searches: Tensor
     labels: Tensor
 
+    def to(self, device: torch.device) -> Residues:
+        """The same, elsewhere."""
+        return Residues(self.templates.to(device), self.searches.to(device), self.labels.to(device))
+
 
 @dataclass(frozen=True)
 class ResidueData:
@@ -181,7 +185,13 @@ def residue_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, floa
 
 
 def train_residue_detector(
-    data: ResidueData, config: FitConfig, output: Path, *, bfloat16: bool = False, evaluate_every: int = 100
+    data: ResidueData,
+    config: FitConfig,
+    output: Path,
+    *,
+    device: str | torch.device = "cpu",
+    bfloat16: bool = False,
+    evaluate_every: int = 100,
 ) -> Path:
     """Train and write the weights to ``output`` (safetensors, half precision).
 
@@ -189,6 +199,7 @@ def train_residue_detector(
         data: examples.
         config: schedule, folder of the checkpoint, seed.
         output: the weight file.
+        device: where the network is trained; examples are made on the CPU.
         bfloat16: autocast the network: faster on a processor that has it.
         evaluate_every: iterations between measurements on held-out examples, which go to the log.
 
@@ -196,19 +207,19 @@ def train_residue_detector(
         ``output``.
     """
     torch.manual_seed(config.seed)
-    network = ResidueDetector()
+    network, where = ResidueDetector().to(device), torch.device(device)
 
     def loss(rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         with torch.no_grad():
-            batch = data.draw(rng)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
+            batch = data.draw(rng).to(where)
+        with torch.autocast(where.type, dtype=torch.bfloat16, enabled=bfloat16):
             logits = network(batch.templates, batch.searches)
         return residue_loss(logits.float(), batch.labels)
 
     with torch.no_grad():
-        held_out = [data.draw(np.random.default_rng([config.seed, 2**31, i])) for i in range(10)]
+        held_out = [data.draw(np.random.default_rng([config.seed, 2**31, i])).to(where) for i in range(10)]
     fit(network, loss, config, evaluate=lambda _: precision(network, held_out), evaluate_every=evaluate_every)
-    save_safetensors(output, {k: v.half().contiguous() for k, v in network.state_dict().items()}, {})
+    save_safetensors(output, {k: v.half().cpu().contiguous() for k, v in network.state_dict().items()}, {})
     return output
 
 
@@ -218,8 +229,8 @@ def precision(network: ResidueDetector, batches: Sequence[Residues]) -> dict[str
 
     A pixel counts as residue where more than half of the target is left.
     """
-    scores = torch.cat([network(batch.templates, batch.searches).sigmoid() for batch in batches])
-    labels = torch.cat([batch.labels for batch in batches])
+    scores = torch.cat([network(batch.templates, batch.searches).sigmoid() for batch in batches]).cpu()
+    labels = torch.cat([batch.labels for batch in batches]).cpu()
     clean = labels.flatten(1).amax(1) < 0.05
     truth = labels.flatten().numpy() > 0.5
     return {

@@ -31,6 +31,7 @@ from videoinpaint.motion.flow import neighbour_flows, smooth_fill
 from videoinpaint.weights import load_into
 
 WINDOWS_HELD_OUT = 6
+MOST_HEADS = 64
 
 
 class Trained(nn.Module):
@@ -69,6 +70,32 @@ def sizes_of(part: type[PublishedInpainter], recipe: Recipe, nested: int = 0) ->
     if sizes.dim % nested:
         raise InputError(f"{nested} heads cannot share {sizes.dim} channels: take a divisor")
     return replace(sizes, heads=nested, nested=1)
+
+
+def split_heads(part: PublishedInpainter, count: int) -> PublishedInpainter:
+    """An adapter of the same weights with more heads, each a part of a head of before; nested, as they are to learn.
+
+    A part of a head attends by its own channels alone, so that what the network makes changes: it has to be trained on.
+
+    Args:
+        part: the adapter; it stays as it is.
+        count: heads, a multiple of those of before.
+
+    Raises:
+        InputError: no such multiple, or one that does not share a token's width; the network has no heads to choose.
+    """
+    sizes = part.sizes
+    if part.name == "sttn":
+        raise InputError("sttn's heads are its four scales: choose another network for nested heads")
+    if count % sizes.heads or sizes.dim % count:
+        fitting = [n for n in range(sizes.heads, MOST_HEADS + 1, sizes.heads) if not sizes.dim % n]
+        raise InputError(
+            f"{sizes.heads} heads of {sizes.dim // sizes.heads} channels each cannot be split into {count}: "
+            f"take {', '.join(map(str, fitting))}, or train new ones without --init"
+        )
+    split = type(part)(part.device, sizes=replace(sizes, heads=count, nested=1))
+    split.networks.load_state_dict(part.networks.state_dict())
+    return split
 
 
 def train_published(data: Windows, part: PublishedInpainter, recipe: Recipe, config: FitConfig, output: Path) -> Path:

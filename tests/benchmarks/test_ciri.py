@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from videoinpaint.benchmarks.repair import ciri
+from videoinpaint.benchmarks.repair import ciri, ciri_cases
 from videoinpaint.errors import InputError, UnknownNameError
 
 SMALL = {"clips": "studio", "num_frames": 3, "height": 48, "width": 80, "limit": 1}
@@ -37,7 +37,7 @@ def test_real_predictions_are_read_in_pairs(tmp_path):
             mask[10:30, 20 + shift + index : 40 + shift + index] = 255
             cv2.imwrite(str(folder / f"{index:05d}.png"), mask)
     results = ciri.run(ciri.CIRIFlags(**SMALL, kinds=(), predicted=tmp_path))
-    assert {row["kind"] for row in results["rows"]} == {ciri.PREDICTED}
+    assert {row["kind"] for row in results["rows"]} == {ciri_cases.PREDICTED}
     assert 0.3 < results["rows"][0]["compact"]["j_and_f"] < 0.95
     with pytest.raises(InputError, match="osvos"):
         ciri.run(ciri.CIRIFlags(**SMALL, predicted=tmp_path / "judo"))

@@ -17,16 +17,9 @@ WITHOUT_A_DEVICE = {
     "protocol.freezing": "draws clips and writes digests",
     "repair.cuts": "compares colours of neighbouring frames",
     "leaderboard.contestants": "calls trainings and evaluations, whose own flags say where",
-    "leaderboard.tolerance": "compares what processors and threads give",
-    "repair.ciri": "knows no device yet",
-    "repair.ciri_residue": "knows no device yet",
-    "repair.internal_learning": "counts what a repair is worth by seconds of one processor",
     "report.pictures": "draws the pictures of the documentation",
 }
 """Commands without a device, most of them because it would mean nothing."""
-ON_THE_CPU = {"Aligner", "Residue"}
-"""Trainings of small networks that know no device yet."""
-
 ROOT = Path(videoinpaint.benchmarks.__path__[0])
 
 
@@ -59,8 +52,7 @@ def test_trainings_of_networks_and_tables_take_a_device(command: str) -> None:
         kinds = [one for kind in kinds for one in (typing.get_args(kind) or (kind,)) if inspect.isclass(one) or
                  typing.get_args(one)]  # fmt: skip
     assert kinds
-    without = {kind.__name__ for kind in kinds if "device" not in inspect.signature(kind).parameters}
-    assert without <= ON_THE_CPU
+    assert all("device" in inspect.signature(kind).parameters for kind in kinds)
 
 
 def test_the_list_of_exceptions_is_of_commands() -> None:

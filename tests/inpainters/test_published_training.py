@@ -30,6 +30,7 @@ from videoinpaint.inpainters.published.pretraining import (
     measured,
     schedule_of,
     sizes_of,
+    split_heads,
     train_published,
     window_loss,
 )
@@ -156,6 +157,22 @@ def test_with_nested_heads_the_order_is_the_index(tmp_path):
             sizes_of(INPAINTERS.find("dstt"), recipe, heads)
     with pytest.raises(InputError, match="scales"):
         sizes_of(INPAINTERS.find("sttn"), recipe, 12)
+
+
+@pytest.mark.parametrize("name", ["dstt", "propainter"])  # tokens of whole frames, and windows with pooled ones
+def test_heads_of_trained_weights_are_split_and_train_on(name, tmp_path):
+    recipe = tiny(name)
+    four = untrained(name, recipe)
+    split = split_heads(four, 12)
+    assert (split.num_heads, split.sizes.nested, four.num_heads) == (12, 1, 4)
+    for key, value in four.networks.state_dict().items():
+        assert torch.equal(split.networks.state_dict()[key], value)
+    again = make_inpainter(name, weights=str(train(name, recipe, split, tmp_path)))
+    assert [again.heads_run(control) for control in (2, 7, 12)] == [2, 7, 12]
+    with pytest.raises(InputError, match="cannot be split into 6: take 4, 8, 12, 16"):
+        split_heads(four, 6)
+    with pytest.raises(InputError, match="scales"):
+        split_heads(untrained("sttn", tiny("sttn")), 12)
 
 
 def test_files_whose_sizes_lie_are_refused(tmp_path):

@@ -28,8 +28,8 @@ class Aligner(Common):
         from videoinpaint.metrics.alignment_pretraining import train_aligner
 
         output, folder = self.places(f"aligner-{self.backbone}")
-        schedule = self.fit(folder)
-        report(train_aligner(windows(self, self, self.larger), schedule, output, self.backbone), folder)
+        data, schedule = windows(self, self, self.larger, device=self.place()), self.fit(folder)
+        report(train_aligner(data, schedule, output, self.backbone), folder)
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,19 @@ class Residue(Common):
     """Weights of the compact inpainter that makes a part of the repairs; by default the shipped ones."""
 
     def run(self) -> None:
-        """Train and write. Of the common flags, masks, height, width and larger have no effect."""
+        """Train and write. Of the common flags, masks, height, width and larger have no effect. Examples are repaired
+        on the CPU, wherever the detector is trained."""
         from videoinpaint.clips import make_clips
         from videoinpaint.inpainters.ciri.residue_pretraining import ResidueData, train_residue_detector
         from videoinpaint.repair.varied import mixed_repair
 
         output, folder = self.places("ciri-residue")
-        schedule = self.fit(folder)
+        schedule, device = self.fit(folder), self.place()
         repair = mixed_repair({"telea": 1, "propagation": 1, "compact": 2}, text(existing(self.inpainter_weights)))
         sources = [make_clips(source) for source in self.clips]
         data = ResidueData(sources, repair, num_frames=self.num_frames, batch=self.batch)
-        report(train_residue_detector(data, schedule, output, bfloat16=self.bfloat16), folder)
+        made = train_residue_detector(data, schedule, output, device=device, bfloat16=self.bfloat16)
+        report(made, folder)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,18 @@ class Sources:
     """Where checkpoint and log go; by default a folder beside the output. A checkpoint found there is continued."""
     seed: int = 0
     """Seed of everything random."""
+    device: str = "auto"
+    """Where the network is trained: auto (the GPU where there is one), cpu, cuda, ..."""
+
+    def place(self) -> torch.device:
+        """Where the network is trained.
+
+        Raises:
+            InputError: there is no such device.
+        """
+        from videoinpaint.envs.loop import resolve_device
+
+        return resolve_device(self.device)
 
     def places(self, name: str) -> tuple[Path, Path]:
         """The weight file and the folder of the checkpoint."""
@@ -85,23 +97,11 @@ class Staged(Sources):
     """Width of a training window, pixels; by default the preset's."""
     batch: int | None = None
     """Windows a step; by default the preset's."""
-    device: str = "auto"
-    """Where the network is trained: auto (the GPU where there is one), cpu, cuda, ..."""
 
     def numbers(self, preset: AnyNumbers) -> AnyNumbers:
         """The preset with the numbers that were given."""
         given = {name: value for name in NUMBERS if (value := getattr(self, name)) is not None}
         return replace(preset, **given)  # type: ignore[type-var]
-
-    def place(self) -> torch.device:
-        """Where the network is trained.
-
-        Raises:
-            InputError: there is no such device.
-        """
-        from videoinpaint.envs.loop import resolve_device
-
-        return resolve_device(self.device)
 
     def decided(self, numbers: Numbers) -> dict[str, Any]:
         """As `settings`, with the numbers that the preset gives."""

@@ -53,7 +53,8 @@ class Inpainter(Staged):
     completion_weights: Path | None = None
     """Flow completion to start from: of ProPainter, where it stays as it is, or the SPyNet of E2FGVI."""
     nested_heads: int = 0
-    """Of a published network: so many attention heads, of which the first k learn to work alone (0: as published)."""
+    """Of a published network: so many attention heads, of which the first k learn to work alone (0: as published). With
+    --init, the heads of the file are split into so many."""
 
     def run(self) -> None:
         """Train and write."""
@@ -99,15 +100,14 @@ class Inpainter(Staged):
         import torch
 
         from videoinpaint.inpainters import INPAINTERS
-        from videoinpaint.inpainters.published.pretraining import load_completion, sizes_of
+        from videoinpaint.inpainters.published.pretraining import load_completion, sizes_of, split_heads
 
         part, completion = INPAINTERS.find(self.arch), existing(self.completion_weights)
         if completion and self.arch not in ("propainter", "e2fgvi", "e2fgvi_hq"):
             raise InputError(f"{self.arch} has no flow completion: leave --completion-weights out")
         if init := existing(self.init):
-            if self.nested_heads:
-                raise InputError("--init brings its own heads: leave --nested-heads out")
-            return part(device, init)
+            built = part(device, init)
+            return split_heads(built, self.nested_heads) if self.nested_heads else built
         torch.manual_seed(self.seed)
         built = part(device, sizes=sizes_of(part, recipe, self.nested_heads))
         load_completion(built, completion)

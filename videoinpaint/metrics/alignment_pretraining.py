@@ -25,7 +25,7 @@ def train_aligner(data: Windows, config: FitConfig, output: Path, net: str = "al
     An interrupted training goes on from the checkpoint in ``config.folder`` and ends as an uninterrupted one would.
 
     Args:
-        data: training windows of two frames or more; their masks serve as shapes of D.
+        data: training windows of two frames or more; their masks serve as shapes of D. T is trained on their device.
         config: schedule, folder of the checkpoint, seed.
         output: the weight file; its metadata names the backbone.
         net: "alex" or "vgg16".
@@ -42,7 +42,7 @@ def train_aligner(data: Windows, config: FitConfig, output: Path, net: str = "al
             f"the aligner learns from neighbouring frames: num_frames must be 2 or more, got {data.num_frames}"
         )
     torch.manual_seed(config.seed)
-    aligner, backbone = Aligner(net), get_backbone(net)
+    aligner, backbone = Aligner(net).to(data.device), get_backbone(net, str(data.device))
 
     def loss(rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         frames, holes = data.draw(rng)
@@ -54,7 +54,7 @@ def train_aligner(data: Windows, config: FitConfig, output: Path, net: str = "al
 
     fit(aligner, loss, config)
     metadata = {"backbone": net, "layer": aligner.encoder.layer, "iterations": config.iterations, "seed": config.seed}
-    return save_safetensors(output, {k: v.half() for k, v in aligner.state_dict().items()}, metadata)
+    return save_safetensors(output, {k: v.half().cpu() for k, v in aligner.state_dict().items()}, metadata)
 
 
 @torch.no_grad()
@@ -83,7 +83,7 @@ def random_weights(holes: Tensor, rng: np.random.Generator) -> Tensor:
         ``(B, T, 3, H, W)``, >= 0.
     """
     coarse = torch.from_numpy(rng.random((holes.shape[0] * holes.shape[1], 3, 4, 7), dtype=np.float32))
-    uneven = F.interpolate(coarse, size=holes.shape[-2:], mode="bilinear", align_corners=False)
+    uneven = F.interpolate(coarse.to(holes), size=holes.shape[-2:], mode="bilinear", align_corners=False)
     return uneven.unflatten(0, holes.shape[:2]) * holes * float(rng.uniform(0, 2))
 
 

@@ -83,6 +83,28 @@ def test_a_trained_file_plays_and_removes_the_target(name, tmp_path):
         make_inpainter("ciri_dstt", weights=str(path))
 
 
+def test_without_attention_a_network_learns_to_take_masks_as_they_come(tmp_path):
+    part, recipe = tiny("dstt")
+    config = schedule_of(recipe, tmp_path / "run", 0, {})
+    path = train_around(windows(recipe), part, recipe, config, tmp_path / "w.safetensors", ablate=True)
+    model, _ = load_around("dstt", "cpu", str(path))
+    assert not model.inactivation.attention
+    assert model.inactivation.joint.keys == 0
+
+
+def test_maps_are_trained_first_while_the_network_rests(tmp_path):
+    part, recipe = tiny("dstt")
+    before = {name: value.clone() for name, value in part.networks["main"].state_dict().items()}
+    recipe = replace(recipe, iterations=2, warm=1.0, share_rate=100)
+    config = schedule_of(recipe, tmp_path / "run", 0, {})
+    path = train_around(windows(recipe), part, recipe, config, tmp_path / "w.safetensors")
+    model, again = load_around("dstt", "cpu", str(path))
+    assert all(torch.equal(value, before[name]) for name, value in again.networks["main"].state_dict().items())
+    assert model.inactivation.joint.last.weight.abs().max() > 0
+    moved = model.inactivation.share.detach().abs()
+    assert moved.min() > 1.5 * recipe.learning_rate, "shares have a rate of their own"
+
+
 def test_the_published_numbers_are_a_preset():
     assert one_shot_recipe("e2fgvi", "paper") == PAPER
     assert (PAPER.iterations, PAPER.learning_rate) == (30 * 3417 // 8, 2e-5)
