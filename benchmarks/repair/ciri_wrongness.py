@@ -6,7 +6,8 @@ Every file is one training of `videoinpaint pretrain one-shot --arch`, of the sa
 are pasted before the clips, so that the background is known; the first frame's mask is always right, and what is
 measured is PSNR inside the true masks of the frames after it. The masks of the others are right, or wrong in every way
 and by several sizes. *Trusting* is the same network with the same weights, which takes masks for right, widened as the
-environment widens them. What wrong masks cost a method is what it loses against its own repair with right ones.
+environment widens them. What wrong masks cost a method is what it loses against its own repair with right ones. Where
+the target left as it is (*untouched*) is as near to the background as the repairs are, they can cost nothing.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from videoinpaint.metrics import region_similarity
 from videoinpaint.metrics.measures import Reference
 from videoinpaint.weights import load_safetensors
 
-TRUSTING, CIRI, ABLATED = "trusting", "CIRI", "T.I."
+TRUSTING, CIRI, ABLATED, UNTOUCHED = "trusting", "CIRI", "T.I.", "untouched"
 LEARNT = ("psnr_local", "psnr_trusting", "share_0", "share_1", "share_2")
 
 
@@ -159,6 +160,7 @@ def _score(
         score(TRUSTING, seed, _trusting(part, observed, masks))
     for seed, part in enumerate(ablated):
         score(ABLATED, seed, _one_shot(part, observed, masks))
+    score(UNTOUCHED, 0, observed)
 
 
 def _one_shot(part: AroundPublished, observed: Tensor, masks: Tensor) -> Tensor:

@@ -36,7 +36,8 @@ def test_every_training_is_measured_and_trusting_ones_lose_by_wrong_masks(tmp_pa
     right, wrong = results["rows"]
     assert (right["severity"], wrong["severity"]) == (0, 1)
     assert (right["iou"], wrong["iou"] < 0.9) == (1, True)
-    assert set(right["psnr"]) == {"CIRI", "trusting", "T.I."}
+    assert set(right["psnr"]) == {"CIRI", "trusting", "T.I.", "untouched"}
+    assert wrong["psnr"]["untouched"]["mean"] == pytest.approx(right["psnr"]["untouched"]["mean"])
     assert right["cost"]["CIRI"]["mean"] == 0
     for name in ("CIRI", "trusting"):
         assert wrong["cost"][name]["mean"] == pytest.approx(right["psnr"][name]["mean"] - wrong["psnr"][name]["mean"])
