@@ -117,7 +117,7 @@ def test_a_run_explains_itself(tmp_path: Path, make_toys: MakeEnvs) -> None:
 
 
 def test_it_learns_what_the_picture_says(tmp_path: Path, make_toys: MakeEnvs, toy_env: type) -> None:
-    settings = {"steps": 3600, "num_envs": 8, "n_steps": 30, "batch_size": 60, "n_epochs": 6, "learning_rate": 3e-3}
+    settings = {"steps": 1920, "num_envs": 8, "n_steps": 30, "batch_size": 60, "n_epochs": 6, "learning_rate": 3e-3}
     policy = make_policy(train(config(tmp_path, **settings, checkpoint_every=0), make_env=make_toys).folder)
     env = toy_env()
     wanted, chosen = [], []
