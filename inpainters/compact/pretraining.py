@@ -24,7 +24,7 @@ from videoinpaint.weights import load_safetensors, save_safetensors
 
 # Ends of the loss weights that alpha, beta and gamma stand for in training (geometric in between). The action's own
 # ranges are narrow; stretching them is what makes the ends differ visibly.
-LOSS_ENDS = {"fidelity": (0.4, 2.0), "texture": (0.01, 3.0), "temporal": (0.03, 2.0)}
+LOSS_ENDS = {"fidelity": (0.4, 2.0), "texture": (0.04, 12.0), "temporal": (0.03, 2.0)}
 
 MAPS = 0.25  # the share of iterations in which heads and fusion vary over the frame
 
