@@ -21,13 +21,11 @@ from videoinpaint.envs.core import Core
 from videoinpaint.envs.episodes import TRAINING_SEEDS
 from videoinpaint.envs.ids import check_env, effective_kwargs
 from videoinpaint.envs.settings import Settings
+from videoinpaint.envs.shelf import AT_ONCE
 from videoinpaint.errors import InputError
 from videoinpaint.files import locked, remove_stale, user_path, write_bytes
 from videoinpaint.processes import in_processes
 from videoinpaint.registration import DEFAULT_ID
-
-AT_ONCE = 4
-"""Episodes that are begun as one batch, so that the memory of building does not grow with a file."""
 
 
 @dataclass(frozen=True)

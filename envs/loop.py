@@ -17,11 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from videoinpaint.checks import shown
-from videoinpaint.composition import compose
+from videoinpaint.composition import WIDEN, compose, widened
 from videoinpaint.controls import HEADS, HIGH, check_controls
 from videoinpaint.envs.batch import batch_size, nested, put, take, within
 from videoinpaint.errors import CorruptWeightsError, InputError
-from videoinpaint.motion.neighbourhoods import window_max
 from videoinpaint.protocols import (
     Detection,
     Detector,
@@ -35,7 +34,7 @@ from videoinpaint.protocols import (
 
 __all__ = [
     "EMPTY_BELOW", "GREY", "Clock", "ClosedLoop", "Observation", "Round", "check_size", "observe", "pictures", "put",
-    "resolve_device", "take", "widened",
+    "resolve_device", "take",
 ]  # fmt: skip
 
 Observation = dict[str, NDArray[np.uint8]]
@@ -45,9 +44,6 @@ GREY = 128 / 255
 
 EMPTY_BELOW = 0.5
 """A pixel counts as flagged where the predicted mask reaches this; an episode ends when none does."""
-
-WIDEN = 1 / 72
-"""By how much of the frame's width a predicted mask is widened on all sides where an inpainter needs a hard hole."""
 
 
 class Clock(Protocol):
@@ -315,17 +311,6 @@ def pictures(state: State, prefix: str = "") -> dict[str, Tensor]:
 
 def _to_uint8(values: Tensor) -> Tensor:
     return values.flatten(1, 2).mul(255).round_().clamp_(0, 255).to(torch.uint8)
-
-
-def widened(predicted: Tensor, share: float = WIDEN) -> Tensor:
-    """Holes ``(B, T, 1, H, W)`` in {0, 1} for predicted masks in [0, 1]: above one half, widened on all sides.
-
-    By a share of the width, one pixel at least; a share of 0 widens nothing.
-
-    Masks seldom reach the very border of their object, and what is left of it there would be seen as background.
-    """
-    radius = max(1, round(share * predicted.shape[-1])) if share else 0
-    return window_max(predicted.gt(0.5).float(), radius)
 
 
 def _begun(corrupted: Tensor, holes: Tensor, begun: State) -> State:

@@ -7,6 +7,9 @@ from torch import Tensor
 
 from videoinpaint.motion.neighbourhoods import window_max, window_mean
 
+WIDEN = 1 / 72
+"""By how much of the frame's width a predicted mask is widened on all sides where an inpainter needs a hard hole."""
+
 EDGE = 2  # pixels over which the repaired region fades into the kept one
 
 
@@ -34,3 +37,14 @@ def compose(proposal: Tensor, previous: Tensor, corrupted: Tensor, masks: Tensor
     region = repair_region(masks, holes)
     blended = region * proposal + (1 - region) * previous
     return torch.where(holes > 0, blended, corrupted)
+
+
+def widened(predicted: Tensor, share: float = WIDEN) -> Tensor:
+    """Holes ``(B, T, 1, H, W)`` in {0, 1} for predicted masks in [0, 1]: above one half, widened on all sides.
+
+    By a share of the width, one pixel at least; a share of 0 widens nothing.
+
+    Masks seldom reach the very border of their object, and what is left of it there would be seen as background.
+    """
+    radius = max(1, round(share * predicted.shape[-1])) if share else 0
+    return window_max(predicted.gt(0.5).float(), radius)

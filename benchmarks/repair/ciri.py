@@ -27,9 +27,10 @@ from videoinpaint.benchmarks.repair.ciri_cases import KINDS, Case, CaseFlags, te
 from videoinpaint.benchmarks.report import panels
 from videoinpaint.benchmarks.report.pictures import save_png
 from videoinpaint.clips.types import Clip
+from videoinpaint.composition import WIDEN
 from videoinpaint.controls import DEFAULT
 from videoinpaint.detectors import make_detector
-from videoinpaint.envs.loop import WIDEN, ClosedLoop, resolve_device
+from videoinpaint.envs.loop import ClosedLoop, resolve_device
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter

@@ -29,8 +29,9 @@ from videoinpaint.benchmarks.repair import ciri_cases as cases
 from videoinpaint.benchmarks.repair.ciri_cases import EXACT, Case, CaseFlags
 from videoinpaint.benchmarks.report.charts import Line, lines_chart
 from videoinpaint.clips.masks.inaccurate import MASK_ERRORS
+from videoinpaint.composition import widened
 from videoinpaint.controls import DEFAULT
-from videoinpaint.envs.loop import resolve_device, widened
+from videoinpaint.envs.loop import resolve_device
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.files import write_bytes
 from videoinpaint.inpainters import make_inpainter
@@ -54,7 +55,7 @@ class WrongnessFlags(CaseFlags):
     ablations: tuple[Path, ...] = ()
     """Files of the same with --ablate: target inactivation without attention and curriculum."""
     logs: tuple[Path, ...] = ()
-    """The folders of the trainings, for the plot."""
+    """The folders of the trainings: what they measured on the way goes into the results."""
     kinds: tuple[str, ...] = MASK_ERRORS
     """Errors of the masks; every severity's value is the mean over them."""
     severities: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
@@ -70,7 +71,7 @@ class WrongnessFlags(CaseFlags):
     threads: int = 1
     """CPU threads."""
     plot: Path | None = None
-    """Draw repair against wrongness here, and with --logs what was learnt in the course of training: a PNG."""
+    """Draw repair against wrongness here: a PNG."""
     output: Path | None = None
     """Write everything measured here, as JSON."""
 
@@ -205,7 +206,7 @@ def _learnt(folders: Sequence[Path]) -> list[dict[str, list[float]]]:
 
 
 def write_plot(path: Path, results: Mapping[str, Any]) -> Path:
-    """Repair against wrongness; with logs, what was learnt by iterations, means over the seeds with their range."""
+    """Repair against wrongness, all methods."""
     rows = results["rows"]
     lines = [Line(name, [row["psnr"][name] for row in rows]) for name in reversed(rows[0]["psnr"])]
     ticks = ["right" if row["severity"] == 0 else f"{row['severity']:g}" for row in rows]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from videoinpaint.clips.sources.augmented import OneShotWindows
+from videoinpaint.composition import widened
 from videoinpaint.controls import DEFAULT
 from videoinpaint.fitting import FitConfig, fit
 from videoinpaint.inpainters.ciri.around import around, save_around
@@ -25,10 +26,8 @@ from videoinpaint.inpainters.ciri.published import OneShotPublished
 from videoinpaint.inpainters.published.adapter import PublishedInpainter
 from videoinpaint.inpainters.published.discriminator import TemporalPatchDiscriminator, adversarial_losses
 from videoinpaint.inpainters.published.recipes import recipe_of
-from videoinpaint.motion.neighbourhoods import window_max
 
 EPOCH = 3417  # training videos of the publication
-WIDEN = 1 / 72  # share of the width by which masks grow where they are cut out, as in the environment
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ def quality(model: OneShotPublished, shots: list[Shot]) -> dict[str, float]:
         for name, masks in (("", shot.predicted), ("_true", shot.truth)):
             scene = model.scene(shot.observed, model.guide(shot.observed, masks, shot.first))
             rows.setdefault(f"psnr_local{name}", []).append(_repaired(model, scene, shot))
-            trusting = model.given(shot.observed, _widened(masks))
+            trusting = model.given(shot.observed, widened(masks))
             rows.setdefault(f"psnr_trusting{name}", []).append(_repaired(model, trusting, shot))
             if not name:
                 rows.setdefault("iou", []).append(_iou(scene.guidance.joint, shot.truth))
@@ -203,19 +202,13 @@ def _repaired(model: OneShotPublished, scene: Scene, shot: Shot) -> float:
     return _psnr(scene.composed(painted.clamp(0, 1)), shot)
 
 
-def _widened(masks: Tensor) -> Tensor:
-    """Masks as an ordinary inpainter gets them: hard, and grown by `WIDEN`."""
-    radius = max(1, round(WIDEN * masks.shape[-1]))
-    return window_max((masks > 0.5).float().flatten(0, 1), radius).view_as(masks)
-
-
 @torch.no_grad()
 def backbone_quality(part: PublishedInpainter, shots: list[Shot]) -> dict[str, float]:
     """PSNR in the target of the network as an ordinary inpainter: masks, widened, are cut out of the frames."""
     rows: dict[str, list[float]] = {}
     for shot in shots:
         for name, masks in (("psnr_backbone", shot.predicted), ("psnr_backbone_true", shot.truth)):
-            holes = _widened(masks)
+            holes = widened(masks)
             frames = part.geometry.to_network(shot.observed) * 2 - 1
             cut = part.geometry.mask_to_network(holes)
             painted, _ = part.propose(frames * (1 - cut), cut, frames.shape[1])

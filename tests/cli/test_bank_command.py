@@ -41,6 +41,7 @@ def test_a_training_builds_its_bank_and_one_that_is_there_is_shown_and_used(
     before = (bank / "bank.json").stat().st_mtime_ns
     assert main([*train, *SMALL, "--output", str(tmp_path / "again")]) == 0
     assert (bank / "bank.json").stat().st_mtime_ns == before
+    assert str(tmp_path).encode() not in (tmp_path / "again" / "policy.safetensors").read_bytes()  # no folder of ours
 
 
 def test_first_seed_is_where_training_begins() -> None:

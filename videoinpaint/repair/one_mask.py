@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from videoinpaint.agents.policies import Policy
 from videoinpaint.clips.masks.meaning import holes_in
 from videoinpaint.clips.validate import check_frames
-from videoinpaint.envs.loop import ClosedLoop, check_size, resolve_device, widened
+from videoinpaint.composition import widened
+from videoinpaint.envs.loop import ClosedLoop, check_size, resolve_device
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter
 from videoinpaint.inpainters.ciri.removal import removal_config
