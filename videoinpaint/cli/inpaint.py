@@ -20,6 +20,7 @@ from videoinpaint.cli.masks import check_mask, check_numbers, masks_in_front, pa
 from videoinpaint.cli.output import check_masks_folder, check_output, keep_masks, save_masks, write_all
 from videoinpaint.errors import InputError
 from videoinpaint.repair.streaming import ITERATIONS, POLICY
+from videoinpaint.threads import ahead
 
 if TYPE_CHECKING:
     from videoinpaint.clips.files.sequences import FrameSequence
@@ -139,7 +140,7 @@ class Inpaint:
         elif masks is None:
             repaired = self._removed(video, known)
         else:
-            repaired = self._repaired(frames_of(video), frames_of(masks))
+            repaired = self._repaired(ahead(frames_of(video)), ahead(frames_of(masks)))
         write_all(repaired, writer, len(video))
         if self.save_masks is not None:
             keep_masks(self.save_masks)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from videoinpaint.errors import InputError
 from videoinpaint.files import check_place, user_path, write_atomically
+from videoinpaint.threads import behind
 
 if TYPE_CHECKING:
     from videoinpaint.clips.files.video import VideoWriter
@@ -82,10 +83,10 @@ def keep_masks(folder: Path) -> None:
 
 
 def write_all(frames: Iterator[Any], writer: VideoWriter, total: int) -> None:
-    """Write frames as they come and show progress; on any error the unfinished file is deleted."""
-    with writer, progress("repairing", total) as advance:
+    """Write frames while the next are repaired, and show progress; on any error the unfinished file is deleted."""
+    with writer, progress("repairing", total) as advance, behind(writer.write) as write:
         for frame in frames:
-            writer.write(frame)
+            write(frame)
             advance()
 
 
