@@ -8,6 +8,7 @@ that what is unpacked is what was packed, negative zeros included.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -62,6 +63,14 @@ class Packed:
         kept = {key: tensor for key, tensor in self.kept.items() if _entry(key) in names}
         built_on = {name: base for name, base in self.built_on.items() if name in names}
         return Packed(kept, built_on, {name: entry for name, entry in self.layout.items() if name in names})
+
+    def light(self, share: float) -> frozenset[str]:
+        """The entries that take less than this share of what they take unpacked."""
+        taken = dict.fromkeys(self.layout, 0)
+        for key, tensor in self.kept.items():
+            taken[_entry(key)] += tensor.nbytes
+        whole = {name: math.prod(shape) * dtype.itemsize for name, (shape, dtype) in self.layout.items()}
+        return frozenset(name for name, count in taken.items() if count < share * whole[name])
 
     def changed(self, later: Packed) -> Packed:
         """With entries in place of its own."""
@@ -191,12 +200,16 @@ def unpack(
         if plain and key in shared:
             state[name] = shared[key]
             continue
-        device = next(iter(packed[0].kept.values())).device if packed[0].kept else torch.device("cpu")
-        made = torch.empty(len(packed), *shape[1:], dtype=dtype, device=device)
-        for row, one, grounds in zip(made, packed, bases):
-            if one.layout.get(name) != (shape, dtype):
-                raise RuntimeError(f"{name} is {dtype} {shape} in one episode and {one.layout.get(name)} in another")
-            _unpack_into(row, name, one, grounds)
+        if any(one.layout.get(name) != (shape, dtype) for one in packed):
+            others = sorted({str(one.layout.get(name)) for one in packed})
+            raise RuntimeError(f"{name} is not the same in all episodes: {', '.join(others)}")
+        if plain and len(packed) == 1 and built_on[0] != _ZERO:
+            made = _checked(bases[0][built_on[0]](), shape, dtype)
+        else:
+            device = next(iter(packed[0].kept.values())).device if packed[0].kept else torch.device("cpu")
+            made = torch.zeros(len(packed), *shape[1:], dtype=dtype, device=device)
+            for row, one, grounds in zip(made, packed, bases):
+                _unpack_into(row, name, one, grounds)
         state[name] = made
         if plain:
             shared[key] = made
@@ -208,9 +221,7 @@ def _unpack_into(row: Tensor, name: str, packed: Packed, bases: Mapping[str, Bas
     if base == _WHOLE:
         row.copy_(_checked(packed.kept[f"{name}:{_WHOLE}"], (1, *row.shape), row.dtype)[0])
         return
-    if base == _ZERO:
-        row.zero_()
-    else:
+    if base != _ZERO:
         row.copy_(_checked(bases[base](), (1, *row.shape), row.dtype)[0])
     bits = packed.kept.get(f"{name}:{_PLACES}")
     if bits is not None:

@@ -1,16 +1,16 @@
-"""Where the states of running episodes lie between two steps: as they are, or packed.
+"""Where the states of running episodes lie between two steps: packed, in part or as a whole, or as they are.
 
-A few episodes lie as one batch and are stepped at once: a step works on their tensors in any case, so that packing them
-would save little and cost a tenth of a step. Of more, a few at a time are opened, stepped and packed again: an
-environment then takes a fraction of its state, and the working memory of a step does not grow with the batch. What an
-episode began with is packed once, or comes packed from a bank; after a step only what changed is. On a GPU, where
-packing would have to look at values, any batch lies as it is.
+On a CPU, what an episode began with is packed once, or comes packed from a bank. Of a few environments only entries lie
+packed that take little so and are quickly unpacked; what a step changes stays as it is, as packing everything cost a
+tenth of a step. Of more environments everything is packed, and a few at a time are opened, stepped and packed again: an
+environment then takes a fraction of its state, and the working memory of a step does not grow with the batch. On a GPU,
+where packing would have to look at values, any batch lies as it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
@@ -25,6 +25,10 @@ from videoinpaint.protocols import State
 AT_ONCE = 4
 """Episodes that are begun or stepped together on a CPU: more would not be faster."""
 
+LIGHT = 0.2
+"""Of a few environments, entries lie packed that take less than this share so: content traced into holes does, the
+features of the reference, half of them zero, do not."""
+
 Pile = Any
 """Episodes of one group, ready to be stored."""
 
@@ -35,6 +39,11 @@ class Shelf(Protocol):
     @property
     def empty(self) -> bool:
         """Whether an environment has no episode yet."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """What lies here, clips included."""
         ...
 
     def groups(self, which: Sequence[int]) -> list[list[int]]:
@@ -74,24 +83,44 @@ class Shelf(Protocol):
 
 def make_shelf(count: int, device: torch.device) -> Shelf:
     """A shelf for the episodes of so many environments."""
-    packed = count > AT_ONCE and may_look(torch.empty(0, device=device))
-    return PackedShelf(count) if packed else DenseShelf(count)
+    packed = may_look(torch.empty(0, device=device))
+    return PackedShelf(count, tight=count > AT_ONCE) if packed else DenseShelf(count)
 
 
 @dataclass(frozen=True)
 class Lying:
-    """An episode, packed; `changed` are the entries that are no more what they were when it began."""
+    """An episode between two steps.
+
+    Attributes:
+        episode: what it is about.
+        packed: entries of its state.
+        changed: the entries that are no more what they were when it began.
+        plain: the other entries, as they are.
+    """
 
     episode: Episode
     packed: Packed
     changed: frozenset[str]
+    plain: State = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes, the clip included."""
+        return self.packed.nbytes + _nbytes(self.plain) + _nbytes(self.episode.tensors())
 
 
 class PackedShelf:
-    """See the module's description; a :class:`Shelf`."""
+    """See the module's description; a :class:`Shelf`.
 
-    def __init__(self, count: int) -> None:
+    Args:
+        count: environments.
+        tight: everything is packed, also what a step changes.
+    """
+
+    def __init__(self, count: int, *, tight: bool) -> None:
         self._lying: list[Lying | None] = [None] * count
+        self._tight = tight
+        self._light: frozenset[str] | None = None  # not tight: what lies packed, by the first episode
 
     @property
     def empty(self) -> bool:
@@ -100,9 +129,8 @@ class PackedShelf:
 
     @property
     def nbytes(self) -> int:
-        """What lies here, clips included; an episode that several environments began together counts once."""
-        there = {id(one): one for one in self._lying if one is not None}.values()
-        return sum(one.packed.nbytes + sum(t.nbytes for t in one.episode.tensors().values()) for one in there)
+        """See :class:`Shelf`; an episode that several environments began together counts once."""
+        return sum(one.nbytes for one in {id(one): one for one in self._lying if one is not None}.values())
 
     def groups(self, which: Sequence[int]) -> list[list[int]]:
         """See :class:`Shelf`."""
@@ -111,8 +139,16 @@ class PackedShelf:
     def opened(self, which: Sequence[int], names: Collection[str] | None = None) -> State:
         """See :class:`Shelf`."""
         lying = self._at(which)
+        bases = [bases_of(one.episode.tensors()) for one in lying]
+        wanted = [one.packed.layout.keys() & (one.packed.layout.keys() if names is None else names) for one in lying]
+        # What a step has changed is packed no more, but still is of episodes that have just begun.
+        shared = frozenset(wanted[0]).intersection(*wanted)
+        rest = [
+            _named(one.plain, names) | unpack([one.packed], [base], more - shared)
+            for one, base, more in zip(lying, bases, wanted, strict=True)
+        ]
         try:
-            return unpack([one.packed for one in lying], [bases_of(one.episode.tensors()) for one in lying], names)
+            return unpack([one.packed for one in lying], bases, shared) | join(rest)
         except RuntimeError as error:
             raise InputError(f"these states cannot form one batch: {error}") from error
 
@@ -121,21 +157,33 @@ class PackedShelf:
         piled = []
         for one, episode in zip(unstacked(state), episodes, strict=True):
             packed = episode.packed or pack(one, bases_of(episode.tensors()))
-            piled.append(Lying(replace(episode, begun=None, packed=None), packed, frozenset(changed)))
+            plain: State = {}
+            if not self._tight:
+                self._light = self._light or packed.light(LIGHT)
+                packed = packed.part(self._light)
+                plain = {name: tensor for name, tensor in one.items() if name not in self._light}
+            piled.append(Lying(replace(episode, begun=None, packed=None), packed, frozenset(changed), plain))
         return piled
 
     def stepped(self, which: Sequence[int], before: State, after: State) -> list[Lying]:
         """See :class:`Shelf`."""
         changed = {name: tensor for name, tensor in after.items() if tensor is not before.get(name)}
-        return [
-            Lying(old.episode, pack(new, bases_of(old.episode.tensors()), old.packed), old.changed | changed.keys())
-            for old, new in zip(self._at(which), unstacked(changed), strict=True)
-        ]
+        piled = []
+        for old, new in zip(self._at(which), unstacked(changed), strict=True):
+            if self._tight:
+                packed, plain = pack(new, bases_of(old.episode.tensors()), old.packed), old.plain
+            else:
+                packed, plain = old.packed.part(old.packed.layout.keys() - changed.keys()), old.plain | new
+            piled.append(Lying(old.episode, packed, old.changed | changed.keys(), plain))
+        return piled
 
     def packed(self, which: int) -> Packed:
         """See :class:`Shelf`."""
         (lying,) = self._at([which])
-        return lying.packed.part(lying.changed) if lying.episode.seeded else lying.packed
+        if self._tight:
+            return lying.packed.part(lying.changed) if lying.episode.seeded else lying.packed
+        state = self.opened([which], lying.changed if lying.episode.seeded else None)
+        return pack(state, bases_of(lying.episode.tensors()))
 
     def store(self, which: Sequence[int], piles: Sequence[list[Lying]], order: Sequence[int] | None = None) -> None:
         """See :class:`Shelf`."""
@@ -167,6 +215,12 @@ class DenseShelf:
         """See :class:`Shelf`."""
         return self._open is None
 
+    @property
+    def nbytes(self) -> int:
+        """See :class:`Shelf`."""
+        there = [] if self._open is None else [self._open.state, *(one.tensors() for one, _ in self._open.told)]
+        return sum(map(_nbytes, there))
+
     def groups(self, which: Sequence[int]) -> list[list[int]]:
         """See :class:`Shelf`."""
         return [list(which)]
@@ -174,7 +228,7 @@ class DenseShelf:
     def opened(self, which: Sequence[int], names: Collection[str] | None = None) -> State:
         """See :class:`Shelf`."""
         assert self._open is not None
-        wanted = {name: tensor for name, tensor in self._open.state.items() if names is None or name in names}
+        wanted = _named(self._open.state, names)
         return wanted if len(which) == self._count else take(wanted, which)
 
     def begun(self, state: State, episodes: Sequence[Episode], changed: Collection[str] = ()) -> Open:
@@ -206,3 +260,12 @@ class DenseShelf:
             places = dict(zip(which, told, strict=True))
             there = [places.get(i, one) for i, one in enumerate(self._open.told)]
             self._open = Open(put(self._open.state, which, state), there)
+
+
+def _named(state: State, names: Collection[str] | None) -> State:
+    return {name: tensor for name, tensor in state.items() if names is None or name in names}
+
+
+def _nbytes(state: State) -> int:
+    """Of all tensors; one that stands for several entries counts once."""
+    return sum({id(tensor): tensor.nbytes for tensor in state.values()}.values())

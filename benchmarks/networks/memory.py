@@ -33,7 +33,7 @@ class Memory:
     env_id: str = DEFAULT_ID
     """A registered environment of this package."""
     envs: tuple[int, int] = (8, 20)
-    """Numbers of environments in the two batches; up to four lie unpacked."""
+    """Numbers of environments in the two batches; up to four lie packed in part only."""
     steps: int = 60
     """Environment steps in all, as many in both batches, so that what libraries keep of them is the same."""
     num_frames: int = 8
@@ -62,7 +62,8 @@ def run(flags: Memory) -> dict[str, Any]:
 
     Returns:
         ``batches``: of each number of environments the bytes ``held`` at the end and at the ``peak``; ``environment``:
-        the same for one environment more; ``entries``: bytes of an episode's state by entry; ``state``: their sum.
+        the same for one environment more, and of each batch what one environment keeps between steps, ``kept``;
+        ``entries``: bytes of an episode's state by entry; ``state``: their sum.
 
     Raises:
         InputError: the second batch is not the larger one.
@@ -95,8 +96,9 @@ def _play(flags: Memory, count: int) -> dict[str, Any]:
         env.step(rng.uniform(-1, 1, (count, 5)).astype(np.float32))
     peak = peak_bytes()
     give_back()
-    found = {"held": held_bytes(), "peak": peak}
-    tensors = env.unwrapped.get_state()[0]["tensors"]  # type: ignore[attr-defined]
+    inner: Any = env.unwrapped
+    found = {"held": held_bytes(), "peak": peak, "kept": inner._shelf.nbytes / count}
+    tensors = inner.get_state()[0]["tensors"]
     return found | {"entries": {name: tensor.numel() * tensor.element_size() for name, tensor in tensors.items()}}
 
 
@@ -105,8 +107,8 @@ def report(results: Mapping[str, Any]) -> None:
     settings = results["settings"]
     size = "{env_id}, {num_frames} frames of {height}x{width}, {threads} threads, {device}".format(**settings)
     rows = [[f"{count} environments", *_megabytes(batch)] for count, batch in results["batches"].items()]
-    rows.append(["one environment more", *_megabytes(results["environment"])])
-    tables.show("memory of the process, MB", ["", "held", "at the peak"], rows, size)
+    rows.append(["one environment more", *_megabytes(results["environment"]), ""])
+    tables.show("memory of the process, MB", ["", "held", "at the peak", "an environment, between steps"], rows, size)
     entries = sorted(results["entries"].items(), key=lambda item: -item[1])
     listed = [[name, tables.number(count / 1e6, 2)] for name, count in entries if count >= 1e4]
     whole = f"together {results['state'] / 1e6:.1f} MB, while it is worked on"
@@ -114,7 +116,7 @@ def report(results: Mapping[str, Any]) -> None:
 
 
 def _megabytes(found: Mapping[str, float]) -> list[str]:
-    return [tables.number(float(found[kind]) / 1e6, 1) for kind in ("held", "peak")]
+    return [tables.number(float(found[kind]) / 1e6, 1) for kind in ("held", "peak", "kept") if kind in found]
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def run(flags: LargeFrames) -> dict[str, Any]:
     added = {name: work["repaired"] - work["copied"] for name, work in found["seconds"].items()}
     ratios["seconds added"] = added["large"] / added["small"]
     settings = {name: value for name, value in asdict(flags).items() if name != "output"}
-    return envelope("large_frames", settings, **found, ratios=ratios)
+    return envelope("large_frames", settings, **dict[str, Any](found), ratios=ratios)
 
 
 def _panned(flags: LargeFrames, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:

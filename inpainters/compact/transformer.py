@@ -40,19 +40,19 @@ class NestedBlock(nn.Module):
         self.up = nn.Linear(dim, hidden)
         self.down = nn.Linear(hidden, dim)
 
-    def summary(self, pooled: Tensor, angles: Tensor, heads: int) -> tuple[Tensor, Tensor]:
+    def summary(self, pooled: Tensor, turns: Tensor, heads: int) -> tuple[Tensor, Tensor]:
         """Keys and values ``(B, heads, P, head_dim)`` of the summary tokens of each clip.
 
         Args:
             pooled: ``(B, P, dim)``.
-            angles: rotary, ``(P, head_dim / 2)``.
+            turns: rotary, ``(P, head_dim)``, see :func:`rotate`.
             heads: how many are wanted.
         """
         key, value = self._keys_values(multiplied(self.norm1(pooled)), heads * self.head_dim)
-        return rotate(key, angles), value
+        return rotate(key, turns), value
 
     def forward(
-        self, x: Tensor, summary: tuple[Tensor, Tensor], item: Tensor, angles: Tensor, heads: int | Tensor
+        self, x: Tensor, summary: tuple[Tensor, Tensor], item: Tensor, turns: Tensor, heads: int | Tensor
     ) -> Tensor:
         """Tokens of active windows ``(n, N, dim)`` after one block.
 
@@ -60,17 +60,17 @@ class NestedBlock(nn.Module):
             x: tokens of the windows.
             summary: from :meth:`summary`, of at least as many heads as run here.
             item: ``(n,)`` the clip each window belongs to.
-            angles: rotary angles of window tokens ``(n, N, head_dim / 2)``.
+            turns: rotary, of window tokens ``(n, 1, N, head_dim)``, see :func:`rotate`.
             heads: how many heads run, or ``(n,)``, how many count in each window.
         """
         counts = heads if isinstance(heads, Tensor) else None
         running = heads if isinstance(heads, int) else HEADS
         width, units = running * self.head_dim, running * self.head_hidden
         normed = multiplied(self.norm1(x))
-        query = rotate(self._split(F.linear(normed, self.query.weight[:width], self.query.bias[:width])), angles)
+        query = rotate(self._split(F.linear(normed, self.query.weight[:width], self.query.bias[:width])), turns)
         key, value = self._keys_values(normed, width)
         pooled_key, pooled_value = (tensor[:, :running] for tensor in summary)
-        key = torch.cat([rotate(key, angles), pooled_key[item]], dim=2)
+        key = torch.cat([rotate(key, turns), pooled_key[item]], dim=2)
         value = torch.cat([value, pooled_value[item]], dim=2)
         attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
         if counts is not None:
@@ -120,35 +120,34 @@ class WindowTransformer(nn.Module):
             heads: how many run, in all clips, or ``(B,)`` in each, or a map ``(B, 1, h, w)``: every window runs the
                 mean of its tokens, rounded; see :class:`NestedBlock`.
         """
-        batch, length, height, width, _ = tokens.shape
+        batch, length, height, width, channels = tokens.shape
         tokens = tokens + self.position(_images(tokens)).movedim(1, -1).view_as(tokens)
-        pad = (-width % self.window[1], -height % self.window[0])
-        tokens = F.pad(tokens, (0, 0, 0, pad[0], 0, pad[1]))
-        busy = self._busy(holes)
-        step = (height / POOLED[0], width / POOLED[1])
-        pooled_angles = self._angles((length, *POOLED), tokens, step)
+        tokens = F.pad(tokens, (0, 0, 0, -width % self.window[1], 0, -height % self.window[0]))
+        size = (length, *tokens.shape[2:4])
+        busy, turns = self._busy(holes), self._turns(size, tokens)
+        pooled_turns = self._turns((length, *POOLED), tokens, (height / POOLED[0], width / POOLED[1]))
         for index, block in enumerate(self.blocks):
-            shift = tuple(size // 2 if index % 2 else 0 for size in self.window)
+            shift = self._shift(index)
             pooled = F.adaptive_avg_pool2d(_images(tokens[:, :, :height, :width]), POOLED)
-            pooled = pooled.view(batch, length, pooled.shape[1], -1).transpose(2, 3).flatten(1, 2)
-            summarised = (pooled, pooled_angles)
-            angles = self._angles((length, *tokens.shape[2:4]), tokens).view(1, length, *tokens.shape[2:4], -1)
+            pooled = pooled.view(batch, length, channels, -1).transpose(2, 3).flatten(1, 2)
             active = self._active(busy, shift)
             look = may_look(active)
             # Where Python may not look, all windows are computed, and those without work left as they were.
             item, row, column = active.nonzero(as_tuple=True) if look else _everywhere(active)
-            windows = self._windows(_rolled(tokens, shift, -1))
-            turned = self._windows(_rolled(angles, shift, -1))[torch.zeros_like(item), row, column].flatten(1, 3)
+            places = self._places(size, shift, active.device)[row, column]
+            at = (places + item[:, None] * math.prod(size)).flatten()
+            flat = tokens.view(-1, channels)
+            seen = flat.index_select(0, at).view(*places.shape, channels)
+            turned = turns.index_select(0, places.flatten()).view(len(places), 1, places.shape[1], self.head_dim)
             counted = heads
             if isinstance(heads, Tensor):
                 counted = heads[item] if heads.dim() == 1 else self._asked(heads, shift)[item, row, column]
-            work = self._work(block, windows[item, row, column].flatten(1, 3), summarised, item, turned, counted)
-            work = work.view(len(item), *windows.shape[3:]).to(windows.dtype)
-            if look:
-                windows = windows.index_put((item, row, column), work)
-            else:
-                windows = torch.where(active[..., None, None, None, None], work.view_as(windows), windows)
-            tokens = _rolled(self._merge(windows), shift, 1)
+            work = self._work(block, seen, (pooled, pooled_turns), item, turned, counted).to(seen.dtype)
+            if not look:
+                work = torch.where(active[item, row, column][:, None, None], work, seen)
+            # In place where nothing has to be differentiated: these tokens are this call's own.
+            copied = flat.index_copy if torch.is_grad_enabled() else flat.index_copy_
+            tokens = copied(0, at, work.flatten(0, 1)).view_as(tokens)
         return tokens[:, :, :height, :width]
 
     def _work(
@@ -157,21 +156,21 @@ class WindowTransformer(nn.Module):
         x: Tensor,
         pooled: tuple[Tensor, Tensor],
         item: Tensor,
-        angles: Tensor,
+        turns: Tensor,
         heads: int | Tensor,
     ) -> Tensor:
         """One block on active windows; those with the same number of heads together, where that can be known."""
         assert isinstance(block, NestedBlock)
         if not isinstance(heads, Tensor) or not may_look(heads):
             running = heads if isinstance(heads, int) else HEADS
-            return cast(Tensor, block(x, block.summary(*pooled, running), item, angles, heads))
+            return cast(Tensor, block(x, block.summary(*pooled, running), item, turns, heads))
         counts = sorted(set(heads.tolist()))
         if not counts:
             return x
         summary, done = block.summary(*pooled, counts[-1]), torch.empty_like(x)
         for count in counts:
             at = (heads == count).nonzero()[:, 0]
-            work = block(x[at], summary, item[at], angles[at], count)
+            work = block(x[at], summary, item[at], turns[at], count)
             done = done.to(work.dtype).index_put((at,), work)
         return done
 
@@ -189,7 +188,7 @@ class WindowTransformer(nn.Module):
         total = torch.zeros(len(holes), dtype=torch.float64, device=holes.device)
         busy = self._busy(holes)
         for index, block in enumerate(cast(Sequence[NestedBlock], self.blocks)):
-            shift = tuple(size // 2 if index % 2 else 0 for size in self.window)
+            shift = self._shift(index)
             prices = torch.tensor([block.flops(tokens, pooled, k) for k in range(HEADS + 1)], dtype=torch.float64)
             window, clip = prices.to(holes.device).unbind(-1)
             asked = torch.where(self._active(busy, shift), self._asked(heads, shift), 0)
@@ -213,10 +212,7 @@ class WindowTransformer(nn.Module):
     def active_windows(self, holes: Tensor) -> Tensor:
         """How many windows each block computes: ``(B, depth)`` for token-level ``holes (B, T, 1, h, w)``."""
         busy = self._busy(holes)
-        counts = [
-            self._active(busy, tuple(size // 2 if index % 2 else 0 for size in self.window)).sum((1, 2))
-            for index in range(len(self.blocks))
-        ]
+        counts = [self._active(busy, self._shift(index)).sum((1, 2)) for index in range(len(self.blocks))]
         return torch.stack(counts, dim=1)
 
     def _busy(self, holes: Tensor) -> Tensor:
@@ -229,20 +225,21 @@ class WindowTransformer(nn.Module):
         moved = torch.roll(busy.float(), [-s for s in shift], (-2, -1))
         return F.max_pool2d(moved, self.window).squeeze(1) > 0
 
-    def _windows(self, x: Tensor) -> Tensor:
-        """``(B, T, h, w, C)`` seen as ``(B, rows, columns, T, window height, window width, C)``, without a copy."""
-        batch, length, height, width, channels = x.shape
+    def _shift(self, index: int) -> tuple[int, int]:
+        """By how many tokens the windows of a block are shifted."""
+        return (self.window[0] // 2, self.window[1] // 2) if index % 2 else (0, 0)
+
+    def _places(self, size: tuple[int, int, int], shift: tuple[int, int], device: torch.device) -> Tensor:
+        """Where the tokens of every window stand among a clip's ``T * h * w``: ``(rows, columns, N)``."""
+        length, height, width = size
+        numbers = torch.arange(math.prod(size), device=device).view(size)
+        moved = torch.roll(numbers, [-s for s in shift], (1, 2))
         rows, columns = height // self.window[0], width // self.window[1]
-        x = x.view(batch, length, rows, self.window[0], columns, self.window[1], channels)
-        return x.permute(0, 2, 4, 1, 3, 5, 6)
+        windows = moved.view(length, rows, self.window[0], columns, self.window[1])
+        return windows.permute(1, 3, 0, 2, 4).flatten(2)
 
-    def _merge(self, windows: Tensor) -> Tensor:
-        """The inverse of `_windows`."""
-        batch, rows, columns, length, height, width, channels = windows.shape
-        return windows.permute(0, 3, 1, 4, 2, 5, 6).reshape(batch, length, rows * height, columns * width, channels)
-
-    def _angles(self, size: tuple[int, int, int], like: Tensor, scale: tuple[float, float] = (1, 1)) -> Tensor:
-        """Rotary angles ``(T * h * w, head_dim / 2)``: a share of the pairs turns with time, rows and columns each."""
+    def _turns(self, size: tuple[int, int, int], like: Tensor, scale: tuple[float, float] = (1, 1)) -> Tensor:
+        """For :func:`rotate`, ``(T * h * w, head_dim)``: pairs turn with time, rows and columns, a share each."""
         pairs = self.head_dim // 2
         shares = (pairs - 2 * (pairs * 3 // 8), pairs * 3 // 8, pairs * 3 // 8)
         axes = (
@@ -251,11 +248,12 @@ class WindowTransformer(nn.Module):
             (torch.arange(size[2], device=like.device, dtype=like.dtype) + 0.5) * scale[1],
         )
         grids = torch.meshgrid(*axes, indexing="ij")
-        turned = []
+        angles = []
         for grid, share in zip(grids, shares):
             speeds = math.pi / 2 ** (1 + torch.arange(share, device=like.device, dtype=like.dtype) * 4 / max(share, 1))
-            turned.append(grid.reshape(-1, 1) * speeds)
-        return torch.cat(turned, dim=1)
+            angles.append(grid.reshape(-1, 1) * speeds)
+        turned = torch.cat(angles, dim=1)
+        return torch.cat([turned.cos(), turned.sin()], dim=1)
 
 
 def _everywhere(x: Tensor) -> tuple[Tensor, ...]:
@@ -274,14 +272,13 @@ def _images(tokens: Tensor) -> Tensor:
     return tokens.flatten(0, 1).movedim(-1, 1)
 
 
-def _rolled(x: Tensor, shift: tuple[int, ...], sign: int) -> Tensor:
-    return torch.roll(x, [sign * s for s in shift], (2, 3)) if any(shift) else x
+def rotate(x: Tensor, turns: Tensor) -> Tensor:
+    """Turn channel pairs of ``x (n, heads, N, d)`` by angles (Su et al., 2021).
 
-
-def rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """Turn channel pairs of ``x (n, heads, N, d)`` by angles ``(N, d / 2)`` or ``(n, N, d / 2)`` (Su et al., 2021)."""
-    if angles.dim() == 3:
-        angles = angles.unsqueeze(1)
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    Args:
+        x: its first and its second half hold the pairs.
+        turns: cosines and sines ``(..., N, d)`` of the angles, one half each.
+    """
+    cos, sin = turns.to(x.dtype).chunk(2, dim=-1)
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from videoinpaint.benchmarks.networks import memory
+from videoinpaint.benchmarks.networks import against, memory
 from videoinpaint.benchmarks.networks.throughput import Throughput, _Traffic, report, run
 from videoinpaint.errors import InputError
 
@@ -42,3 +43,31 @@ def test_what_one_environment_more_takes_is_measured(capsys: pytest.CaptureFixtu
     assert "one environment more" in capsys.readouterr().out
     with pytest.raises(InputError, match="the larger one second"):
         memory.run(memory.Memory(envs=(4, 4)))
+
+
+def test_another_setting_is_timed_in_turns_with_this_one(capsys: pytest.CaptureFixture[str]) -> None:
+    size = {"num_frames": 2, "height": 36, "width": 48, "threads": 1}
+    asked = against.Against(
+        envs=(2,), turns=2, steps=1, variables=("VIDEOINPAINT_NOTHING=1",), arguments=("inpainter=telea",), **size
+    )
+    results = against.run(asked)
+    (row,) = results["rows"]
+    assert np.shape(row["turns"]) == (2, 2)
+    assert row["lowest"] <= row["ratio"] <= row["highest"]
+    assert results["versions"]["other"] == results["versions"]["this"]
+    against.report(results)
+    assert "this / other" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"other": Path("/nowhere")}, "holds no folder videoinpaint"),
+        ({"variables": ("=1",)}, "'=1' is not NAME=VALUE"),
+        ({"arguments": ("bank",)}, "'bank' is not NAME=VALUE"),
+        ({"env_id": "CartPole-v1", "envs": (1,)}, "ended with status 1"),
+    ],
+)
+def test_what_cannot_be_timed_is_said(asked: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        against.run(against.Against(**asked))  # type: ignore[arg-type]

@@ -39,20 +39,45 @@ def batch(**arguments):
     )
 
 
-def test_packed_or_dense_in_groups_or_at_once_episodes_are_the_same(monkeypatch):
+def test_packed_or_not_in_groups_or_at_once_episodes_are_the_same(monkeypatch):
     packed = batch()
-    assert isinstance(packed.unwrapped._shelf, shelf.PackedShelf)
     assert packed.unwrapped._shelf.groups(range(5)) == [[0, 1, 2, 3], [4]]
     found = played(packed)
     monkeypatch.setattr(shelf, "AT_ONCE", 100)
+    partly = batch()
+    assert partly.unwrapped._shelf.groups(range(5)) == [[0, 1, 2, 3, 4]]
+    assert played(partly) == found
+    monkeypatch.setattr(shelf, "may_look", lambda _: False)  # as on a GPU
     dense = batch()
     assert isinstance(dense.unwrapped._shelf, shelf.DenseShelf)
     assert played(dense) == found
 
 
-def test_a_few_environments_are_not_packed_and_the_brief_state_knows_what_changed_all_the_same(monkeypatch):
+@pytest.mark.parametrize("light", [0.0, 2.0])
+def test_whatever_of_a_few_environments_lies_packed_episodes_are_the_same(light, monkeypatch):
+    asked = SMALL | {"inpainter": "compact", "max_iterations": 2}
+    few = [gymnasium.make_vec("VideoInpaint-v1", 3, "vector_entry_point", **asked) for _ in range(2)]
+    found = played(few[0], count=3)
+    monkeypatch.setattr(shelf, "LIGHT", light)
+    assert played(few[1], count=3) == found
+
+
+def test_episodes_that_have_just_begun_stand_in_one_batch_with_others():
+    env, other = (gymnasium.make_vec("VideoInpaint-v1", 2, "vector_entry_point", **SMALL) for _ in range(2))
+    for one in (env, other):
+        one.reset(seed=0)
+    env.step(np.zeros((2, 5), np.float32))
+    env.reset(seed=[4, None], options={"reset_mask": np.array([True, False])})
+    opened, fresh = env.unwrapped._shelf.opened(range(2)), other.unwrapped._shelf.opened(range(2))
+    assert opened.keys() == fresh.keys()
+    assert {name: tensor.shape for name, tensor in opened.items()} == {name: t.shape for name, t in fresh.items()}
+    assert opened["iteration"].tolist() == [0, 1]
+    assert torch.equal(opened["loop/repaired"][0], opened["loop/corrupted"][0])
+    assert not torch.equal(opened["loop/repaired"][1], opened["loop/corrupted"][1])
+
+
+def test_a_few_environments_are_packed_in_part_and_the_brief_state_knows_what_changed_all_the_same(monkeypatch):
     few, many = (gymnasium.make_vec("VideoInpaint-v1", count, "vector_entry_point", **SMALL) for count in (2, 5))
-    assert isinstance(few.unwrapped._shelf, shelf.DenseShelf)
     for env in (few, many):
         env.reset(seed=0)
         env.step(np.zeros((env.num_envs, 5), np.float32))
@@ -65,13 +90,14 @@ def test_a_few_environments_are_not_packed_and_the_brief_state_knows_what_change
 
 
 @pytest.mark.parametrize("env_id", ["VideoInpaint-v1", "VideoInpaintOneShot-v1"])
-def test_an_environment_of_many_takes_a_fraction_of_its_state(env_id):
-    env = gymnasium.make_vec(env_id, 5, "vector_entry_point", **SMALL).unwrapped
+@pytest.mark.parametrize(("count", "share"), [(1, 0.6), (3, 0.6), (5, 0.4)])
+def test_an_environment_takes_a_fraction_of_its_state_and_one_of_many_less(env_id, count, share):
+    env = gymnasium.make_vec(env_id, count, "vector_entry_point", **SMALL).unwrapped
     env.reset(seed=0)
     for _ in range(2):
-        env.step(np.zeros((5, 5), np.float32))
-        state = env._shelf.opened(range(5))
-        assert env._shelf.nbytes < sum(tensor.nbytes for tensor in state.values()) / 2.5
+        env.step(np.zeros((count, 5), np.float32))
+        state = env._shelf.opened(range(count))
+        assert env._shelf.nbytes < share * sum(tensor.nbytes for tensor in state.values())
 
 
 def test_environments_that_play_the_same_clip_share_it():
@@ -95,10 +121,8 @@ def test_a_part_whose_state_depends_on_the_clip_is_named(toy):
 
     asked = toy | {"inpainter": Growing()}
     few, many = (gymnasium.make_vec("VideoInpaint-v1", count, "vector_entry_point", **asked) for count in (2, 5))
-    few.reset(seed=0)
-    with pytest.raises(InputError, match="state entry 'loop/inpainter/more' has shape"):
-        few.reset(seed=[4, None], options={"reset_mask": np.array([True, False])})
-    many.reset(seed=[0] * 5)
-    many.reset(seed=[4, *[None] * 4], options={"reset_mask": np.arange(5) == 0})
-    with pytest.raises(InputError, match="cannot form one batch: loop/inpainter/more"):
-        many.step(np.zeros((5, 5), np.float32))
+    for env in (few, many):
+        env.reset(seed=[0] * env.num_envs)
+        env.reset(seed=[4] + [None] * (env.num_envs - 1), options={"reset_mask": np.arange(env.num_envs) == 0})
+        with pytest.raises(InputError, match="cannot form one batch: loop/inpainter/more"):
+            env.step(np.zeros((env.num_envs, 5), np.float32))
