@@ -120,7 +120,7 @@ class PackedShelf:
     def __init__(self, count: int, *, tight: bool) -> None:
         self._lying: list[Lying | None] = [None] * count
         self._tight = tight
-        self._light: frozenset[str] | None = None  # not tight: what lies packed, by the first episode
+        self._like: Packed | None = None  # not tight: what lies packed, of the first episode
 
     @property
     def empty(self) -> bool:
@@ -156,14 +156,27 @@ class PackedShelf:
         """See :class:`Shelf`."""
         piled = []
         for one, episode in zip(unstacked(state), episodes, strict=True):
-            packed = episode.packed or pack(one, bases_of(episode.tensors()))
-            plain: State = {}
-            if not self._tight:
-                self._light = self._light or packed.light(LIGHT)
-                packed = packed.part(self._light)
-                plain = {name: tensor for name, tensor in one.items() if name not in self._light}
-            piled.append(Lying(replace(episode, begun=None, packed=None), packed, frozenset(changed), plain))
+            told = replace(episode, begun=None, packed=None)
+            if self._tight:
+                packed = episode.packed or pack(one, bases_of(episode.tensors()))
+                piled.append(Lying(told, packed, frozenset(changed)))
+            else:
+                packed = self._packed_in_part(one, episode)
+                plain = {name: tensor for name, tensor in one.items() if name not in packed.layout}
+                piled.append(Lying(told, packed, frozenset(changed), plain))
         return piled
+
+    def _packed_in_part(self, state: State, episode: Episode) -> Packed:
+        """The entries that were light in the first episode, built on what they were built on there."""
+        bases = bases_of(episode.tensors())
+        if self._like is None:
+            whole = episode.packed or pack(state, bases)
+            self._like = whole.part(whole.light(LIGHT))
+            return self._like
+        if episode.packed is not None:
+            return episode.packed.part(self._like.layout)
+        light = {name: tensor for name, tensor in state.items() if name in self._like.layout}
+        return pack(light, bases, self._like).part(light)
 
     def stepped(self, which: Sequence[int], before: State, after: State) -> list[Lying]:
         """See :class:`Shelf`."""
