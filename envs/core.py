@@ -347,12 +347,11 @@ def _compile(inpainter: Inpainter, detector: Detector, device: torch.device) -> 
 
 def _check_regional(inpainter: Inpainter, settings: Settings) -> None:
     """Raise InputError where controls are to vary over the frame and none of the inpainter's can."""
-    grid = settings.action_grid
-    if grid not in (None, (1, 1)) and not regional_of(inpainter):
+    if settings.varies and not regional_of(inpainter):
         remedy = "leave action_grid out" if settings.propagator else "leave action_grid out, or give fusion='boundary'"
         raise InputError(
-            f"action_grid={grid} is not possible with the inpainter {inpainter.name!r}, whose controls are those of "
-            f"whole frames: {remedy}"
+            f"action_grid={settings.action_grid} is not possible with the inpainter {inpainter.name!r}, whose controls "
+            f"are those of whole frames: {remedy}"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from videoinpaint.controls import Controls, action_to_controls, as_numbers, cont
 from videoinpaint.envs import snapshot
 from videoinpaint.envs.core import Core, Observation, observe
 from videoinpaint.envs.episodes import Episode, check_options
+from videoinpaint.envs.infos import Info
 from videoinpaint.envs.rendering import SHOWN, Display, draw
 from videoinpaint.envs.settings import Settings
 from videoinpaint.envs.shelf import Shelf, make_shelf
@@ -33,6 +35,19 @@ class ControlMap:
     _core: Core
     _shelf: Shelf
     _spec: EnvSpec | None = None
+    _maps: dict[int, NDArray[np.float32]]
+    """For pictures, where controls may vary over the frame: the map that each environment's last step applied."""
+
+    def _applied(self, which: Sequence[int], infos: Sequence[Info] | None = None) -> None:
+        """Keep the maps of a step's infos, one an environment of `which`; without infos forget theirs."""
+        if self._core.settings.varies:
+            unset = np.zeros(self._core.settings.action_shape, np.float32)
+            self._maps |= {i: infos[k]["control_map"].copy() if infos else unset for k, i in enumerate(which)}
+
+    def _draw(self, which: Sequence[int]) -> NDArray[np.uint8]:
+        """The pictures of these environments."""
+        maps = np.stack([self._maps[i] for i in which]) if self._core.settings.varies else None
+        return draw(self._shelf.opened(which, SHOWN), maps)
 
     @property
     def spec(self) -> EnvSpec | None:
@@ -227,6 +242,10 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     | `compile` | `False` | fuse the compact networks' work by `torch.compile`: a wait at first, other last bits |
     | `render_mode` | `None` | `"rgb_array"` (corrupted, repaired, predicted mask, reference: one row) or `"human"` |
 
+    With an action grid of more than one cell the picture goes on with two panels, heads and fusion by cell over the
+    repair in grey, as the last step applied them: blue is the least, orange the most. After a reset, and in an
+    episode that `set_state` restored until its next step, there is no map to show, and they are grey alone.
+
     `gym.make_vec("VideoInpaint-v1", num_envs=4)` runs all environments as one batch; it takes the same arguments, and
     `autoreset_mode` and `max_episode_steps`.
 
@@ -298,6 +317,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         self._core = Core(settings)
         self.observation_space, self.action_space = self._core.spaces()
         self._shelf = make_shelf(1, self._core.device)
+        self._maps = {}
         self._episode: Episode | None = None
         self._done = True
 
@@ -320,6 +340,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         state = self._core.begin([self._episode])
         self._shelf.store([0], [self._shelf.begun(state, [self._episode])])
         self._core.expect(0, self.np_random)
+        self._applied([0])
         self._done = False
         self._show()
         return _first(observe(state)), self._core.info(self._core.begun_infos(state)[0], self._episode)
@@ -343,6 +364,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         before = self._shelf.opened([0])
         state, outcome = self._core.step(before, values[None])
         self._shelf.store([0], [self._shelf.stepped([0], before, state)])
+        self._applied([0], outcome.infos)
         self._done = bool(outcome.terminated[0])
         self._show()
         info = self._core.info(outcome.infos[0], self._episode)
@@ -360,7 +382,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         if self.render_mode == "human":
             self._show()
             return None
-        return draw(self._shelf.opened([0], SHOWN))[0]
+        return self._draw([0])[0]
 
     def close(self) -> None:
         """Close the window, and stop threads, if there are any. May be called more than once."""
@@ -402,13 +424,14 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         """
         restored = snapshot.load(self._core, state)
         self._shelf.store([0], [self._shelf.begun(restored.state, [restored.episode], restored.changed)])
+        self._applied([0])
         self._episode, self._done = restored.episode, restored.done
         self._np_random, self._np_random_seed = restored.generator
         return _first(observe(restored.state))
 
     def _show(self) -> None:
         if self._window is not None and not self._shelf.empty:
-            self._window.show(draw(self._shelf.opened([0], SHOWN))[0])
+            self._window.show(self._draw([0])[0])
 
 
 def _first(observation: Observation) -> Observation:

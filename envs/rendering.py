@@ -1,4 +1,4 @@
-"""Pictures of an episode: corrupted | repaired | predicted mask | reference, labelled."""
+"""Pictures of an episode: corrupted | repaired | predicted mask | reference, labelled; and what was asked of cells."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from videoinpaint.controls import FUSION, HEADS, HIGH, LOW
 from videoinpaint.errors import MissingPackageError
 from videoinpaint.protocols import State
 
@@ -19,24 +20,56 @@ SHOWN = ("loop/corrupted", "loop/repaired", "loop/masks", "reference")
 BAR = 16
 """Height in pixels of the bar that holds the labels."""
 _GAP = 2
+_MAPPED = (("heads", HEADS, "{:.0f}"), ("fusion", FUSION, "{:.2f}"))
+"""The controls whose maps are drawn, where they stand among the five, and how their values are written."""
+_COLD, _WARM = np.array([30, 70, 200]), np.array([255, 170, 20])  # of the least and the greatest value
 
 
-def draw(state: State, frame: int | None = None) -> NDArray[np.uint8]:
-    """The four panels of one frame of every episode in a batch.
+def draw(state: State, maps: NDArray[np.float32] | None = None, frame: int | None = None) -> NDArray[np.uint8]:
+    """The four panels of one frame of every episode in a batch; with maps of controls two more, of heads and fusion.
 
     Args:
         state: of :class:`videoinpaint.envs.core.Core`.
+        maps: ``(B, rows, columns, 5)`` in natural units, of the pass that made the repair; 0 where none did.
         frame: which one; None is the middle.
 
     Returns:
-        uint8 ``(B, H + BAR, 4 W + 3 gaps, 3)``.
+        uint8 ``(B, H + BAR, 4 W + 3 gaps, 3)``, with maps ``(B, H + BAR, 6 W + 5 gaps, 3)``.
     """
     which = state["reference"].shape[1] // 2 if frame is None else frame
     mask = state["loop/masks"][:, which].expand(-1, 3, -1, -1)
     reference = state["reference"][:, which].float() / 255
     floats = torch.stack([state["loop/corrupted"][:, which], state["loop/repaired"][:, which], mask, reference], 1)
     panels = floats.mul(255).round().clamp(0, 255).byte().permute(0, 1, 3, 4, 2).cpu().numpy()
-    return np.stack([tile(list(images)) for images in panels])
+    if maps is None:
+        return np.stack([tile(list(images)) for images in panels])
+    labels = LABELS + tuple(f"{name} {LOW[i]:g} .. {HIGH[i]:g}" for name, i, _ in _MAPPED)
+    return np.stack(
+        [
+            tile([*images, *(_mapped(images[1], cells[..., i], i, form) for _, i, form in _MAPPED)], labels)
+            for images, cells in zip(panels, maps, strict=True)
+        ]
+    )
+
+
+def _mapped(image: NDArray[np.uint8], cells: NDArray[np.float32], control: int, form: str) -> NDArray[np.uint8]:
+    """An image ``(H, W, 3)`` in dark grey under one control's values by cell, with numbers where cells have room."""
+    grey = np.repeat(image.mean(2, keepdims=True) / 2, 3, 2)
+    if not cells.any():
+        return grey.astype(np.uint8)
+    (height, width), (rows, columns) = image.shape[:2], cells.shape
+    share = ((cells - LOW[control]) / (HIGH[control] - LOW[control]))[..., None]
+    colours = (1 - share) * _COLD + share * _WARM
+    row, column = np.arange(height) * rows // height, np.arange(width) * columns // width
+    panel = Image.fromarray((0.5 * grey + 0.5 * colours[row][:, column]).clip(0, 255).astype(np.uint8))
+    pen, font = ImageDraw.Draw(panel), ImageFont.load_default()
+    for (y, x), value in np.ndenumerate(cells):
+        text = form.format(value)
+        left, top, right, bottom = font.getbbox(text)
+        if right - left + 2 < width // columns and bottom - top + 2 < height // rows:
+            centre = (x + 0.5) * width / columns - (left + right) / 2, (y + 0.5) * height / rows - (top + bottom) / 2
+            pen.text(centre, text, fill=(255, 255, 255), font=font)
+    return np.asarray(panel)
 
 
 def tile(images: list[NDArray[np.uint8]], labels: tuple[str, ...] = LABELS) -> NDArray[np.uint8]:

@@ -85,6 +85,11 @@ class Settings:
         """The shape of one action."""
         return (5,) if self.action_grid is None else (*self.action_grid, 5)
 
+    @property
+    def varies(self) -> bool:
+        """Whether an action may differ over the frame: it has more than one cell."""
+        return self.action_grid not in (None, (1, 1))
+
 
 def _grid(grid: Any, height: int, width: int) -> tuple[int, int]:
     """Rows and columns, no more than there are pixels."""

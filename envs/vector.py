@@ -25,7 +25,6 @@ from videoinpaint.envs.env import ControlMap
 from videoinpaint.envs.episodes import Episode, check_options
 from videoinpaint.envs.infos import TRUNCATED, Info
 from videoinpaint.envs.loop import pictures
-from videoinpaint.envs.rendering import SHOWN, draw
 from videoinpaint.envs.settings import Settings
 from videoinpaint.envs.shelf import Pile, make_shelf
 from videoinpaint.errors import InputError
@@ -110,6 +109,7 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._shelf = make_shelf(self.num_envs, self._core.device)
+        self._maps = {}
         self._episodes: list[Episode] = []
         self._done = np.ones(self.num_envs, dtype=np.bool_)
         self._generators: list[tuple[np.random.Generator, int]] = [
@@ -211,6 +211,7 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         self._generators = generators
         table = dict(enumerate(self._episodes)) | dict(zip(which, episodes))
         self._episodes = [table[i] for i in range(self.num_envs)]
+        self._applied(which)
         self._done[list(which)] = False
         for i in which:
             self._core.expect(i, generators[i][0])
@@ -272,7 +273,7 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         if self.render_mode != "rgb_array":
             return None
         self._check_running()
-        return tuple(draw(self._shelf.opened(range(self.num_envs), SHOWN)))
+        return tuple(self._draw(range(self.num_envs)))
 
     def get_state(self) -> list[dict[str, Any]]:
         """One state an environment, each as of `VideoInpaintEnv.get_state`, exchangeable with it."""
@@ -302,6 +303,7 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         piles = [self._shelf.begun(one.state, [one.episode], one.changed) for one in restored]
         self._shelf.store(range(self.num_envs), piles)
         self._episodes = [one.episode for one in restored]
+        self._applied(range(self.num_envs))
         self._done = np.array([one.done for one in restored])
         self._generators = [one.generator for one in restored]
         return self._observe()
@@ -342,6 +344,7 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
             pile, outcome, iterations, picture = self._step(group, actions[group])
             piles.append(pile)
             seen.append((group, picture))
+            self._applied(group, outcome.infos)
             rewards[group], terminated[group] = outcome.rewards, outcome.terminated
             if self.max_episode_steps is not None:
                 truncated[group] = iterations >= self.max_episode_steps

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from videoinpaint.controls import HIGH, LOW, NAMES
+from videoinpaint.envs import VideoInpaintEnv, VideoInpaintVectorEnv
 from videoinpaint.envs.page import PAGES, environment_page, write_page
 from videoinpaint.envs.rendering import BAR, LABELS, tile
 from videoinpaint.errors import MissingPackageError
@@ -36,6 +37,61 @@ def test_panels_show_what_their_labels_say(toy):
     assert all(bar.max() > 150 for bar in bars)
     assert len(LABELS) == 4
     assert not np.array_equal(bars[0], bars[1])
+
+
+def test_the_map_of_controls_is_drawn_after_the_panels(regional):
+    env = VideoInpaintEnv(**regional, render_mode="rgb_array")
+    env.reset(seed=0)
+    fresh = env.render()
+    assert fresh.shape == (48 + BAR, 6 * 64 + 10, 3)
+    action = np.zeros((2, 3, 5), np.float32)
+    action[0, 0, 0], action[1, 2, 1] = -1, 1  # few heads in the first cell, much fusion in the last
+    *_, info = env.step(action)
+    info["control_map"][:] = 0  # the agent's own copy
+    picture, heads, fusion = env.render(), slice(264, 328), slice(330, 394)
+    cells = picture[BAR:, heads].reshape(2, 24, 64, 3), picture[BAR:, fusion].reshape(2, 24, 64, 3)
+    blue, red = (cells[0][..., channel].astype(int) for channel in (2, 0))
+    assert (blue - red)[0, :, :21].mean() > (blue - red)[0, :, 22:].mean() + 30
+    assert (blue - red)[0, :, :21].mean() > (blue - red)[1, :, :21].mean() + 30
+    warmth = cells[1][..., 0].astype(int) - cells[1][..., 2]
+    assert warmth[1, :, 43:].mean() > warmth[0, :, 43:].mean() + 30
+    snapshot = env.get_state()
+    env.set_state(snapshot)
+    restored = env.render()
+    assert np.array_equal(restored[:, :262], picture[:, :262])
+    assert np.ptp(restored[BAR:, heads], axis=2).max() == 0  # which map it was is not part of a state
+    assert np.array_equal(restored[:BAR], picture[:BAR])
+    plain = VideoInpaintEnv(**regional | {"action_grid": None}, render_mode="rgb_array")
+    plain.reset(seed=0)
+    assert np.array_equal(plain.render(), fresh[:, :262])
+
+
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
+def test_each_of_a_batch_shows_its_own_map(regional, mode):
+    arguments = regional | {"render_mode": "rgb_array", "max_iterations": 2}
+    batch = VideoInpaintVectorEnv(2, autoreset_mode=mode, flat_info=True, **arguments)
+    singles = [VideoInpaintEnv(**arguments) for _ in range(2)]
+    batch.reset(seed=3)
+    for i, env in enumerate(singles):
+        env.reset(seed=3 + i)
+    actions = np.random.default_rng(0).uniform(-1, 1, (2, 2, 3, 5)).astype(np.float32)
+    batch.step(actions)
+    for i, (env, picture) in enumerate(zip(singles, batch.render(), strict=True)):
+        env.step(actions[i])
+        assert np.array_equal(picture, env.render())
+    for _ in range(2 if mode == "NextStep" else 1):
+        batch.step(actions)
+    assert all(np.ptp(picture[BAR:, 264:], axis=2).max() == 0 for picture in batch.render())
+
+
+def test_one_cell_is_drawn_as_no_grid(toy):
+    pictures = []
+    for grid in (None, (1, 1)):
+        env = VideoInpaintEnv(**toy, action_grid=grid, render_mode="rgb_array")
+        env.reset(seed=0)
+        env.step(np.zeros(env.action_space.shape, np.float32))
+        pictures.append(env.render())
+    assert np.array_equal(*pictures)
 
 
 def test_tile_takes_any_number_of_images():
@@ -106,8 +162,6 @@ def test_the_page_tells_the_truth(tmp_path):
 
 def test_every_argument_stands_in_the_table_with_its_default():
     import inspect
-
-    from videoinpaint.envs import VideoInpaintEnv
 
     page = environment_page().replace(
         "| `height`, `width` | `120`, `216` |", "| `height` | `120` |\n| `width` | `216` |"
