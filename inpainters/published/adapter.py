@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from videoinpaint.boxes import Box, box_of, within
 from videoinpaint.controls import DEFAULT, FUSION, HEADS
@@ -24,14 +25,26 @@ from videoinpaint.inpainters.published import plan
 from videoinpaint.inpainters.published.calibration import calibration_clip
 from videoinpaint.inpainters.published.cost import Meter
 from videoinpaint.inpainters.published.geometry import FLAGGED, Geometry
-from videoinpaint.inpainters.published.layers.heads import HeadOrder, active_heads, count_heads, heads_of, measure_order
+from videoinpaint.inpainters.published.layers.heads import (
+    MAX_HEADS,
+    HeadOrder,
+    active_heads,
+    count_heads,
+    heads_of,
+    measure_order,
+)
 from videoinpaint.inpainters.published.layers.regions import decode_box
+from videoinpaint.inpainters.published.layers.windows import mean_by_window
 from videoinpaint.inpainters.published.loading import load_networks, load_trained, randomise
 from videoinpaint.inpainters.published.remember import Features, alike
 from videoinpaint.inpainters.published.sizes import Sizes, stored_sizes
 from videoinpaint.protocols import Refinement, State
+from videoinpaint.regions import is_map, spread
 
 RANDOM = "random"
+
+FEATURE, TOKEN = 4, 12
+"""Pixels a side of a feature, and between neighbouring tokens of the networks that cut them from features."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +54,13 @@ class Job:
     Attributes:
         items: their places in the batch.
         windows: what is computed.
-        heads: how many heads run.
+        heads: how many heads run; None: each window of attention runs its own number.
         whole: see `Pass`.
     """
 
     items: tuple[int, ...]
     windows: tuple[plan.Window, ...]
-    heads: int
+    heads: int | None
     whole: bool
 
 
@@ -59,8 +72,9 @@ class Pass:
         state: of these episodes.
         frames: ``(n, T, 3, h, w)`` in [-1, 1].
         holes: ``(n, T, 1, h, w)`` in {0, 1}, dilated.
-        fusion: ``(n,)``.
+        fusion: ``(n,)``, or a map at the features' size, ``(n, 1, h/4, w/4)``.
         whole: the whole hole of the episode is painted, as the published network does.
+        heads: the control at every token, ``(n, rows, cols)``, where it varies over the frame.
     """
 
     state: State
@@ -68,11 +82,13 @@ class Pass:
     holes: Tensor
     fusion: Tensor
     whole: bool
+    heads: Tensor | None = None
 
     def take(self, items: list[int]) -> Pass:
         """The same for some of its episodes."""
         state = {name: tensor[items] for name, tensor in self.state.items()}
-        return Pass(state, self.frames[items], self.holes[items], self.fusion[items], self.whole)
+        heads = None if self.heads is None else self.heads[items]
+        return Pass(state, self.frames[items], self.holes[items], self.fusion[items], self.whole, heads)
 
 
 class PublishedInpainter(ABC):
@@ -86,7 +102,8 @@ class PublishedInpainter(ABC):
     before they blend; here they stay float.
 
     ``heads`` runs ``round(heads * num_heads / 12)`` heads of every attention module, at least one, the most important
-    first: importance is measured once, on a studio clip, as the energy of each head's projected output.
+    first: importance is measured once, on a studio clip, as the energy of each head's projected output. An adapter that
+    is ``regional`` takes maps of controls, too: every window of attention then runs the mean of its tokens' heads.
 
     Args:
         device: where it computes.
@@ -106,6 +123,7 @@ class PublishedInpainter(ABC):
 
     name: str
     controls: frozenset[str] = frozenset({"heads"})
+    regional: frozenset[str] = frozenset()
     min_size: tuple[int, int] = (16, 16)
     geometry: Geometry
     published: ClassVar[Sizes] = Sizes()
@@ -227,14 +245,14 @@ class PublishedInpainter(ABC):
         length, *size = repaired.shape[1], *repaired.shape[-2:]
         frames, holes = self._view(repaired, masks)
         painted, gflops = frames.clone(), torch.zeros(len(frames), dtype=torch.float64)
-        fusion = torch.from_numpy(controls[:, FUSION].copy()).to(frames)
         kept = {name: tensor for name, tensor in state.items() if name not in ("seen", "features")}
-        everything = Pass(kept, frames, holes, fusion, True)
+        everything = Pass(kept, frames, holes, *self._laid(controls, frames, (size[0], size[1])))
         features = Features(state["seen"].clone(), state["features"].clone())
         for job in self._jobs(state, masks, holes, controls):
             items = list(job.items)
             work, own = replace(everything.take(items), whole=job.whole), features.take(items)
-            with active_heads(self.networks, job.heads, self.ranking(job.heads)):
+            running = (self.num_heads, 1) if job.heads is None else (job.heads, job.heads)
+            with active_heads(self.networks, running[0], self.ranking(running[1])):
                 painted[items], gflops[items] = self._paint(work, own, job)
             features.seen[items], features.made[items] = own.seen, own.made
         whole, reached = (self.geometry.from_network(x, size[0], size[1])[:, :length] for x in (painted, holes))
@@ -249,17 +267,46 @@ class PublishedInpainter(ABC):
             return frames.repeat(1, 2, 1, 1, 1), holes.repeat(1, 2, 1, 1, 1)
         return frames, holes
 
+    def _laid(
+        self, controls: NDArray[np.float32], frames: Tensor, size: tuple[int, int]
+    ) -> tuple[Tensor, bool, Tensor | None]:
+        """`Pass.fusion`, `whole` and `heads` for controls ``(B, 5)``, or a map of them over frames of a size."""
+        values = torch.from_numpy(controls.copy()).to(frames)
+        if not is_map(values):
+            return values[:, FUSION], True, None
+        extent = self.geometry.shown(*size)
+
+        def laid(control: int, step: int) -> Tensor:
+            cells = spread(values[..., control : control + 1], *extent, step)
+            beyond = (-(-whole // step) - seen for whole, seen in zip(frames.shape[-2:], cells.shape[-2:]))
+            below, right = beyond
+            return F.pad(cells, (0, right, 0, below), mode="replicate")
+
+        return laid(FUSION, FEATURE), True, laid(HEADS, TOKEN)[:, 0]
+
+    def counts(self, work: Pass, window: tuple[int, int]) -> Tensor | None:
+        """How many heads each window of attention runs, int64 ``(n, N)``, where the control varies over the frame.
+
+        Args:
+            work: the pass.
+            window: height and width of a window in tokens.
+        """
+        if work.heads is None:
+            return None
+        shares = mean_by_window(work.heads, window) * (self.num_heads / MAX_HEADS)
+        return shares.round().clamp(1, self.num_heads).long()
+
     def _jobs(self, state: State, masks: Tensor, holes: Tensor, values: NDArray[np.float32]) -> list[Job]:
         """The batch sorted by equal work. Nothing flagged: no job."""
         flagged = _flagged(holes)
         first = ((masks >= FLAGGED) == state["initial"]).flatten(1).all(1).tolist()
-        sorted_by_work: dict[tuple[tuple[plan.Window, ...], int, bool], list[int]] = defaultdict(list)
+        sorted_by_work: dict[tuple[tuple[plan.Window, ...], int | None, bool], list[int]] = defaultdict(list)
         windows = plan.published_windows(holes.shape[1])
         for item, (flags, is_first) in enumerate(zip(flagged, first)):
             whole = is_first or self.windows == "published"
             chosen = tuple((plan.touched if whole else plan.cover)(windows, flags))
             if chosen:
-                heads = self.heads_run(float(values[item, HEADS]))
+                heads = self.heads_run(float(values[item, HEADS])) if values.ndim == 2 else None
                 sorted_by_work[chosen, heads, whole].append(item)
         return [Job(tuple(items), *kind) for kind, items in sorted_by_work.items()]
 

@@ -32,6 +32,10 @@ class Geometry:
         tall, wide = self._resized(height, width)
         return _up(tall, self.mirror[0]), _up(wide, self.mirror[1])
 
+    def shown(self, height: int, width: int) -> tuple[int, int]:
+        """The part of :meth:`size` that shows the frame, without what is mirrored."""
+        return self._resized(height, width)
+
     def to_network(self, frames: Tensor) -> Tensor:
         """Frames ``(B, T, C, H, W)`` of any range at the network's size."""
         return self._mirrored(_resize(frames, self._resized(*frames.shape[-2:])))

@@ -120,6 +120,23 @@ def test_heads_add_up_and_idle_ones_cost_nothing(attention: FocalWindowAttention
     assert costs[1, 3] * 2 == costs[0, 1, 2, 3]
 
 
+def test_every_window_runs_its_own_number_of_heads(attention: FocalWindowAttention) -> None:
+    tokens, pooled = torch.randn(2, 3, 10, 18, 16), torch.randn(2, 3, 4, 16)
+    counts = torch.tensor([[1, 3, 3, 4], [2, 1, 4, 2]])
+    mixed, spent = count_flops(partial(attention, tokens, pooled, counts))
+    costs = {}
+    for count in (1, 2, 3, 4):
+        attention.active = tuple(range(count))
+        alone, costs[count] = count_flops(partial(attention, tokens, pooled))
+        here = (counts == count).flatten()
+        torch.testing.assert_close(mixed[here], alone[here], atol=1e-6, rtol=1e-5)
+    assert costs[1] < spent < costs[4]
+    attention.active = None
+    everywhere, spent = count_flops(partial(attention, tokens, pooled, torch.full((2, 4), 4)))
+    assert torch.equal(everywhere, attention(tokens, pooled))
+    assert spent == costs[4]
+
+
 # Flow and propagation.
 
 

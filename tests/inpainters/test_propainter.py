@@ -218,6 +218,27 @@ class TestAttention:
                 costs.append(count_flops(lambda: attend(x, self.TOUCHED[:1], EVERY_FRAME))[1])
         assert costs == sorted(set(costs))
 
+    @pytest.mark.parametrize("order", [None, {"": (2, 0, 3, 1)}])
+    def test_every_window_runs_its_own_number_of_heads(
+        self, attend: SparseWindowAttention, order: dict[str, tuple[int, ...]] | None
+    ) -> None:
+        x, counts = _random(2, 3, 10, 18, 64), torch.tensor([[1, 3, 3, 4], [2, 1, 4, 2]])
+        with active_heads(attend, 4, order):
+            mixed = windows.partition(attend(x, self.TOUCHED, EVEN, counts=counts), WINDOW)
+        for count in (1, 2, 3, 4):
+            with active_heads(attend, count, order):
+                alone = windows.partition(attend(x, self.TOUCHED, EVEN), WINDOW)
+            torch.testing.assert_close(mixed[counts == count], alone[counts == count], atol=1e-6, rtol=1e-5)
+
+    def test_windows_with_few_heads_cost_less(self, attend: SparseWindowAttention) -> None:
+        x = _random(1, 2, 10, 18, 64)
+        costs = [
+            count_flops(lambda: attend(x, self.TOUCHED[:1], EVERY_FRAME, counts=torch.tensor([counts])))[1]  # noqa: B023
+            for counts in ([1, 1, 1, 1], [1, 4, 1, 1], [1, 4, 4, 1], [4, 4, 4, 4])
+        ]
+        assert costs == sorted(set(costs))
+        assert costs[-1] == count_flops(lambda: attend(x, self.TOUCHED[:1], EVERY_FRAME))[1]
+
     def test_no_frames_with_keys_add_the_bias_alone(self, attend: SparseWindowAttention) -> None:
         x = _random(1, 1, 5, 9, 64)
         result = attend(x, torch.tensor([[True]]), slice(1, None, 2))

@@ -266,6 +266,30 @@ def test_heads_map_proportionally_and_by_importance(parts):
     assert all(module.active is None for module in gated_modules(part.networks).values())
 
 
+@pytest.mark.parametrize(("name", "size"), [("e2fgvi_hq", (60, 216)), ("propainter", (64, 224))])
+def test_windows_of_attention_follow_a_map_of_heads(parts, name, size):
+    part = parts(name)
+    frames, holes = torch.rand(1, 3, 3, *size, generator=torch.Generator().manual_seed(0)), torch.zeros(1, 3, 1, *size)
+    holes[..., 16:40, 20:-20] = 1
+    state = part.begin(frames * (1 - holes), holes)
+
+    def refined(left, right):
+        controls = np.repeat(Controls(heads=left).to_array()[None, None, None], 2, 2)
+        controls[:, :, 1, 0] = right
+        return part.refine(state, frames, holes, controls)
+
+    few, many, mixed = refined(3, 3), refined(12, 12), refined(3, 12)
+    one = part.refine(state, frames, holes, Controls(heads=3).to_array()[None])
+    torch.testing.assert_close(few.frames, one.frames, atol=1e-5, rtol=1e-5)
+    assert float(few.gflops) == pytest.approx(float(one.gflops), rel=1e-6)
+    assert float(few.gflops) < float(mixed.gflops) < float(many.gflops)
+    # Far to the left it is the repair of few heads, as far as later windows leave it so, to the right that of many.
+    gaps = [(mixed.frames - other.frames).abs().amax((0, 1, 2, 3)) for other in (few, many)]
+    left, right = slice(24, 60), slice(-60, -24)
+    assert gaps[0][left].mean() < gaps[1][left].mean()
+    assert gaps[1][right].mean() < gaps[0][right].mean()
+
+
 def test_the_most_important_head_is_the_one_that_is_missed_most(parts):
     part = SmallDSTT(weights="random")
     attention = part.networks["main"].transformer[0].attention

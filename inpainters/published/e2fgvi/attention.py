@@ -111,17 +111,19 @@ class FocalWindowAttention(nn.Module):
         super().__init__()
         self.dim, self.num_heads = dim, num_heads
         self.active: heads.Active = None
+        self.ranked: heads.Active = None
         with torch.device("cpu"):  # a network without storage ("meta") has its indices nevertheless
             self.register_buffer("valid_ind_rolled", ring_indices(WINDOW, EXTENSION))
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, tokens: Tensor, pooled: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, pooled: Tensor, counts: Tensor | None = None) -> Tensor:
         """Attend.
 
         Args:
             tokens: ``(B, T, rows, cols, dim)``, normalised.
             pooled: ``(B, T, N, dim)``, one token a window.
+            counts: int64 ``(B, N)``: how many heads each window runs; None: the active ones in all of them.
 
         Returns:
             ``(B * N, T, 45, dim)``.
@@ -129,25 +131,52 @@ class FocalWindowAttention(nn.Module):
         batch, length, rows, cols, _ = tokens.shape
         places = geometry(rows, cols, tokens.device)
         windows = torch.arange(batch * len(places.own), device=tokens.device)
-        table = tokens.reshape(-1, self.dim)
+        table, rough = tokens.reshape(-1, self.dim), pooled.reshape(-1, self.dim)
         near = window_rows(places.near, windows, length, rows * cols)
-        fine = [self._part(table, part) for part in (1, 2)]
-        rough = [self._part(pooled.reshape(-1, self.dim), part) for part in (1, 2)]
+        results = []
+        for active, here in heads.by_count(self, counts):
+            some = windows if here is None else windows[here.flatten()]
+            # Of some windows, only what they see is projected.
+            seen, close = (None, near) if here is None else near[some].unique(return_inverse=True)
+            fine = [self._part(table if seen is None else table[seen], part, active) for part in (1, 2)]
+            results.append((some, self._attended(places, table, some, close, fine, rough, (rows * cols, active))))
+        if counts is None:
+            return results[0][1].unflatten(1, (length, -1))
+        order = torch.cat([some for some, _ in results]).argsort()
+        return torch.cat([done for _, done in results])[order].unflatten(1, (length, -1))
+
+    def _attended(
+        self, places: Geometry, table: Tensor, windows: Tensor, near: Tensor, fine: list[Tensor], pooled: Tensor,
+        running: tuple[int, heads.Active],
+    ) -> Tensor:  # fmt: skip
+        """What some windows find, ``(P, T * 45, dim)``.
+
+        Args:
+            places: of the grid.
+            table: all tokens, ``(B * T * rows * cols, dim)``.
+            windows: ``(P,)``.
+            near: ``(P, T, 165)``, rows of `fine`.
+            fine: keys and values of tokens.
+            pooled: ``(B * T * N, dim)``.
+            running: tokens of a frame, and the heads that run.
+        """
+        frame, active = running
+        length = near.shape[1]
+        rough = [self._part(pooled, part, active) for part in (1, 2)]
         each = length * (places.near.shape[1] + places.coarse.shape[1]) * fine[0].shape[1]
         attended = []
         for some, close in zip(*(x.split(max(1, ELEMENTS_AT_ONCE // each)) for x in (windows, near)), strict=True):
-            own = window_rows(places.own, some, length, rows * cols)
+            own = window_rows(places.own, some, length, frame)
             far = window_rows(places.coarse, some, length, len(places.own))
-            query = self._split(self._part(table[own.flatten()], 0).unflatten(0, (len(some), -1)))
+            query = self._split(self._part(table[own.flatten()], 0, active).unflatten(0, (len(some), -1)))
             key, value = (self._gather(fine[i], close, rough[i], far) for i in (0, 1))
             result = F.scaled_dot_product_attention(query, key, value, self._bias(places, some, length, query.dtype))
             attended.append(result.transpose(1, 2).flatten(2))
-        merged = heads.merge(torch.cat(attended), self.proj, self.active, self.dim // self.num_heads)
-        return merged.unflatten(1, (length, -1))
+        return heads.merge(torch.cat(attended), self.proj, active, self.dim // self.num_heads)
 
-    def _part(self, tokens: Tensor, part: int) -> Tensor:
-        """Queries (0), keys (1) or values (2) of the active heads."""
-        return heads.project(tokens, self.qkv, self.active, self.dim // self.num_heads, part * self.dim, self.dim)
+    def _part(self, tokens: Tensor, part: int, active: heads.Active) -> Tensor:
+        """Queries (0), keys (1) or values (2) of some heads."""
+        return heads.project(tokens, self.qkv, active, self.dim // self.num_heads, part * self.dim, self.dim)
 
     def _split(self, x: Tensor) -> Tensor:
         """``(P, L, heads * d)`` to ``(P, heads, L, d)``."""

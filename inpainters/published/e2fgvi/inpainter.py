@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from videoinpaint.inpainters.published.adapter import Pass, PublishedInpainter
+from videoinpaint.inpainters.published.e2fgvi.attention import WINDOW
 from videoinpaint.inpainters.published.e2fgvi.network import E2FGVI
 from videoinpaint.inpainters.published.geometry import Geometry
 from videoinpaint.inpainters.published.plan import Window
@@ -19,11 +21,13 @@ PAIRS_AT_ONCE = 16  # frames whose flow is estimated together
 class E2FGVIInpainter(PublishedInpainter):
     """E2FGVI in the loop, always at 432x240. Flow is estimated once per episode, on the frames with their holes.
 
-    It honours ``heads``, and ``fusion`` between the transformer's output and the propagated features.
+    It honours ``heads``, and ``fusion`` between the transformer's output and the propagated features, both by window
+    and place too.
     """
 
     name = "e2fgvi"
     controls = frozenset({"heads", "fusion"})
+    regional = controls
     geometry = Geometry(fixed=(240, 432))
     entries: ClassVar[dict[str, str]] = {"main": "e2fgvi"}
 
@@ -52,7 +56,13 @@ class E2FGVIInpainter(PublishedInpainter):
         number, pairs = len(window.local), slice(window.local[0], window.local[-1])
         flows = work.state["flows_forward"][:, pairs], work.state["flows_backward"][:, pairs]
         local = self.network.propagate(features[:, :number], flows)
-        return self.network.transform(torch.cat([local, features[:, number:]], 1), number, work.fusion)
+        together = torch.cat([local, features[:, number:]], 1)
+        return self.network.transform(together, number, work.fusion, counts=self.counts(work, WINDOW))
+
+    def pattern(self, work: Pass, window: Window) -> list[Hashable]:
+        """How many heads the windows run."""
+        counts = self.counts(work, WINDOW)
+        return super().pattern(work, window) if counts is None else [row.numpy().tobytes() for row in counts.cpu()]
 
 
 class E2FGVIHQInpainter(E2FGVIInpainter):

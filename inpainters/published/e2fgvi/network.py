@@ -90,35 +90,39 @@ class E2FGVI(nn.Module):
         fusion: float | Tensor = 0.5,
         *,
         wanted: Sequence[int] | None = None,
+        counts: Tensor | None = None,
     ) -> Tensor:
         """Hallucinate, and fuse: ``f = 2 * (w * transformer + (1 - w) * propagated)``.
 
         Args:
             features: ``(B, T, 128, h, w)``, propagated for the local frames, encoded for the others.
             num_local: how many of the first frames to return; None for all.
-            fusion: w in [0, 1], one number or ``(B,)``; 0.5 is the published sum.
+            fusion: w in [0, 1], one number, ``(B,)`` or a map ``(B, 1, h, w)``; 0.5 is the published sum.
             wanted: the frames to return, instead of the first ``num_local``.
+            counts: int64 ``(B, N)``: how many heads each window runs; None: those that are active.
 
         Returns:
             ``(B, num_local or len(wanted), 128, h, w)``.
         """
-        tokens = self.tokens(features)
+        tokens = self.tokens(features, counts)
         kept = slice(num_local) if wanted is None else list(wanted)
         size = (features.shape[-2], features.shape[-1])
         return self.fuse(self.sc(tokens[:, kept], size), features[:, kept], fusion)
 
-    def tokens(self, features: Tensor) -> Tensor:
+    def tokens(self, features: Tensor, counts: Tensor | None = None) -> Tensor:
         """Features ``(B, T, 128, h, w)`` to the tokens that leave the transformer, ``(B, T, rows, cols, 512)``."""
         tokens, size = self.ss(features), (features.shape[-2], features.shape[-1])
         for block in self.transformer:
-            tokens = block(tokens, size)
+            tokens = block(tokens, size, counts)
         return tokens
 
     @staticmethod
     def fuse(hallucinated: Tensor, propagated: Tensor, fusion: float | Tensor) -> Tensor:
-        """``2 * (w * hallucinated + (1 - w) * propagated)`` for ``(B, ...)`` and one w, or one for each item."""
+        """``2 * (w * hallucinated + (1 - w) * propagated)`` for ``(B, ...)`` and one w, one for each item, or maps."""
         if isinstance(fusion, Tensor):
-            fusion = fusion.to(hallucinated).view(-1, *[1] * (hallucinated.ndim - 1))
+            fusion = fusion.to(hallucinated)
+            each = fusion.view(-1, *[1] * (hallucinated.ndim - 1)) if fusion.dim() == 1 else fusion.unsqueeze(1)
+            return 2 * (each * hallucinated + (1 - each) * propagated)
         return 2 * (fusion * hallucinated + (1 - fusion) * propagated)
 
     def decode(self, features: Tensor) -> Tensor:

@@ -27,11 +27,14 @@ class FocalBlock(nn.Module):
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = FusionFeedForward(dim, hidden, "gelu", ("conv1.0", "conv2.1"))
 
-    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """One block; ``size`` is the height and width of the feature map behind the tokens."""
+    def forward(self, x: Tensor, size: tuple[int, int], counts: Tensor | None = None) -> Tensor:
+        """One block; ``size`` is the height and width of the feature map behind the tokens.
+
+        ``counts`` as of :class:`FocalWindowAttention`.
+        """
         length, rows, cols = x.shape[1:4]
         normal = self.norm1(x)
-        attended = self.attn(normal, self.pool(normal))
+        attended = self.attn(normal, self.pool(normal), counts)
         windows = torch.arange(len(attended), device=x.device)
         target = window_rows(geometry(rows, cols, x.device).own, windows, length, rows * cols).flatten()
         x = x.flatten(0, -2).index_add(0, target, attended.flatten(0, -2).to(x.dtype)).view_as(x)

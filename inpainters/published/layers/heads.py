@@ -34,6 +34,36 @@ class GatedAttention(Protocol):
     active: Active
 
 
+class WindowedAttention(GatedAttention, Protocol):
+    """One whose windows may run different numbers of heads: the first of `ranked`, None for their stored order."""
+
+    ranked: Active
+
+
+def chosen_heads(module: WindowedAttention, count: int) -> Active:
+    """The ``count`` most important heads of a module, in their stored order; None where these are all."""
+    if count >= module.num_heads:
+        return None
+    return tuple(sorted((module.ranked or range(module.num_heads))[:count]))
+
+
+def by_count(module: WindowedAttention, counts: Tensor | None) -> Iterator[tuple[Active, Tensor | None]]:
+    """The heads to run, and in which windows.
+
+    Args:
+        module: the attention.
+        counts: how many heads each window runs, int64 of any shape; None: the active ones in all of them.
+
+    Yields:
+        heads, and a bool tensor of the shape of `counts`: the windows that run these; None for all.
+    """
+    if counts is None:
+        yield module.active, None
+        return
+    for count in counts.unique().tolist():
+        yield chosen_heads(module, count), counts == count
+
+
 def head_channels(active: Active, head_dim: int, device: torch.device | None = None) -> Tensor | slice:
     """Index of the channels of the active heads, in the order given; a slice where all of them run."""
     if active is None:
@@ -118,6 +148,8 @@ def active_heads(network: nn.Module, count: int, order: HeadOrder | None = None)
             ranked = order[name] if order else tuple(range(module.num_heads))
             # Stored order within the chosen ones: the sums then run in the same order for every ranking.
             module.active = None if count >= module.num_heads else tuple(sorted(ranked[:count]))
+            if hasattr(module, "ranked"):
+                module.ranked = ranked if order else None
         yield
     finally:
         for name, module in modules.items():

@@ -96,3 +96,18 @@ def touched_windows(masks: Tensor, window: Size) -> Tensor:
     """
     grid = pad_to_windows(masks.amax(1).permute(0, 2, 3, 1), window)
     return partition(grid.unsqueeze(1), window).amax((2, 3, 4)) > 0
+
+
+def mean_by_window(values: Tensor, window: Size) -> Tensor:
+    """The mean of what the tokens of every window have; beyond the grid the last row and column go on.
+
+    Args:
+        values: ``(B, rows, cols)``.
+        window: (h, w).
+
+    Returns:
+        ``(B, N)``.
+    """
+    rows, cols = values.shape[-2:]
+    grid = F.pad(values[:, None], (0, -cols % window[1], 0, -rows % window[0]), mode="replicate")
+    return F.avg_pool2d(grid, window).flatten(1)

@@ -33,13 +33,16 @@ class SparseWindowAttention(nn.Module):
         super().__init__()
         self.num_heads, self.head_dim = num_heads, dim // num_heads
         self.active: heads.Active = None
+        self.ranked: heads.Active = None
         self.key, self.query, self.value = (nn.Linear(dim, dim) for _ in range(3))
         self.proj = nn.Linear(dim, dim)
         self.pool_layer = nn.Conv2d(dim, dim, POOL, POOL, groups=dim)
         self.valid_ind_rolled: Tensor
         self.register_buffer("valid_ind_rolled", windows.ring_indices(WINDOW, EXTENSION))
 
-    def forward(self, x: Tensor, touched: Tensor, frames: slice, idle: bool = True) -> Tensor:
+    def forward(
+        self, x: Tensor, touched: Tensor, frames: slice, idle: bool = True, counts: Tensor | None = None
+    ) -> Tensor:
         """Attend.
 
         Args:
@@ -48,6 +51,7 @@ class SparseWindowAttention(nn.Module):
             frames: which frames give keys to touched windows.
             idle: whether the other windows attend within themselves, as published; False leaves them out (their
                 result is zero).
+            counts: int64 ``(B, N)``: how many heads each window runs; None: the active ones in all of them.
 
         Returns:
             ``(B, T, rows, cols, C)``.
@@ -56,32 +60,35 @@ class SparseWindowAttention(nn.Module):
         grid = windows.pad_to_windows(x, WINDOW)
         cut = windows.partition(grid, WINDOW)
         result = torch.zeros_like(cut)
-        if touched.any():
-            result[touched] = self._output(self._joint(cut[touched], grid[:, frames], touched)).to(result.dtype)
-        if idle and not touched.all():
-            result[~touched] = self._output(self._within(cut[~touched])).to(result.dtype)
+        for active, here in heads.by_count(self, counts):
+            joint, alone = (where if here is None else where & here for where in (touched, ~touched))
+            if joint.any():
+                done = self._joint(cut[joint], grid[:, frames], joint, active)
+                result[joint] = self._output(done, active).to(result.dtype)
+            if idle and alone.any():
+                result[alone] = self._output(self._within(cut[alone], active), active).to(result.dtype)
         merged = windows.merge(result, WINDOW, (grid.shape[2], grid.shape[3]))
         return merged[:, :, :rows, :cols]
 
-    def _project(self, x: Tensor, layer: nn.Linear) -> Tensor:
-        return heads.project(x, layer, self.active, self.head_dim)
+    def _project(self, x: Tensor, layer: nn.Linear, active: heads.Active) -> Tensor:
+        return heads.project(x, layer, active, self.head_dim)
 
-    def _output(self, x: Tensor) -> Tensor:
-        return heads.merge(x, self.proj, self.active, self.head_dim)
+    def _output(self, x: Tensor, active: heads.Active) -> Tensor:
+        return heads.merge(x, self.proj, active, self.head_dim)
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Attention of ``(N, L, channels)`` over ``(N, K, channels)``, head by head."""
         q, k, v = (x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2) for x in (query, key, value))
         return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
-    def _within(self, tokens: Tensor) -> Tensor:
+    def _within(self, tokens: Tensor, active: heads.Active) -> Tensor:
         """Windows ``(M, T, L, C)`` that attend to themselves, each frame for itself."""
-        q, k, v = (self._project(tokens, layer).flatten(0, 1) for layer in (self.query, self.key, self.value))
+        q, k, v = (self._project(tokens, layer, active).flatten(0, 1) for layer in (self.query, self.key, self.value))
         return self._attend(q, k, v).unflatten(0, tokens.shape[:2])
 
-    def _joint(self, tokens: Tensor, grid: Tensor, touched: Tensor) -> Tensor:
+    def _joint(self, tokens: Tensor, grid: Tensor, touched: Tensor, active: heads.Active) -> Tensor:
         """Windows ``(M, T, L, C)`` that attend over the frames of ``grid (B, T', rows, cols, C)``."""
-        query = self._project(tokens, self.query)
+        query = self._project(tokens, self.query, active)
         if not grid.shape[1]:  # a clip of one frame has no odd frames: softmax over nothing adds nothing
             return torch.zeros_like(query)
         item, place = touched.nonzero(as_tuple=True)
@@ -89,7 +96,10 @@ class SparseWindowAttention(nn.Module):
         # Only what some touched window sees is projected.
         needed, around = around.unique(return_inverse=True)
         near, pooled = grid.flatten(2, 3)[:, :, needed], self._pool(grid)
-        sources = [(self._project(near, layer), self._project(pooled, layer)) for layer in (self.key, self.value)]
+        sources = [
+            (self._project(near, layer, active), self._project(pooled, layer, active))
+            for layer in (self.key, self.value)
+        ]
         per_window = query.shape[-1] * grid.shape[1] * (around.shape[1] + pooled.shape[2])
         parts = torch.arange(len(item), device=item.device).split(max(1, GATHERED // per_window))
         results = []
@@ -131,9 +141,11 @@ class SparseBlock(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.mlp = FusionFeedForward(dim, hidden, "gelu", names=("fc1.0", "fc2.1"))
 
-    def forward(self, x: Tensor, touched: Tensor, frames: slice, size: Size, idle: bool = True) -> Tensor:
+    def forward(
+        self, x: Tensor, touched: Tensor, frames: slice, size: Size, idle: bool = True, counts: Tensor | None = None
+    ) -> Tensor:
         """See :class:`SparseWindowAttention`; ``size`` is that of the feature map which the tokens were cut from."""
-        x = x + self.attention(self.norm1(x), touched, frames, idle)
+        x = x + self.attention(self.norm1(x), touched, frames, idle, counts)
         return x + self.mlp(self.norm2(x), size)
 
 
@@ -151,10 +163,12 @@ class SparseTransformer(nn.Module):
         super().__init__()
         self.transformer = nn.ModuleList(SparseBlock(dim, num_heads, hidden) for _ in range(depth))
 
-    def forward(self, x: Tensor, touched: Tensor, size: Size, idle: bool = True) -> Tensor:
+    def forward(
+        self, x: Tensor, touched: Tensor, size: Size, idle: bool = True, counts: Tensor | None = None
+    ) -> Tensor:
         """Tokens ``(B, T, rows, cols, C)`` to the same shape; see :class:`SparseWindowAttention`."""
         for index, block in enumerate(self.transformer):
-            x = block(x, touched, slice(index % DILATION, None, DILATION), size, idle)
+            x = block(x, touched, slice(index % DILATION, None, DILATION), size, idle, counts)
         return x
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from videoinpaint.inpainters.published.adapter import Pass, PublishedInpainter
 from videoinpaint.inpainters.published.geometry import Geometry
 from videoinpaint.inpainters.published.plan import Window
-from videoinpaint.inpainters.published.propainter.attention import touched_by
+from videoinpaint.inpainters.published.propainter.attention import WINDOW, touched_by
 from videoinpaint.inpainters.published.propainter.completion import FlowCompletion, compose_flows
 from videoinpaint.inpainters.published.propainter.network import STRIDE, ProPainter
 from videoinpaint.inpainters.published.propainter.raft import ITERATIONS, RAFT, clip_flows
@@ -30,11 +30,13 @@ class ProPainterInpainter(PublishedInpainter):
 
     Once per episode: RAFT flows in both directions, their completion, and the propagation of known pixels. A later pass
     puts the propagated pixels into what is flagged then, and lets only windows that touch it attend. It honours
-    ``heads``, and ``fusion`` between the transformer's output and the propagated features.
+    ``heads``, and ``fusion`` between the transformer's output and the propagated features, both by window and place
+    too.
     """
 
     name = "propainter"
     controls = frozenset({"heads", "fusion"})
+    regional = controls
     geometry = Geometry(resize=8)
     entries: ClassVar[dict[str, str]] = {
         "main": "propainter",
@@ -106,13 +108,16 @@ class ProPainterInpainter(PublishedInpainter):
         unfilled = work.state["unfilled"][:, frames] * holes
         local = self.network.propagate(features[:, :number], *flows, holes, unfilled)
         together = torch.cat([local, features[:, number:]], 1)
-        return self.network.transform(together, holes, work.fusion, idle=work.whole)[:, :number]
+        counts = self.counts(work, WINDOW)
+        return self.network.transform(together, holes, work.fusion, idle=work.whole, counts=counts)[:, :number]
 
     def pattern(self, work: Pass, window: Window) -> list[Hashable]:
-        """Which windows of tokens touch the hole."""
+        """Which windows of tokens touch the hole, and how many heads they run."""
         frames = slice(window.local[0], window.local[-1] + 1)
-        touched = touched_by(work.holes[:, frames, :, ::STRIDE, ::STRIDE]).cpu()
-        return [row.numpy().tobytes() for row in touched]
+        touched = touched_by(work.holes[:, frames, :, ::STRIDE, ::STRIDE]).long()
+        counts = self.counts(work, WINDOW)
+        told = touched if counts is None else torch.stack([touched, counts], 1)
+        return [row.numpy().tobytes() for row in told.cpu()]
 
 
 def in_pieces(run: Callable[[int, int], Pair], length: int, margin: int, piece: int = PIECE) -> Pair:

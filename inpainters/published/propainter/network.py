@@ -95,23 +95,31 @@ class ProPainter(nn.Module):
         flows = (reduce_flows(flow, size) for flow in (forward, backward))
         return self.feat_prop_module(features, *flows, pair)
 
-    def transform(self, features: Tensor, masks: Tensor, fusion: float | Tensor = 0.5, idle: bool = True) -> Tensor:
+    def transform(
+        self,
+        features: Tensor,
+        masks: Tensor,
+        fusion: float | Tensor = 0.5,
+        idle: bool = True,
+        counts: Tensor | None = None,
+    ) -> Tensor:
         """Let tokens of all frames attend, and join the result with what went in.
 
         Args:
             features: ``(B, T, 128, h, w)``: propagated local features, then those of reference frames.
             masks: ``(B, any, 1, H, W)``, positive where the repair is wanted: windows that touch it in any frame
                 attend over time. The published network passes the local frames' masks.
-            fusion: w in ``2 * (w * transformer + (1 - w) * propagated)``, one number or ``(B,)``; 0.5 is the
-                published sum.
+            fusion: w in ``2 * (w * transformer + (1 - w) * propagated)``, one number, ``(B,)`` or a map
+                ``(B, 1, h, w)``; 0.5 is the published sum.
             idle: whether windows that touch nothing attend within themselves (as published); without, they are
                 left out of all attention, for a pass that repairs a small part again.
+            counts: int64 ``(B, N)``: how many heads each window runs; None: those that are active.
 
         Returns:
             ``(B, T, 128, h, w)``.
         """
         size = (features.shape[-2], features.shape[-1])
-        return self.fuse(self.attend(self.ss(features), self.touched(masks), size, idle), features, fusion)
+        return self.fuse(self.attend(self.ss(features), self.touched(masks), size, idle, counts), features, fusion)
 
     def touched(self, masks: Tensor) -> Tensor:
         """Windows of the token grid that touch masks ``(B, any, 1, H, W)`` in any frame: bool ``(B, N)``.
@@ -120,13 +128,16 @@ class ProPainter(nn.Module):
         """
         return touched_by(masks[..., ::STRIDE, ::STRIDE])
 
-    def attend(self, tokens: Tensor, touched: Tensor, size: tuple[int, int], idle: bool = True) -> Tensor:
-        """The transformer alone, on tokens ``(B, T, rows, cols, 512)``."""
-        return self.transformers(tokens, touched, size, idle)
+    def attend(
+        self, tokens: Tensor, touched: Tensor, size: tuple[int, int], idle: bool = True, counts: Tensor | None = None
+    ) -> Tensor:
+        """The transformer alone, on tokens ``(B, T, rows, cols, 512)``; see :meth:`transform`."""
+        return self.transformers(tokens, touched, size, idle, counts)
 
     def fuse(self, tokens: Tensor, features: Tensor, fusion: float | Tensor = 0.5) -> Tensor:
         """Soft composition of the transformer's tokens, joined with the features; see :meth:`transform`."""
-        weight = torch.as_tensor(fusion, dtype=features.dtype, device=features.device).view(-1, 1, 1, 1, 1)
+        weight = torch.as_tensor(fusion, dtype=features.dtype, device=features.device)
+        weight = weight.unsqueeze(1) if weight.dim() == 4 else weight.view(-1, 1, 1, 1, 1)
         hallucinated = self.sc(tokens, (features.shape[-2], features.shape[-1]))
         return 2 * (weight * hallucinated + (1 - weight) * features)
 
