@@ -17,7 +17,17 @@ from torch import Tensor
 
 from videoinpaint.clips import make_clips, make_masks
 from videoinpaint.compiling import check_compiler
-from videoinpaint.controls import ALPHA, BETA, DEFAULT, GAMMA, NAMES, action_to_controls, as_numbers, mean_controls
+from videoinpaint.controls import (
+    ALPHA,
+    BETA,
+    DEFAULT,
+    GAMMA,
+    NAMES,
+    action_to_controls,
+    as_numbers,
+    framewide,
+    mean_controls,
+)
 from videoinpaint.detectors import make_detector
 from videoinpaint.device import fetched
 from videoinpaint.envs import fork  # noqa: F401 - its import keeps forked workers from waiting for ever
@@ -43,10 +53,10 @@ from videoinpaint.protocols import (
     Inpainter,
     MaskPropagator,
     State,
+    check_regional,
     draws_globally,
     heads_run_of,
     is_untrained,
-    regional_of,
 )
 
 
@@ -92,7 +102,8 @@ class Core:
         made = make_inpainter(settings.inpainter, weights=settings.weights, **where)
         inpainter = fused(made, settings.fusion)
         check_size(inpainter, *self.shape[1:])
-        _check_regional(inpainter, settings)
+        remedy = "leave action_grid out" if settings.propagator else "leave action_grid out, or give fusion='boundary'"
+        check_regional(inpainter, settings.action_grid, remedy)
         detector = make_detector(settings.detector, weights=settings.detector_weights, **where)
         if settings.compile:
             _compile(made, detector, self.device)
@@ -251,9 +262,7 @@ class Core:
         if values.shape != expected:
             raise InputError(f"actions must have shape {expected} in the order {NAMES}, got {values.shape}")
         controls = action_to_controls(values)
-        # One cell is the whole frame: any inpainter takes it, and gives what it gives without a grid.
-        asked = mean_controls(controls) if controls.size == 5 * count else controls
-        done = self.loop.advance(within("loop", state), asked)
+        done = self.loop.advance(within("loop", state), framewide(controls))
         metrics = self.reward.measure(within("reward", state), done.state["repaired"], done.detection.weights)
         seen = self._seen(done, metrics, within("last", state))
         loop = done.state | {name: torch.from_numpy(seen[name]) for name in ("gflops", "full_gflops")}
@@ -343,16 +352,6 @@ def _compile(inpainter: Inpainter, detector: Detector, device: torch.device) -> 
     check_compiler(device)
     for part in parts:
         part.compile()
-
-
-def _check_regional(inpainter: Inpainter, settings: Settings) -> None:
-    """Raise InputError where controls are to vary over the frame and none of the inpainter's can."""
-    if settings.varies and not regional_of(inpainter):
-        remedy = "leave action_grid out" if settings.propagator else "leave action_grid out, or give fusion='boundary'"
-        raise InputError(
-            f"action_grid={settings.action_grid} is not possible with the inpainter {inpainter.name!r}, whose controls "
-            f"are those of whole frames: {remedy}"
-        )
 
 
 SEEN = ("loop/repaired", "loop/masks")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from videoinpaint.checks import check_extent, real_number, shown, whole_number
+from videoinpaint.checks import check_extent, check_grid, real_number, shown, whole_number
 from videoinpaint.clips import ClipSource, MaskSource
 from videoinpaint.clips.validate import MIN_SIZE
 from videoinpaint.errors import InputError
@@ -74,7 +73,7 @@ class Settings:
         real_number(self.compute_price, "compute_price", 0, 1e6)
         real_number(self.psnr_scale, "psnr_scale", 1e-3, 1e6)
         if self.action_grid is not None:
-            object.__setattr__(self, "action_grid", _grid(self.action_grid, self.height, self.width))
+            object.__setattr__(self, "action_grid", check_grid(self.action_grid, self.height, self.width))
         if self.reward_map and (self.action_grid is None or self.reward != "improvement"):
             raise InputError(
                 "reward_map says where an improvement arose: it needs action_grid and reward='improvement'"
@@ -89,14 +88,3 @@ class Settings:
     def varies(self) -> bool:
         """Whether an action may differ over the frame: it has more than one cell."""
         return self.action_grid not in (None, (1, 1))
-
-
-def _grid(grid: Any, height: int, width: int) -> tuple[int, int]:
-    """Rows and columns, no more than there are pixels."""
-    if not isinstance(grid, tuple | list) or len(grid) != 2:
-        raise InputError(f"action_grid is (rows, columns), or None for one action a frame, got {shown(grid)}")
-    rows, columns = grid
-    return (
-        whole_number(rows, "the number of rows of action_grid", 1, int(height)),
-        whole_number(columns, "the number of columns of action_grid", 1, int(width)),
-    )

@@ -36,6 +36,27 @@ def whole_number(value: Any, name: str, low: int, high: int) -> int:
     return int(value)
 
 
+def check_grid(grid: Any, height: int, width: int, name: str = "action_grid") -> tuple[int, int]:
+    """Rows and columns of a grid over a frame.
+
+    Args:
+        grid: what was given.
+        height: rows at most, as every cell has a pixel.
+        width: columns at most, likewise.
+        name: of the argument.
+
+    Raises:
+        InputError: no two whole numbers, or out of their ranges.
+    """
+    if not isinstance(grid, tuple | list) or len(grid) != 2:
+        raise InputError(f"{name} is (rows, columns), or None for one action a frame, got {shown(grid)}")
+    rows, columns = grid
+    return (
+        whole_number(rows, f"the number of rows of {name}", 1, int(height)),
+        whole_number(columns, f"the number of columns of {name}", 1, int(width)),
+    )
+
+
 def real_number(value: Any, name: str, low: float, high: float, *, above: bool = False) -> float:
     """A finite number of any type.
 

@@ -148,6 +148,11 @@ def mean_controls(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return values if values.ndim == 2 else values.reshape(len(values), -1, 5).mean(1)
 
 
+def framewide(controls: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Maps of one cell as ``(B, 5)``: one cell is the whole frame, and any inpainter takes it; others as they are."""
+    return mean_controls(controls) if controls.shape[1:-1] == (1, 1) else controls
+
+
 def controls_to_action(values: ArrayLike) -> NDArray[np.float32]:
     """The inverse of :func:`action_to_controls` (exact up to the rounding of heads)."""
     array = clip_controls(values).astype(np.float64)

@@ -236,6 +236,15 @@ def regional_of(part: Any) -> frozenset[str]:
     return frozenset(part.regional) if isinstance(part, Regional) else frozenset()
 
 
+def check_regional(inpainter: Inpainter, grid: tuple[int, int] | None, remedy: str) -> None:
+    """Raise InputError, which ends with the remedy, where none of an inpainter's controls can follow a grid's cells."""
+    if grid not in (None, (1, 1)) and not regional_of(inpainter):
+        raise InputError(
+            f"action_grid={grid} is not possible with the inpainter {inpainter.name!r}, whose controls are those of "
+            f"whole frames: {remedy}"
+        )
+
+
 def stream_of(part: Any, usual: tuple[int, int]) -> tuple[int, int]:
     """The windows of a long video that an inpainter asks for, else the usual ones."""
     return part.stream if isinstance(part, Streaming) else usual

@@ -24,7 +24,8 @@ from videoinpaint.agents.policies.networks import (
 )
 from videoinpaint.agents.policies.protocol import Observation
 from videoinpaint.agents.policies.regional import WIDTH, RegionalPolicy, cell_space
-from videoinpaint.errors import CorruptWeightsError, InputError
+from videoinpaint.envs.ids import spec_of
+from videoinpaint.errors import CorruptWeightsError, InputError, UnknownNameError
 from videoinpaint.naming import stable_name
 from videoinpaint.weights import check_tensors, path_of, read_file, save_safetensors
 
@@ -60,6 +61,24 @@ class NetworkPolicy:
         self.network = network.to(self.device)
         self.network.set_training_mode(False)
         self.training = dict(training or {})
+
+    @property
+    def by_cell(self) -> bool:
+        """Whether it may choose otherwise from cell to cell."""
+        return self.network.by_cell
+
+    @property
+    def trained_grid(self) -> Any:
+        """The action grid that it was trained over, as its file has it; None where it acts for frames or says none."""
+        env, env_id = self.training.get("env"), self.training.get("env_id")
+        grid = env.get("action_grid") if isinstance(env, Mapping) else None
+        # An id with a module before it would import that, and files come from anywhere.
+        if not self.by_cell or grid is not None or not isinstance(env_id, str) or ":" in env_id:
+            return grid if self.by_cell else None
+        try:
+            return spec_of(env_id).kwargs.get("action_grid")
+        except UnknownNameError:
+            return None
 
     @torch.no_grad()
     def act(self, observation: Observation) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from videoinpaint.agents.policies.protocol import Observation, Policy, check_actions, choose, reset_policy
+from videoinpaint.agents.policies.protocol import Observation, Policy, acts_by_cell, check_actions, choose, reset_policy
 from videoinpaint.errors import InputError, MissingWeightsError
 from videoinpaint.files import user_path
 from videoinpaint.naming import stable_name
@@ -20,6 +20,7 @@ __all__ = [
     "POLICIES",
     "Observation",
     "Policy",
+    "acts_by_cell",
     "check_actions",
     "choose",
     "make_policy",

@@ -29,11 +29,19 @@ class Policy(Protocol):
 
 @runtime_checkable
 class ActsByCell(Protocol):
-    """A policy that can choose for each cell of an action grid (optional); others choose the same for all cells."""
+    """A policy that can choose for each cell of an action grid (optional); others choose the same for all cells.
+
+    It may also have ``trained_grid``, the rows and columns over which it chooses in a repair that names no grid.
+    """
 
     def act_by_cell(self, observation: Observation, rows: int, columns: int) -> NDArray[np.float32]:
         """Actions float32 ``(B, rows, columns, 5)`` in [-1, 1] for a batch of observations, on any grid."""
         ...
+
+
+def acts_by_cell(policy: Policy) -> bool:
+    """Whether a policy may choose otherwise from cell to cell: some that have ``act_by_cell`` say not ``by_cell``."""
+    return isinstance(policy, ActsByCell) and bool(getattr(policy, "by_cell", True))
 
 
 def choose(

@@ -70,6 +70,10 @@ class Inpaint:
     policy: str = POLICY
     """Who chooses the controls of each pass: default (the default controls: all heads), trained or trained-budget (the
     policies that ship), another baseline such as heuristic, a policy file or training folder, or module:attribute."""
+    action_grid: tuple[int, int] | None = None
+    """Rows and columns of a grid over what is worked on: the policy (heuristic, random, or one trained over a grid)
+    chooses for each cell of every window, with compact, compact2, ciri, propainter or e2fgvi (e2fgvi_hq). By
+    default the grid that a policy file was trained over, if any; else one setting for the whole."""
     iterations: int = ITERATIONS
     """Passes over each window at most. More than one pays for policies that spend few heads on each."""
     window: int | None = None
@@ -158,6 +162,8 @@ class Inpaint:
             raise InputError("--dilate works with given masks: those that a propagator follows are widened anyway")
         if self._inpainter == "internal" and (self.dilate or self.window is not None or self.reach is not None):
             raise InputError("--window, --reach and --dilate are not for internal, which sees the whole video at once")
+        if self._inpainter == "internal" and self.action_grid is not None:
+            raise InputError("--action-grid is not for internal, which works without a policy")
         if self.resume and (self.propagator is not None or self._inpainter == "internal"):
             raise InputError("--resume works with given masks; with internal, --folder keeps a checkpoint")
         self.internal.check(self._inpainter, self.propagator)
@@ -199,6 +205,7 @@ class Inpaint:
             frames, masks, inpainter=self._inpainter, detector=self.detector, policy=self.policy,
             iterations=self.iterations, device=self.device, weights=self.weights, window=self.window,
             reach=self.reach, dilate=self.dilate, on_cut=_tell_cut, keep=self._windows if self.resume else None,
+            action_grid=self.action_grid,
         )  # fmt: skip
 
     def _removed(self, video: FrameSequence, known: Mapping[int, Any]) -> Iterator[Any]:
@@ -213,7 +220,7 @@ class Inpaint:
         if self._inpainter != "internal":  # made first, so that a mistake shows before the mask is carried
             made = Parts.made(
                 self._inpainter, self.detector, self.policy, self.iterations, self.device, self.window,
-                weights=self.weights, reach=self.reach,
+                weights=self.weights, reach=self.reach, action_grid=self.action_grid,
             )  # fmt: skip
         if self.remove_residues:
             if made is None:

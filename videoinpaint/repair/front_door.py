@@ -39,6 +39,7 @@ def inpaint(
     invert: bool = False,
     threshold: int | None = None,
     object_id: int | None = None,
+    action_grid: tuple[int, int] | None = None,
 ) -> Pixels:
     """Repair a video: fill what the masks mark as missing; or, with a propagator, remove what the first mask marks.
 
@@ -73,6 +74,10 @@ def inpaint(
         invert: the masks mark what is known.
         threshold: what is above this value is missing, instead of what is above half of the highest.
         object_id: what has this value is missing.
+        action_grid: rows and columns, each at most 32: the policy chooses for each cell of an even grid over what is
+            worked on, by inpainters that honour controls region by region (such as compact and ciri) and policies that
+            act by cell. Left out, a policy that was trained over a grid chooses over the same one where the inpainter
+            honours it; else one setting holds for all that is worked on.
 
     Returns:
         uint8 ``(T, H, W, 3)``.
@@ -91,7 +96,9 @@ def inpaint(
     if propagator is not None:
         if dilate:
             raise InputError("masks that a propagator follows are widened anyway: leave dilate out")
-        parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights, reach)
+        parts = Parts.made(
+            inpainter, detector, policy, iterations, device, window, overlap, weights, reach, action_grid
+        )
         if remove_residues:
             check_tunable(parts.loop.inpainter)
             check_frames(frames)
@@ -103,7 +110,9 @@ def inpaint(
         if isinstance(masks, Mapping):
             raise InputError("masks of some frames are carried to the others by a propagator: name one, such as 'flow'")
         clip, holes = check_pair(frames, holes)
-        parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights, reach)
+        parts = Parts.made(
+            inpainter, detector, policy, iterations, device, window, overlap, weights, reach, action_grid
+        )
         pairs = checked_pairs(clip, holes, parts.loop.inpainter, checked_dilate(dilate))
         stream = Stream(parts.repairer(), parts.windows).run(pairs)
     repaired = np.empty_like(clip)

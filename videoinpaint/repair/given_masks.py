@@ -38,6 +38,7 @@ def inpaint_stream(
     dilate: int = 0,
     on_cut: Callable[[int], None] | None = None,
     keep: Path | None = None,
+    action_grid: tuple[int, int] | None = None,
 ) -> Iterator[Pixels]:
     """As :func:`inpaint`, frame by frame: yields ``(H, W, 3)`` in order, reading a window and its reach ahead at most.
 
@@ -46,7 +47,8 @@ def inpaint_stream(
     Args:
         frames: uint8 ``(H, W, 3)`` each, all of one size.
         masks: ``(H, W)`` each, as many, of 0 and one other value, which is missing (`open_masks` gives such).
-        inpainter, detector, policy, iterations, device, window, overlap, reach, weights, dilate: as of :func:`inpaint`.
+        inpainter, detector, policy, iterations, device, window, overlap, reach, weights, dilate, action_grid: as of
+            :func:`inpaint`.
         keep: a folder for finished windows, from which an interrupted repair goes on; see
             :class:`videoinpaint.repair.kept.KeptWindows`.
         on_cut: called with the number of the first frame of every scene but the first, when it is reached.
@@ -54,7 +56,7 @@ def inpaint_stream(
     Raises:
         InputError: also while it runs, where a frame or mask does not fit or one of the two series ends first.
     """
-    parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights, reach)
+    parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights, reach, action_grid)
     pairs = checked_pairs(frames, masks, parts.loop.inpainter, checked_dilate(dilate))
     repairer: Repairer = parts.repairer()
     if keep is not None:

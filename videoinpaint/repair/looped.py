@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from videoinpaint.agents.policies import Policy, check_actions
-from videoinpaint.controls import action_to_controls
+from videoinpaint.agents.policies import Policy, choose
+from videoinpaint.controls import action_to_controls, framewide
 from videoinpaint.envs.loop import ClosedLoop, observe
 from videoinpaint.protocols import Reaching, State
 from videoinpaint.repair.cutouts import MARGIN, Cutout, cutout_of
@@ -55,10 +55,18 @@ class LoopRepairer:
         policy: chooses the controls.
         iterations: rounds at most.
         margin: pixels around the holes that are looked at.
+        grid: rows and columns over what is looked at, for each of whose cells the policy chooses; None: for the whole.
     """
 
-    def __init__(self, loop: ClosedLoop, policy: Policy, iterations: int, margin: int = MARGIN) -> None:
-        self.loop, self.policy, self.iterations, self.margin = loop, policy, iterations, margin
+    def __init__(
+        self,
+        loop: ClosedLoop,
+        policy: Policy,
+        iterations: int,
+        margin: int = MARGIN,
+        grid: tuple[int, int] | None = None,
+    ) -> None:
+        self.loop, self.policy, self.iterations, self.margin, self.grid = loop, policy, iterations, margin, grid
         self._seen: _Seen | None = None
 
     def repair(self, frames: Sequence[Pixels], holes: Sequence[Holes], first: int, wanted: range) -> Pixels:
@@ -95,7 +103,7 @@ class LoopRepairer:
         return mask
 
     def _finished(self, state: State) -> Pixels:
-        return repaired_frames(self.loop, state, self.policy, self.iterations)
+        return repaired_frames(self.loop, state, self.policy, self.iterations, self.grid)
 
 
 def _tensors(frames: Pixels, holes: Holes) -> tuple[Tensor, Tensor]:
@@ -103,12 +111,15 @@ def _tensors(frames: Pixels, holes: Holes) -> tuple[Tensor, Tensor]:
     return clip, torch.from_numpy(holes)[None, :, None]
 
 
-def repaired_frames(loop: ClosedLoop, state: State, policy: Policy, iterations: int) -> Pixels:
+def repaired_frames(
+    loop: ClosedLoop, state: State, policy: Policy, iterations: int, grid: tuple[int, int] | None = None
+) -> Pixels:
     """Frames ``(t, H, W, 3)`` of the one clip in a loop's state, after as many rounds as are needed and allowed."""
+    shape = (5,) if grid is None else (*grid, 5)
 
-    def choose(state: State) -> NDArray[np.float32]:
-        return action_to_controls(check_actions(policy.act(observe(state)), 1))
+    def chosen(state: State) -> NDArray[np.float32]:
+        return framewide(action_to_controls(choose(policy, observe(state), shape)))
 
-    *_, last = loop.run(state, choose, iterations)
+    *_, last = loop.run(state, chosen, iterations)
     frames = observe(last)["frames"][0]
     return np.ascontiguousarray(frames.reshape(-1, 3, *frames.shape[1:]).transpose(0, 2, 3, 1))

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from videoinpaint.agents.policies import Policy
 from videoinpaint.clips.masks.meaning import holes_in
 from videoinpaint.clips.validate import check_frames
 from videoinpaint.composition import widened
-from videoinpaint.envs.loop import ClosedLoop, check_size, resolve_device
+from videoinpaint.envs.loop import check_size, resolve_device
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter
 from videoinpaint.inpainters.ciri.removal import removal_config
@@ -150,7 +149,7 @@ def repair_followed(followed: Followed, parts: Parts) -> Iterator[Pixels]:
     check_size(parts.loop.inpainter, *clip.shape[1:3])
     if not isinstance(parts.loop.inpainter, OneShotInpainter):
         return Stream(parts.repairer(), parts.windows).run(zip(clip, holes_of(predicted)))
-    repairer = _OneShotRepairer(parts.loop, parts.policy, parts.iterations, followed)
+    repairer = _OneShotRepairer(parts, followed)
     return Stream(repairer, parts.windows).run(zip(clip, predicted))
 
 
@@ -208,14 +207,12 @@ class _OneShotRepairer:
     """Repairs windows of one clip with an inpainter that decides itself what to repaint.
 
     Args:
-        loop: with a one-shot inpainter.
-        policy: chooses the controls.
-        iterations: rounds at most.
+        parts: with a one-shot inpainter.
         followed: the clip.
     """
 
-    def __init__(self, loop: ClosedLoop, policy: Policy, iterations: int, followed: Followed) -> None:
-        self.loop, self.policy, self.iterations, self._followed = loop, policy, iterations, followed
+    def __init__(self, parts: Parts, followed: Followed) -> None:
+        self.parts, self._followed = parts, followed
 
     def repair(self, frames: Sequence[Pixels], masks: Sequence[NDArray[Any]], first: int, wanted: range) -> Pixels:
         """Frames with the target gone, from predicted masks; see :class:`videoinpaint.repair.streaming.Repairer`."""
@@ -227,10 +224,11 @@ class _OneShotRepairer:
             soft = np.concatenate([self._followed.masks[sample][None], soft])
         # Where the clip is a single window, an inpainter may tune its tracker on the clip.
         whole = not extra and len(shown) == len(self._followed.clip)
-        given = torch.from_numpy(soft)[:, None].to(self.loop.device)
+        loop = self.parts.loop
+        given = torch.from_numpy(soft)[:, None].to(loop.device)
         tracker = self._followed.tracker if whole else GivenTracker(given)
-        state, _ = self.loop.begin_one_shot(torch.from_numpy(shown).permute(0, 3, 1, 2)[None].contiguous(), [tracker])
-        return repaired_frames(self.loop, state, self.policy, self.iterations)[extra:]
+        state, _ = loop.begin_one_shot(torch.from_numpy(shown).permute(0, 3, 1, 2)[None].contiguous(), [tracker])
+        return repaired_frames(loop, state, self.parts.policy, self.parts.iterations, self.parts.grid)[extra:]
 
     def region(self, mask: NDArray[Any]) -> NDArray[np.bool_]:
         """Where a repair may differ from the frame: anywhere."""

@@ -10,13 +10,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from videoinpaint.agents.policies import Policy, make_policy, reset_policy
+from videoinpaint.agents.policies import Policy, acts_by_cell, make_policy, reset_policy
+from videoinpaint.checks import check_grid
+from videoinpaint.clips.validate import MIN_SIZE
 from videoinpaint.detectors import make_detector
 from videoinpaint.envs.loop import ClosedLoop, resolve_device
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.motion.cuts import is_cut
-from videoinpaint.protocols import Detector, Inpainter, Reaching, precision_of, stream_of
+from videoinpaint.naming import stable_name
+from videoinpaint.protocols import Detector, Inpainter, Reaching, check_regional, precision_of, regional_of, stream_of
 from videoinpaint.repair.looped import LoopRepairer
 from videoinpaint.version import __version__
 
@@ -71,12 +74,14 @@ class Parts:
         policy: chooses the controls; it begins anew.
         iterations: rounds for each window.
         windows: over the video.
+        grid: rows and columns for each of whose cells the policy chooses; None where it chooses for all alike.
     """
 
     loop: ClosedLoop
     policy: Policy
     iterations: int
     windows: Windows
+    grid: tuple[int, int] | None = None
 
     @staticmethod
     def made(
@@ -89,6 +94,7 @@ class Parts:
         overlap: int | None = None,
         weights: str | None = None,
         reach: int | None = None,
+        action_grid: tuple[int, int] | None = None,
     ) -> Parts:
         """The parts that these names stand for; see :func:`inpaint`."""
         place = resolve_device(device)
@@ -101,9 +107,10 @@ class Parts:
         windows = Windows(length, overlap, reach if isinstance(made[0], Reaching) else 0, bounded=window is None)
         actor = make_policy(policy, device=place)
         reset_policy(actor)
+        grid = _grid(action_grid, actor, stable_name(policy), made[0])
         # Nobody asks what the detector would say after the last pass.
         judge = made[1] if iterations > 1 else make_detector("none", device=place)
-        return Parts(ClosedLoop(made[0], judge, place), actor, iterations, windows)
+        return Parts(ClosedLoop(made[0], judge, place), actor, iterations, windows, grid)
 
     def settings(self) -> dict[str, Any]:
         """What a repair depends on beside video and masks, in plain values."""
@@ -114,11 +121,12 @@ class Parts:
             "iterations": self.iterations,
             "precision": precision_of(self.loop.inpainter),
             "windows": asdict(self.windows),
+            "action_grid": self.grid,
         }
 
     def repairer(self) -> LoopRepairer:
         """What repairs one window with given masks."""
-        return LoopRepairer(self.loop, self.policy, self.iterations)
+        return LoopRepairer(self.loop, self.policy, self.iterations, grid=self.grid)
 
 
 class Repairer(Protocol):
@@ -242,6 +250,28 @@ class _Scene:
             region = self.repairer.region(self._masks[self._out + i])
             result[i] = np.where(region[..., None], np.rint(mixed).astype(np.uint8), self._frames[self._out + i])
         return result
+
+
+def _grid(asked: Any, policy: Policy, name: str, inpainter: Inpainter) -> tuple[int, int] | None:
+    """The grid over which a policy chooses: the one asked for, else the one it was trained over, where that can be.
+
+    Raises:
+        InputError: a grid of other than two whole numbers from 1 to the least side of a frame, or which the inpainter
+            or the policy cannot follow.
+    """
+    if asked is None:
+        trained = getattr(policy, "trained_grid", None)
+        if trained is None or not regional_of(inpainter):
+            return None
+        return check_grid(trained, MIN_SIZE, MIN_SIZE, f"the action_grid that {name} was trained over")
+    grid = check_grid(asked, MIN_SIZE, MIN_SIZE)
+    check_regional(inpainter, grid, "use compact, compact2, ciri, propainter or e2fgvi, or leave action_grid out")
+    if not acts_by_cell(policy):
+        raise InputError(
+            f"action_grid={grid} is not possible with the policy {name!r}, which chooses for whole frames: use "
+            "heuristic, random or a policy that was trained over a grid, or leave action_grid out"
+        )
+    return grid
 
 
 def _check_settings(iterations: int, window: int, overlap: int, reach: int) -> None:
