@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from videoinpaint.compiling import check_compiler
+from videoinpaint.compiling import check_compiler, compile_methods
 from videoinpaint.envs.env import VideoInpaintEnv
 from videoinpaint.errors import InputError
 
@@ -36,3 +36,16 @@ def test_without_a_compiler_there_is_one_error(monkeypatch):
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
     with pytest.raises(InputError, match="compile=True does not work here"):
         check_compiler(torch.device("cpu"))
+
+
+def test_what_is_compiled_is_not_compiled_again():
+    class Part:
+        def double(self, x):
+            return 2 * x
+
+    part = Part()
+    compile_methods(part, "double")
+    compiled = part.double
+    compile_methods(part, "double")
+    assert part.double is compiled
+    assert "double" not in vars(Part())

@@ -23,6 +23,10 @@ def check_compiler(device: torch.device) -> None:
 
 
 def compile_methods(owner: object, *names: str) -> None:
-    """Compile methods of one object in place; they compile when they are first called, once for each kind of shape."""
+    """Compile methods of one object in place; they compile when they are first called, once for each kind of shape.
+
+    A method that is compiled already stays as it is, so that two environments may share a part.
+    """
     for name in names:
-        setattr(owner, name, torch.compile(getattr(owner, name)))
+        if name not in vars(owner):
+            setattr(owner, name, torch.compile(getattr(owner, name)))
