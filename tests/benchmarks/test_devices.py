@@ -15,6 +15,7 @@ import videoinpaint.benchmarks
 WITHOUT_A_DEVICE = {
     "protocol.tracks": "copies and checks files",
     "protocol.freezing": "draws clips and writes digests",
+    "networks.timed_player": "is a process of networks.against, which tells it where",
     "repair.cuts": "compares colours of neighbouring frames",
     "leaderboard.contestants": "calls trainings and evaluations, whose own flags say where",
     "report.pictures": "draws the pictures of the documentation",

@@ -29,6 +29,14 @@ def parts(folder: Path) -> list[Path]:
     return list(folder.glob("*.part*"))
 
 
+def size(path: Path) -> int:
+    """In bytes; 0 of a file that has gone, as that which only tries whether the folder takes files."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a video whose repair takes long, and its mask."""
@@ -59,7 +67,7 @@ def started(words: list[str], folder: Path, **more: Any) -> subprocess.Popen[str
     finally:
         signal.signal(signal.SIGHUP, usual)
     until = time.monotonic() + 300
-    while not any(path.stat().st_size for path in parts(folder)):
+    while not any(map(size, parts(folder))):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
         time.sleep(0.05)
