@@ -120,7 +120,7 @@ class PackedShelf:
     def __init__(self, count: int, *, tight: bool) -> None:
         self._lying: list[Lying | None] = [None] * count
         self._tight = tight
-        self._like: Packed | None = None  # not tight: what lies packed, of the first episode
+        self._like: Packed | None = None  # not tight: which entries lie packed and what on, by the first episode
 
     @property
     def empty(self) -> bool:
@@ -171,8 +171,9 @@ class PackedShelf:
         bases = bases_of(episode.tensors())
         if self._like is None:
             whole = episode.packed or pack(state, bases)
-            self._like = whole.part(whole.light(LIGHT))
-            return self._like
+            first = whole.part(whole.light(LIGHT))
+            self._like = replace(first, kept={})
+            return first
         if episode.packed is not None:
             return episode.packed.part(self._like.layout)
         light = {name: tensor for name, tensor in state.items() if name in self._like.layout}

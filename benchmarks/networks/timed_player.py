@@ -32,7 +32,7 @@ def main() -> None:
     def play() -> float:
         began = time.perf_counter()
         for _ in range(asked["steps"]):
-            envs.step(rng.uniform(-1, 1, (asked["envs"], 5)).astype(np.float32))
+            envs.step(rng.uniform(-1, 1, envs.action_space.shape).astype(np.float32))
         return time.perf_counter() - began
 
     play()  # warms up

@@ -246,7 +246,8 @@ class PublishedInpainter(ABC):
         frames, holes = self._view(repaired, masks)
         painted, gflops = frames.clone(), torch.zeros(len(frames), dtype=torch.float64)
         kept = {name: tensor for name, tensor in state.items() if name not in ("seen", "features")}
-        everything = Pass(kept, frames, holes, *self._laid(controls, frames, (size[0], size[1])))
+        fusion, heads = self._laid(controls, frames, (size[0], size[1]))
+        everything = Pass(kept, frames, holes, fusion, True, heads)
         features = Features(state["seen"].clone(), state["features"].clone())
         for job in self._jobs(state, masks, holes, controls):
             items = list(job.items)
@@ -269,20 +270,19 @@ class PublishedInpainter(ABC):
 
     def _laid(
         self, controls: NDArray[np.float32], frames: Tensor, size: tuple[int, int]
-    ) -> tuple[Tensor, bool, Tensor | None]:
-        """`Pass.fusion`, `whole` and `heads` for controls ``(B, 5)``, or a map of them over frames of a size."""
+    ) -> tuple[Tensor, Tensor | None]:
+        """`Pass.fusion` and `heads` for controls ``(B, 5)``, or a map of them over frames of a size."""
         values = torch.from_numpy(controls.copy()).to(frames)
         if not is_map(values):
-            return values[:, FUSION], True, None
+            return values[:, FUSION], None
         extent = self.geometry.shown(*size)
 
         def laid(control: int, step: int) -> Tensor:
             cells = spread(values[..., control : control + 1], *extent, step)
-            beyond = (-(-whole // step) - seen for whole, seen in zip(frames.shape[-2:], cells.shape[-2:]))
-            below, right = beyond
+            below, right = (-(-whole // step) - seen for whole, seen in zip(frames.shape[-2:], cells.shape[-2:]))
             return F.pad(cells, (0, right, 0, below), mode="replicate")
 
-        return laid(FUSION, FEATURE), True, laid(HEADS, TOKEN)[:, 0]
+        return laid(FUSION, FEATURE), laid(HEADS, TOKEN)[:, 0]
 
     def counts(self, work: Pass, window: tuple[int, int]) -> Tensor | None:
         """How many heads each window of attention runs, int64 ``(n, N)``, where the control varies over the frame.

@@ -48,7 +48,13 @@ def test_what_one_environment_more_takes_is_measured(capsys: pytest.CaptureFixtu
 def test_another_setting_is_timed_in_turns_with_this_one(capsys: pytest.CaptureFixture[str]) -> None:
     size = {"num_frames": 2, "height": 36, "width": 48, "threads": 1}
     asked = against.Against(
-        envs=(2,), turns=2, steps=1, variables=("VIDEOINPAINT_NOTHING=1",), arguments=("inpainter=telea",), **size
+        env_id="VideoInpaintRegions-v0",
+        envs=(2,),
+        turns=2,
+        steps=1,
+        variables=("VIDEOINPAINT_NOTHING=1",),
+        arguments=("inpainter=compact2",),
+        **size,
     )
     results = against.run(asked)
     (row,) = results["rows"]
