@@ -1,0 +1,150 @@
+"""Fitting a policy over a grid to trials: gradient ascent on what its settings would have returned.
+
+Where a table of returns is known for every cell, nothing has to be explored: returns are interpolated between the
+settings that were tried, and the policy's means follow their gradient. One episode teaches all of its cells.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from videoinpaint.agents.policies.export import blank_network
+from videoinpaint.agents.policies.networks import GaussianHead
+from videoinpaint.agents.policies.regional import RegionalPolicy
+from videoinpaint.agents.trials.trying import ENDS, FIRST, OBJECTIVES, PLANS, Trials
+from videoinpaint.checks import whole_number
+from videoinpaint.controls import ALPHA, BETA, DEFAULT, FUSION, GAMMA, HEADS, HIGH, LOW
+from videoinpaint.errors import InputError
+
+BATCH, RATE, DECAY = 32, 1e-3, 0.1
+DROPPED, NOISE = 0.2, 0.3
+"""Of the features: the share that is left out, and the deviation of what is added, so that few episodes suffice."""
+SCALE = 100.0  # returns are small beside the squared distances that are added to them
+_FEWEST, _MOST = 0, len(FIRST) - 1
+_FUSIONS = len(FIRST)
+_OBJECTIVES = _FUSIONS + 4
+_LOOKED = torch.tensor([plan[0].heads for plan in PLANS], dtype=torch.float32)
+
+
+def fit_policy(trials: Trials, *, seed: int = 0, epochs: int = 60) -> RegionalPolicy:
+    """A policy whose actor chooses what the trials say is best; its critic stays untrained.
+
+    Args:
+        trials: at least two episodes.
+        seed: of everything random; the same seed gives the same bits on one machine.
+        epochs: passes over the trials.
+
+    Raises:
+        InputError: too few trials or epochs.
+    """
+    whole_number(epochs, "epochs", 1, 10**6)
+    if len(trials) < 2:
+        raise InputError(f"{len(trials)} trial is too little to fit a policy to: build more")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = blank_network(RegionalPolicy)
+        assert isinstance(network, RegionalPolicy)
+        head, layers = network.action_net, network.mlp_extractor.policy_net
+        assert isinstance(head, GaussianHead)
+        for layer in layers.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.reset_parameters()  # a blank network is the same for every seed
+        parameters = [*layers.parameters(), *head.parameters()]
+        optimizer = torch.optim.AdamW(parameters, RATE, weight_decay=DECAY)
+        for _ in range(epochs):
+            for part in torch.randperm(len(trials)).split(BATCH):
+                optimizer.zero_grad()
+                _loss(layers, head, *_drawn(trials, part)).backward()
+                nn.utils.clip_grad_norm_(parameters, 1.0)
+                optimizer.step()
+    return network
+
+
+def _drawn(trials: Trials, part: Tensor) -> tuple[Tensor, Tensor, Tensor, int]:
+    """Episodes of a batch, mirrored at random: features before the first and before a later pass of one plan, returns,
+    and the plan."""
+    plan = int(torch.randint(len(PLANS), ()))
+    later = trials.later[part, plan]
+    shown = (trials.first[part], later[:, int(torch.randint(later.shape[1], ()))], trials.returns[part])
+    mirrored = [axis for axis in (-1, -2) if torch.rand(()) < 0.5]
+    first, later, returns = (x.flip(mirrored).float() for x in shown)
+    return first, later, returns, plan
+
+
+def _loss(layers: nn.Module, head: GaussianHead, first: Tensor, later: Tensor, returns: Tensor, plan: int) -> Tensor:
+    """Of the first pass's settings, and of a later pass's fusion and objective after `plan`; to be descended."""
+    noisy = F.dropout(first + NOISE * torch.randn_like(first), DROPPED)
+    actions = _means(layers, head, noisy)
+    heads = LOW[HEADS] + (actions[..., HEADS] + 1) / 2 * (HIGH[HEADS] - LOW[HEADS])
+    gain = returned(returns, heads, *_inner(actions)).sum((1, 2)).mean()
+    after = _means(layers, head, later + NOISE * torch.randn_like(later))
+    gain = gain + returned(returns, _LOOKED[plan].expand_as(heads), *_inner(after)).sum((1, 2)).mean()
+    fewest = (after[..., HEADS] + 1).square().mean()
+    return -SCALE * gain + 0.5 * fewest + 0.3 * (_off_line(actions) + _off_line(after))
+
+
+def _means(layers: nn.Module, head: GaussianHead, features: Tensor) -> Tensor:
+    mean = torch.tanh(head.linear(layers(features)).chunk(2, dim=1)[0])
+    return mean.view(len(features), *features.shape[2:], 5)
+
+
+def _inner(actions: Tensor) -> tuple[Tensor, Tensor]:
+    """Fusion and objective of actions on the scales of :func:`returned`; beta says where on the line they are."""
+    middle = (DEFAULT.fusion - LOW[FUSION]) / (HIGH[FUSION] - LOW[FUSION]) * 2 - 1
+    return actions[..., FUSION] - float(middle), actions[..., BETA]
+
+
+def _off_line(actions: Tensor) -> Tensor:
+    """How far alpha and gamma are from the line through the objectives that were tried, on which beta places them."""
+    line = actions[..., BETA].clamp(-1, 1)
+    total = actions.new_zeros(())
+    for column, index in ((ALPHA, 0), (GAMMA, 2)):
+        ends = [_unit(OBJECTIVES[name][index], column) for name in ("fidelity", "texture")]
+        middle = _unit(DEFAULT.to_array()[column], column)
+        wanted = _between(line, ends[0], middle, ends[1])
+        total = total + (actions[..., column] - wanted).square().mean()
+    return total
+
+
+def _unit(value: float, column: int) -> Tensor:
+    return torch.tensor(float((value - LOW[column]) / (HIGH[column] - LOW[column]) * 2 - 1))
+
+
+def returned(returns: Tensor, heads: Tensor, fusion: Tensor, objective: Tensor) -> Tensor:
+    """What settings would have returned, interpolated between the plans that were tried; differentiable.
+
+    Args:
+        returns: ``(B, plans, rows, columns)``.
+        heads: of the first pass, ``(B, rows, columns)``.
+        fusion: from -1 (0.5) over 0 (the default) to 1 (0.8), of the same shape.
+        objective: from -1 (fidelity) over 0 (the default's) to 1 (texture), of the same shape.
+
+    Returns:
+        ``(B, rows, columns)``: what heads are worth, and what another fusion and another objective add to it.
+    """
+    share = ((heads - ENDS[0]) / (ENDS[1] - ENDS[0])).clamp(0, 1)
+
+    def with_ends(at: int) -> Tensor:
+        return torch.lerp(returns[:, at], returns[:, at + 1], share)
+
+    middle = torch.lerp(returns[:, _FEWEST], returns[:, _MOST], share)
+    nothing = torch.zeros_like(middle)
+    fused = _between(fusion, with_ends(_FUSIONS) - middle, nothing, with_ends(_FUSIONS + 2) - middle)
+    texture, fidelity = (with_ends(_OBJECTIVES + 2 * k) - middle for k in range(2))
+    return _by_heads(returns, heads) + fused + _between(objective, fidelity, nothing, texture)
+
+
+def _by_heads(returns: Tensor, heads: Tensor) -> Tensor:
+    value = returns[:, 0]
+    for i, (low, high) in enumerate(pairwise(FIRST)):
+        value = value + ((heads - low) / (high - low)).clamp(0, 1) * (returns[:, i + 1] - returns[:, i])
+    return value
+
+
+def _between(x: Tensor, low: Tensor, middle: Tensor, high: Tensor) -> Tensor:
+    """Piecewise linear: `low` at -1, `middle` at 0, `high` at 1, and on beyond."""
+    return middle + torch.where(x < 0, (low - middle) * -x, (high - middle) * x)

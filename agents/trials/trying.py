@@ -1,0 +1,179 @@
+"""Trying plans on training episodes: what each of them returns, cell by cell of an action grid.
+
+A plan is one setting for the first pass and one for those after it, for all cells alike. Its episode is played from the
+same beginning as every other plan's, and the environment's reward maps say what arose in which cell. Controls act where
+they are set, so that one such table tells, nearly, what any map of settings would return: how well, is in the policy's
+card (docs/models/policies.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from torch import Tensor
+
+from videoinpaint.agents.policies.cells import CHANNELS
+from videoinpaint.agents.ppo.view import by_cell
+from videoinpaint.checks import seed_number, whole_number
+from videoinpaint.controls import DEFAULT, Controls, controls_to_action
+from videoinpaint.envs.episodes import TRAINING_SEEDS
+from videoinpaint.envs.ids import argument_of, check_env
+from videoinpaint.errors import CorruptWeightsError, InputError
+from videoinpaint.files import locked, user_path, writing
+from videoinpaint.weights import read_file, save_safetensors
+
+FORMAT = "videoinpaint-trial-1"
+FIRST = (2, 4, 6, 12)
+"""Heads of the first pass; passes after it have 2, which look on where the first one stopped."""
+ENDS = (2, 12)
+"""Heads of the first pass with which other fusions and objectives are tried."""
+FUSIONS = (0.5, 0.8)
+OBJECTIVES = {"texture": (0.8, 0.6, 0.1), "fidelity": (1.0, 0.3, 0.1)}
+"""Alpha, beta and gamma; the middle of their line is the default's (0.9, 0.45, 0.2)."""
+
+
+def _plans() -> tuple[tuple[Controls, Controls], ...]:
+    middle = (DEFAULT.alpha, DEFAULT.beta, DEFAULT.gamma)
+    settings = [(heads, DEFAULT.fusion, *middle) for heads in FIRST]
+    settings += [(heads, fusion, *middle) for fusion in FUSIONS for heads in ENDS]
+    settings += [(heads, DEFAULT.fusion, *objective) for objective in OBJECTIVES.values() for heads in ENDS]
+    return tuple((Controls(*one), Controls(FIRST[0], *one[1:])) for one in settings)
+
+
+PLANS = _plans()
+"""First pass and later ones: the numbers of heads at the default fusion and objective, then every other fusion, then
+every other objective, with the fewest and the most heads."""
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What plans returned on some episodes.
+
+    Attributes:
+        first: features of cells before the first pass, ``(N, CHANNELS, rows, columns)``.
+        later: before the passes after it, ``(N, plans, passes - 1, CHANNELS, rows, columns)``.
+        returns: what arose in which cell, price included, ``(N, plans, rows, columns)``.
+    """
+
+    first: Tensor
+    later: Tensor
+    returns: Tensor
+
+    def __len__(self) -> int:
+        """How many episodes."""
+        return len(self.first)
+
+    @staticmethod
+    def load(folder: str | Path) -> Trials:
+        """What :func:`build_trials` wrote.
+
+        Raises:
+            InputError: there is nothing, or episodes of different grids.
+            CorruptWeightsError: a file is damaged or is something else.
+        """
+        paths = sorted(user_path(folder).glob("*.safetensors"))
+        if not paths:
+            raise InputError(f"no trials in {folder}: make them with `videoinpaint trials build {folder}`")
+        found = [_read(path) for path in paths]
+        if len({(one["later"].shape, one["returns"].shape) for one in found}) > 1:
+            raise InputError(f"{folder} holds trials of different grids or lengths: keep them in folders of their own")
+        return Trials(*(torch.stack([one[name].float() for one in found]) for name in ("first", "later", "returns")))
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    tensors, metadata = read_file(path)
+    told = f"{path} is no trial of this version: delete it, and build it again"
+    if metadata.get("format") != FORMAT or set(tensors) != {"first", "later", "returns"}:
+        raise CorruptWeightsError(told)
+    grid, passes = tensors["first"].shape[1:], tensors["later"].shape[1:2]
+    wanted = {"first": (CHANNELS, *grid), "later": (len(PLANS), *passes, CHANNELS, *grid)}
+    wanted |= {"returns": (len(PLANS), *grid)}
+    if any(tuple(tensors[name].shape) != shape or not tensors[name].isfinite().all() for name, shape in wanted.items()):
+        raise CorruptWeightsError(told)
+    return tensors
+
+
+def build_trials(
+    folder: str | Path,
+    env_id: str = "VideoInpaintRegions-v0",
+    env_kwargs: Mapping[str, Any] | None = None,
+    *,
+    episodes: int = 500,
+    first_seed: int = TRAINING_SEEDS,
+    on_done: Callable[[], Any] | None = None,
+) -> int:
+    """Play every plan on the episodes of these seeds, a file for each; what is there already is not played again.
+
+    Args:
+        folder: where the files go.
+        env_id: an environment with an action grid whose reward is the improvement.
+        env_kwargs: its arguments.
+        episodes: how many.
+        first_seed: of the first; the others follow.
+        on_done: called after every episode.
+
+    Returns:
+        how many were played in this run.
+
+    Raises:
+        UnknownNameError: nobody registered the id.
+        InputError: the environment cannot tell where its reward arose, or another process builds here.
+    """
+    whole_number(episodes, "episodes", 1, 10**9)
+    seed_number(first_seed)
+    place, kwargs = user_path(folder), dict(env_kwargs or {}) | {"reward_map": True}
+    check_env(env_id, kwargs)
+    passes = int(argument_of(env_id, kwargs, "max_iterations") or 0)
+    if passes < 2:
+        raise InputError(f"{env_id}: plans differ in what follows the first pass: give max_iterations of 2 or more")
+    env, made = gymnasium.make(env_id, **kwargs), 0
+    with writing(place):
+        place.mkdir(parents=True, exist_ok=True)
+    with locked(place, f"another process builds trials in {place}: wait for it, or name another folder"):
+        for seed in range(first_seed, first_seed + episodes):
+            path = place / f"{seed:010d}.safetensors"
+            if not path.exists():
+                save_safetensors(path, try_plans(env, seed, passes), {"format": FORMAT})
+                made += 1
+            if on_done is not None:
+                on_done()
+    env.close()
+    return made
+
+
+def try_plans(env: gymnasium.Env, seed: int, passes: int) -> dict[str, Tensor]:
+    """One episode, of at most so many passes, under every plan: the entries of :class:`Trials`, without their first
+    dimension.
+    """
+    rows, columns = env.action_space.shape[:2]  # type: ignore[index]
+    base: Any = env.unwrapped
+    start_observation, _ = env.reset(seed=seed)
+    start = base.get_state()
+    first = _cells(start_observation, (rows, columns))
+    later, returns = [], []
+    for plan in PLANS:
+        base.set_state(start)
+        total, seen = np.zeros((rows, columns)), []
+        for iteration in range(passes):
+            setting = controls_to_action(plan[min(iteration, 1)].to_array()[None])[0]
+            observation, _, ended, _, info = env.step(np.broadcast_to(setting, (rows, columns, 5)).copy())
+            total += info["reward_map"]
+            seen.append(_cells(observation, (rows, columns)))
+            if ended:
+                break
+        # An episode that is repaired early goes on looking as it did.
+        seen += [seen[-1]] * (passes - len(seen))
+        later.append(np.stack([first, *seen])[1:passes])
+        returns.append(total)
+    found = {"first": first, "later": np.stack(later).astype(np.float16), "returns": np.stack(returns)}
+    return {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in found.items()}
+
+
+def _cells(observation: Mapping[str, np.ndarray], grid: tuple[int, int]) -> np.ndarray:
+    return by_cell({name: values[None] for name, values in observation.items()}, grid=grid)["cells"][0]

@@ -1,0 +1,112 @@
+"""Trying plans on training episodes, and fitting a policy to what they returned."""
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+from videoinpaint.agents.policies.cells import CHANNELS
+from videoinpaint.agents.policies.export import load_policy
+from videoinpaint.agents.trials import PLANS, Trials, build_trials, fit_policy
+from videoinpaint.agents.trials.fitting import returned
+from videoinpaint.agents.trials.trying import try_plans
+from videoinpaint.cli import main
+from videoinpaint.controls import controls_to_action
+from videoinpaint.errors import CorruptWeightsError, InputError
+
+SMALL = {"action_grid": (2, 3), "num_frames": 3, "height": 48, "width": 64}
+
+
+def small_env():
+    return gymnasium.make("VideoInpaintRegions-v0", **SMALL, reward_map=True)
+
+
+def played(env, plan, seed):
+    env.reset(seed=seed)
+    total = 0.0
+    for iteration in range(3):
+        action = controls_to_action(plan[min(iteration, 1)].to_array()[None])[0]
+        _, reward, ended, _, _ = env.step(np.broadcast_to(action, (2, 3, 5)))
+        total += reward
+        if ended:
+            break
+    return total
+
+
+def test_a_plan_returns_what_its_episode_returns_by_itself():
+    env = small_env()
+    found = try_plans(env, 1_000_000_000, 3)
+    assert found["first"].shape == (CHANNELS, 2, 3)
+    assert found["later"].shape == (len(PLANS), 2, CHANNELS, 2, 3)
+    for index in (0, 3, 8):
+        expected = played(env, PLANS[index], 1_000_000_000)
+        assert float(found["returns"][index].sum()) == pytest.approx(expected, abs=1e-6)
+
+
+def test_returns_are_those_of_the_plans_where_these_were_tried():
+    table = torch.randn(2, len(PLANS), 1, 1)
+    for index, (first, _) in enumerate(PLANS):
+        fusion = {0.5: -1.0, 0.65: 0.0, 0.8: 1.0}[round(first.fusion, 2)]
+        objective = {0.3: -1.0, 0.45: 0.0, 0.6: 1.0}[round(first.beta, 2)]
+        where = (torch.full((2, 1, 1), float(value)) for value in (first.heads, fusion, objective))
+        torch.testing.assert_close(returned(table, *where), table[:, index])
+    heads = torch.full((2, 1, 1), 5.0)
+    torch.testing.assert_close(returned(table, heads, 0 * heads, 0 * heads), (table[:, 1] + table[:, 2]) / 2)
+
+
+def two_kinds(count=64):
+    """Episodes whose left half is best with few heads and the right one with many, as one feature tells."""
+    first = 0.1 * torch.randn(count, CHANNELS, 2, 4, generator=torch.Generator().manual_seed(0))
+    side = torch.where(torch.rand(count, 2, 4, generator=torch.Generator().manual_seed(1)) < 0.5, -1.0, 1.0)
+    first[:, 0] = 2 * side
+    heads = torch.tensor([plan[0].heads for plan in PLANS])[None, :, None, None]
+    returns = 0.01 * side[:, None] * (heads - 7) + 0.0 * first[:, :1]
+    later = first[:, None, None].expand(-1, len(PLANS), 2, -1, -1, -1)
+    return Trials(first, later.clone(), returns)
+
+
+def test_a_policy_learns_what_is_best_in_which_cell():
+    trials = two_kinds()
+    network = fit_policy(trials, seed=0, epochs=40)
+    heads = network.means(trials.first)[..., 0]
+    assert heads[trials.first[:, 0] > 0].mean() > heads[trials.first[:, 0] < 0].mean() + 0.5
+
+
+def test_the_same_seed_fits_the_same_bits_and_another_others():
+    trials = two_kinds(8)
+    state = torch.get_rng_state()
+    one, same, other = (fit_policy(trials, seed=seed, epochs=2).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(one[key], same[key]) for key in one)
+    assert any(not torch.equal(one[key], other[key]) for key in one)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_the_commands_go_on_and_write_a_policy_that_acts(tmp_path, capsys):
+    flags = ["--action-grid", "2", "3", "--num-frames", "3", "--height", "48", "--width", "64"]
+    folder, output = tmp_path / "trials", tmp_path / "policy.safetensors"
+    assert main(["trials", "build", str(folder), *flags, "--episodes", "1"]) == 0
+    assert main(["trials", "build", str(folder), *flags, "--episodes", "2"]) == 0
+    assert "2 episodes, 1 of them now" in capsys.readouterr().out
+    assert main(["trials", "fit", str(folder), "--output", str(output), "--epochs", "1"]) == 0
+    policy = load_policy(output)
+    assert policy.trained_grid == [2, 3]
+    observation, _ = small_env().reset(seed=0)
+    acted = policy.act_by_cell({name: values[None] for name, values in observation.items()}, 4, 5)
+    assert acted.shape == (1, 4, 5, 5)
+    assert np.abs(acted).max() <= 1
+
+
+def test_bad_input_is_named(tmp_path):
+    with pytest.raises(InputError, match="no trials in"):
+        Trials.load(tmp_path)
+    with pytest.raises(InputError, match="max_iterations of 2"):
+        build_trials(tmp_path, env_kwargs=SMALL | {"max_iterations": 1})
+    with pytest.raises(InputError, match="action_grid"):
+        build_trials(tmp_path, "VideoInpaint-v1")
+    (tmp_path / "1.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(CorruptWeightsError):
+        Trials.load(tmp_path)
+    with pytest.raises(InputError, match="too little"):
+        fit_policy(two_kinds(1))
+    with pytest.raises(InputError, match="epochs"):
+        fit_policy(two_kinds(2), epochs=0)

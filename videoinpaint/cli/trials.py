@@ -1,0 +1,70 @@
+"""Policies over an action grid without reinforcement: try settings everywhere, learn what was best where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from videoinpaint.cli.environment import EnvironmentFlags
+
+
+@dataclass(frozen=True)
+class Build(EnvironmentFlags):
+    """Play a dozen plans on every training episode and keep what each returned cell by cell, a file an episode. The
+    same command goes on where it was stopped."""
+
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")] = Path("runs/trials")
+    """Where the files go."""
+    env_id: str = "VideoInpaintRegions-v0"
+    """An environment with an action grid, whose reward is the improvement."""
+    episodes: int = 500
+    """How many."""
+    first_seed: int = 1_000_000_000
+    """Seed of the first; the others follow. Training draws from here on, evaluation from 0."""
+
+    def run(self) -> None:
+        """Build, and say what was done."""
+        from videoinpaint.agents.trials import build_trials
+        from videoinpaint.cli.output import progress
+
+        with progress("playing", self.episodes, "episodes") as advance:
+            made = build_trials(
+                self.folder, self.env_id, self.env_kwargs(), episodes=self.episodes, first_seed=self.first_seed,
+                on_done=advance,
+            )  # fmt: skip
+        print(f"wrote {self.folder}: {self.episodes} episodes, {made} of them now")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Fit a policy over a grid to trials, and write it where `--policy` and `evaluate` find it."""
+
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")]
+    """What `trials build` wrote."""
+    output: Path = Path("runs/tried.safetensors")
+    """The policy's file."""
+    epochs: int = 60
+    """Passes over the trials."""
+    seed: int = 0
+    """Seed of everything random."""
+
+    def run(self) -> None:
+        """Fit and write."""
+        from videoinpaint.agents.policies.export import save_policy
+        from videoinpaint.agents.trials import Trials, fit_policy
+        from videoinpaint.errors import InputError
+        from videoinpaint.version import __version__
+
+        if self.output.suffix != ".safetensors":
+            raise InputError(f"cannot write a policy to {self.output}: end the name in .safetensors")
+        trials = Trials.load(self.folder)
+        grid = [int(side) for side in trials.first.shape[-2:]]
+        told = {"trials": len(trials), "epochs": self.epochs, "seed": self.seed, "env": {"action_grid": grid}}
+        network = fit_policy(trials, seed=self.seed, epochs=self.epochs)
+        print(f"wrote {save_policy(self.output, network, told | {'videoinpaint': __version__})}")
+
+
+COMMAND = Annotated[Build, tyro.conf.subcommand("build")] | Annotated[Fit, tyro.conf.subcommand("fit")]
