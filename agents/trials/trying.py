@@ -2,8 +2,8 @@
 
 A plan is one setting for the first pass and one for those after it, for all cells alike. Its episode is played from the
 same beginning as every other plan's, and the environment's reward maps say what arose in which cell. Controls act where
-they are set, so that one such table tells, nearly, what any map of settings would return: how well, is in the policy's
-card (docs/models/policies.md).
+they are set, so that one such table tells, nearly, what any map of settings would return; docs/agents.md
+says how nearly.
 """
 
 from __future__ import annotations
