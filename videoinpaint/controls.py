@@ -66,6 +66,16 @@ class Controls:
 DEFAULT = Controls()
 """The default controls."""
 
+OBJECTIVES = {
+    "average": (DEFAULT.alpha, DEFAULT.beta, DEFAULT.gamma),
+    "fidelity": (1.0, 0.3, 0.1),
+    "texture": (0.8, 0.6, 0.1),
+    "motion": (0.8, 0.3, 0.3),
+    "largest": (1.0, 0.6, 0.3),
+}
+"""alpha, beta, gamma. Where an agent weighs its own reward, `fidelity` makes most of a score (what it adds weighs most,
+what it costs least), and `largest` makes most of an improvement in every term."""
+
 
 def as_numbers(values: Any, what: str = "an action", *, finite: bool = True) -> NDArray[np.float64]:
     """Actions or controls as float64, whatever they come as: arrays, lists, tensors.

@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from videoinpaint.agents.policies.export import blank_network
 from videoinpaint.agents.policies.networks import GaussianHead
 from videoinpaint.agents.policies.regional import RegionalPolicy
-from videoinpaint.agents.trials.trying import ENDS, FIRST, OBJECTIVES, PLANS, Trials
+from videoinpaint.agents.trials.trying import ENDS, FIRST, PLANS, SIDES, Trials
 from videoinpaint.checks import whole_number
-from videoinpaint.controls import ALPHA, BETA, DEFAULT, FUSION, GAMMA, HEADS, HIGH, LOW
+from videoinpaint.controls import ALPHA, BETA, DEFAULT, FUSION, GAMMA, HEADS, HIGH, LOW, OBJECTIVES
 from videoinpaint.errors import InputError
 
 BATCH, RATE, DECAY = 32, 1e-3, 0.1
@@ -103,9 +103,8 @@ def _off_line(actions: Tensor) -> Tensor:
     line = actions[..., BETA].clamp(-1, 1)
     total = actions.new_zeros(())
     for column, index in ((ALPHA, 0), (GAMMA, 2)):
-        ends = [_unit(OBJECTIVES[name][index], column) for name in ("fidelity", "texture")]
-        middle = _unit(DEFAULT.to_array()[column], column)
-        wanted = _between(line, ends[0], middle, ends[1])
+        high, low, middle = (_unit(OBJECTIVES[name][index], column) for name in (*SIDES, "average"))
+        wanted = _between(line, low, middle, high)
         total = total + (actions[..., column] - wanted).square().mean()
     return total
 
@@ -134,7 +133,7 @@ def returned(returns: Tensor, heads: Tensor, fusion: Tensor, objective: Tensor) 
     middle = torch.lerp(returns[:, _FEWEST], returns[:, _MOST], share)
     nothing = torch.zeros_like(middle)
     fused = _between(fusion, with_ends(_FUSIONS) - middle, nothing, with_ends(_FUSIONS + 2) - middle)
-    texture, fidelity = (with_ends(_OBJECTIVES + 2 * k) - middle for k in range(2))
+    texture, fidelity = (with_ends(_OBJECTIVES + 2 * k) - middle for k in range(len(SIDES)))
     return _by_heads(returns, heads) + fused + _between(objective, fidelity, nothing, texture)
 
 

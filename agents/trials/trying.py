@@ -21,7 +21,7 @@ from torch import Tensor
 from videoinpaint.agents.policies.cells import CHANNELS
 from videoinpaint.agents.ppo.view import by_cell
 from videoinpaint.checks import seed_number, whole_number
-from videoinpaint.controls import DEFAULT, Controls, controls_to_action
+from videoinpaint.controls import DEFAULT, OBJECTIVES, Controls, controls_to_action
 from videoinpaint.envs.episodes import TRAINING_SEEDS
 from videoinpaint.envs.ids import argument_of, check_env
 from videoinpaint.errors import CorruptWeightsError, InputError
@@ -34,15 +34,15 @@ FIRST = (2, 4, 6, 12)
 ENDS = (2, 12)
 """Heads of the first pass with which other fusions and objectives are tried."""
 FUSIONS = (0.5, 0.8)
-OBJECTIVES = {"texture": (0.8, 0.6, 0.1), "fidelity": (1.0, 0.3, 0.1)}
-"""Alpha, beta and gamma; the middle of their line is the default's (0.9, 0.45, 0.2)."""
+SIDES = ("texture", "fidelity")
+"""The objectives that are tried; the default's, "average", is the middle of the line through them."""
 
 
 def _plans() -> tuple[tuple[Controls, Controls], ...]:
-    middle = (DEFAULT.alpha, DEFAULT.beta, DEFAULT.gamma)
+    middle = OBJECTIVES["average"]
     settings = [(heads, DEFAULT.fusion, *middle) for heads in FIRST]
     settings += [(heads, fusion, *middle) for fusion in FUSIONS for heads in ENDS]
-    settings += [(heads, DEFAULT.fusion, *objective) for objective in OBJECTIVES.values() for heads in ENDS]
+    settings += [(heads, DEFAULT.fusion, *OBJECTIVES[side]) for side in SIDES for heads in ENDS]
     return tuple((Controls(*one), Controls(FIRST[0], *one[1:])) for one in settings)
 
 

@@ -14,21 +14,11 @@ from videoinpaint.agents.evaluation.episodes import evaluate, make_evaluation_en
 from videoinpaint.agents.evaluation.oracle import BestFixed, best_fixed, controls_grid
 from videoinpaint.agents.evaluation.record import EpisodeRecord, fixed_quality
 from videoinpaint.agents.policies.policy import Policy
-from videoinpaint.controls import DEFAULT, Controls
+from videoinpaint.controls import OBJECTIVES, Controls
 from videoinpaint.errors import InputError
 
 CHOICE_SEEDS = 1_000_000
 """Fixed settings are chosen on seeds from here on; evaluation seeds begin at 0, training's at a thousand times this."""
-
-OBJECTIVES = {
-    "average": (DEFAULT.alpha, DEFAULT.beta, DEFAULT.gamma),
-    "fidelity": (1.0, 0.3, 0.1),
-    "texture": (0.8, 0.6, 0.1),
-    "motion": (0.8, 0.3, 0.3),
-    "largest": (1.0, 0.6, 0.3),
-}
-"""alpha, beta, gamma. Where an agent weighs its own reward, `fidelity` makes most of a score (what it adds weighs most,
-what it costs least), and `largest` makes most of an improvement in every term."""
 
 Score = Callable[[EpisodeRecord], float]
 
@@ -44,7 +34,7 @@ def grid(
     fusion: Sequence[float] = (0.5, 0.65, 0.8),
     objectives: Sequence[str] = ("average",),
 ) -> list[Controls]:
-    """Every combination; an objective is a name of ``OBJECTIVES``.
+    """Every combination; an objective is a name of ``videoinpaint.controls.OBJECTIVES``.
 
     Raises:
         InputError: an objective is unknown, or nothing is left to combine.
