@@ -152,8 +152,10 @@ def _check_place(folder: Path, plan: Plan) -> None:
 def _made(core: Core, job: _Job) -> bytes:
     episodes = [core.episodes.draw(np.random.default_rng(0), seed, None) for seed in job.seeds]
     states = []
-    for start in range(0, len(episodes), AT_ONCE):
-        begun = unstacked(core.begin(episodes[start : start + AT_ONCE]))
+    # Alone, as a single environment begins it: some processors round otherwise in batches of another size.
+    count = 1 if core.device.type == "cpu" else AT_ONCE
+    for start in range(0, len(episodes), count):
+        begun = unstacked(core.begin(episodes[start : start + count]))
         states += [{name: tensor.cpu() for name, tensor in state.items()} for state in begun]
     return shard_of(episodes, states)
 

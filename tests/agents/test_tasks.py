@@ -48,5 +48,10 @@ def test_several_processes_play_the_same_and_lose_nothing_when_one_dies(
 
 def test_episodes_do_not_depend_on_their_batch(small: dict) -> None:
     one, other = (evaluate("random", small, seeds, num_envs=n) for n, seeds in ((1, [7, 3, 5]), (3, [3, 5, 7])))
-    assert sorted(one, key=lambda r: r.seed) == sorted(other, key=lambda r: r.seed)
+    for alone, together in zip(*(sorted(records, key=lambda r: r.seed) for records in (one, other)), strict=True):
+        assert (alone.seed, alone.clip, alone.mask) == (together.seed, together.clip, together.mask)
+        assert np.array_equal(alone.actions, together.actions)
+        # Some processors round otherwise in batches of another size.
+        assert alone.episode_return == pytest.approx(together.episode_return, abs=1e-5)
+        assert alone.metrics == pytest.approx(together.metrics, rel=1e-4, abs=1e-5)
     assert not np.array_equal(one[0].actions, one[1].actions)

@@ -21,8 +21,9 @@ def test_the_three_columns_are_measured_and_written(tmp_path: Path, capsys: pyte
     assert sum(results["shares"].values()) == pytest.approx(1)
     assert all(0 <= share < 1 for share in results["shares"].values())
     assert results["work"]["gflops"] > 0.1
-    # What limits operations alone is more than what was reached.
-    assert results["bounds"]["here"]["bfloat16"] > max(row["steps"] for row in results["rows"])
+    # What limits operations alone is more than what was reached; not every processor multiplies bfloat16 natively.
+    limits = [results["bounds"]["here"][kind] for kind in ("float32", "bfloat16")]
+    assert max(limits) > max(row["steps"] for row in results["rows"])
     report(results)
     assert "steps a second at most" in capsys.readouterr().out
     assert len((tmp_path / "table.md").read_text().splitlines()) == 6

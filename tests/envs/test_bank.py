@@ -290,7 +290,8 @@ def test_prefetched_episodes_are_the_same(env_id):
         assert np.array_equal(seen["frames"], expected["frames"])
         action = np.random.default_rng(step).uniform(-1, 1, (2, 5)).astype(np.float32)
         (seen, reward, *_), (expected, other, *_) = (env.step(action) for env in (with_, without))
-        assert np.array_equal(reward, other)
+        # Prepared alone, begun two at a time: some processors round otherwise in batches of another size.
+        assert reward == pytest.approx(other, abs=1e-5)
     assert with_.unwrapped._core.ahead is not None
     with_.close()
     with_.close()
