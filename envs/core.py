@@ -26,21 +26,23 @@ from videoinpaint.controls import (
     action_to_controls,
     as_numbers,
     framewide,
+    least_action,
     mean_controls,
 )
 from videoinpaint.detectors import make_detector
 from videoinpaint.device import fetched
 from videoinpaint.envs import fork  # noqa: F401 - its import keeps forked workers from waiting for ever
 from videoinpaint.envs.bank import Bank, Identity, identify
-from videoinpaint.envs.batch import join, nested, unstacked, within
+from videoinpaint.envs.batch import join, nested, take, unstacked, within
 from videoinpaint.envs.episodes import Episode, EpisodeSource
-from videoinpaint.envs.infos import MAX_ITERATIONS, REPAIRED, RUNNING, Info, episode_infos, flattened
+from videoinpaint.envs.infos import MAX_ITERATIONS, REPAIRED, RUNNING, STOPPED, Info, episode_infos, flattened
 from videoinpaint.envs.loop import ClosedLoop, Observation, Round, check_size, resolve_device
 from videoinpaint.envs.loop import observe as observe_loop
 from videoinpaint.envs.prefetch import Prefetch
 from videoinpaint.envs.reward import TERMS, Reward
 from videoinpaint.envs.reward_map import apportioned, improvement_by_cell, saved_by_cell
 from videoinpaint.envs.settings import Settings
+from videoinpaint.envs.skipping import at_rest
 from videoinpaint.errors import InputError
 from videoinpaint.files import user_path
 from videoinpaint.inpainters import make_inpainter
@@ -202,7 +204,8 @@ class Core:
             frames=spaces.Box(0, 255, (3 * frames, height, width), np.uint8),
             masks=spaces.Box(0, 255, (frames, height, width), np.uint8),
         )
-        return observation, spaces.Box(-1.0, 1.0, self.settings.action_shape, np.float32)
+        lowest = np.broadcast_to(least_action(self.settings.skips), self.settings.action_shape)
+        return observation, spaces.Box(lowest, np.ones_like(lowest), dtype=np.float32)
 
     def begin(self, episodes: Sequence[Episode]) -> State:
         """Start a batch of episodes."""
@@ -261,7 +264,31 @@ class Core:
         values = as_numbers(actions, "actions")
         if values.shape != expected:
             raise InputError(f"actions must have shape {expected} in the order {NAMES}, got {values.shape}")
-        controls = action_to_controls(values)
+        controls = action_to_controls(values, self.settings.skips)
+        resting = at_rest(controls, state["loop/masks"]) if self.settings.skips else np.zeros(count, bool)
+        if not resting.any():
+            return self._refine(state, controls)
+        played, order = [], []
+        for which, play in ((resting, self._rest), (~resting, self._refine)):
+            if places := np.flatnonzero(which).tolist():
+                played.append(play(take(state, places), controls[places]))
+                order += places
+        return _together(played, np.argsort(order))
+
+    def _rest(self, state: State, controls: NDArray[np.float32]) -> tuple[State, Outcome]:
+        """The last iteration of episodes that stop: nothing changes, and nothing is computed."""
+        count = len(controls)
+        nothing, iteration = torch.zeros(count, dtype=torch.float64), state["iteration"] + 1
+        following = state | {"loop/gflops": nothing, "loop/full_gflops": nothing, "iteration": iteration}
+        metrics = _of(fetched(nested("now", within("last", state))), "now")
+        terms = self._terms(metrics, metrics, controls, np.zeros(count))
+        terms = self._to_the_end(terms, np.ones(count, bool), iteration)
+        arose = None if not self.settings.reward_map else np.zeros(controls.shape[:-1])
+        infos = self._infos(following, metrics, terms, controls, [STOPPED] * count, arose)
+        return following, Outcome(sum(terms.values(), start=np.zeros(count)), np.ones(count, bool), infos)
+
+    def _refine(self, state: State, controls: NDArray[np.float32]) -> tuple[State, Outcome]:
+        count = len(controls)
         done = self.loop.advance(within("loop", state), framewide(controls))
         metrics = self.reward.measure(within("reward", state), done.state["repaired"], done.detection.weights)
         seen = self._seen(done, metrics, within("last", state))
@@ -271,14 +298,21 @@ class Core:
         share = seen["gflops"] / np.maximum(seen["full_gflops"], 1e-12)
         terms = self._terms(_of(seen, "now"), _of(seen, "before"), controls, share)
         repaired, left = seen["flagged"] == 0, self.settings.max_iterations - iteration.numpy()
-        if self.settings.reward == "absolute":
-            # The last repair is paid for to the end: an episode that is repaired early must not earn less for it.
-            terms = {k: v if k == "compute" else v * np.where(repaired, left + 1, 1) for k, v in terms.items()}
+        terms = self._to_the_end(terms, repaired, iteration)
         ends = [REPAIRED if early else RUNNING if more > 0 else MAX_ITERATIONS for early, more in zip(repaired, left)]
         arose = self._arose(state, done, terms, controls) if self.settings.reward_map else None
         infos = self._infos(following, _of(seen, "now"), terms, controls, ends, arose)
         rewards = sum(terms.values(), start=np.zeros(count))
         return following, Outcome(rewards, repaired | (left <= 0), infos)
+
+    def _to_the_end(
+        self, terms: dict[str, NDArray[np.float64]], ended: NDArray[np.bool_], iteration: Tensor
+    ) -> dict[str, NDArray[np.float64]]:
+        """An absolute reward pays for the last repair to the end: an episode that ends early must not earn less."""
+        if self.settings.reward != "absolute":
+            return terms
+        times = np.where(ended, self.settings.max_iterations - iteration.numpy() + 1, 1)
+        return {name: values if name == "compute" else values * times for name, values in terms.items()}
 
     def _seen(self, done: Round, metrics: State, before: State) -> dict[str, NDArray[np.float64]]:
         """All that Python must know of a step, the one place where it waits for the device.
@@ -352,6 +386,15 @@ def _compile(inpainter: Inpainter, detector: Detector, device: torch.device) -> 
     check_compiler(device)
     for part in parts:
         part.compile()
+
+
+def _together(played: Sequence[tuple[State, Outcome]], places: NDArray[np.int64]) -> tuple[State, Outcome]:
+    """Parts of a batch as one, its episodes at their places."""
+    states, outcomes = zip(*played)
+    infos = [info for outcome in outcomes for info in outcome.infos]
+    rewards = np.concatenate([outcome.rewards for outcome in outcomes])[places]
+    terminated = np.concatenate([outcome.terminated for outcome in outcomes])[places]
+    return take(join(states), places.tolist()), Outcome(rewards, terminated, [infos[place] for place in places])
 
 
 SEEN = ("loop/repaired", "loop/masks")

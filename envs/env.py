@@ -131,6 +131,12 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     others; with `fusion="boundary"` the blend follows the map around any inpainter. A grid of one cell, `(1, 1)`, is
     the same environment with actions `(1, 1, 5)`, bit for bit.
 
+    **Skipping.** With `skips=True` the lowest value of `heads` is -1.4, to where the same affine map gives 0 heads;
+    below -1.2 a cell (without a grid, the frame) is skipped: its repair stays as it is, but for a soft edge beside
+    cells that are refined. Where no cell that holds a flagged pixel is refined, the step costs nothing and the episode
+    terminates. Actions within [-1, 1] mean what they mean elsewhere. A pass that skips some cells costs as with 2 heads
+    there.
+
     Which of them change the repair depends on the inpainter: `env.unwrapped.honoured_controls` is a subset of
     `{"heads", "fusion", "objective"}`, where "objective" stands for alpha, beta and gamma.
 
@@ -184,7 +190,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     | `gflops` | of this iteration's inpainting pass alone; 0 after a reset |
     | `heads_run` | attention heads that really ran (under a grid's mean): published networks have 4 for 2..12 |
     | `iteration` | 0 after a reset |
-    | `end` | why the episode is over: `"repaired"`, `"max_iterations"`, `"truncated"`; `""` while it is not |
+    | `end` | why the episode is over: `"repaired"`, `"stopped"`, `"max_iterations"`, `"truncated"`, or `""` |
     | `is_success` | whether the detector flags nothing more |
     | `clip`, `mask`, `seed` | what the episode is about; `reset(seed=info["seed"])` begins the same one again |
     | `random_weights` | the parts whose networks are untrained (`weights="random"`): then only cost means anything |
@@ -201,10 +207,11 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
 
     ## Episode End
 
-    The episode terminates after `max_iterations` steps, or as soon as the detector flags nothing inside the hole (no
-    pixel of `M_n` reaches 0.5). It never truncates by itself. With `reward="absolute"` the last repair of an episode
-    that ends early is paid for to the end (its reward counts once for every iteration that is left), so that nobody
-    earns less for being done. A `step` after the end raises `gymnasium.error.ResetNeeded`.
+    The episode terminates after `max_iterations` steps, as soon as the detector flags nothing inside the hole (no
+    pixel of `M_n` reaches 0.5), or, with `skips=True`, as soon as an action skips all that is flagged. It never
+    truncates by itself. With `reward="absolute"` the last repair of an episode that ends early is paid for to the end
+    (its reward counts once for every iteration that is left), so that nobody earns less for being done. A `step` after
+    the end raises `gymnasium.error.ResetNeeded`.
 
     ## Arguments
 
@@ -239,6 +246,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     | `fusion` | `"network"` | what the control means: `"network"`, `"boundary"` or `"none"`, see above |
     | `action_grid` | `None` | `(rows, columns)`: an action for each cell of a grid over the frame, see above |
     | `reward_map` | `False` | with `action_grid` and `reward="improvement"`: infos say in which cells it arose |
+    | `skips` | `False` | an action may leave cells as they are, and so stop, see above |
     | `compile` | `False` | fuse the compact networks' work by `torch.compile`: a wait at first, other last bits |
     | `render_mode` | `None` | `"rgb_array"` (corrupted, repaired, predicted mask, reference: one row) or `"human"` |
 
@@ -256,7 +264,8 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     price).
 
     `VideoInpaintRegions-v0` is `VideoInpaint-v1` with an action for each cell of a grid of 4 by 6 and a small price:
-    what is missing differs over the frame, and so do the heads that it is worth.
+    what is missing differs over the frame, and so do the heads that it is worth. In `VideoInpaintRegions-v1` an agent
+    may also skip cells, and so stop: most of what passes gain is gained by the first (docs/benchmarks.md).
 
     `env.unwrapped.get_state()` and `set_state(state)` save and restore an episode exactly, random generator included;
     the state is a dict of tensors and plain values that `torch.save` writes and `torch.load(weights_only=True)`
@@ -265,7 +274,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     ## Version History
 
     * v1: the reward is the improvement under fixed weights; `VideoInpaintBudget-v0` and `VideoInpaintRegions-v0` have
-      that reward and a price
+      that reward and a price; `VideoInpaintRegions-v1` is the latter with `skips=True`
     * v0: the reward of CLIP-RL, Eq. 6
     """
 
@@ -298,12 +307,13 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         action_grid: tuple[int, int] | None = Settings.action_grid,
         reward_map: bool = Settings.reward_map,
         compile: bool = Settings.compile,
+        skips: bool = Settings.skips,
     ) -> None:
         settings = Settings(
             clips, masks, num_frames, height, width, max_iterations, inpainter, detector, backbone, reward,
             reward_weights, psnr_scale, compute_price, device, weights, detector_weights, flat_info,
             precision=precision, bank=bank, prefetch=prefetch, fusion=fusion,
-            action_grid=action_grid, reward_map=reward_map, compile=compile,
+            action_grid=action_grid, reward_map=reward_map, compile=compile, skips=skips,
         )  # fmt: skip
         self._build(settings, render_mode)
 

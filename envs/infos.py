@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from videoinpaint.controls import NAMES
 
-RUNNING, REPAIRED, MAX_ITERATIONS, TRUNCATED = "", "repaired", "max_iterations", "truncated"
-"""Why an episode ended: not yet, nothing is flagged any more, its iterations are used up, or it was cut off."""
+RUNNING, REPAIRED, STOPPED, MAX_ITERATIONS, TRUNCATED = "", "repaired", "stopped", "max_iterations", "truncated"
+"""Why an episode ended: not yet, nothing is flagged any more, all that is flagged was skipped, its iterations are used
+up, or it was cut off."""
 
 Info = dict[str, Any]
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from videoinpaint.checks import shown
 from videoinpaint.composition import WIDEN, compose, widened
-from videoinpaint.controls import HEADS, HIGH, check_controls
+from videoinpaint.controls import HEADS, HIGH, check_controls, refining, skipped
 from videoinpaint.envs.batch import batch_size, nested, put, take, within
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.protocols import (
@@ -31,6 +31,7 @@ from videoinpaint.protocols import (
     State,
     Tracker,
 )
+from videoinpaint.regions import tiled
 
 __all__ = [
     "EMPTY_BELOW", "GREY", "Clock", "ClosedLoop", "Observation", "Round", "check_size", "observe", "pictures", "put",
@@ -209,7 +210,8 @@ class ClosedLoop:
         Args:
             state: from :meth:`begin` or an earlier round; it is left as it is.
             controls: ``(B, 5)`` in natural units, or a map of them ``(B, rows, columns, 5)``, which the inpainter must
-                know how to follow (:class:`videoinpaint.protocols.Regional`).
+                know how to follow (:class:`videoinpaint.protocols.Regional`). Where heads are 0 the repair stays as it
+                is, but for the soft edge of what is refined beside it; the pass costs as with the fewest heads there.
 
         Returns:
             the next state, the GFLOPs of this pass as float64 ``(B,)`` on the CPU, and what the detector says.
@@ -231,14 +233,16 @@ class ClosedLoop:
             state: from :meth:`begin` or an earlier round; it is left as it is.
             controls: ``(B, 5)`` or ``(B, rows, columns, 5)`` in natural units, checked.
         """
+        asked = refining(controls)
         with self.timed("refine", batch_size(state)):
-            result = self._run(state, controls)
+            result = self._run(state, asked)
             proposal, holes = result.frames.clamp(0, 1).contiguous(), state["holes"]
-            repaired = compose(proposal, state["repaired"], state["corrupted"], state["masks"], holes).clamp(0, 1)
+            region = _refined(controls, state["masks"])
+            repaired = compose(proposal, state["repaired"], state["corrupted"], region, holes).clamp(0, 1)
             detection = self.detector.detect(repaired, holes)
             # A detector that flags a known pixel would let the next pass see it as missing: the hole has the last word.
             masks = torch.where(holes > 0, detection.masks, torch.zeros_like(detection.masks))
-        gflops, full = result.gflops.double(), self._full_gflops(state, controls, result).double()
+        gflops, full = result.gflops.double(), self._full_gflops(state, asked, result).double()
         changed = {"repaired": repaired, "masks": masks, "gflops": gflops, "full_gflops": full}
         changed |= {"previous": repaired} if "previous" in state else {}
         finite = {
@@ -253,6 +257,8 @@ class ClosedLoop:
     ) -> Iterator[State]:
         """Round after round: the states of :meth:`refine`, which hold what each cost.
 
+        Whatever is chosen, the first round refines everything; after it, rounds end where all is to be skipped.
+
         Args:
             state: from :meth:`begin`.
             choose: a state -> controls ``(B, 5)`` in natural units.
@@ -262,8 +268,11 @@ class ClosedLoop:
         Raises:
             InputError: see :meth:`refine`.
         """
-        for _ in range(iterations):
-            state, _, _ = self.refine(state, choose(state))
+        for iteration in range(iterations):
+            controls = check_controls(choose(state), batch_size(state))
+            if iteration and skipped(controls).all():
+                return
+            state, _, _ = self.refine(state, controls if iteration else refining(controls))
             yield state
             if not to_the_end and self.is_repaired(state).all():
                 return
@@ -324,6 +333,15 @@ def _remembered(inner: State) -> State:
     """An inpainter's own entries as a loop's state holds them."""
     # Sums over pixels depend on the memory layout in the last bit, and saving a state would change the layout.
     return nested("inpainter", {name: tensor.contiguous() for name, tensor in inner.items()})
+
+
+def _refined(controls: NDArray[np.float32], masks: Tensor) -> Tensor:
+    """M_n without the cells that are skipped."""
+    if not (left := skipped(controls)).any():
+        return masks
+    kept = torch.from_numpy(~left).to(masks)
+    cells = kept[:, None, None] if kept.ndim == 1 else kept
+    return masks * tiled(cells, *masks.shape[-2:])
 
 
 def flagged(masks: Tensor) -> Tensor:

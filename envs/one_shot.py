@@ -97,6 +97,7 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
     | `precision` | `"auto"` | of the compact networks |
     | `bank`, `prefetch` | `None`, `0` | as in `VideoInpaint` |
     | `action_grid`, `reward_map` | `None`, `False` | as in `VideoInpaint` |
+    | `skips` | `False` | as in `VideoInpaint` |
     | `compile` | `False` | as in `VideoInpaint`; `ciri` itself is not compiled, the detector is |
 
     `"one_shot"` puts targets cut from photographs before studio scenes, and needs nothing but the installation;
@@ -146,11 +147,12 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
         action_grid: tuple[int, int] | None = Settings.action_grid,
         reward_map: bool = Settings.reward_map,
         compile: bool = Settings.compile,
+        skips: bool = Settings.skips,
     ) -> None:
         settings = Settings(
             clips, Settings.masks, num_frames, height, width, max_iterations, inpainter, detector, backbone, reward,
             reward_weights, psnr_scale, compute_price, device, weights, detector_weights, flat_info, propagator,
-            precision, bank, prefetch, action_grid=action_grid, reward_map=reward_map, compile=compile,
+            precision, bank, prefetch, action_grid=action_grid, reward_map=reward_map, compile=compile, skips=skips,
         )  # fmt: skip
         self._build(settings, render_mode)
 

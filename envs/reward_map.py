@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from videoinpaint.controls import HEADS, HIGH
+from videoinpaint.controls import HEADS, HIGH, refining
 from videoinpaint.envs.reward import SSIM_WINDOW, Reward, features_of
 from videoinpaint.metrics.quality import ssim_map
 from videoinpaint.protocols import State
+from videoinpaint.regions import summed
 
 Terms = Mapping[str, NDArray[np.float64]]
 
@@ -71,7 +72,7 @@ def saved_by_cell(controls: NDArray[np.float32], masks: Tensor, saved: NDArray[n
         masks: what was flagged before the pass, ``(B, T, 1, H, W)``.
         saved: in all, ``(B,)``.
     """
-    fewer = HIGH[HEADS] - controls[..., HEADS].astype(np.float64)
+    fewer = HIGH[HEADS] - refining(controls)[..., HEADS].astype(np.float64)
     missing = F.adaptive_avg_pool2d(masks.float().amax(1), controls.shape[1:3])[:, 0].double().cpu().numpy()
     share = fewer * missing
     total = share.sum((1, 2), keepdims=True)
@@ -90,18 +91,6 @@ def apportioned(terms: Terms, by_cell: Terms) -> NDArray[np.float64]:
     whole = sum(terms.values())
     rest = np.asarray(whole) - known.sum((1, 2))
     return known + rest[:, None, None] / known[0].size
-
-
-def summed(x: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Sums over cells of ``(..., h, w)``: every pixel belongs to the cell that its centre lies in."""
-    rows, columns = (_members(size, count).to(x) for size, count in zip(x.shape[-2:], grid))
-    return torch.einsum("...hw,hr,wc->...rc", x, rows, columns)
-
-
-def _members(size: int, count: int) -> Tensor:
-    """Which of ``count`` cells each of ``size`` pixels belongs to, ``(size, count)`` in {0, 1}."""
-    cells = ((torch.arange(size) + 0.5) * count / size).long()
-    return F.one_hot(cells, count).double()
 
 
 def _mean(values: Tensor, batch: int, grid: tuple[int, int]) -> Tensor:

@@ -50,6 +50,7 @@ class Settings:
     action_grid: tuple[int, int] | None = None
     reward_map: bool = False
     compile: bool = False
+    skips: bool = False
 
     def __post_init__(self) -> None:
         check_extent(self.num_frames, self.height, self.width, least=(2, MIN_SIZE))
@@ -64,7 +65,7 @@ class Settings:
                 raise InputError(f"{name} is the path of a file, or 'random', got {shown(getattr(self, name))}")
         if not isinstance(self.backbone, str):
             raise InputError(f"backbone is the name of a network, got {shown(self.backbone)}")
-        for name in ("flat_info", "reward_map", "compile"):
+        for name in ("flat_info", "reward_map", "compile", "skips"):
             if not isinstance(getattr(self, name), bool | np.bool_):
                 raise InputError(f"{name} is True or False, got {shown(getattr(self, name))}")
         if not isinstance(self.bank, str | Path | None):

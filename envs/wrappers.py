@@ -11,7 +11,7 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
-from videoinpaint.controls import HIGH, LOW, as_numbers, controls_to_action
+from videoinpaint.controls import HEADS, HIGH, LOW, as_numbers, controls_to_action
 from videoinpaint.errors import InputError
 from videoinpaint.motion.neighbourhoods import cell_means
 
@@ -200,7 +200,8 @@ class SquareImage(gymnasium.ObservationWrapper, RecordConstructorArgs):
 class NaturalControls(gymnasium.ActionWrapper, RecordConstructorArgs):
     """Actions in natural units: heads 2..12, fusion 0.5..0.8, alpha 0.8..1.0, beta 0.3..0.6, gamma 0.1..0.3.
 
-    With an action grid one setting for each cell, ``(rows, columns, 5)``. For people and hand-written policies;
+    Where cells may be skipped, heads go on down to 0. With an action grid one setting for each cell,
+    ``(rows, columns, 5)``. For people and hand-written policies;
     trainers want the symmetric unit range.
     """
 
@@ -208,7 +209,8 @@ class NaturalControls(gymnasium.ActionWrapper, RecordConstructorArgs):
         RecordConstructorArgs.__init__(self)
         super().__init__(env)
         self._shape = _shape(env.action_space)
-        low, high = (np.broadcast_to(end, self._shape).astype(np.float32) for end in (LOW, HIGH))
+        low, high = (np.broadcast_to(end, self._shape).astype(np.float32).copy() for end in (LOW, HIGH))
+        low[..., HEADS] = np.where(env.action_space.low[..., HEADS] < -1, 0, LOW[HEADS])  # type: ignore[attr-defined]
         self.action_space = spaces.Box(low, high, dtype=np.float32)
 
     def action(self, action: Any) -> NDArray[np.float32]:

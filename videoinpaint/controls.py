@@ -18,6 +18,11 @@ HEADS, FUSION, ALPHA, BETA, GAMMA = range(5)
 LOW = np.array([2.0, 0.5, 0.8, 0.3, 0.1])
 HIGH = np.array([12.0, 0.8, 1.0, 0.6, 0.3])
 
+# Where an environment lets cells be skipped, its actions go on to where the same affine map gives no heads. Actions
+# within [-1, 1] mean the same with and without, and so do the policies that choose them.
+SKIP = -1.4
+"""The lowest heads of an action that may skip; whatever is below the middle of [-1.4, -1] skips."""
+
 
 @dataclass(frozen=True)
 class Controls:
@@ -28,7 +33,7 @@ class Controls:
     range; one pass of the compact inpainter repairs best so (docs/models/inpainter-compact.md).
 
     Attributes:
-        heads: attention heads that run, an integer in 2..12.
+        heads: attention heads that run, an integer in 2..12; 0 where nothing is refined (``skips=True``).
         fusion: weight of hallucinated against propagated content, 0.5..0.8.
         alpha: weight of SSIM and PSNR in the reward, 0.8..1.0.
         beta: weight of the perceptual and LPIPS losses, 0.3..0.6.
@@ -103,7 +108,7 @@ def as_numbers(values: Any, what: str = "an action", *, finite: bool = True) -> 
 
 
 def clip_controls(values: ArrayLike) -> NDArray[np.float32]:
-    """Natural values ``(..., 5)`` clipped to their ranges, heads rounded.
+    """Natural values ``(..., 5)`` clipped to their ranges, heads rounded; fewer heads than 1 are 0.
 
     Raises:
         InputError: a value is NaN or infinite.
@@ -112,7 +117,7 @@ def clip_controls(values: ArrayLike) -> NDArray[np.float32]:
     if array.shape[-1:] != (5,):
         raise InputError(f"controls are 5 values {NAMES}, got shape {array.shape}")
     clipped = np.clip(array, LOW, HIGH)
-    clipped[..., HEADS] = np.rint(clipped[..., HEADS])
+    clipped[..., HEADS] = np.where(array[..., HEADS] < 1, 0, np.rint(clipped[..., HEADS]))
     return clipped.astype(np.float32)
 
 
@@ -124,20 +129,50 @@ def check_controls(values: ArrayLike, count: int) -> NDArray[np.float32]:
         count: episodes of the batch.
 
     Raises:
-        InputError: another shape, a value that is not finite or out of its range, or a fraction of a head.
+        InputError: another shape, a value that is not finite or out of its range (no heads is in it: such cells are
+            skipped), or a fraction of a head.
     """
     array = as_numbers(values, "controls").astype(np.float32)
     if array.ndim not in (2, 4) or (len(array), array.shape[-1]) != (count, 5) or not array.size:
         raise InputError(f"controls must have shape {(count, 5)} in the order {NAMES}, got {array.shape}")
     slack = 1e-6  # float32 cannot hold the ends of all ranges
-    if not ((array >= LOW - slack) & (array <= HIGH + slack)).all() or (array[..., HEADS] % 1).any():
+    asked = refining(array)
+    if not ((asked >= LOW - slack) & (asked <= HIGH + slack)).all() or (array[..., HEADS] % 1).any():
         ranges = ", ".join(f"{name} {low:g}..{high:g}" for name, low, high in zip(NAMES, LOW, HIGH))
         raise InputError(f"controls must lie within {ranges}, heads whole, got {array.tolist()}")
     return array
 
 
-def action_to_controls(actions: ArrayLike) -> NDArray[np.float32]:
+def skipped(controls: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where controls ``(..., 5)`` ask for no heads, ``(...)``: the repair stays there as it is."""
+    return controls[..., HEADS] == 0
+
+
+def refining(controls: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Controls as an inpainter takes them, which knows nothing of skipping: the fewest heads where none are asked."""
+    asked = controls.copy()
+    asked[..., HEADS] = np.where(skipped(controls), LOW[HEADS], controls[..., HEADS])
+    return asked
+
+
+def least_action(skips: bool = True) -> NDArray[np.float32]:
+    """The lowest action ``(5,)``, where cells may be skipped or not."""
+    low = np.full(5, -1, np.float32)
+    low[HEADS] = SKIP if skips else -1
+    return low
+
+
+def clip_action(actions: NDArray, skips: bool = True) -> NDArray:
+    """Actions ``(..., 5)`` clipped to where they mean something."""
+    return np.clip(actions, least_action(skips).astype(actions.dtype), 1)
+
+
+def action_to_controls(actions: ArrayLike, skips: bool = False) -> NDArray[np.float32]:
     """Actions ``(..., 5)`` in [-1, 1] to controls in natural units, same shape: an affine map, clipping and rounding.
+
+    Args:
+        actions: what was chosen.
+        skips: heads below -1.2 stand for none; else they are clipped to -1 as all others, and stand for 2.
 
     Raises:
         InputError: wrong shape, or a value is NaN or infinite.
@@ -145,9 +180,8 @@ def action_to_controls(actions: ArrayLike) -> NDArray[np.float32]:
     array = as_numbers(actions)
     if array.shape[-1:] != (5,):
         raise InputError(f"an action has 5 values {NAMES}, got shape {array.shape}")
-    controls = LOW + (np.clip(array, -1, 1) + 1) / 2 * (HIGH - LOW)
-    controls[..., HEADS] = np.rint(controls[..., HEADS])
-    return controls.astype(np.float32)
+    controls = LOW + (clip_action(array, skips) + 1) / 2 * (HIGH - LOW)
+    return clip_controls(controls)
 
 
 def mean_controls(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -166,4 +200,4 @@ def framewide(controls: NDArray[np.float32]) -> NDArray[np.float32]:
 def controls_to_action(values: ArrayLike) -> NDArray[np.float32]:
     """The inverse of :func:`action_to_controls` (exact up to the rounding of heads)."""
     array = clip_controls(values).astype(np.float64)
-    return np.clip((array - LOW) / (HIGH - LOW) * 2 - 1, -1, 1).astype(np.float32)
+    return clip_action((array - LOW) / (HIGH - LOW) * 2 - 1).astype(np.float32)

@@ -1,9 +1,12 @@
-"""Controls that vary over the frame: maps of cells, laid over it smoothly."""
+"""Cells of a grid over the frame: maps of controls laid over it smoothly, and which pixels a cell holds."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def is_map(controls: Tensor) -> bool:
@@ -36,3 +39,20 @@ def _shares(count: int, extent: int, step: int, like: Tensor) -> Tensor:
     places = (middles / extent * count - 0.5).clamp(0, count - 1)
     cells = torch.arange(count, dtype=like.dtype, device=like.device)
     return (1 - (places[:, None] - cells).abs()).clamp_min(0)
+
+
+def summed(x: Tensor, grid: Sequence[int]) -> Tensor:
+    """Sums over cells of ``(..., h, w)``: every pixel belongs to the cell that its centre lies in."""
+    rows, columns = (F.one_hot(_cells(size, count), count).to(x) for size, count in zip(x.shape[-2:], grid))
+    return torch.einsum("...hw,hr,wc->...rc", x, rows, columns)
+
+
+def tiled(cells: Tensor, height: int, width: int) -> Tensor:
+    """To every pixel the value of the cell that its centre lies in: ``(B, rows, columns)`` to ``(B, 1, 1, h, w)``."""
+    rows, columns = (_cells(size, count) for size, count in zip((height, width), cells.shape[1:]))
+    return cells[:, rows.to(cells.device)][:, :, columns.to(cells.device)][:, None, None]
+
+
+def _cells(size: int, count: int) -> Tensor:
+    """Which of ``count`` cells each of ``size`` pixels belongs to."""
+    return ((torch.arange(size) + 0.5) * count / size).long()

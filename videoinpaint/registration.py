@@ -66,6 +66,12 @@ ENVIRONMENTS = (
         _SOUND | {"compute_price": REGIONS_PRICE, "action_grid": REGIONS_GRID},
     ),
     RegisteredEnvironment(
+        "VideoInpaintRegions-v1",
+        "VideoInpaint",
+        "as VideoInpaintRegions-v0, and an agent may leave cells as they are and stop, as further passes seldom pay",
+        _SOUND | {"compute_price": REGIONS_PRICE, "action_grid": REGIONS_GRID, "skips": True},
+    ),
+    RegisteredEnvironment(
         "VideoInpaintOneShot-v0",
         "VideoInpaintOneShot",
         "only the first frame's mask is known; the reward of VideoInpaint-v0",

@@ -10,6 +10,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from torch import Tensor
@@ -85,7 +86,7 @@ def oracle_return(
 
     Where actions are by cell of a grid, one setting for all cells is searched first; then, in the partial episodes that
     are kept, cell after cell tries all settings while the others stand still (coordinate search, once around). Cells
-    that no hole touches are tried together.
+    that no hole touches are tried together. Where cells may be skipped, that is tried beside the grid.
 
     Args:
         env: a single environment.
@@ -101,7 +102,10 @@ def oracle_return(
         InputError: an empty grid, a width below 1, or an environment without ``get_state``.
     """
     shape = tuple(env.action_space.shape or (5,))
-    settings = [controls_to_action(one.to_array()[None])[0] for one in (controls_grid() if grid is None else grid)]
+    chosen = list(controls_grid() if grid is None else grid)
+    if chosen and isinstance(env.action_space, spaces.Box) and env.action_space.low.min() < -1:
+        chosen.append(replace(chosen[0], heads=0))
+    settings = [controls_to_action(one.to_array()[None])[0] for one in chosen]
     actions = [np.broadcast_to(setting, shape).copy() for setting in settings]
     if not actions or (width is not None and width < 1):
         raise InputError("an oracle needs a grid with at least one entry and a width of at least 1 (or None)")

@@ -95,6 +95,10 @@ _FRUGAL = Controls(heads=2, fusion=0.6, alpha=0.8, beta=0.6, gamma=0.1)
 heads4then2 = partial(PlanPolicy, replace(_FRUGAL, heads=4), _FRUGAL)
 heads6then2 = partial(PlanPolicy, replace(_FRUGAL, heads=6), _FRUGAL)
 
+# Plans for VideoInpaintRegions-v1: repair once, then stop. Where nothing may be skipped, 2 heads follow.
+heads6once = partial(PlanPolicy, replace(DEFAULT, heads=6), replace(DEFAULT, heads=0))
+heads12once = partial(PlanPolicy, DEFAULT, replace(DEFAULT, heads=0))
+
 # CLIP-RL compares with these in Tables 4, 5 and 6. Each fixes some controls; the others stand at the middle of their
 # ranges, with all 12 heads, so that heads12, fusion65 and fixed-average are one and the same setting under the names of
 # three tables.

@@ -44,6 +44,8 @@ POLICIES = Registry(
         "fixed-average": "videoinpaint.agents.policies.baselines:fixed_average",
         "heads4then2": "videoinpaint.agents.policies.baselines:heads4then2",
         "heads6then2": "videoinpaint.agents.policies.baselines:heads6then2",
+        "heads6once": "videoinpaint.agents.policies.baselines:heads6once",
+        "heads12once": "videoinpaint.agents.policies.baselines:heads12once",
         "heuristic": "videoinpaint.agents.policies.baselines:HeuristicPolicy",
     },
     group="videoinpaint.policies",

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from videoinpaint.controls import as_numbers
+from videoinpaint.controls import as_numbers, clip_action
 from videoinpaint.errors import InputError
 
 Observation = dict[str, NDArray[np.uint8]]
@@ -70,7 +70,7 @@ def choose(
 def check_actions(
     actions: Any, count: int, name: str = "the policy", shape: tuple[int, ...] = (5,)
 ) -> NDArray[np.float32]:
-    """What a policy returned, as float32 ``(B, *shape)`` clipped to [-1, 1].
+    """What a policy returned, as float32 ``(B, *shape)`` clipped to [-1, 1], heads to [-1.4, 1] (see ``skips``).
 
     Raises:
         InputError: another shape, or values that are not finite.
@@ -78,7 +78,7 @@ def check_actions(
     array = as_numbers(actions, f"an action of {name}").astype(np.float32)
     if array.shape != (count, *shape):
         raise InputError(f"{name} must return actions of shape {(count, *shape)}, got {array.shape}")
-    return np.clip(array, -1.0, 1.0)
+    return clip_action(array)
 
 
 def reset_policy(policy: Policy) -> None:

@@ -40,6 +40,7 @@ def test_gymnasium(size, name):
     check_env(gymnasium.make(name, render_mode="rgb_array", **size).unwrapped, skip_render_check=without_pygame)
 
 
+@pytest.mark.filterwarnings("ignore:We recommend you to use a symmetric:UserWarning")  # heads below -1 skip
 @pytest.mark.parametrize("name", IDS)
 def test_stable_baselines3(size, name):
     sb3_check_env(gymnasium.make(name, render_mode="rgb_array", **size), warn=True)

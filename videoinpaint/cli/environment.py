@@ -15,7 +15,7 @@ class EnvironmentFlags:
 
     env_id: str = DEFAULT_ID
     """VideoInpaint-v1; VideoInpaint-v0 with the paper's reward; VideoInpaintBudget-v0 with a price on compute;
-    VideoInpaintRegions-v0 with an action for each cell of a grid;
+    VideoInpaintRegions-v1 with an action for each cell of a grid, which may be skipped, v0 without skipping;
     VideoInpaintOneShot-v1, where only the first frame's mask is known; or a registered id of your own."""
     clips: str | None = None
     """Where clips come from: studio, studio:easy|hard|fast|large, a video, a folder, module:attribute, or several of

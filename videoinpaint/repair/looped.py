@@ -118,7 +118,7 @@ def repaired_frames(
     shape = (5,) if grid is None else (*grid, 5)
 
     def chosen(state: State) -> NDArray[np.float32]:
-        return framewide(action_to_controls(choose(policy, observe(state), shape)))
+        return framewide(action_to_controls(choose(policy, observe(state), shape), skips=True))
 
     *_, last = loop.run(state, chosen, iterations)
     frames = observe(last)["frames"][0]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from videoinpaint.controls import HEADS, HIGH, LOW, Controls, clip_controls, mean_controls
+from videoinpaint.controls import HEADS, HIGH, LOW, Controls, clip_action, clip_controls, mean_controls
 from videoinpaint.envs.loop import GREY, ClosedLoop
 from videoinpaint.naming import is_stable
 from videoinpaint.protocols import (
@@ -401,5 +401,5 @@ def _check_actions(actions: Any, count: int) -> None:
         f"act returns one action of 5 values an observation, ({count}, 5), got {actions.shape}",
     )
     _require(actions.dtype == np.float32, f"actions are float32, got {actions.dtype}")
-    inside = bool(np.isfinite(actions).all() and (np.abs(actions) <= 1).all())
-    _require(inside, "actions lie in [-1, 1] and hold no NaN")
+    inside = bool(np.isfinite(actions).all() and (clip_action(actions) == actions).all())
+    _require(inside, "actions lie in [-1, 1], heads in [-1.4, 1] (below -1.2 to skip), and hold no NaN")
