@@ -8,8 +8,9 @@ says how nearly.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,14 @@ from videoinpaint.agents.ppo.view import by_cell
 from videoinpaint.checks import seed_number, whole_number
 from videoinpaint.controls import DEFAULT, OBJECTIVES, Controls, controls_to_action
 from videoinpaint.envs.episodes import TRAINING_SEEDS
-from videoinpaint.envs.ids import argument_of, check_env
+from videoinpaint.envs.ids import argument_of, check_env, effective_kwargs
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.files import locked, user_path, writing
 from videoinpaint.weights import read_file, save_safetensors
 
-FORMAT = "videoinpaint-trial-1"
+FORMAT = "videoinpaint-trial-2"
+_BESIDE = ("bank", "compile", "device", "flat_info", "precision", "prefetch", "reward_map")
+"""Arguments of an environment that say how it computes and not what."""
 FIRST = (2, 4, 6, 12)
 """Heads of the first pass; passes after it have 2, which look on where the first one stopped."""
 ENDS = (2, 12)
@@ -59,11 +62,13 @@ class Trials:
         first: features of cells before the first pass, ``(N, CHANNELS, rows, columns)``.
         later: before the passes after it, ``(N, plans, passes - 1, CHANNELS, rows, columns)``.
         returns: what arose in which cell, price included, ``(N, plans, rows, columns)``.
+        environment: ``env_id`` and ``env``, the arguments, of the environment that was played.
     """
 
     first: Tensor
     later: Tensor
     returns: Tensor
+    environment: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """How many episodes."""
@@ -74,19 +79,21 @@ class Trials:
         """What :func:`build_trials` wrote.
 
         Raises:
-            InputError: there is nothing, or episodes of different grids.
+            InputError: there is nothing, or episodes of different environments.
             CorruptWeightsError: a file is damaged or is something else.
         """
         paths = sorted(user_path(folder).glob("*.safetensors"))
         if not paths:
             raise InputError(f"no trials in {folder}: make them with `videoinpaint trials build {folder}`")
-        found = [_read(path) for path in paths]
-        if len({(one["later"].shape, one["returns"].shape) for one in found}) > 1:
-            raise InputError(f"{folder} holds trials of different grids or lengths: keep them in folders of their own")
-        return Trials(*(torch.stack([one[name].float() for one in found]) for name in ("first", "later", "returns")))
+        found, told = zip(*(_read(path) for path in paths))
+        if len(set(told)) > 1:
+            raise InputError(f"{folder} holds trials of different environments: keep them in folders of their own")
+        whole = (torch.stack([one[name].float() for one in found]) for name in ("first", "later", "returns"))
+        return Trials(*whole, json.loads(told[0]))
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _read(path: Path) -> tuple[dict[str, Tensor], str]:
+    """What a file holds, and of which environment it is."""
     tensors, metadata = read_file(path)
     told = f"{path} is no trial of this version: delete it, and build it again"
     if metadata.get("format") != FORMAT or set(tensors) != {"first", "later", "returns"}:
@@ -96,7 +103,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     wanted |= {"returns": (len(PLANS), *grid)}
     if any(tuple(tensors[name].shape) != shape or not tensors[name].isfinite().all() for name, shape in wanted.items()):
         raise CorruptWeightsError(told)
-    return tensors
+    return tensors, metadata.get("environment", "{}")
 
 
 def build_trials(
@@ -123,7 +130,8 @@ def build_trials(
 
     Raises:
         UnknownNameError: nobody registered the id.
-        InputError: the environment cannot tell where its reward arose, or another process builds here.
+        InputError: the environment cannot tell where its reward arose, the folder holds trials of another one, or
+            another process builds here.
     """
     whole_number(episodes, "episodes", 1, 10**9)
     seed_number(first_seed)
@@ -132,14 +140,19 @@ def build_trials(
     passes = int(argument_of(env_id, kwargs, "max_iterations") or 0)
     if passes < 2:
         raise InputError(f"{env_id}: plans differ in what follows the first pass: give max_iterations of 2 or more")
+    chosen = {name: value for name, value in effective_kwargs(env_id, kwargs).items() if name not in _BESIDE}
+    told = json.dumps({"env_id": env_id, "env": chosen}, sort_keys=True)
     env, made = gymnasium.make(env_id, **kwargs), 0
     with writing(place):
         place.mkdir(parents=True, exist_ok=True)
     with locked(place, f"another process builds trials in {place}: wait for it, or name another folder"):
+        earlier = next(place.glob("*.safetensors"), None)
+        if earlier is not None and _read(earlier)[1] != told:
+            raise InputError(f"{place} holds trials of another environment than {env_id} as asked: name another folder")
         for seed in range(first_seed, first_seed + episodes):
             path = place / f"{seed:010d}.safetensors"
             if not path.exists():
-                save_safetensors(path, try_plans(env, seed, passes), {"format": FORMAT})
+                save_safetensors(path, try_plans(env, seed, passes), {"format": FORMAT, "environment": told})
                 made += 1
             if on_done is not None:
                 on_done()

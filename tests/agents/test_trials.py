@@ -1,5 +1,7 @@
 """Trying plans on training episodes, and fitting a policy to what they returned."""
 
+import json
+
 import gymnasium
 import numpy as np
 import pytest
@@ -9,10 +11,11 @@ from videoinpaint.agents.policies.cells import CHANNELS
 from videoinpaint.agents.policies.export import load_policy
 from videoinpaint.agents.trials import PLANS, Trials, build_trials, fit_policy
 from videoinpaint.agents.trials.fitting import returned
-from videoinpaint.agents.trials.trying import try_plans
+from videoinpaint.agents.trials.trying import FORMAT, try_plans
 from videoinpaint.cli import main
 from videoinpaint.controls import controls_to_action
 from videoinpaint.errors import CorruptWeightsError, InputError
+from videoinpaint.weights import save_safetensors
 
 SMALL = {"action_grid": (2, 3), "num_frames": 3, "height": 48, "width": 64}
 
@@ -90,6 +93,10 @@ def test_the_commands_go_on_and_write_a_policy_that_acts(tmp_path, capsys):
     assert main(["trials", "fit", str(folder), "--output", str(output), "--epochs", "1"]) == 0
     policy = load_policy(output)
     assert policy.trained_grid == [2, 3]
+    assert policy.training["env_id"] == "VideoInpaintRegions-v0"
+    assert policy.training["env"]["compute_price"] == 0.03
+    assert main(["trials", "build", str(folder), *flags, "--compute-price", "0.1"]) == 2
+    assert "another environment" in capsys.readouterr().err
     observation, _ = small_env().reset(seed=0)
     acted = policy.act_by_cell({name: values[None] for name, values in observation.items()}, 4, 5)
     assert acted.shape == (1, 4, 5, 5)
@@ -103,6 +110,13 @@ def test_bad_input_is_named(tmp_path):
         build_trials(tmp_path, env_kwargs=SMALL | {"max_iterations": 1})
     with pytest.raises(InputError, match="action_grid"):
         build_trials(tmp_path, "VideoInpaint-v1")
+    env = small_env()
+    trial = try_plans(env, 1_000_000_000, 3)
+    for name in ("one", "other"):
+        told = {"format": FORMAT, "environment": json.dumps({"env_id": name})}
+        save_safetensors(tmp_path / f"{name}.safetensors", trial, told)
+    with pytest.raises(InputError, match="different environments"):
+        Trials.load(tmp_path)
     (tmp_path / "1.safetensors").write_bytes(b"nonsense")
     with pytest.raises(CorruptWeightsError):
         Trials.load(tmp_path)

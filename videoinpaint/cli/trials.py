@@ -61,8 +61,7 @@ class Fit:
         if self.output.suffix != ".safetensors":
             raise InputError(f"cannot write a policy to {self.output}: end the name in .safetensors")
         trials = Trials.load(self.folder)
-        grid = [int(side) for side in trials.first.shape[-2:]]
-        told = {"trials": len(trials), "epochs": self.epochs, "seed": self.seed, "env": {"action_grid": grid}}
+        told = trials.environment | {"trials": len(trials), "epochs": self.epochs, "seed": self.seed}
         network = fit_policy(trials, seed=self.seed, epochs=self.epochs)
         print(f"wrote {save_policy(self.output, network, told | {'videoinpaint': __version__})}")
 
