@@ -88,8 +88,8 @@ class Trials:
         found, told = zip(*(_read(path) for path in paths))
         if len(set(told)) > 1:
             raise InputError(f"{folder} holds trials of different environments: keep them in folders of their own")
-        whole = (torch.stack([one[name].float() for one in found]) for name in ("first", "later", "returns"))
-        return Trials(*whole, json.loads(told[0]))
+        whole = {name: torch.stack([one[name].float() for one in found]) for name in ("first", "later", "returns")}
+        return Trials(**whole, environment=json.loads(told[0]))
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], str]:

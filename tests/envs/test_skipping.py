@@ -14,6 +14,7 @@ from videoinpaint.agents.evaluation.oracle import controls_grid, oracle_return
 from videoinpaint.agents.policies import make_policy
 from videoinpaint.controls import DEFAULT, HEADS, LOW, SKIP, Controls, action_to_controls, controls_to_action
 from videoinpaint.envs import NaturalControls, VideoInpaintEnv, VideoInpaintVectorEnv
+from videoinpaint.envs.batch import within
 from videoinpaint.envs.loop import EMPTY_BELOW
 from videoinpaint.envs.skipping import at_rest
 from videoinpaint.errors import InputError
@@ -196,6 +197,18 @@ def test_an_oracle_stops_where_a_pass_costs_more_than_it_gains(skipping):
     assert found.record.episode_return == 0
     assert len(found.actions) == 1
     assert (found.actions[0, ..., HEADS] < -1.2).all()
+
+
+def test_a_loop_repairs_once_at_least_and_stops_where_all_is_skipped(skipping):
+    env = VideoInpaintEnv(**skipping)
+    env.reset(seed=1)
+    loop, state = env._core.loop, within("loop", env._shelf.opened([0]))
+    nothing, something = ([[heads, 0.65, 0.9, 0.45, 0.2]] for heads in (0, 2))
+    first, wanted = next(loop.run(state, lambda _: nothing, 1)), next(loop.run(state, lambda _: something, 1))
+    assert torch.equal(first["repaired"], wanted["repaired"])
+    assert not torch.equal(first["repaired"], state["repaired"])
+    assert len(list(loop.run(state, lambda _: nothing, 3))) == 1
+    assert len(list(loop.run(state, lambda _: something, 3, to_the_end=True))) == 3
 
 
 @pytest.mark.parametrize("bad", ["yes", 1, None])
