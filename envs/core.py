@@ -28,6 +28,7 @@ from videoinpaint.controls import (
     framewide,
     least_action,
     mean_controls,
+    refining,
 )
 from videoinpaint.detectors import make_detector
 from videoinpaint.device import fetched
@@ -337,7 +338,9 @@ class Core:
         others |= within("predicted", state)
         measured = {name: tensor.numpy() for name, tensor in others.items()}
         mean = mean_controls(controls)
-        measured["heads_run"] = heads_run_of(self.loop.inpainter, mean)
+        # Skipped cells run with the fewest heads; after a reset, and in an episode that stops, nothing ran.
+        ran = heads_run_of(self.loop.inpainter, mean_controls(refining(controls)))
+        measured["heads_run"] = np.where((measured["iteration"] > 0) & (np.array(ends) != STOPPED), ran, 0)
         maps = {"control_map": None if self.settings.action_grid is None else controls, "reward_map": arose}
         return episode_infos(_to_numpy(metrics), terms, mean, measured, ends, maps)
 

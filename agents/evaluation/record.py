@@ -34,7 +34,7 @@ class EpisodeRecord:
             damaged clip, then one an iteration; None where an environment does not tell.
         quality: after the last iteration: what policies are ranked by.
         quality_gain: the last quality minus the damaged clip's; None where that is not known.
-        end: why the episode ended: "repaired", "max_iterations", "truncated"; "" where an environment does not tell.
+        end: why the episode ended: "repaired", "stopped", "max_iterations", "truncated"; "" where nobody tells.
         mask_iou: of a one-shot episode, how well the target was followed: mean intersection over union, 0..1.
         mask_j_and_f: as DAVIS defines it, 0..1. Both are None where masks are given.
         random_weights: the parts whose networks were untrained, commas between; "" for none.

@@ -76,6 +76,8 @@ def test_a_skipped_cell_keeps_its_repair_and_others_change(skipping):
     after, _, terminated, _, info = env.step(action)
     assert not terminated
     assert info["control_map"][:, 1, HEADS].max() == 0
+    assert info["controls"]["heads"] == 8
+    assert info["heads_run"] == round((12 + 2 + 12) / 3)
     env.set_state(state)
     whole, *_ = env.step(env.to_action(Controls(fusion=0.8)))
     width = env.observation_space["frames"].shape[2]
@@ -116,7 +118,8 @@ def test_cells_without_a_flagged_pixel_do_not_keep_an_episode_going(skipping):
     assert 0 < cells.sum() < cells.size, "the case needs a hole that leaves cells out"
     action = env.to_action(DEFAULT)
     action[cells, HEADS] = SKIP
-    assert env.step(action)[4]["end"] == "stopped"
+    info = env.step(action)[4]
+    assert (info["end"], info["gflops"], info["heads_run"]) == ("stopped", 0, 0)
 
 
 def test_rest_is_told_by_flagged_cells():
