@@ -95,7 +95,7 @@ def test_the_commands_go_on_and_write_a_policy_that_acts(tmp_path, capsys):
     assert policy.trained_grid == [2, 3]
     assert policy.training["env_id"] == "VideoInpaintRegions-v0"
     assert policy.training["env"]["compute_price"] == 0.03
-    assert main(["trials", "build", str(folder), *flags, "--compute-price", "0.1"]) == 2
+    assert main(["trials", "build", str(folder), *flags, "--episodes", "2", "--compute-price", "0.1"]) == 2
     assert "another environment" in capsys.readouterr().err
     observation, _ = small_env().reset(seed=0)
     acted = policy.act_by_cell({name: values[None] for name, values in observation.items()}, 4, 5)
