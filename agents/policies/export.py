@@ -24,6 +24,7 @@ from videoinpaint.agents.policies.networks import (
 )
 from videoinpaint.agents.policies.protocol import Observation
 from videoinpaint.agents.policies.regional import WIDTH, RegionalPolicy, cell_space
+from videoinpaint.controls import clip_action, least_action
 from videoinpaint.envs.ids import spec_of
 from videoinpaint.errors import CorruptWeightsError, InputError, UnknownNameError
 from videoinpaint.naming import stable_name
@@ -43,7 +44,7 @@ _ONE, _SAME = "features_extractor.", ("pi_features_extractor.", "vf_features_ext
 
 
 class NetworkPolicy:
-    """A trained `ClosedLoopPolicy` that acts: the mean of its Gaussian, clipped to [-1, 1].
+    """A trained `ClosedLoopPolicy` that acts: the mean of its Gaussian, clipped to the actions of its environment.
 
     A `RegionalPolicy` acts on any grid, and on a frame as a whole as on a grid of one cell; any other chooses the same
     for all cells.
@@ -89,7 +90,7 @@ class NetworkPolicy:
         full = isinstance(self.network, PaperPolicy)
         seen = {"pictures": stacked(frames, masks)} if full else {"thumbnails": thumbnails(frames, masks)}
         means = self.network.get_distribution(seen).mode()
-        return means.clamp(-1, 1).cpu().numpy()
+        return clip_action(means.cpu().numpy(), self.network.skips)
 
     @torch.no_grad()
     def act_by_cell(self, observation: Observation, rows: int, columns: int) -> NDArray[np.float32]:
@@ -98,7 +99,7 @@ class NetworkPolicy:
             alike = self.act(observation)[:, None, None]
             return np.broadcast_to(alike, (len(alike), rows, columns, 5)).copy()
         cells = cell_features(thumbnails(*self._pictures(observation)), rows, columns)
-        return self.network.means(cells).clamp(-1, 1).cpu().numpy()
+        return clip_action(self.network.means(cells).cpu().numpy(), self.network.skips)
 
     def _pictures(self, observation: Observation) -> tuple[torch.Tensor, torch.Tensor]:
         frames, masks = (torch.from_numpy(np.asarray(observation[key])).to(self.device) for key in ("frames", "masks"))
@@ -124,6 +125,7 @@ def save_policy(path: str | Path, network: ClosedLoopPolicy, training: Mapping[s
     metadata = {
         "format": FORMAT,
         "architecture": next(told for told, kind in reversed(_KINDS.items()) if isinstance(network, kind)),
+        "skips": json.dumps(network.skips),
         "training": json.dumps(dict(training or {}), default=stable_name),
     }
     return save_safetensors(path, {k: v for k, v in network.state_dict().items() if not k.startswith(_SAME)}, metadata)
@@ -148,7 +150,7 @@ def load_policy(path: str | Path, *, device: str | torch.device = "cpu") -> Netw
         training = dict(json.loads(metadata.get("training", "{}")))
     except (ValueError, TypeError, RecursionError) as error:
         raise CorruptWeightsError(f"{path} does not say how it was trained ({error}): get or train it again") from error
-    network = blank_network(_KINDS[metadata["architecture"]])
+    network = blank_network(_KINDS[metadata["architecture"]], skips=metadata.get("skips") == "true")
     for name in [name for name in tensors if name.startswith(_ONE)]:
         tensors |= {same + name.removeprefix(_ONE): tensors[name] for same in _SAME}
     check_tensors(network, tensors, str(path))
@@ -174,16 +176,19 @@ def trained_budget_policy(device: str | torch.device = "cpu") -> NetworkPolicy:
     return load_policy(path_of("policy-trained-budget"), device=device)
 
 
-def blank_network(kind: type[ClosedLoopPolicy] = ClosedLoopPolicy) -> ClosedLoopPolicy:
+def blank_network(kind: type[ClosedLoopPolicy] = ClosedLoopPolicy, *, skips: bool = False) -> ClosedLoopPolicy:
     """An untrained network; its weights fit clips of any length and size. The global generator is left as it was.
 
     Args:
         kind: `ClosedLoopPolicy`, `PaperPolicy`, or `RegionalPolicy`, whose weights fit any grid.
+        skips: it may skip (see :mod:`videoinpaint.envs.skipping`).
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        actions = spaces.Box(-1.0, 1.0, (5,), np.float32)
+        lowest = least_action(skips)
+        actions = spaces.Box(lowest, np.ones_like(lowest), dtype=np.float32)
         if kind is RegionalPolicy:
-            return RegionalPolicy(cell_space(1, 1), spaces.Box(-1.0, 1.0, (1, 1, 5), np.float32), lambda _: 0.0)
+            one_cell = spaces.Box(lowest[None, None], np.ones((1, 1, 5), np.float32), dtype=np.float32)
+            return RegionalPolicy(cell_space(1, 1), one_cell, lambda _: 0.0)
         space = picture_space(1, 32, 32) if kind is PaperPolicy else thumbnail_space(1)
         return kind(space, actions, lambda _: 0.0)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from gymnasium import spaces
+from numpy.typing import NDArray
 from stable_baselines3.common.distributions import DiagGaussianDistribution, Distribution
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
@@ -128,15 +129,23 @@ def summarised(cnn: nn.Module, seen: Tensor) -> Tensor:
 class GaussianHead(nn.Module):
     """Mean and log standard deviation of every action dimension, both functions of the state (CLIP-RL, 3.1.2).
 
-    The mean is bounded by tanh, so that it stays where the clipping to [-1, 1] leaves a gradient; the log standard
+    The mean is bounded by tanh, so that it stays where the clipping of actions leaves a gradient; the log standard
     deviation is bounded smoothly to ``LOG_STD``, so that the entropy bonus can neither run away nor lose its gradient.
     Towards the bounds the deviation shrinks as the slope of the tanh does, down to ``LEAST_ROOM``: clipping would let
     only one half of the noise through there, and a control that settled at its lowest would in truth be above it.
+
+    Args:
+        latent: features.
+        lowest: action of every dimension, ``(actions,)``: -1, or less where the environment lets cells be skipped.
     """
 
-    def __init__(self, latent: int, actions: int) -> None:
+    lowest: Tensor
+
+    def __init__(self, latent: int, lowest: NDArray[np.float32]) -> None:
         super().__init__()
-        self.linear = nn.Linear(latent, 2 * actions)
+        self.linear = nn.Linear(latent, 2 * len(lowest))
+        # The action space says it, not the weights: what a file holds is the same for every environment.
+        self.register_buffer("lowest", torch.from_numpy(lowest.copy()), persistent=False)
 
     def start(self, std: float) -> None:
         """Begin in the middle of every range, where there is most to try, with one standard deviation everywhere."""
@@ -146,6 +155,13 @@ class GaussianHead(nn.Module):
             mean, spread = self.linear.bias.chunk(2)
             spread.fill_(float(np.log(share / (1 - share))))
             mean.zero_()
+
+    def bounded(self, unbounded: Tensor) -> Tensor:
+        """Means ``(B, actions)`` of the linear layer's first half: above zero a tanh, below it one that ends at the
+        lowest action.
+        """
+        mean = torch.tanh(unbounded)
+        return torch.where(mean < 0, mean * -self.lowest, mean)
 
     def forward(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation, each ``(B, actions)``.
@@ -158,9 +174,8 @@ class GaussianHead(nn.Module):
             raise DivergedError("the policy's network gives values that are not finite: train it again, more slowly")
         unbounded, spread = whole.chunk(2, dim=1)
         low, high = LOG_STD
-        mean = torch.tanh(unbounded)
-        room = (1 - mean.square()).clamp_min(LEAST_ROOM)
-        return mean, low + (high - low) * torch.sigmoid(spread) + room.log()
+        room = (1 - torch.tanh(unbounded).square()).clamp_min(LEAST_ROOM)
+        return self.bounded(unbounded), low + (high - low) * torch.sigmoid(spread) + room.log()
 
 
 class StandardisedValue(nn.Module):
@@ -203,7 +218,7 @@ class ClosedLoopPolicy(ActorCriticPolicy):
     """Actor and critic of CLIP-RL for Stable-Baselines3: ``PPO(ClosedLoopPolicy, env)``.
 
     Actions are sampled from a Gaussian whose mean and standard deviation both depend on the state in training, are its
-    mean in evaluation, and are clipped to [-1, 1] by whoever steps the environment.
+    mean in evaluation, and are clipped to the action space by whoever steps the environment.
 
     Args:
         start_std: standard deviation of the actions of a new policy, within the bounds of ``LOG_STD``.
@@ -250,10 +265,21 @@ class ClosedLoopPolicy(ActorCriticPolicy):
             raise InputError(f"ClosedLoopPolicy needs a flat Box of actions, got {space}: RegionalPolicy takes a grid")
         return {}
 
+    @property
+    def lowest_action(self) -> NDArray[np.float32]:
+        """Of a frame or of a cell, ``(actions,)``; the same for all cells."""
+        assert isinstance(self.action_space, spaces.Box)
+        lowest = self.action_space.low
+        return lowest.reshape(-1, lowest.shape[-1])[0]
+
+    @property
+    def skips(self) -> bool:
+        """Whether it was made for an environment that lets cells, or the whole frame, be skipped."""
+        return bool(self.lowest_action.min() < -1)
+
     def _heads(self) -> tuple[GaussianHead, StandardisedValue]:
         """The actor's and the critic's last layers."""
-        assert isinstance(self.action_space, spaces.Box)
-        actor = GaussianHead(self.mlp_extractor.latent_dim_pi, self.action_space.shape[0])
+        actor = GaussianHead(self.mlp_extractor.latent_dim_pi, self.lowest_action)
         return actor, StandardisedValue(self.mlp_extractor.latent_dim_vf)
 
     def _build(self, lr_schedule: Schedule) -> None:

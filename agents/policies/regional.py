@@ -135,7 +135,7 @@ class RegionalPolicy(ClosedLoopPolicy):
         self.mlp_extractor = CellLayers().to(self.device)  # type: ignore[assignment]
 
     def _heads(self) -> tuple[GaussianHead, StandardisedValue]:
-        return GaussianHead(WIDTH, 5), PooledValue(WIDTH, self.cells)
+        return GaussianHead(WIDTH, self.lowest_action), PooledValue(WIDTH, self.cells)
 
     def _gaussian(self, latent_pi: Tensor) -> tuple[Tensor, Tensor]:
         mean, spread = self.action_net(latent_pi)

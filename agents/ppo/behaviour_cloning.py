@@ -20,7 +20,7 @@ from videoinpaint.agents.ppo.view import Seen, on_host, shrink
 UPDATES = 200
 RATE = 2e-3
 REACHED = 0.95
-"""The largest mean, in size, that is cloned: nearer to the bound a policy's tanh has no gradient to speak of."""
+"""How much of the way to the bound a mean is cloned: nearer to it a policy's tanh has no gradient to speak of."""
 
 
 def clone_behaviour(
@@ -40,8 +40,8 @@ def clone_behaviour(
         show: makes of a batch of observations what the network sees.
 
     Returns:
-        the root mean square difference to the expert's actions in the end. These are bounded to ``REACHED``, from
-        where a tanh can still move.
+        the root mean square difference to the expert's actions in the end. These are bounded to ``REACHED`` of their
+        range, from where a tanh can still move.
 
     Raises:
         InputError: the expert returns something else than actions.
@@ -57,10 +57,11 @@ def clone_behaviour(
         observation, *_ = env.step(acted)
     device = network.device
     shown = {key: torch.from_numpy(np.concatenate([one[key] for one in seen])).to(device) for key in seen[0]}
-    wanted = torch.from_numpy(np.concatenate(actions)).to(device).clamp(-REACHED, REACHED)
-    wanted = wanted.view(-1, wanted.shape[-1])  # a policy that acts by cell outputs cell after cell
     head, layers = network.action_net, network.mlp_extractor.policy_net
     assert isinstance(head, GaussianHead)
+    wanted = torch.from_numpy(np.concatenate(actions)).to(device)
+    wanted = wanted.view(-1, wanted.shape[-1])  # a policy that acts by cell outputs cell after cell
+    wanted = torch.maximum(wanted.clamp_max(REACHED), REACHED * head.lowest)
     with torch.no_grad():
         features = network.extract_features(shown)  # type: ignore[arg-type]
         assert isinstance(features, torch.Tensor)
@@ -68,7 +69,7 @@ def clone_behaviour(
     optimizer = torch.optim.Adam([*layers.parameters(), *head.parameters()], lr=RATE)
     for _ in range(UPDATES):
         mean, spread = head.linear(layers(features)).chunk(2, dim=1)
-        error = F.mse_loss(torch.tanh(mean), wanted)
+        error = F.mse_loss(head.bounded(mean), wanted)
         optimizer.zero_grad()
         (error + F.mse_loss(spread, before)).backward()
         optimizer.step()

@@ -1,11 +1,13 @@
 """Fitting a policy over a grid to trials: gradient ascent on what its settings would have returned.
 
 Where a table of returns is known for every cell, nothing has to be explored: returns are interpolated between the
-settings that were tried, and the policy's means follow their gradient. One episode teaches all of its cells.
+settings that were tried, and the policy's means follow their gradient. One episode teaches all of its cells. Where an
+agent may stop, the first pass is worth what it returned, and every later one is worth what it added, if it is made.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -46,7 +48,7 @@ def fit_policy(trials: Trials, *, seed: int = 0, epochs: int = 60) -> RegionalPo
         raise InputError(f"{len(trials)} trial is too little to fit a policy to: build more")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = blank_network(RegionalPolicy)
+        network = blank_network(RegionalPolicy, skips=trials.skips)
         assert isinstance(network, RegionalPolicy)
         head, layers = network.action_net, network.mlp_extractor.policy_net
         assert isinstance(head, GaussianHead)
@@ -58,38 +60,68 @@ def fit_policy(trials: Trials, *, seed: int = 0, epochs: int = 60) -> RegionalPo
         for _ in range(epochs):
             for part in torch.randperm(len(trials)).split(BATCH):
                 optimizer.zero_grad()
-                _loss(layers, head, *_drawn(trials, part)).backward()
+                _loss(layers, head, _drawn(trials, part)).backward()
                 nn.utils.clip_grad_norm_(parameters, 1.0)
                 optimizer.step()
     return network
 
 
-def _drawn(trials: Trials, part: Tensor) -> tuple[Tensor, Tensor, Tensor, int]:
-    """Episodes of a batch, mirrored at random: features before the first and before a later pass of one plan, returns,
-    and the plan."""
+@dataclass(frozen=True)
+class _Drawn:
+    """Episodes of a batch: features of cells before the first pass and before a later one of one plan, and returns.
+
+    Attributes:
+        plan: whose later pass it is.
+        first, later: features ``(B, CHANNELS, rows, columns)``.
+        worth: of the first pass, plan by plan ``(B, plans, rows, columns)``: its own returns where an agent may stop,
+            else those of the whole episode.
+        added: of the later pass, the same.
+    """
+
+    plan: int
+    first: Tensor
+    later: Tensor
+    worth: Tensor
+    added: Tensor
+
+
+def _drawn(trials: Trials, part: Tensor) -> _Drawn:
+    """These episodes, mirrored at random; the plan and the later pass are drawn too."""
     plan = int(torch.randint(len(PLANS), ()))
-    later = trials.later[part, plan]
-    shown = (trials.first[part], later[:, int(torch.randint(later.shape[1], ()))], trials.returns[part])
+    later, returns = trials.later[part, plan], trials.returns[part]
+    which = int(torch.randint(later.shape[1], ()))
+    worth, added = (returns[:, :, 0], returns[:, :, 1 + which]) if trials.skips else (returns.sum(2),) * 2
     mirrored = [axis for axis in (-1, -2) if torch.rand(()) < 0.5]
-    first, later, returns = (x.flip(mirrored).float() for x in shown)
-    return first, later, returns, plan
+    shown = (x.flip(mirrored).float() for x in (trials.first[part], later[:, which], worth, added))
+    return _Drawn(plan, *shown)
 
 
-def _loss(layers: nn.Module, head: GaussianHead, first: Tensor, later: Tensor, returns: Tensor, plan: int) -> Tensor:
-    """Of the first pass's settings, and of a later pass's fusion and objective after `plan`; to be descended."""
-    noisy = F.dropout(first + NOISE * torch.randn_like(first), DROPPED)
+def _loss(layers: nn.Module, head: GaussianHead, drawn: _Drawn) -> Tensor:
+    """Of the first pass's settings, and of a later pass's after the plan; to be descended."""
+    noisy = F.dropout(drawn.first + NOISE * torch.randn_like(drawn.first), DROPPED)
     actions = _means(layers, head, noisy)
-    heads = LOW[HEADS] + (actions[..., HEADS] + 1) / 2 * (HIGH[HEADS] - LOW[HEADS])
-    gain = returned(returns, heads, *_inner(actions)).sum((1, 2)).mean()
-    after = _means(layers, head, later + NOISE * torch.randn_like(later))
-    gain = gain + returned(returns, _LOOKED[plan].expand_as(heads), *_inner(after)).sum((1, 2)).mean()
-    fewest = (after[..., HEADS] + 1).square().mean()
+    gain = returned(drawn.worth, _heads(actions), *_inner(actions)).sum((1, 2)).mean()
+    after = _means(layers, head, drawn.later + NOISE * torch.randn_like(drawn.later))
+    looked = _LOOKED[drawn.plan].expand(after.shape[:-1])
+    added = returned(drawn.added, looked, *_inner(after))
+    # Later passes were tried with the fewest heads alone: below them a pass is made in part, above nothing is known.
+    gain = gain + (_made(_heads(after)) * added).sum((1, 2)).mean()
+    fewest = (after[..., HEADS] + 1).square()
+    fewest = (fewest * (after[..., HEADS] > -1) if bool(head.lowest.min() < -1) else fewest).mean()
     return -SCALE * gain + 0.5 * fewest + 0.3 * (_off_line(actions) + _off_line(after))
 
 
 def _means(layers: nn.Module, head: GaussianHead, features: Tensor) -> Tensor:
-    mean = torch.tanh(head.linear(layers(features)).chunk(2, dim=1)[0])
-    return mean.view(len(features), *features.shape[2:], 5)
+    return head(layers(features))[0].view(len(features), *features.shape[2:], 5)
+
+
+def _heads(actions: Tensor) -> Tensor:
+    return LOW[HEADS] + (actions[..., HEADS] + 1) / 2 * (HIGH[HEADS] - LOW[HEADS])
+
+
+def _made(heads: Tensor) -> Tensor:
+    """How much of a pass is made: none with no heads, all of it with the fewest or more."""
+    return (heads / FIRST[0]).clamp(0, 1)
 
 
 def _inner(actions: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,7 +150,7 @@ def returned(returns: Tensor, heads: Tensor, fusion: Tensor, objective: Tensor) 
 
     Args:
         returns: ``(B, plans, rows, columns)``.
-        heads: of the first pass, ``(B, rows, columns)``.
+        heads: of the first pass, ``(B, rows, columns)``; none of them returns nothing.
         fusion: from -1 (0.5) over 0 (the default) to 1 (0.8), of the same shape.
         objective: from -1 (fidelity) over 0 (the default's) to 1 (texture), of the same shape.
 
@@ -134,7 +166,7 @@ def returned(returns: Tensor, heads: Tensor, fusion: Tensor, objective: Tensor) 
     nothing = torch.zeros_like(middle)
     fused = _between(fusion, with_ends(_FUSIONS) - middle, nothing, with_ends(_FUSIONS + 2) - middle)
     texture, fidelity = (with_ends(_OBJECTIVES + 2 * k) - middle for k in range(len(SIDES)))
-    return _by_heads(returns, heads) + fused + _between(objective, fidelity, nothing, texture)
+    return _made(heads) * (_by_heads(returns, heads) + fused + _between(objective, fidelity, nothing, texture))
 
 
 def _by_heads(returns: Tensor, heads: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Trying plans on training episodes: what each of them returns, cell by cell of an action grid.
 
 A plan is one setting for the first pass and one for those after it, for all cells alike. Its episode is played from the
-same beginning as every other plan's, and the environment's reward maps say what arose in which cell. Controls act where
+same beginning as every other plan's, to the end, and the environment's reward maps say what arose in which cell, pass
+by pass: where an agent may stop, they also tell what going on was worth. Controls act where
 they are set, so that one such table tells, nearly, what any map of settings would return; docs/agents.md
 says how nearly.
 """
@@ -29,7 +30,7 @@ from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.files import locked, user_path, writing
 from videoinpaint.weights import read_file, save_safetensors
 
-FORMAT = "videoinpaint-trial-2"
+FORMAT = "videoinpaint-trial-3"
 _BESIDE = ("bank", "compile", "device", "flat_info", "precision", "prefetch", "reward_map")
 """Arguments of an environment that say how it computes and not what."""
 FIRST = (2, 4, 6, 12)
@@ -61,7 +62,7 @@ class Trials:
     Attributes:
         first: features of cells before the first pass, ``(N, CHANNELS, rows, columns)``.
         later: before the passes after it, ``(N, plans, passes - 1, CHANNELS, rows, columns)``.
-        returns: what arose in which cell, price included, ``(N, plans, rows, columns)``.
+        returns: what arose in which pass and cell, price included, ``(N, plans, passes, rows, columns)``.
         environment: ``env_id`` and ``env``, the arguments, of the environment that was played.
     """
 
@@ -73,6 +74,11 @@ class Trials:
     def __len__(self) -> int:
         """How many episodes."""
         return len(self.first)
+
+    @property
+    def skips(self) -> bool:
+        """Whether an agent may stop in the environment that was played."""
+        return bool(self.environment.get("env", {}).get("skips"))
 
     @staticmethod
     def load(folder: str | Path) -> Trials:
@@ -100,7 +106,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str]:
         raise CorruptWeightsError(told)
     grid, passes = tensors["first"].shape[1:], tensors["later"].shape[1:2]
     wanted = {"first": (CHANNELS, *grid), "later": (len(PLANS), *passes, CHANNELS, *grid)}
-    wanted |= {"returns": (len(PLANS), *grid)}
+    wanted |= {"returns": (len(PLANS), *(later + 1 for later in passes), *grid)}
     if any(tuple(tensors[name].shape) != shape or not tensors[name].isfinite().all() for name, shape in wanted.items()):
         raise CorruptWeightsError(told)
     return tensors, metadata.get("environment", "{}")
@@ -172,18 +178,18 @@ def try_plans(env: gymnasium.Env, seed: int, passes: int) -> dict[str, Tensor]:
     later, returns = [], []
     for plan in PLANS:
         base.set_state(start)
-        total, seen = np.zeros((rows, columns)), []
+        arose, seen = np.zeros((passes, rows, columns)), []
         for iteration in range(passes):
             setting = controls_to_action(plan[min(iteration, 1)].to_array()[None])[0]
             observation, _, ended, _, info = env.step(np.broadcast_to(setting, (rows, columns, 5)).copy())
-            total += info["reward_map"]
+            arose[iteration] = info["reward_map"]
             seen.append(_cells(observation, (rows, columns)))
             if ended:
                 break
         # An episode that is repaired early goes on looking as it did.
         seen += [seen[-1]] * (passes - len(seen))
         later.append(np.stack([first, *seen])[1:passes])
-        returns.append(total)
+        returns.append(arose)
     found = {"first": first, "later": np.stack(later).astype(np.float16), "returns": np.stack(returns)}
     return {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in found.items()}
 

@@ -66,7 +66,7 @@ def test_both_mean_and_deviation_depend_on_the_state(observation: dict) -> None:
 
 
 def test_noise_shrinks_towards_the_bounds_and_clipping_hardly_lifts_the_lowest() -> None:
-    head = GaussianHead(1, 1)
+    head = GaussianHead(1, np.array([-1], np.float32))
     head.start(0.25)
     with torch.no_grad():
         head.linear.weight.copy_(torch.tensor([[1.0], [0.0]])), head.linear.bias[0].fill_(0.0)

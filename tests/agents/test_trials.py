@@ -8,42 +8,42 @@ import pytest
 import torch
 
 from videoinpaint.agents.policies.cells import CHANNELS
-from videoinpaint.agents.policies.export import load_policy
+from videoinpaint.agents.policies.export import load_policy, save_policy
 from videoinpaint.agents.trials import PLANS, Trials, build_trials, fit_policy
 from videoinpaint.agents.trials.fitting import returned
 from videoinpaint.agents.trials.trying import FORMAT, try_plans
 from videoinpaint.cli import main
-from videoinpaint.controls import controls_to_action
+from videoinpaint.controls import action_to_controls, controls_to_action
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.weights import save_safetensors
 
 SMALL = {"action_grid": (2, 3), "num_frames": 3, "height": 48, "width": 64}
 
 
-def small_env():
-    return gymnasium.make("VideoInpaintRegions-v0", **SMALL, reward_map=True)
+def small_env(env_id="VideoInpaintRegions-v0"):
+    return gymnasium.make(env_id, **SMALL, reward_map=True)
 
 
 def played(env, plan, seed):
     env.reset(seed=seed)
-    total = 0.0
+    rewards = [0.0] * 3
     for iteration in range(3):
         action = controls_to_action(plan[min(iteration, 1)].to_array()[None])[0]
-        _, reward, ended, _, _ = env.step(np.broadcast_to(action, (2, 3, 5)))
-        total += reward
+        _, rewards[iteration], ended, _, _ = env.step(np.broadcast_to(action, (2, 3, 5)))
         if ended:
             break
-    return total
+    return rewards
 
 
-def test_a_plan_returns_what_its_episode_returns_by_itself():
-    env = small_env()
+@pytest.mark.parametrize("env_id", ["VideoInpaintRegions-v0", "VideoInpaintRegions-v1"])
+def test_a_plan_returns_in_every_pass_what_its_episode_returns_by_itself(env_id):
+    env = small_env(env_id)
     found = try_plans(env, 1_000_000_000, 3)
     assert found["first"].shape == (CHANNELS, 2, 3)
     assert found["later"].shape == (len(PLANS), 2, CHANNELS, 2, 3)
     for index in (0, 3, 8):
         expected = played(env, PLANS[index], 1_000_000_000)
-        assert float(found["returns"][index].sum()) == pytest.approx(expected, abs=1e-6)
+        np.testing.assert_allclose(found["returns"][index].sum((1, 2)), expected, atol=1e-6)
 
 
 def test_returns_are_those_of_the_plans_where_these_were_tried():
@@ -55,17 +55,23 @@ def test_returns_are_those_of_the_plans_where_these_were_tried():
         torch.testing.assert_close(returned(table, *where), table[:, index])
     heads = torch.full((2, 1, 1), 5.0)
     torch.testing.assert_close(returned(table, heads, 0 * heads, 0 * heads), (table[:, 1] + table[:, 2]) / 2)
+    one, none = torch.ones_like(heads), torch.zeros_like(heads)
+    torch.testing.assert_close(returned(table, one, none, none), table[:, 0] / 2)
+    assert not returned(table, none, one, one).any()
 
 
-def two_kinds(count=64):
-    """Episodes whose left half is best with few heads and the right one with many, as one feature tells."""
+def two_kinds(count=64, **env):
+    """Episodes of cells that are best with few heads and of cells that are best with many, as one feature tells. The
+    passes after the first add to the latter, and take from the former."""
     first = 0.1 * torch.randn(count, CHANNELS, 2, 4, generator=torch.Generator().manual_seed(0))
     side = torch.where(torch.rand(count, 2, 4, generator=torch.Generator().manual_seed(1)) < 0.5, -1.0, 1.0)
     first[:, 0] = 2 * side
     heads = torch.tensor([plan[0].heads for plan in PLANS])[None, :, None, None]
-    returns = 0.01 * side[:, None] * (heads - 7) + 0.0 * first[:, :1]
-    later = first[:, None, None].expand(-1, len(PLANS), 2, -1, -1, -1)
-    return Trials(first, later.clone(), returns)
+    at_once = 0.01 * (side[:, None] * (heads - 7) + 6)
+    added = 0.01 * side[:, None].expand_as(at_once)
+    later = first[:, None, None].repeat(1, len(PLANS), 2, 1, 1, 1)
+    first[:, 1], later[:, :, :, 1] = 2, -2  # as a fresh hole's grey tells them apart
+    return Trials(first, later, torch.stack([at_once, added, added], 2), {"env": env})
 
 
 def test_a_policy_learns_what_is_best_in_which_cell():
@@ -73,6 +79,25 @@ def test_a_policy_learns_what_is_best_in_which_cell():
     network = fit_policy(trials, seed=0, epochs=40)
     heads = network.means(trials.first)[..., 0]
     assert heads[trials.first[:, 0] > 0].mean() > heads[trials.first[:, 0] < 0].mean() + 0.5
+
+
+def test_a_policy_learns_where_to_go_on_and_where_to_stop(tmp_path):
+    trials = two_kinds(skips=True)
+    network = fit_policy(trials, seed=0, epochs=40)
+    shown = {"first": trials.first, "later": trials.later[:, 0, 0]}
+    heads = {name: action_to_controls(network.means(x).numpy(), skips=True)[..., 0] for name, x in shown.items()}
+    gaining = trials.first[:, 0].numpy() > 0
+    assert (heads["first"] > 0).mean() > 0.95
+    assert (heads["later"][gaining] > 0).mean() > 0.9
+    assert (heads["later"][~gaining] == 0).mean() > 0.9
+    told = {"environment": json.dumps({"env_id": "VideoInpaintRegions-v1"})}
+    path = save_policy(tmp_path / "policy.safetensors", network, told)
+    again = load_policy(path).network
+    assert again.skips
+    assert torch.equal(again.means(trials.first), network.means(trials.first))
+    plain = fit_policy(two_kinds(), seed=0, epochs=1)
+    assert not plain.skips
+    assert plain.means(trials.first).min() >= -1
 
 
 def test_the_same_seed_fits_the_same_bits_and_another_others():
