@@ -87,6 +87,22 @@ def test_a_plan_tells_iterations_apart_and_so_does_its_clone(name: str, small: d
     env.close()
 
 
+def test_the_clone_of_a_plan_that_stops_stops(small: dict) -> None:
+    env = make_sb3_vec(2, **small | {"num_frames": 4, "skips": True})
+    network = blank_network(skips=True)
+    env.seed(100)
+    clone_behaviour(network, make_policy("heads6once"), env, 12)
+    env.seed(100)  # the episodes that were cloned: so few of them say little of others
+    observation = env.reset()
+    for stops in (False, True) * 3:
+        assert isinstance(observation, dict)
+        actions = NetworkPolicy(network).act(observation)
+        assert ((action_to_controls(actions, skips=True)[:, 0] == 0) == stops).all()
+        observation, _, ended, _ = env.step(actions)
+        assert (ended == stops).all()
+    env.close()
+
+
 def test_training_begins_as_the_cloned_policy(tmp_path: Path, make_toys) -> None:
     config = TrainConfig(output=tmp_path / "run", steps=12, clone="heads12", **SETTINGS)
     result = train(config, make_env=make_toys)
