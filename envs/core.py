@@ -18,10 +18,7 @@ from torch import Tensor
 from videoinpaint.clips import make_clips, make_masks
 from videoinpaint.compiling import check_compiler
 from videoinpaint.controls import (
-    ALPHA,
-    BETA,
     DEFAULT,
-    GAMMA,
     NAMES,
     action_to_controls,
     as_numbers,
@@ -41,7 +38,7 @@ from videoinpaint.envs.loop import ClosedLoop, Observation, Round, check_size, r
 from videoinpaint.envs.loop import observe as observe_loop
 from videoinpaint.envs.prefetch import Prefetch
 from videoinpaint.envs.reward import TERMS, Reward
-from videoinpaint.envs.reward_map import apportioned, improvement_by_cell, saved_by_cell
+from videoinpaint.envs.scoring import Scoring, as_numpy
 from videoinpaint.envs.settings import Settings
 from videoinpaint.envs.skipping import at_rest
 from videoinpaint.errors import InputError
@@ -112,6 +109,7 @@ class Core:
             _compile(made, detector, self.device)
         self.loop = ClosedLoop(inpainter, detector, self.device, measure_full=settings.compute_price > 0)
         self.reward = Reward(settings.backbone, device=self.device, psnr_scale=settings.psnr_scale)
+        self.scoring = Scoring(settings, self.reward)
         self.bank = None if settings.bank is None else self._open_bank(user_path(settings.bank))
         self.ahead = self._prefetch(int(settings.prefetch)) if settings.prefetch else None
 
@@ -282,8 +280,8 @@ class Core:
         nothing, iteration = torch.zeros(count, dtype=torch.float64), state["iteration"] + 1
         following = state | {"loop/gflops": nothing, "loop/full_gflops": nothing, "iteration": iteration}
         metrics = _of(fetched(nested("now", within("last", state))), "now")
-        terms = self._terms(metrics, metrics, controls, np.zeros(count))
-        terms = self._to_the_end(terms, np.ones(count, bool), iteration)
+        terms = self.scoring.terms(metrics, metrics, controls, np.zeros(count))
+        terms = self.scoring.to_the_end(terms, np.ones(count, bool), iteration)
         arose = None if not self.settings.reward_map else np.zeros(controls.shape[:-1])
         infos = self._infos(following, metrics, terms, controls, [STOPPED] * count, arose)
         return following, Outcome(sum(terms.values(), start=np.zeros(count)), np.ones(count, bool), infos)
@@ -297,23 +295,14 @@ class Core:
         iteration = state["iteration"] + 1
         following = state | nested("loop", loop) | nested("last", metrics) | {"iteration": iteration}
         share = seen["gflops"] / np.maximum(seen["full_gflops"], 1e-12)
-        terms = self._terms(_of(seen, "now"), _of(seen, "before"), controls, share)
+        terms = self.scoring.terms(_of(seen, "now"), _of(seen, "before"), controls, share)
         repaired, left = seen["flagged"] == 0, self.settings.max_iterations - iteration.numpy()
-        terms = self._to_the_end(terms, repaired, iteration)
+        terms = self.scoring.to_the_end(terms, repaired, iteration)
         ends = [REPAIRED if early else RUNNING if more > 0 else MAX_ITERATIONS for early, more in zip(repaired, left)]
-        arose = self._arose(state, done, terms, controls) if self.settings.reward_map else None
+        arose = self.scoring.by_cell(state, done, terms, controls) if self.settings.reward_map else None
         infos = self._infos(following, _of(seen, "now"), terms, controls, ends, arose)
         rewards = sum(terms.values(), start=np.zeros(count))
         return following, Outcome(rewards, repaired | (left <= 0), infos)
-
-    def _to_the_end(
-        self, terms: dict[str, NDArray[np.float64]], ended: NDArray[np.bool_], iteration: Tensor
-    ) -> dict[str, NDArray[np.float64]]:
-        """An absolute reward pays for the last repair to the end: an episode that ends early must not earn less."""
-        if self.settings.reward != "absolute":
-            return terms
-        times = np.where(ended, self.settings.max_iterations - iteration.numpy() + 1, 1)
-        return {name: values if name == "compute" else values * times for name, values in terms.items()}
 
     def _seen(self, done: Round, metrics: State, before: State) -> dict[str, NDArray[np.float64]]:
         """All that Python must know of a step, the one place where it waits for the device.
@@ -342,40 +331,7 @@ class Core:
         ran = heads_run_of(self.loop.inpainter, mean_controls(refining(controls)))
         measured["heads_run"] = np.where((measured["iteration"] > 0) & (np.array(ends) != STOPPED), ran, 0)
         maps = {"control_map": None if self.settings.action_grid is None else controls, "reward_map": arose}
-        return episode_infos(_to_numpy(metrics), terms, mean, measured, ends, maps)
-
-    def _weights(self, controls: NDArray) -> list[NDArray]:
-        """Alpha, beta and gamma of the reward, each ``(B,)``."""
-        controls = mean_controls(controls)
-        if self.settings.reward_weights == "fixed":
-            controls = np.broadcast_to(DEFAULT.to_array(), controls.shape)
-        return [controls[:, i].copy() for i in (ALPHA, BETA, GAMMA)]
-
-    @torch.no_grad()
-    def _arose(
-        self, state: State, done: Round, terms: dict[str, NDArray[np.float64]], controls: NDArray
-    ) -> NDArray[np.float64]:
-        """Where the terms of a step arose, ``(B, rows, columns)``; see :mod:`videoinpaint.envs.reward_map`."""
-        assert self.settings.action_grid is not None
-        truth, repairs = within("reward", state), (state["loop/repaired"], done.state["repaired"])
-        better = fetched(improvement_by_cell(self.reward, truth, *repairs, self.settings.action_grid))
-        alpha, beta, _ = (weight.astype(np.float64)[:, None, None] for weight in self._weights(controls))
-        found = {name: (alpha if name in ("ssim", "psnr") else beta) * values for name, values in better.items()}
-        saved = self.settings.compute_price + terms["compute"]
-        found["compute"] = saved_by_cell(controls, state["loop/masks"], saved)
-        return apportioned(terms, found)
-
-    def _terms(
-        self, metrics: State, before: State, controls: NDArray, share: NDArray[np.float64]
-    ) -> dict[str, NDArray[np.float64]]:
-        """The named terms whose sum is the reward, each ``(B,)``: Eq. 6 and the price of compute."""
-        weights = [torch.from_numpy(values) for values in self._weights(controls)]
-        terms = _to_numpy(self.reward.combine(metrics, *weights)[1])
-        if self.settings.reward == "improvement":
-            # Both repairs under this step's weights, so that changing the weights earns nothing by itself.
-            earlier = _to_numpy(self.reward.combine(before, *weights)[1])
-            terms = {name: values - earlier[name] for name, values in terms.items()}
-        return terms | {"compute": 0.0 - self.settings.compute_price * share}  # 0.0 -: no negative zeros
+        return episode_infos(as_numpy(metrics), terms, mean, measured, ends, maps)
 
 
 def _compile(inpainter: Inpainter, detector: Detector, device: torch.device) -> None:
@@ -412,7 +368,3 @@ def observe(state: State) -> Observation:
 def _of(seen: dict[str, NDArray[np.float64]], prefix: str) -> State:
     """Metrics among what was fetched, as the float32 that they were measured in."""
     return {name: torch.from_numpy(values).float() for name, values in within(prefix, seen).items()}
-
-
-def _to_numpy(values: State) -> dict[str, NDArray[np.float64]]:
-    return {name: tensor.double().numpy() for name, tensor in values.items()}

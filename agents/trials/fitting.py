@@ -72,6 +72,7 @@ class _Drawn:
 
     Attributes:
         plan: whose later pass it is.
+        may_stop: before it, or not.
         first, later: features ``(B, CHANNELS, rows, columns)``.
         worth: of the first pass, plan by plan ``(B, plans, rows, columns)``: its own returns where an agent may stop,
             else those of the whole episode.
@@ -79,6 +80,7 @@ class _Drawn:
     """
 
     plan: int
+    may_stop: bool
     first: Tensor
     later: Tensor
     worth: Tensor
@@ -93,7 +95,7 @@ def _drawn(trials: Trials, part: Tensor) -> _Drawn:
     worth, added = (returns[:, :, 0], returns[:, :, 1 + which]) if trials.skips else (returns.sum(2),) * 2
     mirrored = [axis for axis in (-1, -2) if torch.rand(()) < 0.5]
     shown = (x.flip(mirrored).float() for x in (trials.first[part], later[:, which], worth, added))
-    return _Drawn(plan, *shown)
+    return _Drawn(plan, trials.skips, *shown)
 
 
 def _loss(layers: nn.Module, head: GaussianHead, drawn: _Drawn) -> Tensor:
@@ -103,11 +105,14 @@ def _loss(layers: nn.Module, head: GaussianHead, drawn: _Drawn) -> Tensor:
     gain = returned(drawn.worth, _heads(actions), *_inner(actions)).sum((1, 2)).mean()
     after = _means(layers, head, drawn.later + NOISE * torch.randn_like(drawn.later))
     looked = _LOOKED[drawn.plan].expand(after.shape[:-1])
-    added = returned(drawn.added, looked, *_inner(after))
-    # Later passes were tried with the fewest heads alone: below them a pass is made in part, above nothing is known.
-    gain = gain + (_made(_heads(after)) * added).sum((1, 2)).mean()
-    fewest = (after[..., HEADS] + 1).square()
-    fewest = (fewest * (after[..., HEADS] > -1) if bool(head.lowest.min() < -1) else fewest).mean()
+    added = returned(drawn.added, looked, *_inner(after)).sum((1, 2))
+    if drawn.may_stop:
+        # A pass costs the same whether all cells go on or one does: it pays where all do, and is a loss where any does.
+        # Of more heads than were tried nothing is known but that they cost more.
+        made = (_heads(after) / FIRST[0]).flatten(1)
+        added = torch.where(added > 0, made.clamp_max(1).mean(1), made.amax(1)) * added
+    gain = gain + added.mean()
+    fewest = (after[..., HEADS] + 1).clamp_min(0).square().mean()
     return -SCALE * gain + 0.5 * fewest + 0.3 * (_off_line(actions) + _off_line(after))
 
 
@@ -117,11 +122,6 @@ def _means(layers: nn.Module, head: GaussianHead, features: Tensor) -> Tensor:
 
 def _heads(actions: Tensor) -> Tensor:
     return LOW[HEADS] + (actions[..., HEADS] + 1) / 2 * (HIGH[HEADS] - LOW[HEADS])
-
-
-def _made(heads: Tensor) -> Tensor:
-    """How much of a pass is made: none with no heads, all of it with the fewest or more."""
-    return (heads / FIRST[0]).clamp(0, 1)
 
 
 def _inner(actions: Tensor) -> tuple[Tensor, Tensor]:
@@ -166,7 +166,8 @@ def returned(returns: Tensor, heads: Tensor, fusion: Tensor, objective: Tensor) 
     nothing = torch.zeros_like(middle)
     fused = _between(fusion, with_ends(_FUSIONS) - middle, nothing, with_ends(_FUSIONS + 2) - middle)
     texture, fidelity = (with_ends(_OBJECTIVES + 2 * k) - middle for k in range(len(SIDES)))
-    return _made(heads) * (_by_heads(returns, heads) + fused + _between(objective, fidelity, nothing, texture))
+    some = (heads / FIRST[0]).clamp(0, 1)
+    return some * (_by_heads(returns, heads) + fused + _between(objective, fidelity, nothing, texture))
 
 
 def _by_heads(returns: Tensor, heads: Tensor) -> Tensor:
