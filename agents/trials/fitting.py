@@ -25,14 +25,14 @@ from videoinpaint.errors import InputError
 BATCH, RATE, DECAY = 32, 1e-3, 0.1
 DROPPED, NOISE = 0.2, 0.3
 """Of the features: the share that is left out, and the deviation of what is added, so that few episodes suffice."""
-SCALE = 100.0  # returns are small beside the squared distances that are added to them
+SCALE = 300.0  # returns are small beside the squared distances that are added to them
 _FEWEST, _MOST = 0, len(FIRST) - 1
 _FUSIONS = len(FIRST)
 _OBJECTIVES = _FUSIONS + 4
 _LOOKED = torch.tensor([plan[0].heads for plan in PLANS], dtype=torch.float32)
 
 
-def fit_policy(trials: Trials, *, seed: int = 0, epochs: int = 60) -> RegionalPolicy:
+def fit_policy(trials: Trials, *, seed: int = 0, epochs: int = 100) -> RegionalPolicy:
     """A policy whose actor chooses what the trials say is best; its critic stays untrained.
 
     Args:

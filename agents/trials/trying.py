@@ -81,19 +81,27 @@ class Trials:
         return bool(self.environment.get("env", {}).get("skips"))
 
     @staticmethod
-    def load(folder: str | Path) -> Trials:
-        """What :func:`build_trials` wrote.
+    def load(*folders: str | Path) -> Trials:
+        """What :func:`build_trials` wrote, several processes perhaps, each into a folder of its own.
 
         Raises:
-            InputError: there is nothing, or episodes of different environments.
+            InputError: there is nothing in one of them, or episodes of different environments, or one episode twice.
             CorruptWeightsError: a file is damaged or is something else.
         """
-        paths = sorted(user_path(folder).glob("*.safetensors"))
+        paths = []
+        for folder in folders:
+            found_here = sorted(user_path(folder).glob("*.safetensors"))
+            if not found_here:
+                raise InputError(f"no trials in {folder}: make them with `videoinpaint trials build {folder}`")
+            paths += found_here
+        where = " and ".join(map(str, folders))
         if not paths:
-            raise InputError(f"no trials in {folder}: make them with `videoinpaint trials build {folder}`")
+            raise InputError("no folder of trials was named: make one with `videoinpaint trials build`")
+        if len({path.name for path in paths}) < len(paths):
+            raise InputError(f"{where} hold the same episodes: give each folder a --first-seed of its own")
         found, told = zip(*(_read(path) for path in paths))
         if len(set(told)) > 1:
-            raise InputError(f"{folder} holds trials of different environments: keep them in folders of their own")
+            raise InputError(f"trials in {where} are of different environments: keep them in folders of their own")
         whole = {name: torch.stack([one[name].float() for one in found]) for name in ("first", "later", "returns")}
         return Trials(**whole, environment=json.loads(told[0]))
 
@@ -114,7 +122,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str]:
 
 def build_trials(
     folder: str | Path,
-    env_id: str = "VideoInpaintRegions-v0",
+    env_id: str = "VideoInpaintRegions-v1",
     env_kwargs: Mapping[str, Any] | None = None,
     *,
     episodes: int = 500,

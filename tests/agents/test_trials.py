@@ -113,6 +113,7 @@ def test_the_same_seed_fits_the_same_bits_and_another_others():
 def test_the_commands_go_on_and_write_a_policy_that_acts(tmp_path, capsys):
     flags = ["--action-grid", "2", "3", "--num-frames", "3", "--height", "48", "--width", "64"]
     folder, output = tmp_path / "trials", tmp_path / "policy.safetensors"
+    flags += ["--env-id", "VideoInpaintRegions-v0"]
     assert main(["trials", "build", str(folder), *flags, "--episodes", "1"]) == 0
     assert main(["trials", "build", str(folder), *flags, "--episodes", "2"]) == 0
     assert "2 episodes, 1 of them now" in capsys.readouterr().out
@@ -143,9 +144,19 @@ def test_bad_input_is_named(tmp_path):
         save_safetensors(tmp_path / f"{name}.safetensors", trial, told)
     with pytest.raises(InputError, match="different environments"):
         Trials.load(tmp_path)
+    alone = {side: tmp_path / side for side in ("left", "right")}
+    for side, folder in alone.items():
+        folder.mkdir()
+        save_safetensors(folder / f"{side}.safetensors", trial, told)
+    assert len(Trials.load(*alone.values())) == 2
+    save_safetensors(alone["right"] / "left.safetensors", trial, told)
+    with pytest.raises(InputError, match="the same episodes"):
+        Trials.load(*alone.values())
     (tmp_path / "1.safetensors").write_bytes(b"nonsense")
     with pytest.raises(CorruptWeightsError):
         Trials.load(tmp_path)
+    with pytest.raises(InputError, match="no folder"):
+        Trials.load()
     with pytest.raises(InputError, match="too little"):
         fit_policy(two_kinds(1))
     with pytest.raises(InputError, match="epochs"):

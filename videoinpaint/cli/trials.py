@@ -18,7 +18,7 @@ class Build(EnvironmentFlags):
 
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")] = Path("runs/trials")
     """Where the files go."""
-    env_id: str = "VideoInpaintRegions-v0"
+    env_id: str = "VideoInpaintRegions-v1"
     """An environment with an action grid, whose reward is the improvement."""
     episodes: int = 500
     """How many."""
@@ -42,11 +42,11 @@ class Build(EnvironmentFlags):
 class Fit:
     """Fit a policy over a grid to trials, and write it where `--policy` and `evaluate` find it."""
 
-    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")]
-    """What `trials build` wrote."""
+    folders: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="FOLDER...")]
+    """What `trials build` wrote, in one folder or in several, each by a process of its own."""
     output: Path = Path("runs/tried.safetensors")
     """The policy's file."""
-    epochs: int = 60
+    epochs: int = 100
     """Passes over the trials."""
     seed: int = 0
     """Seed of everything random."""
@@ -60,7 +60,7 @@ class Fit:
 
         if self.output.suffix != ".safetensors":
             raise InputError(f"cannot write a policy to {self.output}: end the name in .safetensors")
-        trials = Trials.load(self.folder)
+        trials = Trials.load(*self.folders)
         told = trials.environment | {"trials": len(trials), "epochs": self.epochs, "seed": self.seed}
         network = fit_policy(trials, seed=self.seed, epochs=self.epochs)
         print(f"wrote {save_policy(self.output, network, told | {'videoinpaint': __version__})}")
