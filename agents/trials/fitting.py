@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from videoinpaint.agents.policies.export import blank_network
 from videoinpaint.agents.policies.networks import GaussianHead
 from videoinpaint.agents.policies.regional import RegionalPolicy
-from videoinpaint.agents.trials.trying import ENDS, FIRST, PLANS, SIDES, Trials
+from videoinpaint.agents.trials.trying import ENDS, FIRST, OBJECTIVE, PLANS, Trials
 from videoinpaint.checks import whole_number
 from videoinpaint.controls import ALPHA, BETA, DEFAULT, FUSION, GAMMA, HEADS, HIGH, LOW, OBJECTIVES
 from videoinpaint.errors import InputError
@@ -26,9 +26,8 @@ BATCH, RATE, DECAY = 32, 1e-3, 0.1
 DROPPED, NOISE = 0.2, 0.3
 """Of the features: the share that is left out, and the deviation of what is added, so that few episodes suffice."""
 SCALE = 300.0  # returns are small beside the squared distances that are added to them
-_FEWEST, _MOST = 0, len(FIRST) - 1
-_FUSIONS = len(FIRST)
-_OBJECTIVES = _FUSIONS + 4
+_AVERAGE, _OTHER = (0, len(FIRST) - 1), (len(FIRST), len(FIRST) + 1)
+"""Among the plans: the fewest and the most heads at either objective."""
 _LOOKED = torch.tensor([plan[0].heads for plan in PLANS], dtype=torch.float32)
 
 
@@ -102,10 +101,10 @@ def _loss(layers: nn.Module, head: GaussianHead, drawn: _Drawn) -> Tensor:
     """Of the first pass's settings, and of a later pass's after the plan; to be descended."""
     noisy = F.dropout(drawn.first + NOISE * torch.randn_like(drawn.first), DROPPED)
     actions = _means(layers, head, noisy)
-    gain = returned(drawn.worth, _heads(actions), *_inner(actions)).sum((1, 2)).mean()
+    gain = returned(drawn.worth, _heads(actions), actions[..., BETA]).sum((1, 2)).mean()
     after = _means(layers, head, drawn.later + NOISE * torch.randn_like(drawn.later))
     looked = _LOOKED[drawn.plan].expand(after.shape[:-1])
-    added = returned(drawn.added, looked, *_inner(after)).sum((1, 2))
+    added = returned(drawn.added, looked, after[..., BETA]).sum((1, 2))
     if drawn.may_stop:
         # A pass costs the same whether all cells go on or one does: it pays where all do, and is a loss where any does.
         # Of more heads than were tried nothing is known but that they cost more.
@@ -113,7 +112,7 @@ def _loss(layers: nn.Module, head: GaussianHead, drawn: _Drawn) -> Tensor:
         added = torch.where(added > 0, made.clamp_max(1).mean(1), made.amax(1)) * added
     gain = gain + added.mean()
     fewest = (after[..., HEADS] + 1).clamp_min(0).square().mean()
-    return -SCALE * gain + 0.5 * fewest + 0.3 * (_off_line(actions) + _off_line(after))
+    return -SCALE * gain + 0.5 * fewest + 0.3 * (_untried(actions) + _untried(after))
 
 
 def _means(layers: nn.Module, head: GaussianHead, features: Tensor) -> Tensor:
@@ -124,20 +123,15 @@ def _heads(actions: Tensor) -> Tensor:
     return LOW[HEADS] + (actions[..., HEADS] + 1) / 2 * (HIGH[HEADS] - LOW[HEADS])
 
 
-def _inner(actions: Tensor) -> tuple[Tensor, Tensor]:
-    """Fusion and objective of actions on the scales of :func:`returned`; beta says where on the line they are."""
-    middle = (DEFAULT.fusion - LOW[FUSION]) / (HIGH[FUSION] - LOW[FUSION]) * 2 - 1
-    return actions[..., FUSION] - float(middle), actions[..., BETA]
-
-
-def _off_line(actions: Tensor) -> Tensor:
-    """How far alpha and gamma are from the line through the objectives that were tried, on which beta places them."""
-    line = actions[..., BETA].clamp(-1, 1)
-    total = actions.new_zeros(())
+def _untried(actions: Tensor) -> Tensor:
+    """How far settings are from what was tried: another fusion, and an alpha or gamma off the line between the
+    objectives, on which beta places them.
+    """
+    share = actions[..., BETA].clamp(0, 1)
+    total = (actions[..., FUSION] - _unit(DEFAULT.fusion, FUSION)).square().mean()
     for column, index in ((ALPHA, 0), (GAMMA, 2)):
-        high, low, middle = (_unit(OBJECTIVES[name][index], column) for name in (*SIDES, "average"))
-        wanted = _between(line, low, middle, high)
-        total = total + (actions[..., column] - wanted).square().mean()
+        middle, side = (_unit(OBJECTIVES[name][index], column) for name in ("average", OBJECTIVE))
+        total = total + (actions[..., column] - torch.lerp(middle, side, share)).square().mean()
     return total
 
 
@@ -145,29 +139,22 @@ def _unit(value: float, column: int) -> Tensor:
     return torch.tensor(float((value - LOW[column]) / (HIGH[column] - LOW[column]) * 2 - 1))
 
 
-def returned(returns: Tensor, heads: Tensor, fusion: Tensor, objective: Tensor) -> Tensor:
+def returned(returns: Tensor, heads: Tensor, objective: Tensor) -> Tensor:
     """What settings would have returned, interpolated between the plans that were tried; differentiable.
 
     Args:
         returns: ``(B, plans, rows, columns)``.
         heads: of the first pass, ``(B, rows, columns)``; none of them returns nothing.
-        fusion: from -1 (0.5) over 0 (the default) to 1 (0.8), of the same shape.
-        objective: from -1 (fidelity) over 0 (the default's) to 1 (texture), of the same shape.
+        objective: the action's beta, of the same shape, which runs from average at 0 to texture at 1; below 0 nothing
+            was tried, and it counts as 0.
 
     Returns:
-        ``(B, rows, columns)``: what heads are worth, and what another fusion and another objective add to it.
+        ``(B, rows, columns)``: what heads are worth, and what the other objective adds to it.
     """
     share = ((heads - ENDS[0]) / (ENDS[1] - ENDS[0])).clamp(0, 1)
-
-    def with_ends(at: int) -> Tensor:
-        return torch.lerp(returns[:, at], returns[:, at + 1], share)
-
-    middle = torch.lerp(returns[:, _FEWEST], returns[:, _MOST], share)
-    nothing = torch.zeros_like(middle)
-    fused = _between(fusion, with_ends(_FUSIONS) - middle, nothing, with_ends(_FUSIONS + 2) - middle)
-    texture, fidelity = (with_ends(_OBJECTIVES + 2 * k) - middle for k in range(len(SIDES)))
+    average, other = (torch.lerp(returns[:, at[0]], returns[:, at[1]], share) for at in (_AVERAGE, _OTHER))
     some = (heads / FIRST[0]).clamp(0, 1)
-    return some * (_by_heads(returns, heads) + fused + _between(objective, fidelity, nothing, texture))
+    return some * (_by_heads(returns, heads) + objective.clamp_min(0) * (other - average))
 
 
 def _by_heads(returns: Tensor, heads: Tensor) -> Tensor:
@@ -175,8 +162,3 @@ def _by_heads(returns: Tensor, heads: Tensor) -> Tensor:
     for i, (low, high) in enumerate(pairwise(FIRST)):
         value = value + ((heads - low) / (high - low)).clamp(0, 1) * (returns[:, i + 1] - returns[:, i])
     return value
-
-
-def _between(x: Tensor, low: Tensor, middle: Tensor, high: Tensor) -> Tensor:
-    """Piecewise linear: `low` at -1, `middle` at 0, `high` at 1, and on beyond."""
-    return middle + torch.where(x < 0, (low - middle) * -x, (high - middle) * x)

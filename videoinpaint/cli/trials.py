@@ -13,7 +13,7 @@ from videoinpaint.cli.environment import EnvironmentFlags
 
 @dataclass(frozen=True)
 class Build(EnvironmentFlags):
-    """Play a dozen plans on every training episode and keep what each returned cell by cell, a file an episode. The
+    """Play six plans on every training episode and keep what each returned cell by cell, a file an episode. The
     same command goes on where it was stopped."""
 
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")] = Path("runs/trials")
