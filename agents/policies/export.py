@@ -176,6 +176,15 @@ def trained_budget_policy(device: str | torch.device = "cpu") -> NetworkPolicy:
     return load_policy(path_of("policy-trained-budget"), device=device)
 
 
+def trained_regions_policy(device: str | torch.device = "cpu") -> NetworkPolicy:
+    """The policy that ships for `VideoInpaintRegions-v1`: it chooses for every cell, and when to stop.
+
+    Raises:
+        MissingWeightsError: it is not installed.
+    """
+    return load_policy(path_of("policy-trained-regions"), device=device)
+
+
 def blank_network(kind: type[ClosedLoopPolicy] = ClosedLoopPolicy, *, skips: bool = False) -> ClosedLoopPolicy:
     """An untrained network; its weights fit clips of any length and size. The global generator is left as it was.
 

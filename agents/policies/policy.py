@@ -34,6 +34,7 @@ POLICIES = Registry(
         "default": "videoinpaint.agents.policies.baselines:FixedPolicy",
         "trained": "videoinpaint.agents.policies.export:trained_policy",
         "trained-budget": "videoinpaint.agents.policies.export:trained_budget_policy",
+        "trained-regions": "videoinpaint.agents.policies.export:trained_regions_policy",
         "random": "videoinpaint.agents.policies.baselines:RandomPolicy",
         "heads4": "videoinpaint.agents.policies.baselines:heads4",
         "heads8": "videoinpaint.agents.policies.baselines:heads8",

@@ -101,8 +101,9 @@ def _loss(layers: nn.Module, head: GaussianHead, drawn: _Drawn) -> Tensor:
     """Of the first pass's settings, and of a later pass's after the plan; to be descended."""
     noisy = F.dropout(drawn.first + NOISE * torch.randn_like(drawn.first), DROPPED)
     actions = _means(layers, head, noisy)
-    gain = returned(drawn.worth, _heads(actions), actions[..., BETA]).sum((1, 2)).mean()
-    after = _means(layers, head, drawn.later + NOISE * torch.randn_like(drawn.later))
+    heads, objective = (laid_over(x) for x in (_heads(actions), actions[..., BETA]))
+    gain = returned(drawn.worth, heads, objective).sum((1, 2)).mean()
+    after = _means(layers, head, F.dropout(drawn.later + NOISE * torch.randn_like(drawn.later), DROPPED))
     looked = _LOOKED[drawn.plan].expand(after.shape[:-1])
     added = returned(drawn.added, looked, after[..., BETA]).sum((1, 2))
     if drawn.may_stop:
@@ -155,6 +156,15 @@ def returned(returns: Tensor, heads: Tensor, objective: Tensor) -> Tensor:
     average, other = (torch.lerp(returns[:, at[0]], returns[:, at[1]], share) for at in (_AVERAGE, _OTHER))
     some = (heads / FIRST[0]).clamp(0, 1)
     return some * (_by_heads(returns, heads) + objective.clamp_min(0) * (other - average))
+
+
+def laid_over(cells: Tensor) -> Tensor:
+    """What a map of settings ``(B, rows, columns)`` is in the mean over each cell, ``(B, rows, columns)``: between the
+    centres of cells it is interpolated (:func:`videoinpaint.regions.spread`), which gives each neighbour an eighth.
+    """
+    padded = F.pad(cells[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
+    across = (padded[..., :-2] + 6 * padded[..., 1:-1] + padded[..., 2:]) / 8
+    return (across[:, :-2] + 6 * across[:, 1:-1] + across[:, 2:]) / 8
 
 
 def _by_heads(returns: Tensor, heads: Tensor) -> Tensor:

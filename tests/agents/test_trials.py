@@ -10,11 +10,12 @@ import torch
 from videoinpaint.agents.policies.cells import CHANNELS
 from videoinpaint.agents.policies.export import load_policy, save_policy
 from videoinpaint.agents.trials import PLANS, Trials, build_trials, fit_policy
-from videoinpaint.agents.trials.fitting import returned
+from videoinpaint.agents.trials.fitting import laid_over, returned
 from videoinpaint.agents.trials.trying import FORMAT, try_plans
 from videoinpaint.cli import main
 from videoinpaint.controls import action_to_controls, controls_to_action
 from videoinpaint.errors import CorruptWeightsError, InputError
+from videoinpaint.regions import spread
 from videoinpaint.weights import save_safetensors
 
 SMALL = {"action_grid": (2, 3), "num_frames": 3, "height": 48, "width": 64}
@@ -58,6 +59,13 @@ def test_returns_are_those_of_the_plans_where_these_were_tried():
     torch.testing.assert_close(returned(table, one, none), table[:, 0] / 2)
     assert not returned(table, none, one).any()
     torch.testing.assert_close(returned(table, heads, -one), returned(table, heads, none))
+
+
+def test_a_map_is_in_each_cell_what_the_inpainter_is_told_there():
+    cells = torch.rand(2, 3, 4, generator=torch.Generator().manual_seed(0))
+    height, width = 3 * 16, 4 * 16
+    told = spread(cells[..., None], height, width)[:, 0]
+    torch.testing.assert_close(laid_over(cells), told.unfold(1, 16, 16).unfold(2, 16, 16).mean((-1, -2)))
 
 
 def two_kinds(count=64, **env):
