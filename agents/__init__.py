@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from videoinpaint.agents.policies import POLICIES, Policy, make_policy
+from videoinpaint.agents.policies import POLICIES, Policy, make_policy, shipped_policy
 
 if TYPE_CHECKING:
     from videoinpaint.agents.evaluation import EpisodeRecord, evaluate
@@ -25,6 +25,7 @@ __all__ = [
     "load_policy",
     "make_policy",
     "save_policy",
+    "shipped_policy",
     "train",
 ]
 

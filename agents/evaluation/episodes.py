@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from videoinpaint.agents.evaluation.cost import Stopwatch, timed
 from videoinpaint.agents.evaluation.record import EpisodeRecord, episode_record
-from videoinpaint.agents.policies.policy import make_policy
+from videoinpaint.agents.policies.policy import SHIPPED, make_policy, shipped_policy
 from videoinpaint.agents.policies.protocol import Observation, Policy, choose, reset_policy
 from videoinpaint.envs.episodes import Episode
 from videoinpaint.envs.ids import effective_kwargs, make_batch, with_precision
@@ -45,7 +45,7 @@ def evaluate(
     """Run one episode for every seed, `num_envs` of them as one batch.
 
     Args:
-        policy: anything that `make_policy` takes.
+        policy: anything that `make_policy` takes, or "shipped" for the one that ships for `env_id`.
         env_kwargs: keyword arguments of the environment.
         seeds: of the episodes. Two policies evaluated on the same seeds see the same clips and holes.
         env_id: a registered environment; it need not have a vector entry point.
@@ -65,6 +65,7 @@ def evaluate(
         UnknownNameError: nothing answers to the id, or to the policy's name.
         InputError: the policy returns something else than actions, or the environment cannot be used.
     """
+    policy = shipped_policy(env_id) if policy == SHIPPED else policy
     device = "cpu"
     if env is None:
         device = str(resolve_device(str(effective_kwargs(env_id, env_kwargs).get("device", "cpu"))))

@@ -10,6 +10,7 @@ from videoinpaint.agents.policies.policy import (
     make_policy,
     policy_file,
     reset_policy,
+    shipped_policy,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "make_policy",
     "policy_file",
     "reset_policy",
+    "shipped_policy",
 ]

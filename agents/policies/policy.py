@@ -18,6 +18,7 @@ from videoinpaint.registry import Registry, call_plugin
 
 __all__ = [
     "POLICIES",
+    "SHIPPED",
     "Observation",
     "Policy",
     "acts_by_cell",
@@ -26,7 +27,21 @@ __all__ = [
     "make_policy",
     "policy_file",
     "reset_policy",
+    "shipped_policy",
 ]
+
+SHIPPED = "shipped"
+"""The name that stands for the policy which ships for an environment, whichever that is."""
+
+_MADE_FOR = {
+    "VideoInpaint-v0": "trained",
+    "VideoInpaint-v1": "trained",
+    "VideoInpaintBudget-v0": "trained-budget",
+    "VideoInpaintOneShot-v0": "trained",
+    "VideoInpaintOneShot-v1": "trained",
+    "VideoInpaintRegions-v0": "trained-budget",
+    "VideoInpaintRegions-v1": "trained-regions",
+}
 
 POLICIES = Registry(
     "policy",
@@ -80,6 +95,15 @@ def make_policy(
     if not callable(getattr(policy, "act", None)):
         raise InputError(f"{name!r} is no policy: it needs a method act(observation) -> actions (B, 5)")
     return policy
+
+
+def shipped_policy(env_id: str) -> str:
+    """The name of the policy that ships for an environment: the one trained there, or nearest to it.
+
+    Args:
+        env_id: a registered id, with its module or without. Of an environment of your own it is ``default``.
+    """
+    return _MADE_FOR.get(env_id.rpartition(":")[2], "default")
 
 
 def policy_file(path: str | Path) -> Path:

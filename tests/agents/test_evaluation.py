@@ -37,6 +37,14 @@ def test_records_are_those_of_single_environments(small: dict) -> None:
         assert [c["heads"] for c in record.controls] == [4] * record.length
 
 
+def test_what_ships_for_an_environment_is_what_plays_there(small: dict) -> None:
+    records, own = (
+        evaluate(name, small, [5], env_id="VideoInpaintBudget-v0") for name in ("shipped", "trained-budget")
+    )
+    assert records == own
+    assert records[0].policy == "trained-budget"
+
+
 def test_records_repeat_and_are_plain(small: dict) -> None:
     env = make_evaluation_env(2, env_kwargs=small)
     one, two = (evaluate("random", seeds=[1, 2], env=env) for _ in range(2))

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from videoinpaint.agents import POLICIES, make_policy
+from videoinpaint.agents import POLICIES, make_policy, shipped_policy
 from videoinpaint.agents.policies.baselines import FixedPolicy, HeuristicPolicy, RandomPolicy
 from videoinpaint.agents.policies.policy import check_actions
 from videoinpaint.controls import DEFAULT, action_to_controls
 from videoinpaint.envs.loop import GREY
 from videoinpaint.errors import InputError, MissingWeightsError, UnknownNameError, VideoInpaintError
+from videoinpaint.registration import ENVIRONMENTS
 from videoinpaint.testing import check_policy
 
 FIXED = {
@@ -138,6 +139,17 @@ def test_an_error_inside_a_factory_is_told_as_the_plug_ins(monkeypatch: pytest.M
         make_policy("broken_plug_in:Broken")
     with pytest.raises(VideoInpaintError, match=r"policy '.*:Broken'"):
         make_policy(Broken)
+
+
+def test_every_registered_environment_has_a_policy_that_ships() -> None:
+    assert {shipped_policy(one.id) for one in ENVIRONMENTS} == {"trained", "trained-budget", "trained-regions"}
+    assert (
+        shipped_policy("VideoInpaintBudget-v0") == shipped_policy("my.module:VideoInpaintBudget-v0") == "trained-budget"
+    )
+    assert shipped_policy("Mine-v0") == "default"
+    assert "shipped" not in POLICIES.names()  # by itself it names nothing: it takes an environment
+    with pytest.raises(UnknownNameError, match="shipped"):
+        make_policy("shipped")
 
 
 def test_unknown_names_list_the_known() -> None:

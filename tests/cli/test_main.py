@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from videoinpaint.cli import COMMANDS, main
+from videoinpaint.cli.evaluate import Evaluate
 from videoinpaint.clips.files.video import read_video
 from videoinpaint.version import __version__
 
@@ -209,3 +210,11 @@ def test_pretrain_inpainter_writes_weights_that_load(tmp_path: Path, fails: Fail
     before = output.read_bytes()
     assert "masks='square' (was 'mixed')" in fails(*words, "--masks", "square", "--output", str(output))
     assert output.read_bytes() == before
+
+
+def test_evaluate_plays_what_ships_once():
+    def names(*policies: str) -> list[str]:
+        return [one.name for one in Evaluate(env_id="VideoInpaintRegions-v1", policies=policies).contestants()]
+
+    assert names("shipped", "random") == ["trained-regions", "random"]
+    assert names("shipped", "trained-regions", "random") == ["trained-regions", "random"]

@@ -35,9 +35,10 @@ class Evaluate(EnvironmentFlags):
         "heads12",
         "fixed-average",
         "heuristic",
+        "shipped",
     )
-    """Names of policies, training folders, policy files, or module:attribute; name=path,path,... is one method under
-    several training seeds (name=runs/a/seed* works too)."""
+    """Names of policies, training folders, policy files, or module:attribute; shipped is the policy that ships for the
+    environment; name=path,path,... is one method under several training seeds (name=runs/a/seed* works too)."""
     baseline: str = "random"
     """The policy that differences are to; it plays even if it is not named above."""
     suite: str | None = None
@@ -91,6 +92,7 @@ class Evaluate(EnvironmentFlags):
             InputError: a file to write has another ending, or a group of policies is empty.
             UnknownNameError: nothing answers to the environment's id.
         """
+        from videoinpaint.agents.policies.policy import SHIPPED, shipped_policy
         from videoinpaint.benchmarks.policies.compare import contestant
         from videoinpaint.checks import MAX_COUNT, MAX_SEED, seed_number, whole_number
         from videoinpaint.envs.ids import check_env, with_precision
@@ -104,7 +106,9 @@ class Evaluate(EnvironmentFlags):
                 raise InputError(f"cannot write {path}: end the name in {', '.join(endings)}")
         check_env(self.env_id, with_precision(self.env_id, self.settings(), self.precision))
         self.refuse_contradictions()
-        found = [contestant(spec) for spec in self.policies]
+        own = shipped_policy(self.env_id)
+        others = [spec for spec in self.policies if spec != SHIPPED or own not in self.policies]
+        found = [contestant(own if spec == SHIPPED else spec) for spec in others]
         return found if self.baseline in [one.name for one in found] else [*found, contestant(self.baseline)]
 
     @property
