@@ -53,18 +53,33 @@ def draw(state: State, maps: NDArray[np.float32] | None = None, frame: int | Non
 
 
 def _mapped(image: NDArray[np.uint8], cells: NDArray[np.float32], control: int, form: str) -> NDArray[np.uint8]:
-    """An image ``(H, W, 3)`` in dark grey under one control's values by cell, with numbers where cells have room."""
-    grey = np.repeat(image.mean(2, keepdims=True) / 2, 3, 2)
+    """One control's values by cell over an image, or the image alone where no pass was made."""
     if not cells.any():
-        return grey.astype(np.uint8)
-    (height, width), (rows, columns) = image.shape[:2], cells.shape
-    share = ((cells - LOW[control]) / (HIGH[control] - LOW[control]))[..., None]
-    colours = (1 - share) * _COLD + share * _WARM
+        return _darkened(image).astype(np.uint8)
+    share = (cells - LOW[control]) / (HIGH[control] - LOW[control])
+    return over_cells(image, share, [[form.format(value) for value in row] for row in cells])
+
+
+def _darkened(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    return np.repeat(image.mean(2, keepdims=True) / 2, 3, 2)
+
+
+def over_cells(image: NDArray[np.uint8], share: NDArray[np.floating], texts: list[list[str]]) -> NDArray[np.uint8]:
+    """An image in dark grey under a colour for each cell, with its text where cells have room.
+
+    Args:
+        image: uint8 ``(H, W, 3)``.
+        share: ``(rows, columns)``; 0 is blue, 1 orange.
+        texts: as many.
+    """
+    grey = _darkened(image)
+    (height, width), (rows, columns) = image.shape[:2], share.shape
+    colours = (1 - share[..., None]) * _COLD + share[..., None] * _WARM
     row, column = np.arange(height) * rows // height, np.arange(width) * columns // width
     panel = Image.fromarray((0.5 * grey + 0.5 * colours[row][:, column]).clip(0, 255).astype(np.uint8))
     pen, font = ImageDraw.Draw(panel), ImageFont.load_default()
-    for (y, x), value in np.ndenumerate(cells):
-        text = form.format(value)
+    for y, x in np.ndindex(rows, columns):
+        text = texts[y][x]
         left, top, right, bottom = font.getbbox(text)
         if right - left + 2 < width // columns and bottom - top + 2 < height // rows:
             centre = (x + 0.5) * width / columns - (left + right) / 2, (y + 0.5) * height / rows - (top + bottom) / 2

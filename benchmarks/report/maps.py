@@ -1,0 +1,139 @@
+"""What a policy chose for every cell of the frame, beside where that paid.
+
+    python -m videoinpaint.benchmarks.report.maps --picture docs/images/maps.png
+
+A row for each episode: the damaged frame, the policy's repair, the heads that the first pass ran by cell, and what
+every cell returned more (orange) or less (blue) than under another policy in the same episode, price and all later
+passes included, in ten-thousandths. The sum over cells stands above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from videoinpaint.agents import Policy, make_policy
+from videoinpaint.agents.policies import choose, reset_policy
+from videoinpaint.benchmarks.protocol import tables
+from videoinpaint.benchmarks.protocol.envelope import envelope
+from videoinpaint.benchmarks.protocol.freezing import SOURCES
+from videoinpaint.benchmarks.report.panels import below, beside, labelled
+from videoinpaint.benchmarks.report.pictures import Pixels, save_png
+from videoinpaint.controls import HEADS
+from videoinpaint.envs.ids import check_env
+from videoinpaint.envs.rendering import over_cells
+from videoinpaint.errors import InputError
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What to draw."""
+
+    picture: Path
+    """The picture to write, as PNG."""
+    policy: str = "trained-regions"
+    """Who chooses."""
+    against: str = "heads12once"
+    """Whose returns are subtracted."""
+    env_id: str = "VideoInpaintRegions-v1"
+    """An environment whose actions are by cell."""
+    clips: str = str(SOURCES["studio-mixed-v1"]["clips"])
+    """Where clips come from."""
+    masks: str = "mixed"
+    """Holes."""
+    seeds: tuple[int, ...] = (0, 1, 2, 3)
+    """Episodes."""
+    device: str = "cpu"
+    """cpu or cuda."""
+    threads: int = 1
+    """CPU threads."""
+    output: Path | None = None
+    """Write the numbers here, as JSON."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """The middle frame of an episode, damaged and repaired, uint8 ``(H, W, 3)``; the heads of its first pass and what
+    each cell returned, ``(rows, columns)``."""
+
+    damaged: Pixels
+    repaired: Pixels
+    heads: NDArray[np.float64]
+    returned: NDArray[np.float64]
+
+
+def run(flags: Maps) -> dict[str, Any]:
+    """Draw the picture, write it, and return its numbers.
+
+    Raises:
+        InputError: actions of the environment are not by cell, or the file is no PNG.
+        UnknownNameError: nothing answers to a name.
+    """
+    if flags.picture.suffix != ".png":
+        raise InputError(f"cannot write {flags.picture}: end the name in .png")
+    players = [make_policy(name, device=flags.device) for name in (flags.policy, flags.against)]
+    if "action_grid" not in check_env(flags.env_id).kwargs:
+        raise InputError(f"actions of {flags.env_id} are not by cell: name an environment with an action_grid")
+    env = gymnasium.make(flags.env_id, clips=flags.clips, masks=flags.masks, device=flags.device, reward_map=True)
+    rows, episodes = [], []
+    for seed in flags.seeds:
+        mine, other = (play(env, player, seed) for player in players)
+        more = mine.returned - other.returned
+        rows.append(row_of(mine, more, flags))
+        returns = {flags.policy: mine.returned.sum(), flags.against: other.returned.sum()}
+        episodes.append({"seed": seed, "returns": returns, "heads": mine.heads.tolist(), "more": more.tolist()})
+    env.close()
+    save_png(flags.picture, below(rows))
+    return envelope("maps", {k: str(v) for k, v in asdict(flags).items() if k != "output"}, episodes=episodes)
+
+
+def report(results: Mapping[str, Any]) -> None:
+    """Print what each episode returned."""
+    for episode in results["episodes"]:
+        print(f"seed {episode['seed']}: " + ", ".join(f"{k} {v:.4f}" for k, v in episode["returns"].items()))
+
+
+def play(env: gymnasium.Env, policy: Policy, seed: int) -> Played:
+    """One episode of an environment that tells where rewards arise."""
+    observation, _ = env.reset(seed=seed)
+    reset_policy(policy)
+    frames, heads, returned, done = [_middle(observation)], None, 0.0, False
+    while not done:
+        action = choose(policy, {k: v[None] for k, v in observation.items()}, env.action_space.shape or ())[0]
+        observation, _, terminated, truncated, info = env.step(action)
+        heads = info["control_map"][..., HEADS] if heads is None else heads
+        returned = returned + np.asarray(info["reward_map"], np.float64)
+        frames.append(_middle(observation))
+        done = terminated or truncated
+    assert heads is not None
+    assert isinstance(returned, np.ndarray)
+    return Played(frames[0], frames[-1], np.asarray(heads, np.float64), returned)
+
+
+def _middle(observation: dict[str, NDArray[np.uint8]]) -> Pixels:
+    middle = len(observation["masks"]) // 2
+    return observation["frames"][3 * middle : 3 * middle + 3].transpose(1, 2, 0)
+
+
+def row_of(played: Played, more: NDArray[np.float64], flags: Maps) -> Pixels:
+    """The four panels of an episode; `more` is what each cell returned more than under the other policy."""
+    reach = max(np.abs(more).max(), 1e-12)
+    heads = over_cells(played.damaged, (played.heads - 2) / 10, [[f"{n:.0f}" for n in row] for row in played.heads])
+    gains = over_cells(played.damaged, 0.5 + more / (2 * reach), [[f"{1e4 * v:.0f}" for v in row] for row in more])
+    panels = {
+        "damaged": played.damaged,
+        f"repaired by {flags.policy}": played.repaired,
+        "heads of the first pass": heads,
+        f"return - {flags.against}: {more.sum():+.4f}": gains,
+    }
+    return beside([labelled(panel, title) for title, panel in panels.items()])
+
+
+if __name__ == "__main__":
+    tables.main(Maps, run, report, __doc__ or "")
