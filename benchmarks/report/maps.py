@@ -103,17 +103,15 @@ def play(env: gymnasium.Env, policy: Policy, seed: int) -> Played:
     """One episode of an environment that tells where rewards arise."""
     observation, _ = env.reset(seed=seed)
     reset_policy(policy)
-    frames, heads, returned, done = [_middle(observation)], None, 0.0, False
+    frames, maps, returned, done = [_middle(observation)], [], [], False
     while not done:
         action = choose(policy, {k: v[None] for k, v in observation.items()}, env.action_space.shape or ())[0]
         observation, _, terminated, truncated, info = env.step(action)
-        heads = info["control_map"][..., HEADS] if heads is None else heads
-        returned = returned + np.asarray(info["reward_map"], np.float64)
+        maps.append(np.asarray(info["control_map"][..., HEADS], np.float64))
+        returned.append(np.asarray(info["reward_map"], np.float64))
         frames.append(_middle(observation))
         done = terminated or truncated
-    assert heads is not None
-    assert isinstance(returned, np.ndarray)
-    return Played(frames[0], frames[-1], np.asarray(heads, np.float64), returned)
+    return Played(frames[0], frames[-1], maps[0], np.sum(returned, 0))
 
 
 def _middle(observation: dict[str, NDArray[np.uint8]]) -> Pixels:
