@@ -18,8 +18,12 @@ from videoinpaint.motion.flow import complete_flows, consistency, smooth_fill
 from videoinpaint.motion.neighbourhoods import window_max
 from videoinpaint.protocols import Refinement, State
 
-Motion = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Smoothly filled frames and their holes to forward and backward flows between neighbours, ``(B, T-1, 2, H, W)``."""
+Motion = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
+"""Smoothly filled frames and their holes to forward and backward flows between neighbours, ``(B, T-1, 2, H, W)``; one
+that is not sure gives two pairs of them."""
+
+SECOND = "2"
+"""What is added to a name where it belongs to the second pair of flows."""
 
 LOSS = 0.97
 """What of the trust in carried content is left after each hop but the first."""
@@ -41,35 +45,43 @@ def propagate(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return *carry(found, holes), found["filled"]
 
 
-def trace(frames: Tensor, holes: Tensor, motion: Motion = complete_flows) -> State:
+def trace(frames: Tensor, holes: Tensor, motion: Motion = complete_flows, pairs: int = 1) -> State:
     """What lies along the motion of every hole pixel; arguments as of :func:`propagate`.
 
     Args:
         motion: estimates the flows between neighbouring frames: :func:`videoinpaint.motion.flow.complete_flows`, or
             :func:`videoinpaint.motion.camera.stabilised_flows`.
+        pairs: how many pairs of flows `motion` gives, 1 or 2.
 
     Returns:
         ``filled`` as of :func:`propagate`, and ``ahead`` and ``behind`` ``(B, T, 5, H, W)``, all zero where nothing
         arrives: the colour of the first frame that shows the pixel in that direction of time, the trust in it, in
-        [0, 1], and how many frames away it was found.
+        [0, 1], and how many frames away it was found; of two pairs of flows ``ahead2`` and ``behind2`` too.
     """
     if not holes.any():  # no motion is needed where nothing is missing
         nothing = frames.new_zeros(*frames.shape[:2], 5, *frames.shape[3:])
-        return {"filled": frames, "ahead": nothing, "behind": nothing}
-    return traced(frames, holes, seen_motion(frames, holes, motion), range(frames.shape[1]))
+        return {"filled": frames} | {name + kind: nothing for kind in _kinds(pairs) for name in ("ahead", "behind")}
+    return traced(frames, holes, seen_motion(frames, holes, motion, pairs=pairs), range(frames.shape[1]))
 
 
-def seen_motion(frames: Tensor, holes: Tensor, motion: Motion = complete_flows, before: State | None = None) -> State:
+def _kinds(pairs: int) -> tuple[str, ...]:
+    return ("", SECOND)[:pairs]
+
+
+def seen_motion(
+    frames: Tensor, holes: Tensor, motion: Motion = complete_flows, before: State | None = None, *, pairs: int = 1
+) -> State:
     """What :func:`traced` follows: all that is estimated from the frames, pair by pair.
 
     Args:
-        frames, holes, motion: as of :func:`trace`.
+        frames, holes, motion, pairs: as of :func:`trace`.
         before: the same of the first frames of the clip, from an earlier call: a video that goes on is not estimated
             again. Frame by frame and pair by pair nothing depends on what else is in the clip.
 
     Returns:
         by frame ``filled (B, T, 3, H, W)``, the smooth fill; and from each frame to its successor ``forward``, and back
-        ``backward``, ``(B, T, H, W, 3)``: the flow and the error of both together, zero for the last frame.
+        ``backward``, ``(B, T, H, W, 3)``: the flow and the error of both together, zero for the last frame; of two
+        pairs of flows ``forward2`` and ``backward2`` too.
     """
     length, known = frames.shape[1], 0 if before is None else before["filled"].shape[1]
     seen = before
@@ -77,7 +89,7 @@ def seen_motion(frames: Tensor, holes: Tensor, motion: Motion = complete_flows, 
         part = slice(start, min(start + _AT_ONCE, length))
         shown = torch.where(holes[:, part] > 0, 0.0, frames[:, part])
         filled = smooth_fill(shown.flatten(0, 1), 1 - holes[:, part].flatten(0, 1)).view_as(shown)
-        seen = _appended(seen, filled, holes[:, : part.stop], motion)
+        seen = _appended(seen, filled, holes[:, : part.stop], motion, pairs)
     assert seen is not None
     return seen
 
@@ -85,19 +97,21 @@ def seen_motion(frames: Tensor, holes: Tensor, motion: Motion = complete_flows, 
 _AT_ONCE = 24  # frames, because estimating their motion takes several times the memory that it is kept in
 
 
-def _appended(seen: State | None, filled: Tensor, holes: Tensor, motion: Motion) -> State:
+def _appended(seen: State | None, filled: Tensor, holes: Tensor, motion: Motion, pairs: int) -> State:
     """What is seen of a clip, and of the frames after it; `holes` are those of all frames."""
     count = filled.shape[1]
     whole = filled if seen is None else torch.cat([seen["filled"], filled], 1)
-    rows = {name: filled.new_zeros(len(filled), count, *filled.shape[3:], 3) for name in ("forward", "backward")}
+    names = [(f"forward{kind}", f"backward{kind}") for kind in _kinds(pairs)]
+    rows = {name: filled.new_zeros(len(filled), count, *filled.shape[3:], 3) for both in names for name in both}
     if seen is not None:
         rows = {name: torch.cat([seen[name], fresh], 1) for name, fresh in rows.items()}
     first = max(0, whole.shape[1] - count - 1)  # the last pair so far lacked its second frame
     if whole.shape[1] - first > 1:
-        there, back = motion(whole[:, first:], holes[:, first:])
-        for name, flow, other in (("forward", there, back), ("backward", back, there)):
-            error = consistency(flow.flatten(0, 1), other.flatten(0, 1)).view(*flow.shape[:2], 1, *flow.shape[3:])
-            rows[name][:, first:-1] = torch.cat([flow, error], 2).permute(0, 1, 3, 4, 2)
+        flows = motion(whole[:, first:], holes[:, first:])
+        for (ahead, behind), there, back in zip(names, flows[::2], flows[1::2], strict=True):
+            for name, flow, other in ((ahead, there, back), (behind, back, there)):
+                error = consistency(flow.flatten(0, 1), other.flatten(0, 1)).view(*flow.shape[:2], 1, *flow.shape[3:])
+                rows[name][:, first:-1] = torch.cat([flow, error], 2).permute(0, 1, 3, 4, 2)
     return {"filled": whole, **rows}
 
 
@@ -115,13 +129,16 @@ def traced(frames: Tensor, holes: Tensor, seen: State, wanted: range, *, calm: b
     """
     part = slice(wanted.start, wanted.stop)
     nothing = frames.new_zeros(len(frames), len(wanted), 5, *frames.shape[3:])
-    found = {"filled": seen["filled"][:, part], "ahead": nothing, "behind": nothing}
+    kinds = _kinds(1 + ("forward" + SECOND in seen))
+    found = {"filled": seen["filled"][:, part]}
+    found |= {name + kind: nothing for kind in kinds for name in ("ahead", "behind")}
     if frames.shape[1] == 1 or not holes[:, part].any():
         return found
     shown = torch.where(holes > 0, 0.0, frames).permute(0, 1, 3, 4, 2)
     pixels = torch.cat([shown, 1 - holes.permute(0, 1, 3, 4, 2)], 4)
-    found["ahead"] = _trace(pixels, holes, seen["forward"][:, :-1], 1, wanted, calm)
-    found["behind"] = _trace(pixels, holes, seen["backward"][:, :-1], -1, wanted, calm)
+    for kind in kinds:
+        found["ahead" + kind] = _trace(pixels, holes, seen["forward" + kind][:, :-1], 1, wanted, calm)
+        found["behind" + kind] = _trace(pixels, holes, seen["backward" + kind][:, :-1], -1, wanted, calm)
     return found
 
 

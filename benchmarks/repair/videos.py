@@ -30,7 +30,7 @@ from videoinpaint.inpainters import make_inpainter
 from videoinpaint.metrics.measures import Reference
 from videoinpaint.repair.cutouts import MARGIN
 from videoinpaint.repair.looped import LoopRepairer
-from videoinpaint.repair.streaming import OVERLAP, REACH, WINDOW, Stream, Windows
+from videoinpaint.repair.streaming import INPAINTER, OVERLAP, REACH, WINDOW, Stream, Windows
 
 SHOWN = ("psnr_hole", "lpips_hole", "seam", "seconds_per_frame")
 EVERYTHING = 1 << 20  # a margin around holes that no frame has
@@ -56,7 +56,7 @@ class Videos:
     """Mask sources, a table each; subtitle:N is two lines of text shown in the middle N frames."""
     settings: tuple[str, ...] = tuple(SETTINGS)
     """Which of the settings."""
-    inpainter: str = "compact"
+    inpainter: str = INPAINTER
     """A name, or module:attribute of your own."""
     plays: int = 1
     """How often each clip is played, every second time backwards."""

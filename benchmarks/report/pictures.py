@@ -22,6 +22,7 @@ from videoinpaint.agents.policies import choose
 from videoinpaint.benchmarks.report.panels import SOFT, as_grey, below, beside, closeup, enlarged, labelled, strip
 from videoinpaint.clips import Clip
 from videoinpaint.files import write_atomically
+from videoinpaint.repair.streaming import INPAINTER
 
 Pixels = NDArray[np.uint8]
 
@@ -153,8 +154,8 @@ def draw_repair(
     name: str = "studio-fast-000001",
     masks: str = "stationary",
 ) -> None:
-    """One clip of a source, damaged and repaired in one pass, side by side as a moving picture."""
-    recording = _recorded(policy, source, name, masks, num_frames=16, max_iterations=1)
+    """One clip of a source, damaged and repaired in one pass as videos are, side by side as a moving picture."""
+    recording = _recorded(policy, source, name, masks, num_frames=16, max_iterations=1, inpainter=INPAINTER)
     parts = {"damaged": recording.repairs[0], "repaired": recording.repairs[-1]}
     rows = zip(*([labelled(frame, text) for frame in frames] for text, frames in parts.items()))
     save_gif(path, back_and_forth(np.stack([beside(row) for row in rows]), rounds=1))

@@ -67,14 +67,14 @@ class CompactInpainter:
     @torch.no_grad()
     def begin(self, frames: Tensor, masks: Tensor) -> State:
         """See :class:`videoinpaint.protocols.Inpainter`."""
-        return self._begun(remember(frames, masks), masks)
+        return self._begun(remember(frames, masks, self.network.motions), masks)
 
     @torch.no_grad()
     def begin_within(
         self, frames: Tensor, masks: Tensor, wanted: range, before: State | None = None
     ) -> tuple[State, State]:
         """See :class:`videoinpaint.protocols.Reaching`."""
-        found, seen = remember_within(frames, masks, wanted, before)
+        found, seen = remember_within(frames, masks, wanted, before, self.network.motions)
         return self._begun(found, masks[:, wanted.start : wanted.stop]), seen
 
     def _begun(self, found: State, holes: Tensor) -> State:

@@ -53,10 +53,15 @@ class Chooser(nn.Module):
     """Says for every pixel which source to trust: what was found ahead in time, behind, or the smooth fill.
 
     It starts from the blend that :func:`videoinpaint.inpainters.flow_propagation.carry` makes, of which it learns to
-    differ; motion that went wrong shows where the two directions disagree.
+    differ; motion that went wrong shows where the two directions disagree. Where two motions were followed it may take
+    what was found along the second as well, and begins almost without.
+
+    Args:
+        channels: of its hidden layers.
+        motions: 1 or 2.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, motions: int = 1) -> None:
         super().__init__()
         self.look = nn.Conv2d(14, channels, 3, stride=2, padding=1)
         self.think = nn.Conv2d(channels, channels, 3, padding=1)
@@ -64,28 +69,54 @@ class Chooser(nn.Module):
         nn.init.zeros_(self.say.weight)
         assert self.say.bias is not None
         nn.init.zeros_(self.say.bias)
+        # Beside the layers for one motion, so that what these have learnt can be gone on from.
+        self.look_second = nn.Conv2d(9, channels, 3, stride=2, padding=1, bias=False) if motions == 2 else None
+        self.say_second = nn.Conv2d(channels, 8, 3, padding=1) if motions == 2 else None
+        if self.look_second is not None and self.say_second is not None:
+            nn.init.zeros_(self.look_second.weight)
+            nn.init.zeros_(self.say_second.weight)
+            nn.init.constant_(cast(Tensor, self.say_second.bias), RARELY)
 
     def forward(self, sources: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
         """Content and the trust in it inside the holes, ``(B, T, 3, H, W)`` and ``(B, T, 1, H, W)``.
 
         Args:
-            sources: ``(B, T, 11, H, W)``: colours and trust ahead and behind, four planes each, and the smooth fill.
+            sources: ``(B, T, 11, H, W)``: colours and trust ahead and behind, four planes each, and the smooth fill;
+                with a second motion four planes more ahead and behind.
             holes: ``(B, T, 1, H, W)`` in {0, 1}. Sides must be even.
         """
-        ahead, behind, filled = sources.split((4, 4, 3), dim=2)
-        trust = torch.cat([ahead[:, :, 3:], behind[:, :, 3:]], 2)
-        apart = (ahead[:, :, :3] - behind[:, :, :3]).abs().mean(2, keepdim=True) * trust.prod(2, keepdim=True)
+        ahead, behind, filled, *second = sources.split((4, 4, 3, 4, 4)[: 5 if self.look_second else 3], dim=2)
+        trust, apart = _trust(ahead, behind)
         known = torch.where(holes > 0, 0.0, filled)
-        planes = signed(ahead, behind, known.mean(2, keepdim=True), apart, filled, holes)
-        asked = F.pixel_shuffle(self.say(leaky(self.think(leaky(self.look(planes))))), 2).float()
+        seen = self.look(signed(ahead, behind, known.mean(2, keepdim=True), apart, filled, holes))
+        colours = [ahead[:, :, :3], behind[:, :, :3], filled]
+        if self.look_second is not None:
+            further, apart = _trust(*second)
+            seen = seen + self.look_second(signed(*second, apart))
+            colours += [source[:, :, :3] for source in second]
+        hidden = leaky(self.think(leaky(seen)))
+        asked = F.pixel_shuffle(self.say(hidden), 2).float()
         most = trust.amax(2, keepdim=True)
         prior = torch.cat([trust / trust.sum(2, keepdim=True).clamp_min(1e-6) * most, 1 - most], 2)
+        found = torch.cat([trust > 0, torch.ones_like(most) > 0], 2)
+        if self.say_second is not None:
+            asked = torch.cat([asked, F.pixel_shuffle(self.say_second(hidden), 2).float()], 1)
+            prior, found = torch.cat([prior, further / 2], 2), torch.cat([found, further > 0], 2)
         # What was not found has no share, whatever is asked for.
-        share = (asked.unflatten(0, holes.shape[:2]) + (prior + 1e-4).log()).exp()
-        share = share * torch.cat([trust > 0, torch.ones_like(most) > 0], 2)
+        share = (asked.unflatten(0, holes.shape[:2]) + (prior + 1e-4).log()).exp() * found
         share = share / share.sum(2, keepdim=True)
-        content = ahead[:, :, :3] * share[:, :, :1] + behind[:, :, :3] * share[:, :, 1:2] + filled * share[:, :, 2:]
-        return torch.where(holes > 0, content, filled), torch.where(holes > 0, 1 - share[:, :, 2:], 1.0)
+        content = sum(colour * one for colour, one in zip(colours, share.split(1, dim=2)))
+        return torch.where(holes > 0, content, filled), torch.where(holes > 0, 1 - share[:, :, 2:3], 1.0)
+
+
+RARELY = -3.0
+"""How little a second motion is asked for at first, as a logarithm."""
+
+
+def _trust(ahead: Tensor, behind: Tensor) -> tuple[Tensor, Tensor]:
+    """The trust in both directions ``(B, T, 2, H, W)``, and how far colours are apart where both are found."""
+    trust = torch.cat([ahead[:, :, 3:], behind[:, :, 3:]], 2)
+    return trust, (ahead[:, :, :3] - behind[:, :, :3]).abs().mean(2, keepdim=True) * trust.prod(2, keepdim=True)
 
 
 class Grain(nn.Module):

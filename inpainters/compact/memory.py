@@ -13,8 +13,8 @@ from torch import Tensor
 
 from videoinpaint.controls import HEADS as CONTROL
 from videoinpaint.inpainters.compact.transformer import HEADS
-from videoinpaint.inpainters.flow_propagation import carry, seen_motion, trace, traced
-from videoinpaint.motion.camera import stabilised_flows
+from videoinpaint.inpainters.flow_propagation import SECOND, Motion, carry, seen_motion, trace, traced
+from videoinpaint.motion.camera import stabilised_flows, two_motions
 from videoinpaint.protocols import State
 from videoinpaint.regions import is_map, spread
 
@@ -22,18 +22,31 @@ REACH = (0, 1, 2, 4, 7, 12, 10_000)
 """How many frames away 0, 1, ... 6 heads of one direction of time look; odd heads look ahead, even ones behind."""
 
 
-def remember(frames: Tensor, holes: Tensor) -> State:
-    """Trace all hole pixels through the clip once; see :func:`videoinpaint.inpainters.flow_propagation.trace`."""
-    return trace(frames, holes, stabilised_flows)
+def remember(frames: Tensor, holes: Tensor, motions: int = 1) -> State:
+    """Trace all hole pixels through the clip once; see :func:`videoinpaint.inpainters.flow_propagation.trace`.
+
+    Args:
+        frames: ``(B, T, 3, H, W)`` in [0, 1].
+        holes: ``(B, T, 1, H, W)`` in {0, 1}.
+        motions: along how many motions: one that is completed smoothly inside the holes, or the two of
+            :func:`videoinpaint.motion.camera.two_motions`.
+    """
+    return trace(frames, holes, _motion(motions), motions)
 
 
-def remember_within(frames: Tensor, holes: Tensor, wanted: range, before: State | None = None) -> tuple[State, State]:
+def remember_within(
+    frames: Tensor, holes: Tensor, wanted: range, before: State | None = None, motions: int = 1
+) -> tuple[State, State]:
     """What is remembered of some frames of a video, and the motion of all that was given, for the next call.
 
-    Arguments as of :func:`videoinpaint.inpainters.flow_propagation.seen_motion` and ``traced``.
+    Arguments as of :func:`remember` and :func:`videoinpaint.inpainters.flow_propagation.traced`.
     """
-    seen = seen_motion(frames, holes, stabilised_flows, before)
+    seen = seen_motion(frames, holes, _motion(motions), before, pairs=motions)
     return traced(frames, holes, seen, wanted, calm=True), seen
+
+
+def _motion(motions: int) -> Motion:
+    return two_motions if motions == 2 else stabilised_flows
 
 
 def recall(memory: State, holes: Tensor, heads: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,14 +65,19 @@ def recall(memory: State, holes: Tensor, heads: Tensor) -> tuple[Tensor, Tensor]
 
 
 def sources(memory: State, heads: Tensor) -> Tensor:
-    """As :func:`recall`, before it is blended: ``(B, T, 11, H, W)``, see `Chooser`; where nothing arrives all is 0."""
+    """As :func:`recall`, before it is blended, see `Chooser`: ``(B, T, 11, H, W)``, or 19 planes where two motions were
+    followed; where nothing arrives all is 0."""
     reach = _reach(heads)
-    seen = []
-    for direction, name in enumerate(("ahead", "behind")):
+
+    def seen(name: str, direction: int) -> list[Tensor]:
         colour, trust, away = memory[name].split((3, 1, 1), dim=2)
         within = away <= reach[:, direction, None].to(away)
-        seen += [torch.where(within & (trust > 0), colour, 0.0), trust * within]
-    return torch.cat([*seen, memory["filled"]], dim=2)
+        return [torch.where(within & (trust > 0), colour, 0.0), trust * within]
+
+    planes = [*seen("ahead", 0), *seen("behind", 1), memory["filled"]]
+    if "ahead" + SECOND in memory:
+        planes += [*seen("ahead" + SECOND, 0), *seen("behind" + SECOND, 1)]
+    return torch.cat(planes, dim=2)
 
 
 def heads_at(controls: Tensor, height: int, width: int) -> Tensor:

@@ -43,13 +43,13 @@ class CompactConfig:
     sparing: int = 2  # how strongly trusted carried content is spared from fusion, see `_fuse`
     smooth: int = 1  # whether tokens grow to pixels without a phase; else by pixel shuffle, which shows as dots
     grain: int = 1  # whether the decoder gets fixed noise to make texture of, where there is nothing to make it of
-    choosing: int = 1  # whether a layer of its own chooses, pixel by pixel, between what was found ahead and behind
+    choosing: int = 2  # along how many motions is found what a layer of its own chooses from, pixel by pixel; 0: none
 
     @staticmethod
     def from_metadata(metadata: Mapping[str, str]) -> CompactConfig:
         """The sizes that a weight file names; files from before there was a switch were trained without it."""
         known = dict.fromkeys(SWITCHES, "0") | dict(metadata)
-        highest = dict.fromkeys(CompactConfig().as_dict(), 4096) | {"depth": 64, "smooth": 1, "grain": 1, "choosing": 1}
+        highest = dict.fromkeys(CompactConfig().as_dict(), 4096) | {"depth": 64, "smooth": 1, "grain": 1, "choosing": 2}
         lowest = {name: int(name not in SWITCHES) for name in highest}
         return CompactConfig(**{k: metadata_number(known, k, lowest[k], high) for k, high in highest.items()})
 
@@ -122,7 +122,7 @@ class CompactNetwork(nn.Module):
         self.fine_film = Film(c.base)
         self.finer = nn.Conv2d(c.base, c.base, 3, padding=1)
         self.paint = nn.Conv2d(c.base, 12, 3, padding=1)
-        self.chooser = Chooser(c.base) if c.choosing else None
+        self.chooser = Chooser(c.base, c.choosing) if c.choosing else None
         self.grain = Grain({4: c.mid, 2: c.base}) if c.grain else None
         for layer in (self.patch, self.paint):  # start from the propagated frame, not from nothing
             for parameter in layer.parameters():
@@ -164,6 +164,11 @@ class CompactNetwork(nn.Module):
         painted = image + self._decode(context, fused, image, x.masks.flatten(0, 1), objective)
         shape = (batch, length, 3, *x.previous.shape[-2:])
         return painted.view(shape)[..., :height, :width], coarse.view(shape)[..., :height, :width]
+
+    @property
+    def motions(self) -> int:
+        """Along how many motions :func:`videoinpaint.inpainters.compact.memory.remember` looks for it, 1 or 2."""
+        return max(1, self.config.choosing)
 
     def carried(self, memory: State, holes: Tensor, heads: Tensor) -> tuple[Tensor, Tensor]:
         """What a pass starts from: content of other frames as this network blends it, and the trust in it.

@@ -62,9 +62,9 @@ def train_inpainter(
     backbone = get_backbone("alex", str(data.device))
 
     def loss(rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        return unrolled_loss(model, draw_batch(data, rng), rng, backbone, detect, bfloat16)
+        return unrolled_loss(model, draw_batch(data, rng, model.motions), rng, backbone, detect, bfloat16)
 
-    held_out = [draw_batch(data, np.random.default_rng([config.seed, 2**31, i])) for i in range(6)]
+    held_out = [draw_batch(data, np.random.default_rng([config.seed, 2**31, i]), model.motions) for i in range(6)]
     fit(model, loss, config, evaluate=lambda _: control_effects(model, held_out))
     tensors = {k: v.cpu().half().contiguous() for k, v in model.state_dict().items()}
     save_safetensors(output, tensors, {k: str(v) for k, v in model.config.as_dict().items()})
@@ -112,12 +112,12 @@ class Batch:
         return heads_at(controls, *self.holes.shape[-2:])
 
 
-def draw_batch(data: Windows, rng: np.random.Generator) -> Batch:
-    """Windows with their holes cut, and the propagation that an episode starts from."""
+def draw_batch(data: Windows, rng: np.random.Generator, motions: int) -> Batch:
+    """Windows with their holes cut, and the propagation that an episode starts from, along so many motions."""
     reference, hole = data.draw(rng)
     corrupted = reference * (1 - hole) + 0.5 * hole
     with torch.no_grad():
-        memory = remember(corrupted, hole)
+        memory = remember(corrupted, hole, motions)
     return Batch(reference, corrupted, hole, memory)
 
 

@@ -12,7 +12,8 @@ from videoinpaint.controls import NAMES, Controls
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.fitting import FitConfig
 from videoinpaint.inpainters.compact import CompactInpainter
-from videoinpaint.inpainters.compact.memory import heads_at, recall, remember
+from videoinpaint.inpainters.compact.layers import Chooser
+from videoinpaint.inpainters.compact.memory import heads_at, recall, remember, remember_within
 from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs, signed
 from videoinpaint.inpainters.compact.pretraining import (
     begin_from,
@@ -42,7 +43,7 @@ def inputs(batch=1, length=3, height=48, width=80, seed=0):
 
 def memory(batch=1, length=3, height=48, width=80, seed=1):
     generator = torch.Generator().manual_seed(seed)
-    shapes = {"ahead": 5, "behind": 5, "filled": 3}
+    shapes = {"ahead": 5, "behind": 5, "filled": 3, "ahead2": 5, "behind2": 5}
     return {n: torch.rand(batch, length, c, height, width, generator=generator) for n, c in shapes.items()}
 
 
@@ -62,7 +63,7 @@ def live_network(config=SMALL):
     """A network whose zero-initialised layers have been woken up, so that everything reaches the output."""
     torch.manual_seed(0)
     network = CompactNetwork(config).eval()
-    asleep = [network.chooser.say] if network.chooser else []
+    asleep = [network.chooser.say, network.chooser.look_second, network.chooser.say_second] if network.chooser else []
     asleep += network.grain.layers.values() if network.grain else []
     for layer in (network.patch, network.paint, *asleep):
         torch.nn.init.normal_(layer.weight, std=0.05)
@@ -148,21 +149,56 @@ def test_where_numbers_may_not_be_looked_at_a_map_gives_the_same(monkeypatch):
 
 
 @torch.no_grad()
-def test_the_chooser_begins_with_the_blend_and_never_takes_what_was_not_found():
+@pytest.mark.parametrize("motions", [1, 2])
+def test_the_chooser_begins_near_the_blend_and_never_takes_what_was_not_found(motions):
     torch.manual_seed(0)
-    network, holes = CompactNetwork(SMALL), torch.ones(1, 3, 1, 48, 80)
-    sources = torch.rand(1, 3, 11, 48, 80, generator=torch.Generator().manual_seed(0))
+    chooser, holes = Chooser(8, motions), torch.ones(1, 3, 1, 48, 80)
+    sources = torch.rand(1, 3, 11 if motions == 1 else 19, 48, 80, generator=torch.Generator().manual_seed(0))
+    ahead, filled = sources[:, :, :3], sources[:, :, 8:11]
     sources[:, :, 3], sources[:, :, 7] = 0.8, 0.0
-    content, trust = network.chooser(sources, holes)
-    expected = 0.8 * sources[:, :, :3] + 0.2 * sources[:, :, 8:]
-    assert torch.allclose(content, expected, atol=1e-3)
-    assert torch.allclose(trust, torch.full_like(trust, 0.8), atol=1e-3)
-    torch.nn.init.normal_(network.chooser.say.bias, std=5)
-    unseen = sources.clone()
-    unseen[:, :, 4:7] = 1 - unseen[:, :, 4:7]
-    assert torch.equal(network.chooser(unseen, holes)[0], network.chooser(unseen * 1, holes)[0])
+    sources[:, :, 14::4] = 0.9
+    content, trust = chooser(sources, holes)
+    near = 1e-3 if motions == 1 else 0.1
+    assert torch.allclose(content, 0.8 * ahead + 0.2 * filled, atol=near)
+    assert torch.allclose(trust, torch.full_like(trust, 0.8), atol=near)
+    torch.nn.init.constant_(chooser.say.bias, 5)  # what is behind is asked for most, as is the second motion
+    if motions == 2:
+        torch.nn.init.constant_(chooser.say_second.bias, 5)
+        sources[:, :, 14::4] = 0
+    content = chooser(sources, holes)[0]
+    assert (content >= torch.minimum(ahead, filled) - 1e-6).all()
+    assert (content <= torch.maximum(ahead, filled) + 1e-6).all()
     sources[:, :, 3] = 0
-    assert torch.equal(network.chooser(sources, holes)[0], sources[:, :, 8:])
+    assert torch.equal(chooser(sources, holes)[0], filled)
+
+
+@torch.no_grad()
+def test_the_chooser_may_take_what_lies_along_the_second_motion():
+    chooser, holes = Chooser(8, 2), torch.ones(1, 3, 1, 48, 80)
+    sources = torch.rand(1, 3, 19, 48, 80, generator=torch.Generator().manual_seed(0))
+    torch.nn.init.constant_(chooser.say_second.bias[:4], 20)
+    assert torch.allclose(chooser(sources, holes)[0], sources[:, :, 11:14], atol=1e-3)
+
+
+@pytest.mark.parametrize("choosing", [0, 1, 2])
+def test_what_is_traced_is_what_the_network_chooses_from(choosing):
+    """Single clips, whole videos and clips without holes tell the same names."""
+    network = CompactNetwork(replace(SMALL, choosing=choosing))
+    frames, holes = panning_batch()
+    found = remember(frames, holes, network.motions)
+    within, seen = remember_within(frames, holes, range(1, 3), motions=network.motions)
+    assert set(found) == set(within) == set(remember(frames, torch.zeros_like(holes), network.motions))
+    assert ("ahead2" in found) == ("forward2" in seen) == (choosing == 2)
+    looked = torch.full((len(frames),), 12.0)
+    assert network.carried(found, holes, looked)[0].shape == frames.shape
+
+
+def test_a_video_that_goes_on_is_traced_as_one_that_is_there_at_once():
+    frames, holes = panning_batch()
+    whole, _ = remember_within(frames, holes, range(2, 4), motions=2)
+    _, seen = remember_within(frames[:, :3], holes[:, :3], range(0, 1), motions=2)
+    later, _ = remember_within(frames, holes, range(2, 4), seen, motions=2)
+    assert all(torch.allclose(whole[name], later[name], atol=1e-4) for name in whole)
 
 
 @torch.no_grad()
@@ -264,7 +300,7 @@ def test_loss_is_finite_at_every_depth_of_the_loop():
     network, backbone = live_network(), get_backbone("alex")
     for seed in range(6):
         rng = np.random.default_rng(seed)
-        value, scalars = unrolled_loss(network, draw_batch(windows(), rng), rng, backbone)
+        value, scalars = unrolled_loss(network, draw_batch(windows(), rng, network.motions), rng, backbone)
         assert torch.isfinite(value)
         assert scalars["coarse"] >= 0
 
@@ -286,7 +322,7 @@ def test_drawn_controls_lie_in_their_ranges():
 
 def test_the_stand_in_detector_stays_inside_the_hole():
     rng = np.random.default_rng(0)
-    batch = draw_batch(windows(), rng)
+    batch = draw_batch(windows(), rng, 1)
     start = recall(batch.memory, batch.holes, torch.tensor([12.0]))[0]
     mask = imperfect_error_mask(start, batch, rng)
     assert mask[batch.holes == 0].max() == 0
@@ -297,7 +333,7 @@ def test_the_stand_in_detector_stays_inside_the_hole():
 def test_the_shipped_weights_obey_every_control():
     """The trained controls change the repair, visibly, not by rounding."""
     part = CompactInpainter()
-    batch = draw_batch(windows(), np.random.default_rng(3))
+    batch = draw_batch(windows(), np.random.default_rng(3), 1)
     state = part.begin(batch.corrupted, batch.holes)
 
     def repair(**changes):

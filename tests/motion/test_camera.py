@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from videoinpaint.motion.camera import _sane, camera_motion, homography_flow, stabilised_flows
+from videoinpaint.motion.camera import _sane, camera_motion, homography_flow, stabilised_flows, two_motions
 from videoinpaint.motion.flow import complete_flows, smooth_fill
 
 H, W = 120, 160
@@ -75,6 +75,21 @@ def test_beside_a_hole_a_fast_pan_is_followed_better_than_by_plain_flow():
         errors.append(((flows[0][inside] + 12).abs().mean() + (flows[1][inside] - 12).abs().mean()).item() / 2)
     assert errors[0] < 0.5
     assert errors[0] < 0.5 * errors[1]
+
+
+def test_two_motions_are_that_beside_the_hole_and_that_of_the_camera():
+    """A board that stands still before a panning camera, and a hole in it."""
+    frames = torch.cat([scene(6 * t) for t in range(3)])[None]
+    board = slice(30, 90), slice(50, 110)
+    frames[..., board[0], board[1]] = scene(0, seed=1)[0, :, board[0], board[1]]
+    holes = torch.zeros(1, 3, 1, H, W)
+    holes[..., 45:75, 65:95] = 1
+    filled = smooth_fill(frames[0], 1 - holes[0])[None]
+    beside, back, camera, camera_back = (flow[:, :, 0, 47:73, 67:93] for flow in two_motions(filled, holes))
+    assert beside.abs().max() < 0.5
+    assert back.abs().max() < 0.5
+    assert (camera + 6).abs().max() < 0.5
+    assert (camera_back - 6).abs().max() < 0.5
 
 
 def test_flows_of_a_batch_are_those_of_its_items():

@@ -1,11 +1,21 @@
 """Flow, filling and warping, on motions whose truth is known."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import distance_transform_edt
 
-from videoinpaint.motion.flow import complete_flows, consistency, dis_flow, neighbour_flows, smooth_fill, warp
+from videoinpaint.motion.flow import (
+    complete_flows,
+    consistency,
+    dis_flow,
+    nearest_fill,
+    neighbour_flows,
+    smooth_fill,
+    warp,
+)
 
 
 def texture(height=64, width=96, seed=0):
@@ -56,6 +66,25 @@ def test_smooth_fill_ignores_what_the_hole_holds():
     known[..., 20:40, 30:60] = 0
     other = torch.where(known > 0, x, torch.rand_like(x))
     assert torch.equal(smooth_fill(x, known), smooth_fill(other * known + x * (1 - known), known))
+
+
+def test_nearest_fill_takes_what_is_nearest_and_nothing_where_nothing_is_known():
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.random((3, 2, 24, 30), dtype=np.float32))
+    known = torch.from_numpy(rng.random((3, 1, 24, 30)) < 0.1).float()
+    known[2] = 0
+    filled = nearest_fill(x, known)
+    assert torch.equal(filled * known, x * known)
+    assert not filled[2].any()
+    for i in range(2):
+        distance, nearest = distance_transform_edt(known[i, 0].numpy() == 0, return_indices=True)
+        only = torch.from_numpy(nearest)
+        taken = (filled[i] - x[i][:, only[0], only[1]]).abs().amax(0) > 0
+        assert taken.float().mean() < 0.2  # where two are as near, either is right; else it is the nearest
+        for y, column in zip(*np.nonzero(taken.numpy())):
+            places = np.argwhere(known[i, 0].numpy() > 0)
+            near = np.hypot(*(places - (y, column)).T) <= distance[y, column] + 1e-3
+            assert any(torch.equal(filled[i, :, y, column], x[i, :, v, u]) for v, u in places[near])
 
 
 def test_smooth_fill_of_a_ramp_is_nearly_that_ramp_without_steps():

@@ -42,6 +42,13 @@ def test_known_pixels_come_back_bit_for_bit(length: int, height: int, width: int
     np.testing.assert_array_equal(masks, copies[1])
 
 
+def test_a_video_is_repaired_by_the_network_that_paints_no_dots() -> None:
+    frames, masks = video(5, 40, 48)
+    usual = inpaint(frames, masks, device="cpu")
+    np.testing.assert_array_equal(usual, inpaint(frames, masks, inpainter="compact2", device="cpu"))
+    assert (usual != inpaint(frames, masks, inpainter="compact", device="cpu")).any()
+
+
 def test_what_holes_hold_is_not_read() -> None:
     frames, masks = video(13, 40, 48)
     other = np.where(masks[..., None] == 1, 255 - frames, frames)

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from videoinpaint.motion.flow import LUMA, MIN_FLOW_SIZE, dis_flow, luma, smooth_fill, warp
+from videoinpaint.motion.flow import LUMA, MIN_FLOW_SIZE, dis_flow, luma, nearest_fill, smooth_fill, warp
 from videoinpaint.motion.neighbourhoods import window_max
 
 CORNERS = 600
@@ -103,8 +103,30 @@ def stabilised_flows(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         forward and backward flows, ``(B, T-1, 2, H, W)`` each.
     """
+    camera, residual, known = _taken_apart(frames, holes)
+    return _put_together(camera, smooth_fill(residual, known), len(frames))
+
+
+def two_motions(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What may move inside a hole: what lies beside it, or nothing but the camera.
+
+    Neither holds everywhere: a car that drives into a hole goes on in it, and the road next to the car does not.
+
+    Args:
+        frames, holes: as of :func:`stabilised_flows`.
+
+    Returns:
+        forward and backward flows ``(B, T-1, 2, H, W)`` in which the residual of the nearest known pixel goes on inside
+        the holes, and those of the camera alone.
+    """
+    camera, residual, known = _taken_apart(frames, holes)
+    beside = _put_together(camera, nearest_fill(residual, known), len(frames))
+    return *beside, *_put_together(camera, torch.zeros_like(residual), len(frames))
+
+
+def _taken_apart(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The camera's flow, the residual ``(2 B (T-1), 2, H, W)``, forward before backward, and where that is believed."""
     height, width = frames.shape[3:]
-    shape = (frames.shape[0], frames.shape[1] - 1, 2, height, width)
     first, second = frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1)
     a, b = torch.cat([first, second]), torch.cat([second, first])
     known = 1 - window_max(holes, CLEAR)
@@ -118,6 +140,10 @@ def stabilised_flows(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
     unknown = torch.maximum(hole_a, warp(hole_b, camera).gt(0.01).to(hole_a))
     aligned = smooth_fill(torch.cat([bright_a, warp(bright_b, camera)]), 1 - unknown.repeat(2, 1, 1, 1))
     residual = dis_flow(*aligned.expand(-1, 3, -1, -1).chunk(2))
-    residual = smooth_fill(residual, 1 - window_max(unknown, DISTRUST))
+    return camera, residual, 1 - window_max(unknown, DISTRUST)
+
+
+def _put_together(camera: Tensor, residual: Tensor, clips: int) -> tuple[Tensor, Tensor]:
     forward, backward = (residual + warp(camera, residual)).chunk(2)
+    shape = (clips, len(forward) // clips, *forward.shape[1:])
     return forward.reshape(shape), backward.reshape(shape)

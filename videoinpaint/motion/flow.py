@@ -119,6 +119,33 @@ def smooth_fill(x: Tensor, known: Tensor, sweeps: int = 2) -> Tensor:
     return torch.where(known > 0, x, filled)
 
 
+def nearest_fill(x: Tensor, known: Tensor) -> Tensor:
+    """Fill unknown pixels with the nearest known one's value, so that what changes abruptly goes on doing so.
+
+    A membrane between a walker and the wall behind makes of their motions one that neither has.
+
+    Args:
+        x: ``(N, C, H, W)``.
+        known: ``(N, 1, H, W)`` in {0, 1}; an item without a known pixel is filled with zeros.
+
+    Returns:
+        ``(N, C, H, W)``, equal to ``x`` where known. Computed on the CPU.
+    """
+    filled = []
+    for image, mask in zip(x, known[:, 0].gt(0.5).cpu().numpy()):
+        if not mask.any():
+            filled.append(torch.zeros_like(image))
+            continue
+        _, label = cv2.distanceTransformWithLabels(
+            (~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE, labelType=cv2.DIST_LABEL_PIXEL
+        )
+        place = np.zeros(label.max() + 1, np.int64)  # of the known pixel that has each label
+        place[label[mask]] = np.flatnonzero(mask)
+        nearest = torch.from_numpy(place[label.ravel()]).to(x.device)
+        filled.append(image.flatten(1)[:, nearest].view_as(image))
+    return torch.stack(filled) if filled else x
+
+
 def complete_flows(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
     """Flows between neighbouring frames with the holes' own motion completed smoothly from around them.
 

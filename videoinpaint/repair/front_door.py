@@ -17,7 +17,7 @@ from videoinpaint.errors import InputError
 from videoinpaint.protocols import Detector, Inpainter, MaskPropagator
 from videoinpaint.repair.given_masks import checked_pairs
 from videoinpaint.repair.one_mask import check_tunable, follow, repair_followed
-from videoinpaint.repair.streaming import ITERATIONS, POLICY, Parts, Pixels, Stream
+from videoinpaint.repair.streaming import INPAINTER, ITERATIONS, POLICY, Parts, Pixels, Stream
 
 
 def inpaint(
@@ -52,7 +52,7 @@ def inpaint(
         masks: ``(T, H, W)``; what is above half of the highest value is missing. What the frames hold there is not
             read. Frames without holes are fine as long as one has some. With a propagator ``(H, W)`` or ``(1, H, W)``,
             of the first frame alone, or such masks by frame: ``{0: first, 40: other}``; see `propagate_mask`.
-        inpainter: a name, ``"module:attribute"``, or an inpainter; by default ``"compact"``, and ``"ciri"`` with a
+        inpainter: a name, ``"module:attribute"``, or an inpainter; by default ``"compact2"``, and ``"ciri"`` with a
             propagator.
         detector: likewise; by default ``"compact"``.
         policy: anything that `make_policy` takes; by default all heads, the other controls at the middle.
@@ -122,5 +122,5 @@ def inpaint(
 
 
 def usual_inpainter(propagator: object) -> str:
-    """What repairs by default: compact where masks are given, ciri where a propagator predicts them."""
-    return "compact" if propagator is None else "ciri"
+    """What repairs by default: compact2 where masks are given, ciri where a propagator predicts them."""
+    return INPAINTER if propagator is None else "ciri"

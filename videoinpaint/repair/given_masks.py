@@ -19,14 +19,14 @@ from videoinpaint.errors import InputError
 from videoinpaint.naming import stable_name
 from videoinpaint.protocols import Detector, Inpainter
 from videoinpaint.repair.kept import KeptWindows
-from videoinpaint.repair.streaming import ITERATIONS, POLICY, Parts, Pixels, Repairer, Stream
+from videoinpaint.repair.streaming import INPAINTER, ITERATIONS, POLICY, Parts, Pixels, Repairer, Stream
 
 
 def inpaint_stream(
     frames: Iterable[Pixels],
     masks: Iterable[ArrayLike],
     *,
-    inpainter: str | Inpainter = "compact",
+    inpainter: str | Inpainter = INPAINTER,
     detector: str | Detector = "compact",
     policy: str | Path | Policy = POLICY,
     iterations: int = ITERATIONS,
