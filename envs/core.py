@@ -289,7 +289,9 @@ class Core:
     def _refine(self, state: State, controls: NDArray[np.float32]) -> tuple[State, Outcome]:
         count = len(controls)
         done = self.loop.advance(within("loop", state), framewide(controls))
-        metrics = self.reward.measure(within("reward", state), done.state["repaired"], done.detection.weights)
+        repair = done.state["repaired"]
+        features = self.reward.backbone(repair) if self.settings.reward_map else None  # asked for twice
+        metrics = self.reward.measure(within("reward", state), repair, done.detection.weights, features)
         seen = self._seen(done, metrics, within("last", state))
         loop = done.state | {name: torch.from_numpy(seen[name]) for name in ("gflops", "full_gflops")}
         iteration = state["iteration"] + 1
@@ -299,7 +301,7 @@ class Core:
         repaired, left = seen["flagged"] == 0, self.settings.max_iterations - iteration.numpy()
         terms = self.scoring.to_the_end(terms, repaired, iteration)
         ends = [REPAIRED if early else RUNNING if more > 0 else MAX_ITERATIONS for early, more in zip(repaired, left)]
-        arose = self.scoring.by_cell(state, done, terms, controls) if self.settings.reward_map else None
+        arose = self.scoring.by_cell(state, done, features, terms, controls) if self.settings.reward_map else None
         infos = self._infos(following, _of(seen, "now"), terms, controls, ends, arose)
         rewards = sum(terms.values(), start=np.zeros(count))
         return following, Outcome(rewards, repaired | (left <= 0), infos)

@@ -89,13 +89,16 @@ class Reward:
         return state | {f"features{k}": layer for k, layer in enumerate(features)}
 
     @torch.no_grad()
-    def measure(self, state: State, repaired: Tensor, weights: Tensor) -> dict[str, Tensor]:
+    def measure(
+        self, state: State, repaired: Tensor, weights: Tensor, features: list[Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """The raw terms of one repair, each float32 ``(B,)``; see ``METRICS``.
 
         Args:
             state: from :meth:`begin`.
             repaired: Yhat_n ``(B, T, 3, H, W)`` in [0, 1].
             weights: D_n ``(B, T, 3, H, W)``, >= 0.
+            features: `backbone(repaired)`, where it is there already.
 
         Raises:
             InputError: shapes that do not belong to the state, values outside [0, 1] or NaN.
@@ -105,7 +108,7 @@ class Reward:
             check_pair(repaired, reference)
         if weights.shape != reference.shape:
             raise InputError(f"D must have shape {tuple(reference.shape)}, got {tuple(weights.shape)}")
-        features = self.backbone(repaired)
+        features = self.backbone(repaired) if features is None else features
         cached = features_of(state)
         return {
             "psnr": decibel(frame_mse(repaired, reference)).mean(1, dtype=torch.float64).float(),

@@ -26,7 +26,12 @@ Terms = Mapping[str, NDArray[np.float64]]
 
 
 def improvement_by_cell(
-    reward: Reward, state: State, before: Tensor, now: Tensor, grid: tuple[int, int]
+    reward: Reward,
+    state: State,
+    before: Tensor,
+    now: Tensor,
+    grid: tuple[int, int],
+    features: list[Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """What one repair is better than the one before, term by term and cell by cell, unweighted.
 
@@ -36,6 +41,7 @@ def improvement_by_cell(
         before: the repair before, ``(B, T, 3, H, W)`` in [0, 1].
         now: the present one.
         grid: rows and columns.
+        features: `reward.backbone(now)`, where it is there already.
 
     Returns:
         ``ssim``, ``psnr`` (in units of the reward's scale), ``perceptual`` and ``lpips``, each float64
@@ -56,7 +62,8 @@ def improvement_by_cell(
         "ssim": summed(alike[1] - alike[0], grid) / windows,
         "psnr": gain.mean(1) / reward.psnr_scale,
     }
-    truth, old, new = features_of(state), reward.backbone(before), reward.backbone(now)
+    truth, old = features_of(state), reward.backbone(before)
+    new = reward.backbone(now) if features is None else features
     lost = [reward.backbone.lpips_maps(features, truth) for features in (old, new)]
     found["lpips"] = torch.stack([_mean(a - b, batch, grid) for a, b in zip(*lost)]).sum(0)
     apart_by_layer = [((a - t).abs() - (b - t).abs()).mean(1, keepdim=True) for a, b, t in zip(old, new, truth)]

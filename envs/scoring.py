@@ -51,12 +51,17 @@ class Scoring:
 
     @torch.no_grad()
     def by_cell(
-        self, state: State, done: Round, terms: dict[str, NDArray[np.float64]], controls: NDArray
+        self,
+        state: State,
+        done: Round,
+        features: list[Tensor] | None,
+        terms: dict[str, NDArray[np.float64]],
+        controls: NDArray,
     ) -> NDArray[np.float64]:
         """Where the terms of a step arose, ``(B, rows, columns)``; see :mod:`videoinpaint.envs.reward_map`."""
         assert self.settings.action_grid is not None
         truth, repairs = within("reward", state), (state["loop/repaired"], done.state["repaired"])
-        better = fetched(improvement_by_cell(self.reward, truth, *repairs, self.settings.action_grid))
+        better = fetched(improvement_by_cell(self.reward, truth, *repairs, self.settings.action_grid, features))
         alpha, beta, _ = (weight.astype(np.float64)[:, None, None] for weight in self._weights(controls))
         found = {name: (alpha if name in ("ssim", "psnr") else beta) * values for name, values in better.items()}
         saved = self.settings.compute_price + terms["compute"]
