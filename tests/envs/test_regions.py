@@ -257,6 +257,16 @@ def test_what_is_saved_is_saved_where_something_is_missing_and_fewer_heads_run()
     assert not saved_by_cell(controls, 0 * masks, np.array([0.0])).any()
 
 
+def test_telling_where_a_reward_arose_does_not_change_it(mapped):
+    rewards = []
+    for told in (True, False):
+        env = VideoInpaintEnv(**mapped | {"reward_map": told})
+        env.reset(seed=3)
+        env.action_space.seed(0)
+        rewards.append([env.step(env.action_space.sample())[1] for _ in range(2)])
+    assert rewards[0] == rewards[1]
+
+
 def test_a_reward_map_needs_a_grid_and_an_improvement(regional):
     for bad in ({"action_grid": None}, {"reward": "absolute"}):
         with pytest.raises(InputError, match="reward_map"):

@@ -23,8 +23,10 @@ from videoinpaint.inpainters.compact.pretraining import (
     train_inpainter,
     unrolled_loss,
 )
+from videoinpaint.inpainters.flow_propagation import trace
 from videoinpaint.inpainters.published.cost import count_flops
 from videoinpaint.metrics.backbone import get_backbone
+from videoinpaint.motion.camera import stabilised_flows
 from videoinpaint.weights import save_safetensors
 
 SMALL = CompactConfig(base=8, mid=16, dim=48, hidden=48, depth=2)
@@ -191,6 +193,22 @@ def test_what_is_traced_is_what_the_network_chooses_from(choosing):
     assert ("ahead2" in found) == ("forward2" in seen) == (choosing == 2)
     looked = torch.full((len(frames),), 12.0)
     assert network.carried(found, holes, looked)[0].shape == frames.shape
+
+
+def test_two_motions_are_traced_as_each_alone():
+    frames, holes = panning_batch()
+
+    def and_still(filled, hidden):  # nothing is ever seen behind a still hole by who takes the scene to stand still
+        pan = stabilised_flows(filled, hidden)
+        return *pan, *map(torch.zeros_like, pan)
+
+    both, alone = trace(frames, holes, and_still, 2), trace(frames, holes, stabilised_flows)
+    assert torch.equal(both["ahead"], alone["ahead"])
+    assert torch.equal(both["behind"], alone["behind"])
+    assert alone["ahead"].any()
+    assert alone["behind"].any()
+    assert not both["ahead2"].any()
+    assert not both["behind2"].any()
 
 
 def test_a_video_that_goes_on_is_traced_as_one_that_is_there_at_once():
