@@ -46,14 +46,21 @@ def draw(state: State, maps: NDArray[np.float32] | None = None, frame: int | Non
     labels = LABELS + tuple(f"{name} {LOW[i]:g} .. {HIGH[i]:g}" for name, i, _ in _MAPPED)
     return np.stack(
         [
-            tile([*images, *(_mapped(images[1], cells[..., i], i, form) for _, i, form in _MAPPED)], labels)
+            tile([*images, *(mapped(images[1], cells[..., i], i, form) for _, i, form in _MAPPED)], labels)
             for images, cells in zip(panels, maps, strict=True)
         ]
     )
 
 
-def _mapped(image: NDArray[np.uint8], cells: NDArray[np.float32], control: int, form: str) -> NDArray[np.uint8]:
-    """One control's values by cell over an image, or the image alone where no pass was made."""
+def mapped(image: NDArray[np.uint8], cells: NDArray[np.floating], control: int, form: str) -> NDArray[np.uint8]:
+    """One control's values by cell over an image, or the image alone where no pass was made.
+
+    Args:
+        image: uint8 ``(H, W, 3)``.
+        cells: ``(rows, columns)`` in natural units.
+        control: where it stands among the five.
+        form: how a value is written, such as ``"{:.0f}"``.
+    """
     if not cells.any():
         return _darkened(image).astype(np.uint8)
     share = (cells - LOW[control]) / (HIGH[control] - LOW[control])

@@ -64,7 +64,7 @@ def improvement_by_cell(
     }
     truth, old = features_of(state), reward.backbone(before)
     new = reward.backbone(now) if features is None else features
-    lost = [reward.backbone.lpips_maps(features, truth) for features in (old, new)]
+    lost = [reward.backbone.lpips_maps(layers, truth) for layers in (old, new)]
     found["lpips"] = torch.stack([_mean(a - b, batch, grid) for a, b in zip(*lost)]).sum(0)
     apart_by_layer = [((a - t).abs() - (b - t).abs()).mean(1, keepdim=True) for a, b, t in zip(old, new, truth)]
     found["perceptual"] = torch.stack([_mean(layer, batch, grid) for layer in apart_by_layer]).mean(0)

@@ -19,15 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoinpaint.agents import Policy, make_policy
-from videoinpaint.agents.policies import choose, reset_policy
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.freezing import SOURCES
 from videoinpaint.benchmarks.report.panels import below, beside, labelled
-from videoinpaint.benchmarks.report.pictures import Pixels, save_png
+from videoinpaint.benchmarks.report.pictures import Pixels, frames_of, play, save_png
 from videoinpaint.controls import HEADS
 from videoinpaint.envs.ids import check_env
-from videoinpaint.envs.rendering import over_cells
+from videoinpaint.envs.rendering import mapped, over_cells
 from videoinpaint.errors import InputError
 
 
@@ -47,7 +46,7 @@ class Maps:
     """Where clips come from."""
     masks: str = "mixed"
     """Holes."""
-    seeds: tuple[int, ...] = (0, 1, 2, 3)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
     """Episodes."""
     device: str = "cpu"
     """cpu or cuda."""
@@ -64,7 +63,7 @@ class Played:
 
     damaged: Pixels
     repaired: Pixels
-    heads: NDArray[np.float64]
+    heads: NDArray[np.floating]
     returned: NDArray[np.float64]
 
 
@@ -83,14 +82,15 @@ def run(flags: Maps) -> dict[str, Any]:
     env = gymnasium.make(flags.env_id, clips=flags.clips, masks=flags.masks, device=flags.device, reward_map=True)
     rows, episodes = [], []
     for seed in flags.seeds:
-        mine, other = (play(env, player, seed) for player in players)
+        mine, other = (played(env, player, seed) for player in players)
         more = mine.returned - other.returned
         rows.append(row_of(mine, more, flags))
         returns = {flags.policy: mine.returned.sum(), flags.against: other.returned.sum()}
         episodes.append({"seed": seed, "returns": returns, "heads": mine.heads.tolist(), "more": more.tolist()})
     env.close()
     save_png(flags.picture, below(rows))
-    return envelope("maps", {k: str(v) for k, v in asdict(flags).items() if k != "output"}, episodes=episodes)
+    settings = {k: v for k, v in asdict(flags).items() if k not in ("output", "picture")}
+    return envelope("maps", settings, episodes=episodes)
 
 
 def report(results: Mapping[str, Any]) -> None:
@@ -99,35 +99,24 @@ def report(results: Mapping[str, Any]) -> None:
         print(f"seed {episode['seed']}: " + ", ".join(f"{k} {v:.4f}" for k, v in episode["returns"].items()))
 
 
-def play(env: gymnasium.Env, policy: Policy, seed: int) -> Played:
+def played(env: gymnasium.Env, policy: Policy, seed: int) -> Played:
     """One episode of an environment that tells where rewards arise."""
-    observation, _ = env.reset(seed=seed)
-    reset_policy(policy)
-    frames, maps, returned, done = [_middle(observation)], [], [], False
-    while not done:
-        action = choose(policy, {k: v[None] for k, v in observation.items()}, env.action_space.shape or ())[0]
-        observation, _, terminated, truncated, info = env.step(action)
-        maps.append(np.asarray(info["control_map"][..., HEADS], np.float64))
-        returned.append(np.asarray(info["reward_map"], np.float64))
-        frames.append(_middle(observation))
-        done = terminated or truncated
-    return Played(frames[0], frames[-1], maps[0], np.sum(returned, 0))
+    seen, infos = play(env, policy, seed)
+    middle = len(seen[0]["masks"]) // 2
+    returned = np.stack([info["reward_map"] for info in infos[1:]]).astype(np.float64).sum(0)
+    return Played(
+        frames_of(seen[0])[middle], frames_of(seen[-1])[middle], infos[1]["control_map"][..., HEADS], returned
+    )
 
 
-def _middle(observation: dict[str, NDArray[np.uint8]]) -> Pixels:
-    middle = len(observation["masks"]) // 2
-    return observation["frames"][3 * middle : 3 * middle + 3].transpose(1, 2, 0)
-
-
-def row_of(played: Played, more: NDArray[np.float64], flags: Maps) -> Pixels:
+def row_of(episode: Played, more: NDArray[np.float64], flags: Maps) -> Pixels:
     """The four panels of an episode; `more` is what each cell returned more than under the other policy."""
     reach = max(np.abs(more).max(), 1e-12)
-    heads = over_cells(played.damaged, (played.heads - 2) / 10, [[f"{n:.0f}" for n in row] for row in played.heads])
-    gains = over_cells(played.damaged, 0.5 + more / (2 * reach), [[f"{1e4 * v:.0f}" for v in row] for row in more])
+    gains = over_cells(episode.damaged, 0.5 + more / (2 * reach), [[f"{1e4 * v:.0f}" for v in row] for row in more])
     panels = {
-        "damaged": played.damaged,
-        f"repaired by {flags.policy}": played.repaired,
-        "heads of the first pass": heads,
+        "damaged": episode.damaged,
+        f"repaired by {flags.policy}": episode.repaired,
+        "heads of the first pass": mapped(episode.damaged, episode.heads, HEADS, "{:.0f}"),
         f"return - {flags.against}: {more.sum():+.4f}": gains,
     }
     return beside([labelled(panel, title) for title, panel in panels.items()])

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from videoinpaint.agents import Policy
-from videoinpaint.agents.policies import choose
+from videoinpaint.agents.policies import Observation, choose, reset_policy
 from videoinpaint.benchmarks.report.panels import SOFT, as_grey, below, beside, closeup, enlarged, labelled, strip
 from videoinpaint.clips import Clip
 from videoinpaint.files import write_atomically
@@ -55,7 +55,16 @@ def record(env: gymnasium.Env, policy: Policy, clip: Clip, holes: Pixels) -> Rec
         clip: of the environment's size.
         holes: uint8 ``(T, H, W)`` in {0, 1}.
     """
-    observation, info = env.reset(seed=0, options={"clip": clip, "mask": holes})
+    seen, infos = play(env, policy, 0, {"clip": clip, "mask": holes})
+    return Recording(clip.frames, [frames_of(o) for o in seen], [o["masks"] for o in seen], infos, clip.name)
+
+
+def play(
+    env: gymnasium.Env, policy: Policy, seed: int, options: dict[str, Any] | None = None
+) -> tuple[list[Observation], list[dict[str, Any]]]:
+    """One episode of a single environment: observations and infos, of the reset and of every step."""
+    observation, info = env.reset(seed=seed, options=options)
+    reset_policy(policy)
     seen, infos, done = [observation], [info], False
     while not done:
         action = choose(policy, {k: v[None] for k, v in seen[-1].items()}, env.action_space.shape or (5,))[0]
@@ -63,9 +72,13 @@ def record(env: gymnasium.Env, policy: Policy, clip: Clip, holes: Pixels) -> Rec
         seen.append(observation)
         infos.append(info)
         done = terminated or truncated
-    length, height, width, _ = clip.frames.shape
-    frames = [o["frames"].reshape(length, 3, height, width).transpose(0, 2, 3, 1) for o in seen]
-    return Recording(clip.frames, frames, [o["masks"] for o in seen], infos, clip.name)
+    return seen, infos
+
+
+def frames_of(observation: Observation) -> Pixels:
+    """The frames of an environment's observation, uint8 ``(T, H, W, 3)``."""
+    length, height, width = observation["masks"].shape
+    return observation["frames"].reshape(length, 3, height, width).transpose(0, 2, 3, 1)
 
 
 def loop_picture(recording: Recording, times: int = 1) -> Pixels:

@@ -49,6 +49,10 @@ class Residual(nn.Module):
         return x + self.second(leaky(self.first(leaky(x))))
 
 
+RARELY = -3.0
+"""How little a second motion is asked for at first, as a logarithm."""
+
+
 class Chooser(nn.Module):
     """Says for every pixel which source to trust: what was found ahead in time, behind, or the smooth fill.
 
@@ -107,10 +111,6 @@ class Chooser(nn.Module):
         share = share / share.sum(2, keepdim=True)
         content = sum(colour * one for colour, one in zip(colours, share.split(1, dim=2)))
         return torch.where(holes > 0, content, filled), torch.where(holes > 0, 1 - share[:, :, 2:3], 1.0)
-
-
-RARELY = -3.0
-"""How little a second motion is asked for at first, as a logarithm."""
 
 
 def _trust(ahead: Tensor, behind: Tensor) -> tuple[Tensor, Tensor]:
