@@ -48,7 +48,7 @@ class Inpaint:
     object_id: Annotated[int | None, tyro.conf.arg(name="object")] = None
     """Fill the object of this number alone, where the mask's palette or its grey values number several."""
     inpainter: str | None = None
-    """compact2 (the network; the default), compact (its first training, which registered environments keep), ciri (for
+    """compact2 (the network; the default), compact (its first training, which environments keep), ciri (for
     masks that are not exact; the default with --propagator), propagation (motion only), telea (frame by frame),
     internal (trained on this video alone, without detector and policy; memory grows with it), a published network
     (propainter, e2fgvi, e2fgvi_hq, fuseformer, dstt, sttn: experimental, as nobody has run their official weights here;
