@@ -1,10 +1,11 @@
-"""Stock Stable-Baselines3 PPO on an environment of this package, and its actor as a TorchScript file.
+"""Stock Stable-Baselines3 PPO on an environment of this package, and its actor as files.
 
     python -m videoinpaint.benchmarks.policies.stock_ppo --seed 0 --steps 1152 --folder runs/stock/seed0
 
 "MultiInputPolicy" and its defaults, but for the length of rollouts and minibatches, which have to be small where a step
-takes a third of a second. What is written, ``policy.pt``, takes ``frames`` and ``masks`` as the environment observes
-them, uint8, and gives the mean action: a submission to the leaderboard, and no pickle.
+takes a third of a second. Two files are written: ``policy.pt`` takes ``frames`` and ``masks`` as the environment
+observes them, uint8, and gives the mean action: a submission to the leaderboard, and no pickle. ``policy.safetensors``
+is for `videoinpaint evaluate` and the benchmarks: the folder's name is the policy's, ``--trained runs/stock/seed*``.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 
+from videoinpaint.agents import save_policy
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.freezing import SOURCES
@@ -62,7 +65,7 @@ class Stock:
     seed: int = 0
     """Seed of everything random."""
     folder: Path = Path("runs/stock")
-    """Gets policy.pt."""
+    """Gets policy.pt and policy.safetensors."""
     device: str = "cpu"
     """Of environment and network: cpu or cuda."""
     threads: int = 1
@@ -72,21 +75,26 @@ class Stock:
 
 
 class Actor(nn.Module):
-    """The mean action of a policy of Stable-Baselines3 over ``frames`` and ``masks``, clipped to [-1, 1]."""
+    """The mean action of a policy of Stable-Baselines3 over ``frames`` and ``masks``, clipped to its actions."""
+
+    low: Tensor
 
     def __init__(self, policy: ActorCriticPolicy) -> None:
         super().__init__()
         self.features = policy.pi_features_extractor
         self.body, self.mean = policy.mlp_extractor, policy.action_net
+        assert isinstance(policy.action_space, spaces.Box)
+        self.register_buffer("low", torch.from_numpy(policy.action_space.low))
 
     def forward(self, frames: Tensor, masks: Tensor) -> Tensor:
-        """Actions ``(B, 5)`` for frames uint8 ``(B, 3T, H, W)`` and masks uint8 ``(B, T, H, W)``."""
+        """Actions ``(B, 5)`` or ``(B, rows, columns, 5)`` for ``frames (B, 3T, H, W)``, ``masks (B, T, H, W)``."""
         seen = self.features({"frames": frames.float() / 255, "masks": masks.float() / 255})
-        return self.mean(self.body.forward_actor(seen)).clamp(-1, 1)
+        actions = self.mean(self.body.forward_actor(seen)).unflatten(1, self.low.shape)
+        return torch.maximum(actions, self.low).clamp(max=1)
 
 
 def run(flags: Stock) -> dict[str, Any]:
-    """Train and write ``policy.pt``.
+    """Train and write the files.
 
     Raises:
         InputError, UnknownNameError: bad flags, before any work starts.
@@ -109,6 +117,7 @@ def run(flags: Stock) -> dict[str, Any]:
     path = export(model.policy.cpu(), frames, masks, flags.folder / "policy.pt")
     env.close()
     settings = {name: value for name, value in asdict(flags).items() if name not in ("output", "folder")}
+    save_policy(path.with_suffix(".safetensors"), model.policy, {"env_id": flags.env_id, "env": kwargs, **settings})
     return envelope("stock_ppo", settings, env_id=flags.env_id, env_kwargs=kwargs, policy=str(path), seconds=seconds)
 
 

@@ -14,7 +14,8 @@ from stable_baselines3.common.vec_env import VecEnv
 
 import videoinpaint
 from videoinpaint.agents import ClosedLoopExtractor, ClosedLoopPolicy, load_policy, make_policy, save_policy
-from videoinpaint.agents.policies.export import NetworkPolicy, blank_network
+from videoinpaint.agents.policies.acting import NetworkPolicy
+from videoinpaint.agents.policies.export import blank_network
 from videoinpaint.agents.policies.features import FEATURES, clip_features
 from videoinpaint.agents.policies.networks import (
     LEAST_ROOM,

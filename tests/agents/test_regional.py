@@ -16,9 +16,10 @@ from torch.nn import functional as F
 from videoinpaint.agents import make_policy
 from videoinpaint.agents.evaluation.episodes import evaluate
 from videoinpaint.agents.evaluation.oracle import best_fixed, controls_grid, oracle_return
+from videoinpaint.agents.policies.acting import NetworkPolicy
 from videoinpaint.agents.policies.baselines import FixedPolicy, HeuristicPolicy, RandomPolicy
 from videoinpaint.agents.policies.cells import CHANNELS, cell_features, measured_by_cell
-from videoinpaint.agents.policies.export import NetworkPolicy, blank_network, load_policy, save_policy
+from videoinpaint.agents.policies.export import blank_network, load_policy, save_policy
 from videoinpaint.agents.policies.features import FEATURES, measured
 from videoinpaint.agents.policies.networks import ClosedLoopPolicy, thumbnails
 from videoinpaint.agents.policies.protocol import choose

@@ -2,34 +2,121 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
+from stable_baselines3.common.policies import ActorCriticPolicy
 
+from videoinpaint.agents import load_policy, make_policy, save_policy
+from videoinpaint.agents.policies.protocol import acts_by_cell, choose
+from videoinpaint.agents.policies.stock import StockPolicy
 from videoinpaint.benchmarks.policies.stock_ppo import Stock, run
+from videoinpaint.controls import least_action
 from videoinpaint.envs import make_sb3_vec
-from videoinpaint.errors import InputError
+from videoinpaint.errors import CorruptWeightsError, InputError
+from videoinpaint.weights import read_file, save_safetensors
+
+
+def small(folder: Path, **changes: Any) -> Stock:
+    """A training of eight steps."""
+    flags = Stock(
+        clips="studio:easy", masks="square", num_frames=4, height=40, width=48, steps=8, num_envs=2, n_steps=4,
+        batch_size=4, folder=folder,
+    )  # fmt: skip
+    return replace(flags, **changes)
+
+
+def first_observation(env_id: str) -> dict[str, np.ndarray]:
+    env = make_sb3_vec(3, env_id, seed=5, clips="studio:easy", masks="square", num_frames=4, height=40, width=48)
+    return {key: np.asarray(value) for key, value in env.reset().items()}  # type: ignore[union-attr]
 
 
 def test_the_file_acts_and_the_same_seed_gives_the_same(tmp_path: Path) -> None:
-    flags = Stock(
-        clips="studio:easy", masks="square", num_frames=4, height=40, width=48, steps=8, num_envs=2, n_steps=4,
-        batch_size=4, folder=tmp_path / "a",
-    )  # fmt: skip
-    env = make_sb3_vec(3, flags.env_id, seed=5, clips="studio:easy", masks="square", num_frames=4, height=40, width=48)
-    observation = env.reset()
+    flags = small(tmp_path)
+    observation = first_observation(flags.env_id)
     frames, masks = (torch.from_numpy(observation[key]) for key in ("frames", "masks"))
     actions = {}
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         found = run(replace(flags, folder=tmp_path / name, seed=seed))
         assert found["policy"] == str(tmp_path / name / "policy.pt")
         actions[name] = torch.jit.load(found["policy"])(frames, masks).numpy()
+        np.testing.assert_allclose(make_policy(tmp_path / name).act(observation), actions[name], atol=1e-6)
     assert actions["a"].shape == (3, 5)
     assert np.abs(actions["a"]).max() <= 1
     np.testing.assert_array_equal(actions["a"], actions["b"])
     assert np.abs(actions["a"] - actions["c"]).max() > 1e-4
     with pytest.raises(InputError, match="steps"):
         run(replace(flags, steps=0))
+
+
+def test_one_that_chooses_for_a_grid_does_so_on_that_grid_and_size_alone(tmp_path: Path) -> None:
+    flags = small(tmp_path, env_id="VideoInpaintRegions-v1")
+    run(flags)
+    observation = first_observation(flags.env_id)
+    frames, masks = (torch.from_numpy(observation[key]) for key in ("frames", "masks"))
+    policy = load_policy(tmp_path / "policy.safetensors")
+    assert isinstance(policy, StockPolicy)
+    assert policy.trained_grid is not None
+    assert policy.training["env_id"] == flags.env_id
+    chosen = choose(policy, observation, (*policy.trained_grid, 5))
+    np.testing.assert_allclose(torch.jit.load(str(tmp_path / "policy.pt"))(frames, masks).numpy(), chosen, atol=1e-6)
+    assert chosen.std(axis=(1, 2)).max() > 0
+    for shape in ((2, 3, 5), (5,)):
+        with pytest.raises(InputError, match="own environment"):
+            choose(policy, observation, shape)
+    with pytest.raises(InputError, match="size"):
+        choose(policy, {key: value[..., :-2] for key, value in observation.items()}, (*policy.trained_grid, 5))
+
+
+def test_means_reach_the_actions_that_stop(tmp_path: Path) -> None:
+    run(small(tmp_path, env_id="VideoInpaintRegions-v1"))
+    policy = load_policy(tmp_path / "policy.safetensors")
+    assert isinstance(policy, StockPolicy)
+    with torch.no_grad():
+        policy.network.action_net.bias.fill_(-3)
+    actions = choose(policy, first_observation("VideoInpaintRegions-v1"), (*policy.trained_grid, 5))  # type: ignore[misc]
+    np.testing.assert_allclose(actions, np.broadcast_to(least_action(), actions.shape))
+
+
+def test_a_whole_frame_policy_chooses_alike_for_all_cells(tmp_path: Path) -> None:
+    run(small(tmp_path))
+    policy = load_policy(tmp_path / "policy.safetensors")
+    observation = first_observation("VideoInpaint-v1")
+    assert not acts_by_cell(policy)
+    chosen = choose(policy, observation, (2, 3, 5))
+    np.testing.assert_array_equal(chosen[:, 1, 2], policy.act(observation))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"masks": [4, 4000, 4800], "frames": [12, 4000, 4800]},
+        {"masks": [4, 40, 10**9], "frames": [12, 40, 10**9]},
+        {"frames": [3, 40, 48]},
+        {"grid": [10**6, 10**6]},
+        {"grid": [3]},
+        {"masks": None},
+        {"stock": "CnnPolicy"},
+    ],
+)
+def test_a_file_that_tells_of_other_sizes_is_refused_before_anything_is_made(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    run(small(tmp_path))
+    tensors, metadata = read_file(tmp_path / "policy.safetensors")
+    metadata["architecture"] = json.dumps(json.loads(metadata["architecture"]) | change)
+    save_safetensors(tmp_path / "other.safetensors", tensors, metadata)
+    with pytest.raises(CorruptWeightsError):
+        load_policy(tmp_path / "other.safetensors")
+
+
+def test_other_policies_of_the_library_are_refused(tmp_path: Path) -> None:
+    box = spaces.Box(-1, 1, (5,), np.float32)
+    with pytest.raises(InputError, match="MultiInputPolicy"):
+        save_policy(tmp_path / "p.safetensors", ActorCriticPolicy(box, box, lambda _: 0.0))

@@ -1,0 +1,148 @@
+"""Policies of stock Stable-Baselines3 as files, so that they can be measured beside those of this package."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.policies import ActorCriticPolicy, MultiInputActorCriticPolicy
+from torch import Tensor
+
+from videoinpaint.agents.policies.protocol import Observation
+from videoinpaint.checks import check_extent, whole_number
+from videoinpaint.controls import least_action
+from videoinpaint.errors import CorruptWeightsError, InputError
+
+NAME = "MultiInputPolicy"
+"""What Stable-Baselines3 calls the network, of its own sizes."""
+
+_CONVOLUTIONS = ((8, 4), (4, 2), (3, 1))  # kernels and strides of the convolutions with which it looks at pictures
+_FRAMES = "features_extractor.extractors.frames."
+
+
+class StockPolicy:
+    """A ``MultiInputPolicy`` of Stable-Baselines3 that acts: its mean action, clipped to its action space.
+
+    Unlike the networks of this package it fits one size of clips and one action grid.
+
+    Args:
+        network: over ``frames`` and ``masks``.
+        training: what the file says about its training.
+        device: where it computes.
+    """
+
+    def __init__(
+        self, network: ActorCriticPolicy, training: Mapping[str, Any] | None = None, device: str | torch.device = "cpu"
+    ) -> None:
+        self.network = network.to(torch.device(device))
+        self.network.set_training_mode(False)
+        self.training = dict(training or {})
+
+    @property
+    def trained_grid(self) -> tuple[int, ...] | None:
+        """Rows and columns of its actions; None where it acts for frames as a whole."""
+        return tuple(self.network.action_space.shape or ())[:-1] or None
+
+    @property
+    def by_cell(self) -> bool:
+        """Whether it may choose otherwise from cell to cell."""
+        return self.trained_grid is not None
+
+    def act(self, observation: Observation) -> NDArray[np.float32]:
+        """See :class:`videoinpaint.agents.policies.policy.Policy`.
+
+        Raises:
+            InputError: frames of another size, or it chooses for a grid.
+        """
+        if self.by_cell:
+            raise InputError(f"this policy was trained to act on a grid of {self._told(1, 1)}")
+        return self._predict(observation)
+
+    def act_by_cell(self, observation: Observation, rows: int, columns: int) -> NDArray[np.float32]:
+        """See :class:`videoinpaint.agents.policies.protocol.ActsByCell`.
+
+        Raises:
+            InputError: frames of another size, or another grid.
+        """
+        if not self.by_cell:
+            alike = self.act(observation)[:, None, None]
+            return np.broadcast_to(alike, (len(alike), rows, columns, 5)).copy()
+        if self.trained_grid != (rows, columns):
+            raise InputError(f"this policy was trained to act on a grid of {self._told(rows, columns)}")
+        return self._predict(observation)
+
+    def _told(self, rows: int, columns: int) -> str:
+        own = "x".join(map(str, self.trained_grid or ()))
+        return f"{own} cells, not {rows}x{columns}: play it in its own environment"
+
+    def _predict(self, observation: Observation) -> NDArray[np.float32]:
+        space = self.network.observation_space
+        assert isinstance(space, spaces.Dict)
+        seen = {key: np.asarray(observation[key]) for key in ("frames", "masks")}
+        for key, value in seen.items():
+            if value.ndim != 4 or value.shape[1:] != space[key].shape:
+                told = f"{key} (B, {', '.join(map(str, space[key].shape or ()))}), got {value.shape}"
+                raise InputError(f"this policy takes clips of the size that it was trained on: {told}")
+        return self.network.predict(seen, deterministic=True)[0]
+
+
+def told_of(network: ActorCriticPolicy) -> str:
+    """What a file says of such a network.
+
+    Raises:
+        InputError: it is another policy of Stable-Baselines3.
+    """
+    space, actions = network.observation_space, network.action_space
+    if type(network) is not MultiInputActorCriticPolicy or not isinstance(space, spaces.Dict):
+        raise InputError(f"of stock policies only {NAME} can be saved, got {type(network).__name__}")
+    assert isinstance(actions, spaces.Box)
+    sizes = {"frames": list(space["frames"].shape or ()), "masks": list(space["masks"].shape or ())}
+    grid = list(actions.shape[:-1])
+    return json.dumps({"stock": NAME, **sizes, "grid": grid, "skips": bool(actions.low.min() < -1)})
+
+
+def stock_network(told: str, tensors: Mapping[str, Tensor], name: str) -> ActorCriticPolicy:
+    """The network that a file tells of, untrained. The global generator is left as it was.
+
+    Args:
+        told: as of :func:`told_of`.
+        tensors: the file's; nothing larger than they are is made.
+        name: of the file.
+
+    Raises:
+        CorruptWeightsError: it tells of no such network, or of one of other sizes than its tensors.
+    """
+    try:
+        sizes = json.loads(told)
+        (length, height, width), grid = sizes["masks"], tuple(sizes["grid"])
+        if sizes["stock"] != NAME or sizes["frames"] != [3 * length, height, width] or len(grid) not in (0, 2):
+            raise ValueError(f"it tells of {told[:200]}")
+        check_extent(length, height, width, least=(1, 36))  # the convolutions take no fewer pixels
+        for side in grid:
+            whole_number(side, "grid", 1, 64)
+        first, last = tensors[_FRAMES + "cnn.0.weight"].shape[1], tensors[_FRAMES + "linear.0.weight"].shape[1]
+        if (first, last) != (3 * length, _flattened(height, width)):
+            raise ValueError(f"its tensors are not of {length} frames of {width}x{height}")
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError, InputError) as error:
+        raise CorruptWeightsError(f"{name} is no stock policy ({error}): train it again") from error
+    low = np.broadcast_to(least_action(bool(sizes.get("skips"))), (*grid, 5)).astype(np.float32)
+    seen: dict[str, spaces.Space[Any]] = {
+        key: spaces.Box(0, 255, tuple(sizes[key]), np.uint8) for key in ("frames", "masks")
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return MultiInputActorCriticPolicy(
+            spaces.Dict(seen), spaces.Box(low, np.ones_like(low), dtype=np.float32), lambda _: 0.0
+        )
+
+
+def _flattened(height: int, width: int) -> int:
+    """How many numbers the convolutions make of a picture."""
+    for kernel, stride in _CONVOLUTIONS:
+        height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
+    return 64 * height * width
