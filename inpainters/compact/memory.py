@@ -13,7 +13,8 @@ from torch import Tensor
 
 from videoinpaint.controls import HEADS as CONTROL
 from videoinpaint.inpainters.compact.transformer import HEADS
-from videoinpaint.inpainters.flow_propagation import SECOND, Motion, carry, seen_motion, trace, traced
+from videoinpaint.inpainters.flow_propagation import carry
+from videoinpaint.inpainters.tracing import SECOND, Motion, seen_motion, trace, traced
 from videoinpaint.motion.camera import stabilised_flows, two_motions
 from videoinpaint.protocols import State
 from videoinpaint.regions import is_map, spread
@@ -23,7 +24,7 @@ REACH = (0, 1, 2, 4, 7, 12, 10_000)
 
 
 def remember(frames: Tensor, holes: Tensor, motions: int = 1) -> State:
-    """Trace all hole pixels through the clip once; see :func:`videoinpaint.inpainters.flow_propagation.trace`.
+    """Trace all hole pixels through the clip once; see :func:`videoinpaint.inpainters.tracing.trace`.
 
     Args:
         frames: ``(B, T, 3, H, W)`` in [0, 1].
@@ -39,7 +40,7 @@ def remember_within(
 ) -> tuple[State, State]:
     """What is remembered of some frames of a video, and the motion of all that was given, for the next call.
 
-    Arguments as of :func:`remember` and :func:`videoinpaint.inpainters.flow_propagation.traced`.
+    Arguments as of :func:`remember` and :func:`videoinpaint.inpainters.tracing.traced`.
     """
     seen = seen_motion(frames, holes, _motion(motions), before, pairs=motions)
     return traced(frames, holes, seen, wanted, calm=True), seen

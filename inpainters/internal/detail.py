@@ -17,7 +17,7 @@ from torch import Tensor
 
 from videoinpaint.boxes import Box
 from videoinpaint.clips.files.images import resize_frames
-from videoinpaint.inpainters.flow_propagation import seen_motion, traced
+from videoinpaint.inpainters.tracing import seen_motion, traced
 
 Pixels = NDArray[np.uint8]
 Load = Callable[[int], tuple[Pixels, Pixels]]

@@ -23,10 +23,10 @@ from videoinpaint.inpainters.compact.pretraining import (
     train_inpainter,
     unrolled_loss,
 )
-from videoinpaint.inpainters.flow_propagation import trace
 from videoinpaint.inpainters.published.cost import count_flops
+from videoinpaint.inpainters.tracing import trace
 from videoinpaint.metrics.backbone import get_backbone
-from videoinpaint.motion.camera import stabilised_flows
+from videoinpaint.motion.camera import homography_flow, stabilised_flows
 from videoinpaint.weights import save_safetensors
 
 SMALL = CompactConfig(base=8, mid=16, dim=48, hidden=48, depth=2)
@@ -209,6 +209,37 @@ def test_two_motions_are_traced_as_each_alone():
     assert alone["behind"].any()
     assert not both["ahead2"].any()
     assert not both["behind2"].any()
+
+
+def tilted(length):
+    """Homographies of a camera that pans, turns and tilts, and those back, ``(2, T-1, 3, 3)``."""
+    there = np.stack([np.array([[1.01, 0.02, 4 + t], [-0.02, 0.99, 1], [1e-4, 5e-5, 1]]) for t in range(length - 1)])
+    return np.stack([there, np.linalg.inv(there)])
+
+
+@pytest.mark.parametrize("still", [False, True])
+def test_a_homography_is_followed_as_the_flow_that_it_makes(still):
+    frames, holes = panning_batch()
+    length, height, width = frames.shape[1], *frames.shape[3:]
+    ways = tilted(length)
+    if still:
+        ways[:] = np.eye(3)
+
+    def dense(filled, _):
+        flows = homography_flow(ways.reshape(-1, 3, 3), height, width).unflatten(0, (2, 1, -1))
+        return tuple(flows.expand(-1, len(filled), -1, -1, -1, -1))
+
+    def sparse(filled, _):
+        return tuple(torch.from_numpy(ways).float()[:, None].expand(-1, len(filled), -1, -1, -1))
+
+    flow, camera = trace(frames, holes, dense), trace(frames, holes, sparse)
+    for name in ("ahead", "behind"):
+        both = (flow[name][:, :, 3:4] > 0) & (camera[name][:, :, 3:4] > 0)
+        assert both.any() != still
+        # A homography tells no error; what the dense flow tells at the frame's border is that of its interpolation.
+        assert torch.equal(flow[name][:, :, 3] > 0, camera[name][:, :, 3] > 0)
+        differences = ((flow[name] - camera[name]).abs() * both).amax((0, 1, 3, 4))
+        assert (differences < torch.tensor([0.01, 0.01, 0.01, 0.2, 0.01])).all()
 
 
 def test_a_video_that_goes_on_is_traced_as_one_that_is_there_at_once():

@@ -6,7 +6,8 @@ import torch
 
 from videoinpaint.controls import Controls
 from videoinpaint.inpainters import AROUND_PUBLISHED, INPAINTERS, PUBLISHED, make_inpainter
-from videoinpaint.inpainters.flow_propagation import propagate, seen_motion, trace, traced
+from videoinpaint.inpainters.flow_propagation import propagate
+from videoinpaint.inpainters.tracing import seen_motion, trace, traced
 
 NEUTRAL = Controls().to_array()[None]
 NAMES = [name for name in INPAINTERS.names() if name not in PUBLISHED + AROUND_PUBLISHED]  # too large

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from videoinpaint.boxes import box_of
 from videoinpaint.clips import make_clips
-from videoinpaint.inpainters import flow_propagation
-from videoinpaint.inpainters.flow_propagation import PropagationInpainter, seen_motion, trace, traced
+from videoinpaint.inpainters import tracing
+from videoinpaint.inpainters.flow_propagation import PropagationInpainter
+from videoinpaint.inpainters.tracing import seen_motion, trace, traced
 from videoinpaint.protocols import Reaching
 from videoinpaint.repair import inpaint, inpaint_stream
 from videoinpaint.repair.cutouts import MARGIN, Cutout, cutout_of
@@ -81,8 +82,8 @@ def test_points_that_are_not_followed_would_not_have_arrived(step, seed, monkeyp
         top, left = rng.integers(0, 36), rng.integers(0, 80)
         holes[0, t, 0, top : top + 12, left : left + 16] = 1
     bounded = trace(frames, holes)
-    monkeypatch.setattr(flow_propagation, "_travel", lambda holes, *_: holes.new_full(holes.shape[:2], np.inf))
-    monkeypatch.setattr(flow_propagation, "_distance_to_known", lambda holes: holes[:, 0, 0])
+    monkeypatch.setattr(tracing, "_travel", lambda holes, *_: holes.new_full(holes.shape[:2], np.inf))
+    monkeypatch.setattr(tracing, "_distance_to_known", lambda holes: holes[:, 0, 0])
     free = trace(frames, holes)
     assert all(torch.equal(bounded[name], free[name]) for name in free)
     assert (step == 0) or bounded["ahead"].any()

@@ -103,7 +103,7 @@ def stabilised_flows(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         forward and backward flows, ``(B, T-1, 2, H, W)`` each.
     """
-    camera, residual, known = _taken_apart(frames, holes)
+    _, camera, residual, known = _taken_apart(frames, holes)
     return _put_together(camera, smooth_fill(residual, known), len(frames))
 
 
@@ -117,21 +117,23 @@ def two_motions(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor, Tensor, 
 
     Returns:
         forward and backward flows ``(B, T-1, 2, H, W)`` in which the residual of the nearest known pixel goes on inside
-        the holes, and those of the camera alone.
+        the holes; and the camera's homographies forward and backward, ``(B, T-1, 3, 3)``.
     """
-    camera, residual, known = _taken_apart(frames, holes)
+    motions, camera, residual, known = _taken_apart(frames, holes)
     beside = _put_together(camera, nearest_fill(residual, known), len(frames))
-    return *beside, *_put_together(camera, torch.zeros_like(residual), len(frames))
+    there, back = motions.unflatten(0, (2, len(frames), frames.shape[1] - 1))
+    return *beside, there, back
 
 
-def _taken_apart(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The camera's flow, the residual ``(2 B (T-1), 2, H, W)``, forward before backward, and where that is believed."""
-    height, width = frames.shape[3:]
+def _taken_apart(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The camera's homographies ``(N, 3, 3)``, forward before backward, their flow ``(N, 2, H, W)``, the residual flow,
+    and where that is believed; N is 2 B (T-1)."""
     first, second = frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1)
     a, b = torch.cat([first, second]), torch.cat([second, first])
     known = 1 - window_max(holes, CLEAR)
     there = camera_motion(first, second, known[:, :-1].flatten(0, 1), known[:, 1:].flatten(0, 1))
-    camera = homography_flow(np.concatenate([there, np.linalg.inv(there)]), height, width).to(a)
+    motions = np.concatenate([there, np.linalg.inv(there)])
+    camera = homography_flow(motions, *frames.shape[3:]).to(a)
     early, late = holes[:, :-1].flatten(0, 1), holes[:, 1:].flatten(0, 1)
     hole_a, hole_b = torch.cat([early, late]), torch.cat([late, early])
     # What either frame hides is filled alike in both, so that it attracts no match; flow looks at brightness alone.
@@ -140,7 +142,7 @@ def _taken_apart(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor, Tensor]
     unknown = torch.maximum(hole_a, warp(hole_b, camera).gt(0.01).to(hole_a))
     aligned = smooth_fill(torch.cat([bright_a, warp(bright_b, camera)]), 1 - unknown.repeat(2, 1, 1, 1))
     residual = dis_flow(*aligned.expand(-1, 3, -1, -1).chunk(2))
-    return camera, residual, 1 - window_max(unknown, DISTRUST)
+    return torch.from_numpy(motions).to(a), camera, residual, 1 - window_max(unknown, DISTRUST)
 
 
 def _put_together(camera: Tensor, residual: Tensor, clips: int) -> tuple[Tensor, Tensor]:
