@@ -167,6 +167,7 @@ class _Camera:
 
 
 def _moves(motion: Tensor) -> _Flow | _Camera:
+    motion = motion.contiguous()  # else every hop would copy the whole table
     return _Flow(motion) if motion.dim() == 5 else _Camera(motion)
 
 

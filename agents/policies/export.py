@@ -50,15 +50,12 @@ def save_policy(path: str | Path, network: ActorCriticPolicy, training: Mapping[
     """
     if not network.share_features_extractor:
         raise InputError("only policies with share_features_extractor=True can be saved")
-    ours = isinstance(network, ClosedLoopPolicy)
-    metadata = {
-        "format": FORMAT,
-        "architecture": next(told for told, kind in reversed(_KINDS.items()) if isinstance(network, kind))
-        if ours
-        else told_of(network),
-        "training": json.dumps(dict(training or {}), default=stable_name),
-    }
-    metadata |= {"skips": json.dumps(network.skips)} if ours else {}
+    metadata = {"format": FORMAT, "training": json.dumps(dict(training or {}), default=stable_name)}
+    if isinstance(network, ClosedLoopPolicy):
+        metadata["architecture"] = next(told for told, kind in reversed(_KINDS.items()) if isinstance(network, kind))
+        metadata["skips"] = json.dumps(network.skips)
+    else:
+        metadata["architecture"] = told_of(network)
     return save_safetensors(path, {k: v for k, v in network.state_dict().items() if not k.startswith(_SAME)}, metadata)
 
 

@@ -61,7 +61,7 @@ class StockPolicy:
         """
         if self.by_cell:
             raise InputError(f"this policy was trained to act on a grid of {self._told(1, 1)}")
-        return self._predict(observation)
+        return self._mean_action(observation)
 
     def act_by_cell(self, observation: Observation, rows: int, columns: int) -> NDArray[np.float32]:
         """See :class:`videoinpaint.agents.policies.protocol.ActsByCell`.
@@ -74,13 +74,13 @@ class StockPolicy:
             return np.broadcast_to(alike, (len(alike), rows, columns, 5)).copy()
         if self.trained_grid != (rows, columns):
             raise InputError(f"this policy was trained to act on a grid of {self._told(rows, columns)}")
-        return self._predict(observation)
+        return self._mean_action(observation)
 
     def _told(self, rows: int, columns: int) -> str:
         own = "x".join(map(str, self.trained_grid or ()))
         return f"{own} cells, not {rows}x{columns}: play it in its own environment"
 
-    def _predict(self, observation: Observation) -> NDArray[np.float32]:
+    def _mean_action(self, observation: Observation) -> NDArray[np.float32]:
         space = self.network.observation_space
         assert isinstance(space, spaces.Dict)
         seen = {key: np.asarray(observation[key]) for key in ("frames", "masks")}
