@@ -16,7 +16,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from videoinpaint.agents import load_policy, make_policy, save_policy
 from videoinpaint.agents.policies.protocol import acts_by_cell, choose
 from videoinpaint.agents.policies.stock import StockPolicy
-from videoinpaint.benchmarks.policies.stock_ppo import Stock, run
+from videoinpaint.benchmarks.policies.stock_ppo import Stock, export, run
 from videoinpaint.controls import least_action
 from videoinpaint.envs import make_sb3_vec
 from videoinpaint.errors import CorruptWeightsError, InputError
@@ -80,8 +80,12 @@ def test_means_reach_the_actions_that_stop(tmp_path: Path) -> None:
     assert isinstance(policy, StockPolicy)
     with torch.no_grad():
         policy.network.action_net.bias.fill_(-3)
-    actions = choose(policy, first_observation("VideoInpaintRegions-v1"), (*policy.trained_grid, 5))  # type: ignore[misc]
+    observation = first_observation("VideoInpaintRegions-v1")
+    actions = choose(policy, observation, (*policy.trained_grid, 5))  # type: ignore[misc]
     np.testing.assert_allclose(actions, np.broadcast_to(least_action(), actions.shape))
+    frames, masks = (torch.from_numpy(observation[key]) for key in ("frames", "masks"))
+    path = export(policy.network, frames[:1], masks[:1], tmp_path / "low.pt")
+    np.testing.assert_allclose(torch.jit.load(str(path))(frames, masks).numpy(), actions)
 
 
 def test_a_whole_frame_policy_chooses_alike_for_all_cells(tmp_path: Path) -> None:
