@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from videoinpaint.agents.policies.cells import cell_features
 from videoinpaint.agents.policies.full_resolution import PaperPolicy, stacked
 from videoinpaint.agents.policies.networks import ClosedLoopPolicy, thumbnails
-from videoinpaint.agents.policies.protocol import Observation
+from videoinpaint.agents.policies.protocol import Observation, everywhere
 from videoinpaint.agents.policies.regional import RegionalPolicy
 from videoinpaint.controls import clip_action
 from videoinpaint.envs.ids import spec_of
@@ -72,8 +72,7 @@ class NetworkPolicy:
     def act_by_cell(self, observation: Observation, rows: int, columns: int) -> NDArray[np.float32]:
         """See :class:`videoinpaint.agents.policies.protocol.ActsByCell`."""
         if not isinstance(self.network, RegionalPolicy):
-            alike = self.act(observation)[:, None, None]
-            return np.broadcast_to(alike, (len(alike), rows, columns, 5)).copy()
+            return everywhere(self.act(observation), rows, columns)
         cells = cell_features(thumbnails(*self._pictures(observation)), rows, columns)
         return clip_action(self.network.means(cells).cpu().numpy(), self.network.skips)
 

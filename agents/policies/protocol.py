@@ -63,8 +63,12 @@ def choose(
         return check_actions(policy.act(observation), count, name)
     if isinstance(policy, ActsByCell):
         return check_actions(policy.act_by_cell(observation, *shape[:2]), count, name, shape)
-    everywhere = check_actions(policy.act(observation), count, name)[:, None, None]
-    return np.broadcast_to(everywhere, (count, *shape)).copy()
+    return everywhere(check_actions(policy.act(observation), count, name), *shape[:2])
+
+
+def everywhere(actions: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:
+    """Actions ``(B, 5)`` as a map ``(B, rows, columns, 5)`` that is the same in all cells."""
+    return np.broadcast_to(actions[:, None, None], (len(actions), rows, columns, 5)).copy()
 
 
 def check_actions(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.policies import ActorCriticPolicy, MultiInputActorCriticPolicy
 from torch import Tensor
 
-from videoinpaint.agents.policies.protocol import Observation
+from videoinpaint.agents.policies.protocol import Observation, everywhere
 from videoinpaint.checks import check_extent, whole_number
 from videoinpaint.controls import least_action
 from videoinpaint.errors import CorruptWeightsError, InputError
@@ -70,8 +70,7 @@ class StockPolicy:
             InputError: frames of another size, or another grid.
         """
         if not self.by_cell:
-            alike = self.act(observation)[:, None, None]
-            return np.broadcast_to(alike, (len(alike), rows, columns, 5)).copy()
+            return everywhere(self.act(observation), rows, columns)
         if self.trained_grid != (rows, columns):
             raise InputError(f"this policy was trained to act on a grid of {self._told(rows, columns)}")
         return self._mean_action(observation)
