@@ -82,41 +82,41 @@ class Chooser(nn.Module):
             nn.init.constant_(cast(Tensor, self.say_second.bias), RARELY)
 
     def forward(self, sources: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
-        """Content and the trust in it inside the holes, ``(B, T, 3, H, W)`` and ``(B, T, 1, H, W)``.
+        """Content and the trust in it inside the holes, ``(N, 3, H, W)`` and ``(N, 1, H, W)``, of N frames.
 
         Args:
-            sources: ``(B, T, 11, H, W)``: colours and trust ahead and behind, four planes each, and the smooth fill;
+            sources: ``(N, 11, H, W)``: colours and trust ahead and behind, four planes each, and the smooth fill;
                 with a second motion four planes more ahead and behind.
-            holes: ``(B, T, 1, H, W)`` in {0, 1}. Sides must be even.
+            holes: ``(N, 1, H, W)`` in {0, 1}. Sides must be even.
         """
-        ahead, behind, filled, *second = sources.split((4, 4, 3, 4, 4)[: 5 if self.look_second else 3], dim=2)
+        ahead, behind, filled, *second = sources.split((4, 4, 3, 4, 4)[: 5 if self.look_second else 3], dim=1)
         trust, apart = _trust(ahead, behind)
         known = torch.where(holes > 0, 0.0, filled)
-        seen = self.look(signed(ahead, behind, known.mean(2, keepdim=True), apart, filled, holes))
-        colours = [ahead[:, :, :3], behind[:, :, :3], filled]
+        seen = self.look(signed(ahead, behind, known.mean(1, keepdim=True), apart, filled, holes))
+        colours = [ahead[:, :3], behind[:, :3], filled]
         if self.look_second is not None:
             further, apart = _trust(*second)
             seen = seen + self.look_second(signed(*second, apart))
-            colours += [source[:, :, :3] for source in second]
+            colours += [source[:, :3] for source in second]
         hidden = leaky(self.think(leaky(seen)))
         asked = F.pixel_shuffle(self.say(hidden), 2).float()
-        most = trust.amax(2, keepdim=True)
-        prior = torch.cat([trust / trust.sum(2, keepdim=True).clamp_min(1e-6) * most, 1 - most], 2)
-        found = torch.cat([trust > 0, torch.ones_like(most) > 0], 2)
+        most = trust.amax(1, keepdim=True)
+        prior = torch.cat([trust / trust.sum(1, keepdim=True).clamp_min(1e-6) * most, 1 - most], 1)
+        found = torch.cat([trust > 0, torch.ones_like(most) > 0], 1)
         if self.say_second is not None:
             asked = torch.cat([asked, F.pixel_shuffle(self.say_second(hidden), 2).float()], 1)
-            prior, found = torch.cat([prior, further / 2], 2), torch.cat([found, further > 0], 2)
+            prior, found = torch.cat([prior, further / 2], 1), torch.cat([found, further > 0], 1)
         # What was not found has no share, whatever is asked for.
-        share = (asked.unflatten(0, holes.shape[:2]) + (prior + 1e-4).log()).exp() * found
-        share = share / share.sum(2, keepdim=True)
-        content = sum(colour * one for colour, one in zip(colours, share.split(1, dim=2)))
-        return torch.where(holes > 0, content, filled), torch.where(holes > 0, 1 - share[:, :, 2:3], 1.0)
+        share = (asked + (prior + 1e-4).log()).exp() * found
+        share = share / share.sum(1, keepdim=True)
+        content = sum(colour * one for colour, one in zip(colours, share.split(1, dim=1)))
+        return torch.where(holes > 0, content, filled), torch.where(holes > 0, 1 - share[:, 2:3], 1.0)
 
 
 def _trust(ahead: Tensor, behind: Tensor) -> tuple[Tensor, Tensor]:
-    """The trust in both directions ``(B, T, 2, H, W)``, and how far colours are apart where both are found."""
-    trust = torch.cat([ahead[:, :, 3:], behind[:, :, 3:]], 2)
-    return trust, (ahead[:, :, :3] - behind[:, :, :3]).abs().mean(2, keepdim=True) * trust.prod(2, keepdim=True)
+    """The trust in both directions ``(N, 2, H, W)``, and how far colours are apart where both are found."""
+    trust = torch.cat([ahead[:, 3:], behind[:, 3:]], 1)
+    return trust, (ahead[:, :3] - behind[:, :3]).abs().mean(1, keepdim=True) * trust.prod(1, keepdim=True)
 
 
 class Grain(nn.Module):
@@ -154,8 +154,8 @@ class Grain(nn.Module):
 
 
 def signed(*planes: Tensor) -> Tensor:
-    """Planes ``(B, T, c, H, W)`` in [0, 1] as ``(B * T, C, H, W)`` in [-1, 1], as convolutions want them."""
-    joined = torch.cat([multiplied(plane) for plane in planes], dim=2).flatten(0, 1)
+    """Planes ``(N, c, H, W)`` in [0, 1] as ``(N, C, H, W)`` in [-1, 1], as convolutions want them."""
+    joined = torch.cat([multiplied(plane) for plane in planes], dim=1)
     return joined.mul_(2).sub_(1).contiguous(memory_format=torch.channels_last)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 from videoinpaint.compiling import compile_methods
 from videoinpaint.controls import ALPHA, FUSION, GAMMA, HEADS, HIGH, LOW
 from videoinpaint.device import may_look
+from videoinpaint.framewise import framewise
 from videoinpaint.inpainters.compact.layers import SLOPE, Chooser, Film, Grain, Residual, blurred, larger, leaky, signed
 from videoinpaint.inpainters.compact.memory import recall, sources
 from videoinpaint.inpainters.compact.transformer import POOLED, WindowTransformer
@@ -155,13 +157,11 @@ class CompactNetwork(nn.Module):
         else:
             weight, counts = weight.view(-1, 1, 1, 1), controls[:, HEADS]
         weight = weight.repeat_interleave(length, 0)
-
         context = self._encode(x, objective)
         tokens = self._hallucinate(x, context, counts, heads)
-        hallucinated, detail = self._grown(tokens)
-        coarse = detail + blurred(x.propagated.flatten(0, 1))
-        fused, image = self._fuse(x, hallucinated, coarse, weight)
-        painted = image + self._decode(context, fused, image, x.masks.flatten(0, 1), objective)
+        grain = () if self.grain is None else (self.grain(x.previous, 4), self.grain(x.previous, 2))
+        carried = (plane.flatten(0, 1) for plane in (x.propagated, x.confidence, x.masks))
+        painted, coarse = framewise(partial(self._painted, grain), *carried, context, tokens, weight, objective)
         shape = (batch, length, 3, *x.previous.shape[-2:])
         return painted.view(shape)[..., :height, :width], coarse.view(shape)[..., :height, :width]
 
@@ -183,12 +183,14 @@ class CompactNetwork(nn.Module):
             return recall(memory, holes, heads)
         height, width = holes.shape[-2:]
         grow = (0, -width % TOKEN, 0, -height % TOKEN)
-        content, trust = self.chooser(_edged(sources(memory, heads), grow), F.pad(holes, grow))
+        planes = (_edged(sources(memory, heads), grow), F.pad(holes, grow))
+        content, trust = framewise(self.chooser, *(plane.flatten(0, 1) for plane in planes))
+        content, trust = (plane.unflatten(0, holes.shape[:2]) for plane in (content, trust))
         return content[..., :height, :width], trust[..., :height, :width]
 
     def compile_parts(self) -> None:
         """Compile what has fixed shapes, and the transformer's blocks; windows go on being picked by Python."""
-        compile_methods(self, "_encode", "_grown", "_fuse", "_decode")
+        compile_methods(self, "_encoded", "_painted")
         for block in self.transformer.blocks:
             compile_methods(block, "forward")
 
@@ -204,8 +206,21 @@ class CompactNetwork(nn.Module):
 
     def _encode(self, x: Inputs, objective: Tensor) -> Tensor:
         hidden = x.masks if x.hidden is None else x.hidden
-        seen, tried = x.previous * (1 - hidden), x.previous * x.holes
-        planes = signed(seen, x.propagated, tried, x.masks, x.holes, x.confidence)
+        planes = (x.previous, x.propagated, x.masks, x.holes, x.confidence, hidden)
+        return framewise(self._encoded, *(plane.flatten(0, 1) for plane in planes), objective)
+
+    def _encoded(
+        self,
+        previous: Tensor,
+        propagated: Tensor,
+        masks: Tensor,
+        holes: Tensor,
+        confidence: Tensor,
+        hidden: Tensor,
+        objective: Tensor,
+    ) -> Tensor:
+        seen, tried = previous * (1 - hidden), previous * holes
+        planes = signed(seen, propagated, tried, masks, holes, confidence)
         features = self.body(self.down(leaky(self.stem(planes))))
         return leaky(self.body_film(features, objective))
 
@@ -241,32 +256,58 @@ class CompactNetwork(nn.Module):
             return features, enlarged(image, (4 * image.shape[-2], 4 * image.shape[-1]))
         return F.pixel_shuffle(features, 2), F.pixel_shuffle(self.patch(tokens).movedim(-1, 1), TOKEN)
 
-    def _fuse(self, x: Inputs, hallucinated: Tensor, coarse: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    def _painted(
+        self,
+        grain: Sequence[Tensor],
+        carried: Tensor,
+        trust: Tensor,
+        masks: Tensor,
+        context: Tensor,
+        tokens: Tensor,
+        weight: Tensor,
+        objective: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Frames and the coarse image ``(N, 3, H, W)``, from tokens and what was carried in."""
+        hallucinated, detail = self._grown(tokens)
+        coarse = detail + blurred(carried)
+        fused, image = self._fuse(carried, trust, hallucinated, coarse, weight)
+        return image + self._decode(context, fused, image, masks, objective, grain), coarse
+
+    def _fuse(
+        self, carried: Tensor, trust: Tensor, hallucinated: Tensor, coarse: Tensor, weight: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """``f = w * f_hallucinated + (1 - w) * f_propagated``, in features and in the image.
 
         The carried image holds real detail where the motion revealed it and a mere smooth fill elsewhere, so neither
         end of the weight suits every hole. With ``sparing`` p the weight becomes ``w ** (1 + p * trust)``: detail that
         can be trusted survives all but the highest weights.
         """
-        carried, trust = x.propagated.flatten(0, 1), x.confidence.flatten(0, 1)
-        features = self.carry(signed(x.propagated, x.confidence))
+        features = self.carry(signed(carried, trust))
         p = self.config.sparing
         few = F.avg_pool2d(weight, 4) if weight.shape[-1] > 1 else weight
         deep, shallow = few ** (1 + p * F.avg_pool2d(trust, 4)), weight ** (1 + p * trust)
         return torch.lerp(features, hallucinated, deep.to(features.dtype)), torch.lerp(carried, coarse, shallow)
 
-    def _decode(self, context: Tensor, fused: Tensor, image: Tensor, masks: Tensor, objective: Tensor) -> Tensor:
+    def _decode(
+        self,
+        context: Tensor,
+        fused: Tensor,
+        image: Tensor,
+        masks: Tensor,
+        objective: Tensor,
+        grain: Sequence[Tensor],
+    ) -> Tensor:
         inside = F.max_pool2d(masks, 4).to(context.dtype)
         features = torch.lerp(context, fused, inside)
-        sketch = signed(image.unsqueeze(0))
+        sketch = signed(image)
         features = self.merge(torch.cat([features, F.pixel_unshuffle(sketch, 4)], dim=1))
-        if self.grain is not None:
-            features = features + self.grain(image, 4)
+        if grain:
+            features = features + grain[0]
         features = leaky(self.decode(self.merge_film(features, objective)))
         fine = larger(self.grow(features), 2) if self.config.smooth else F.pixel_shuffle(self.grow(features), 2)
         fine = self.fine(torch.cat([fine, F.pixel_unshuffle(sketch, 2)], dim=1))
-        if self.grain is not None:
-            fine = fine + self.grain(image, 2)
+        if grain:
+            fine = fine + grain[1]
         fine = leaky(self.finer(leaky(self.fine_film(fine, objective))))
         return F.pixel_shuffle(self.paint(fine), 2)
 

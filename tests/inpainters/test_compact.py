@@ -154,11 +154,11 @@ def test_where_numbers_may_not_be_looked_at_a_map_gives_the_same(monkeypatch):
 @pytest.mark.parametrize("motions", [1, 2])
 def test_the_chooser_begins_near_the_blend_and_never_takes_what_was_not_found(motions):
     torch.manual_seed(0)
-    chooser, holes = Chooser(8, motions), torch.ones(1, 3, 1, 48, 80)
-    sources = torch.rand(1, 3, 11 if motions == 1 else 19, 48, 80, generator=torch.Generator().manual_seed(0))
-    ahead, filled = sources[:, :, :3], sources[:, :, 8:11]
-    sources[:, :, 3], sources[:, :, 7] = 0.8, 0.0
-    sources[:, :, 14::4] = 0.9
+    chooser, holes = Chooser(8, motions), torch.ones(3, 1, 48, 80)
+    sources = torch.rand(3, 11 if motions == 1 else 19, 48, 80, generator=torch.Generator().manual_seed(0))
+    ahead, filled = sources[:, :3], sources[:, 8:11]
+    sources[:, 3], sources[:, 7] = 0.8, 0.0
+    sources[:, 14::4] = 0.9
     content, trust = chooser(sources, holes)
     near = 1e-3 if motions == 1 else 0.1
     assert torch.allclose(content, 0.8 * ahead + 0.2 * filled, atol=near)
@@ -166,20 +166,20 @@ def test_the_chooser_begins_near_the_blend_and_never_takes_what_was_not_found(mo
     torch.nn.init.constant_(chooser.say.bias, 5)  # what is behind is asked for most, as is the second motion
     if motions == 2:
         torch.nn.init.constant_(chooser.say_second.bias, 5)
-        sources[:, :, 14::4] = 0
+        sources[:, 14::4] = 0
     content = chooser(sources, holes)[0]
     assert (content >= torch.minimum(ahead, filled) - 1e-6).all()
     assert (content <= torch.maximum(ahead, filled) + 1e-6).all()
-    sources[:, :, 3] = 0
+    sources[:, 3] = 0
     assert torch.equal(chooser(sources, holes)[0], filled)
 
 
 @torch.no_grad()
 def test_the_chooser_may_take_what_lies_along_the_second_motion():
-    chooser, holes = Chooser(8, 2), torch.ones(1, 3, 1, 48, 80)
-    sources = torch.rand(1, 3, 19, 48, 80, generator=torch.Generator().manual_seed(0))
+    chooser, holes = Chooser(8, 2), torch.ones(3, 1, 48, 80)
+    sources = torch.rand(3, 19, 48, 80, generator=torch.Generator().manual_seed(0))
     torch.nn.init.constant_(chooser.say_second.bias[:4], 20)
-    assert torch.allclose(chooser(sources, holes)[0], sources[:, :, 11:14], atol=1e-3)
+    assert torch.allclose(chooser(sources, holes)[0], sources[:, 11:14], atol=1e-3)
 
 
 @pytest.mark.parametrize("choosing", [0, 1, 2])
@@ -251,6 +251,18 @@ def test_a_video_that_goes_on_is_traced_as_one_that_is_there_at_once():
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("config", [SMALL, FIRST])
+def test_frames_painted_a_few_at_a_time_are_those_painted_at_once(monkeypatch, config):
+    network, x = live_network(config), inputs(2, length=5)
+    for controls in (torch.cat([row(heads=3, alpha=1.0), row()]), cells([{"fusion": 0.5}, {}]).repeat(2, 1, 1, 1)):
+        whole = whole_pass(network, x, controls)
+        monkeypatch.setattr("videoinpaint.framewise.TOGETHER", 3 * 48 * 80)
+        parts = whole_pass(network, x, controls)
+        monkeypatch.undo()
+        assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(whole, parts))
+
+
+@torch.no_grad()
 def test_a_flat_hole_shows_no_grid():
     """What the dots of version 0.1.0 came from: tokens that are all alike gave a pattern of their size."""
 
@@ -309,11 +321,11 @@ def test_only_windows_with_work_are_computed():
     assert 0 < some.max() < 9
 
 
-def test_planes_are_joined_frame_by_frame_and_centred():
-    planes = (torch.full((2, 3, 2, 4, 4), 0.25), torch.ones(2, 3, 1, 4, 4), torch.zeros(2, 3, 1, 4, 4))
+def test_planes_are_joined_and_centred():
+    planes = (torch.full((3, 2, 4, 4), 0.25), torch.ones(3, 1, 4, 4), torch.zeros(3, 1, 4, 4))
     joined = signed(*planes)
-    assert joined.shape == (6, 4, 4, 4)
-    assert joined[4, :, 1, 2].tolist() == [-0.5, -0.5, 1, -1]
+    assert joined.shape == (3, 4, 4, 4)
+    assert joined[1, :, 1, 2].tolist() == [-0.5, -0.5, 1, -1]
 
 
 @torch.no_grad()
@@ -452,8 +464,8 @@ def test_sparing_keeps_trusted_content_and_fuses_the_rest_as_before():
     features = torch.zeros(3, 16, 12, 20)
     weight = torch.full((3, 1, 1, 1), 0.5)
     for trust, closer in ((1.0, True), (0.0, False)):
-        seen = replace(x, confidence=torch.full_like(x.confidence, trust))
-        images = [network._fuse(seen, features, coarse, weight)[1] for network in (plain, sparing)]
+        seen = torch.full((3, 1, 48, 80), trust)
+        images = [network._fuse(carried, seen, features, coarse, weight)[1] for network in (plain, sparing)]
         gaps = [(image - carried).abs().mean().item() for image in images]
         assert gaps[1] < 0.3 * gaps[0] if closer else gaps[1] == pytest.approx(gaps[0])
 

@@ -87,10 +87,13 @@ def _sane(motion: NDArray[np.float64], height: int, width: int) -> bool:
 
 def homography_flow(motions: NDArray[np.float64], height: int, width: int) -> Tensor:
     """The flow ``(N, 2, H, W)``, float32 on the CPU, of homographies ``(N, 3, 3)``."""
-    ys, xs = np.mgrid[0:height, 0:width].astype(np.float64)
-    points = motions @ np.stack([xs.ravel(), ys.ravel(), np.ones(height * width)])
-    flow = points[:, :2] / points[:, 2:] - np.stack([xs.ravel(), ys.ravel()])
-    return torch.from_numpy(flow.reshape(-1, 2, height, width).astype(np.float32))
+    x, y = np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64)[:, None]
+    flow = np.empty((len(motions), 2, height, width), np.float32)
+    for (right, down, far), out in zip(motions, flow):
+        depth = far[0] * x + (far[1] * y + far[2])
+        out[0] = (right[0] * x + (right[1] * y + right[2])) / depth - x
+        out[1] = (down[0] * x + (down[1] * y + down[2])) / depth - y
+    return torch.from_numpy(flow)
 
 
 def stabilised_flows(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
