@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from videoinpaint.motion.flow import smooth_fill
+from videoinpaint.motion.neighbourhoods import window_max, window_mean
 from videoinpaint.precision import multiplied
 from videoinpaint.regions import spread
 from videoinpaint.resampling import enlarged
@@ -151,6 +153,32 @@ class Grain(nn.Module):
     def flops_per_pixel(self) -> float:
         """Operations for each pixel of one frame, whatever the number of frames."""
         return sum(2.0 * cast(nn.Conv2d, layer).weight.numel() / int(k) ** 2 for k, layer in self.layers.items())
+
+
+ORDINARY = 0.02
+"""The detail, see `roughness`, that counts as 1: about the mean of the training clips."""
+
+
+ENOUGH = 0.2
+"""The share of known pixels around one whose mean detail is believed."""
+
+
+def roughness(frames: Tensor, holes: Tensor) -> Tensor:
+    """How detailed the known scene around every pixel is, ``(N, 1, H / 4, W / 4)``, about 1 on the average.
+
+    Detail is how far brightness is from its mean over 5x5 pixels. Inside holes it goes on from the rim.
+
+    Args:
+        frames: ``(N, 3, H, W)`` in [0, 1], of which the known pixels count.
+        holes: ``(N, 1, H, W)`` in {0, 1}.
+    """
+    grey = frames.mean(1, keepdim=True)
+    known = 1 - window_max(holes, 2)  # beside a hole what is in it shows
+    detail = (grey - window_mean(grey, 2)).abs() * known
+    some = window_mean(F.avg_pool2d(known, 4), 2)
+    around = window_mean(F.avg_pool2d(detail, 4), 2) / some.clamp_min(1e-3)
+    enough = some.gt(ENOUGH).to(around)  # of fewer pixels the mean is a guess, which the fill would spread
+    return window_mean(smooth_fill(around, enough), 2) / ORDINARY
 
 
 def signed(*planes: Tensor) -> Tensor:

@@ -18,7 +18,18 @@ from videoinpaint.compiling import compile_methods
 from videoinpaint.controls import ALPHA, FUSION, GAMMA, HEADS, HIGH, LOW
 from videoinpaint.device import may_look
 from videoinpaint.framewise import framewise
-from videoinpaint.inpainters.compact.layers import SLOPE, Chooser, Film, Grain, Residual, blurred, larger, leaky, signed
+from videoinpaint.inpainters.compact.layers import (
+    SLOPE,
+    Chooser,
+    Film,
+    Grain,
+    Residual,
+    blurred,
+    larger,
+    leaky,
+    roughness,
+    signed,
+)
 from videoinpaint.inpainters.compact.memory import recall, sources
 from videoinpaint.inpainters.compact.transformer import POOLED, WindowTransformer
 from videoinpaint.protocols import State
@@ -44,14 +55,14 @@ class CompactConfig:
     window_width: int = 9
     sparing: int = 2  # how strongly trusted carried content is spared from fusion, see `_fuse`
     smooth: int = 1  # whether tokens grow to pixels without a phase; else by pixel shuffle, which shows as dots
-    grain: int = 1  # whether the decoder gets fixed noise to make texture of, where there is nothing to make it of
+    grain: int = 2  # 1: the decoder gets fixed noise to make texture of; 2: as strong as the scene around has detail
     choosing: int = 2  # along how many motions is found what a layer of its own chooses from, pixel by pixel; 0: none
 
     @staticmethod
     def from_metadata(metadata: Mapping[str, str]) -> CompactConfig:
         """The sizes that a weight file names; files from before there was a switch were trained without it."""
         known = dict.fromkeys(SWITCHES, "0") | dict(metadata)
-        highest = dict.fromkeys(CompactConfig().as_dict(), 4096) | {"depth": 64, "smooth": 1, "grain": 1, "choosing": 2}
+        highest = dict.fromkeys(CompactConfig().as_dict(), 4096) | {"depth": 64, "smooth": 1, "grain": 2, "choosing": 2}
         lowest = {name: int(name not in SWITCHES) for name in highest}
         return CompactConfig(**{k: metadata_number(known, k, lowest[k], high) for k, high in highest.items()})
 
@@ -160,7 +171,7 @@ class CompactNetwork(nn.Module):
         context = self._encode(x, objective)
         tokens = self._hallucinate(x, context, counts, heads)
         grain = () if self.grain is None else (self.grain(x.previous, 4), self.grain(x.previous, 2))
-        carried = (plane.flatten(0, 1) for plane in (x.propagated, x.confidence, x.masks))
+        carried = (plane.flatten(0, 1) for plane in (x.propagated, x.confidence, x.masks, x.holes))
         painted, coarse = framewise(partial(self._painted, grain), *carried, context, tokens, weight, objective)
         shape = (batch, length, 3, *x.previous.shape[-2:])
         return painted.view(shape)[..., :height, :width], coarse.view(shape)[..., :height, :width]
@@ -262,6 +273,7 @@ class CompactNetwork(nn.Module):
         carried: Tensor,
         trust: Tensor,
         masks: Tensor,
+        holes: Tensor,
         context: Tensor,
         tokens: Tensor,
         weight: Tensor,
@@ -271,6 +283,9 @@ class CompactNetwork(nn.Module):
         hallucinated, detail = self._grown(tokens)
         coarse = detail + blurred(carried)
         fused, image = self._fuse(carried, trust, hallucinated, coarse, weight)
+        if self.config.grain > 1:
+            rough = roughness(carried, holes)
+            grain = (grain[0] * rough, grain[1] * larger(rough, 2))
         return image + self._decode(context, fused, image, masks, objective, grain), coarse
 
     def _fuse(

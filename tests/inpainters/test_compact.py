@@ -2,32 +2,15 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
-from videoinpaint.clips import make_clips, make_masks
-from videoinpaint.clips.sources.augmented import Windows
-from videoinpaint.controls import NAMES, Controls
-from videoinpaint.errors import CorruptWeightsError, InputError
-from videoinpaint.fitting import FitConfig
-from videoinpaint.inpainters.compact import CompactInpainter
-from videoinpaint.inpainters.compact.layers import Chooser
-from videoinpaint.inpainters.compact.memory import heads_at, recall, remember, remember_within
+from videoinpaint.controls import Controls
+from videoinpaint.errors import CorruptWeightsError
+from videoinpaint.inpainters.compact.layers import Chooser, roughness
+from videoinpaint.inpainters.compact.memory import heads_at
 from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs, signed
-from videoinpaint.inpainters.compact.pretraining import (
-    begin_from,
-    draw_batch,
-    draw_controls,
-    imperfect_error_mask,
-    train_inpainter,
-    unrolled_loss,
-)
 from videoinpaint.inpainters.published.cost import count_flops
-from videoinpaint.inpainters.tracing import trace
-from videoinpaint.metrics.backbone import get_backbone
-from videoinpaint.motion.camera import homography_flow, stabilised_flows
-from videoinpaint.weights import save_safetensors
 
 SMALL = CompactConfig(base=8, mid=16, dim=48, hidden=48, depth=2)
 
@@ -182,74 +165,6 @@ def test_the_chooser_may_take_what_lies_along_the_second_motion():
     assert torch.allclose(chooser(sources, holes)[0], sources[:, 11:14], atol=1e-3)
 
 
-@pytest.mark.parametrize("choosing", [0, 1, 2])
-def test_what_is_traced_is_what_the_network_chooses_from(choosing):
-    """Single clips, whole videos and clips without holes tell the same names."""
-    network = CompactNetwork(replace(SMALL, choosing=choosing))
-    frames, holes = panning_batch()
-    found = remember(frames, holes, network.motions)
-    within, seen = remember_within(frames, holes, range(1, 3), motions=network.motions)
-    assert set(found) == set(within) == set(remember(frames, torch.zeros_like(holes), network.motions))
-    assert ("ahead2" in found) == ("forward2" in seen) == (choosing == 2)
-    looked = torch.full((len(frames),), 12.0)
-    assert network.carried(found, holes, looked)[0].shape == frames.shape
-
-
-def test_two_motions_are_traced_as_each_alone():
-    frames, holes = panning_batch()
-
-    def and_still(filled, hidden):  # nothing is ever seen behind a still hole by who takes the scene to stand still
-        pan = stabilised_flows(filled, hidden)
-        return *pan, *map(torch.zeros_like, pan)
-
-    both, alone = trace(frames, holes, and_still, 2), trace(frames, holes, stabilised_flows)
-    assert torch.equal(both["ahead"], alone["ahead"])
-    assert torch.equal(both["behind"], alone["behind"])
-    assert alone["ahead"].any()
-    assert alone["behind"].any()
-    assert not both["ahead2"].any()
-    assert not both["behind2"].any()
-
-
-def tilted(length):
-    """Homographies of a camera that pans, turns and tilts, and those back, ``(2, T-1, 3, 3)``."""
-    there = np.stack([np.array([[1.01, 0.02, 4 + t], [-0.02, 0.99, 1], [1e-4, 5e-5, 1]]) for t in range(length - 1)])
-    return np.stack([there, np.linalg.inv(there)])
-
-
-@pytest.mark.parametrize("still", [False, True])
-def test_a_homography_is_followed_as_the_flow_that_it_makes(still):
-    frames, holes = panning_batch()
-    length, height, width = frames.shape[1], *frames.shape[3:]
-    ways = tilted(length)
-    if still:
-        ways[:] = np.eye(3)
-
-    def dense(filled, _):
-        flows = homography_flow(ways.reshape(-1, 3, 3), height, width).unflatten(0, (2, 1, -1))
-        return tuple(flows.expand(-1, len(filled), -1, -1, -1, -1))
-
-    def sparse(filled, _):
-        return tuple(torch.from_numpy(ways).float()[:, None].expand(-1, len(filled), -1, -1, -1))
-
-    flow, camera = trace(frames, holes, dense), trace(frames, holes, sparse)
-    for name in ("ahead", "behind"):
-        both = (flow[name][:, :, 3:4] > 0) & (camera[name][:, :, 3:4] > 0)
-        assert both.any() != still
-        # A homography tells no error; what the dense flow tells at the frame's border is that of its interpolation.
-        assert torch.equal(flow[name][:, :, 3] > 0, camera[name][:, :, 3] > 0)
-        differences = ((flow[name] - camera[name]).abs() * both).amax((0, 1, 3, 4))
-        assert (differences < torch.tensor([0.01, 0.01, 0.01, 0.2, 0.01])).all()
-
-
-def test_a_video_that_goes_on_is_traced_as_one_that_is_there_at_once():
-    frames, holes = panning_batch()
-    whole, _ = remember_within(frames, holes, range(2, 4), motions=2)
-    _, seen = remember_within(frames[:, :3], holes[:, :3], range(0, 1), motions=2)
-    later, _ = remember_within(frames, holes, range(2, 4), seen, motions=2)
-    assert all(torch.allclose(whole[name], later[name], atol=1e-4) for name in whole)
-
-
 @torch.no_grad()
 @pytest.mark.parametrize("config", [SMALL, FIRST])
 def test_frames_painted_a_few_at_a_time_are_those_painted_at_once(monkeypatch, config):
@@ -275,6 +190,37 @@ def test_a_flat_hole_shows_no_grid():
     x = Inputs(flat, ones, ones, flat, 0 * ones)
     coarse = [live_network(config)(x, row())[1] for config in (SMALL, FIRST)]
     assert along(coarse[0]) < 0.1 * along(coarse[1])
+
+
+def half_textured():
+    """Frames ``(1, 3, 64, 96)``, flat on the left and in stripes on the right, and a hole across both."""
+    frames, holes = torch.full((1, 3, 64, 96), 0.5), torch.zeros(1, 1, 64, 96)
+    frames[..., 48::2] = 0.7
+    holes[..., 20:44, 10:86] = 1
+    return frames, holes
+
+
+def test_roughness_goes_on_in_a_hole_and_does_not_see_what_is_in_it():
+    frames, holes = half_textured()
+    rough = roughness(frames, holes)
+    assert rough.shape == (1, 1, 16, 24)
+    assert rough[0, 0, 8, :8].max() < 0.1 * rough[0, 0, 8, 16:].min()
+    assert rough[0, 0, 8, 16:].min() > 0.5 * rough[0, 0, 1, 20]
+    assert torch.equal(roughness(torch.where(holes > 0, torch.rand_like(frames), frames), holes), rough)
+    assert not roughness(frames, torch.ones_like(holes)).any()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("grain", [1, 2])
+def test_grain_is_as_strong_as_the_detail_of_the_scene_around(grain):
+    network, (frames, holes) = live_network(replace(SMALL, grain=grain)), half_textured()
+    frames, holes = frames.expand(1, 2, -1, -1, -1), holes.expand(1, 2, -1, -1, -1)
+    x = Inputs(frames, holes, holes, frames, torch.zeros_like(holes))
+    before = network(x, row())[0]
+    network.grain.noise.neg_()
+    change = (network(x, row())[0] - before).abs()[..., 28:36, :]
+    assert change[..., 60:84].mean() > 1e-3
+    assert (change[..., 12:32].mean() < 0.2 * change[..., 60:84].mean()) == (grain == 2)
 
 
 def test_cost_falls_with_heads_and_with_windows():
@@ -353,102 +299,6 @@ def test_gradients_reach_every_parameter():
     assert silent == []
 
 
-def windows():
-    return Windows([make_clips("studio")], make_masks("mixed"), num_frames=3, height=48, width=64)
-
-
-def test_loss_is_finite_at_every_depth_of_the_loop():
-    network, backbone = live_network(), get_backbone("alex")
-    for seed in range(6):
-        rng = np.random.default_rng(seed)
-        value, scalars = unrolled_loss(network, draw_batch(windows(), rng, network.motions), rng, backbone)
-        assert torch.isfinite(value)
-        assert scalars["coarse"] >= 0
-
-
-def test_training_writes_weights_that_load(tmp_path):
-    config = FitConfig(tmp_path / "run", iterations=3, progress=False)
-    path = train_inpainter(windows(), config, tmp_path / "w.safetensors", SMALL)
-    part = CompactInpainter(weights=str(path))
-    assert part.network.config == SMALL
-
-
-def test_drawn_controls_lie_in_their_ranges():
-    rng = np.random.default_rng(0)
-    rows = torch.cat([draw_controls(rng, 4) for _ in range(50)]).numpy()
-    for index, (low, high) in enumerate([(2, 12), (0.5, 0.8), (0.8, 1.0), (0.3, 0.6), (0.1, 0.3)]):
-        assert rows[:, index].min() >= low - 1e-6, NAMES[index]
-        assert rows[:, index].max() <= high + 1e-6, NAMES[index]
-
-
-def test_the_stand_in_detector_stays_inside_the_hole():
-    rng = np.random.default_rng(0)
-    batch = draw_batch(windows(), rng, 1)
-    start = recall(batch.memory, batch.holes, torch.tensor([12.0]))[0]
-    mask = imperfect_error_mask(start, batch, rng)
-    assert mask[batch.holes == 0].max() == 0
-    assert 0 <= mask.min() <= mask.max() <= 1
-
-
-@torch.no_grad()
-def test_the_shipped_weights_obey_every_control():
-    """The trained controls change the repair, visibly, not by rounding."""
-    part = CompactInpainter()
-    batch = draw_batch(windows(), np.random.default_rng(3), 1)
-    state = part.begin(batch.corrupted, batch.holes)
-
-    def repair(**changes):
-        frames = part.refine(state, batch.corrupted, batch.holes, row(**changes).numpy()).frames
-        return frames[batch.holes.expand_as(frames) > 0]
-
-    neutral = repair()
-    for change in ({"heads": 2}, {"fusion": 0.5}, {"fusion": 0.8}, {"alpha": 0.8}, {"beta": 0.6}, {"gamma": 0.3}):
-        assert (repair(**change) - neutral).abs().mean() > 5e-4, change
-
-
-def panning_batch():
-    """Eight frames of a pan of four pixels a frame, a still hole wider than that."""
-    generator = torch.Generator().manual_seed(0)
-    wall = torch.rand(1, 3, 64, 140, generator=generator)
-    wall = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(wall, (4, 4, 4, 4), mode="reflect"), 9, stride=1)
-    wall = (wall - wall.min()) / (wall.max() - wall.min())
-    frames = torch.stack([wall[..., 4 * t : 4 * t + 96] for t in range(8)], dim=1)
-    holes = torch.zeros(1, 8, 1, 64, 96)
-    holes[..., 20:44, 40:60] = 1
-    return frames, holes
-
-
-def test_more_heads_see_more_of_the_clip():
-    frames, holes = panning_batch()
-    memory = remember(frames, holes)
-    found = [recall(memory, holes, torch.tensor([float(heads)])) for heads in (0, 2, 4, 6, 8, 12, 24)]
-    arrived = [float((trust[holes > 0] > 0).float().mean()) for _, trust in found]
-    assert arrived[0] == 0
-    assert arrived == sorted(arrived)
-    assert arrived[1] < arrived[2] < arrived[3] < arrived[4]
-    assert arrived[4] > 0.9
-    assert torch.equal(found[-1][0], found[-2][0])
-    errors = [(carried - frames)[holes.expand_as(frames) > 0].abs().mean().item() for carried, _ in found]
-    assert errors[4] < 0.5 * errors[1]
-    assert all(
-        torch.equal(carried[holes.expand_as(frames) == 0], frames[holes.expand_as(frames) == 0]) for carried, _ in found
-    )
-
-
-def test_a_later_pass_looks_on_where_the_one_before_stopped():
-    frames, holes = panning_batch()
-    part = CompactInpainter()
-    shown = torch.where(holes > 0, torch.full_like(frames, 0.5), frames)
-    state = part.begin(shown, holes)
-    first = part.refine(state, shown, holes, row(heads=4).numpy())
-    assert first.state["looked"].unique().tolist() == [4]
-    second = part.refine(state | first.state, shown, holes, row(heads=4).numpy())
-    assert second.state["looked"].unique().tolist() == [8]
-    inside = holes.expand_as(frames) > 0
-    errors = [(result.frames - frames)[inside].abs().mean().item() for result in (first, second)]
-    assert errors[1] < 0.8 * errors[0]
-
-
 def test_weights_from_before_fusion_spared_anything_load_as_they_were_trained():
     sizes = {k: str(v) for k, v in CompactConfig().as_dict().items() if k != "sparing"}
     assert CompactConfig.from_metadata(sizes).sparing == 0
@@ -468,46 +318,3 @@ def test_sparing_keeps_trusted_content_and_fuses_the_rest_as_before():
         images = [network._fuse(carried, seen, features, coarse, weight)[1] for network in (plain, sparing)]
         gaps = [(image - carried).abs().mean().item() for image in images]
         assert gaps[1] < 0.3 * gaps[0] if closer else gaps[1] == pytest.approx(gaps[0])
-
-
-def test_an_odd_head_looks_further_ahead_than_behind():
-    holes = torch.zeros(1, 4, 1, 8, 8)
-    holes[..., 2:6, 2:6] = 1
-    shape = (1, 4, 3, 8, 8)
-    two_away = {name: torch.cat([torch.full(shape, colour), holes, 2 * holes], dim=2) for name, colour in
-                (("ahead", 0.9), ("behind", 0.3))}  # fmt: skip
-    memory = {"filled": torch.full(shape, 0.5), **two_away}
-    inside = holes.expand(shape) > 0
-    for heads, colour in ((2.0, 0.5), (3.0, 0.9), (4.0, 0.6)):
-        propagated, _ = recall(memory, holes, torch.tensor([heads]))
-        assert torch.allclose(propagated[inside], torch.tensor(colour))
-
-
-def test_a_map_of_heads_looks_far_where_they_are_many():
-    frames, holes = panning_batch()
-    part = CompactInpainter()
-    shown = torch.where(holes > 0, torch.full_like(frames, 0.5), frames)
-    state = part.begin(shown, holes)
-    few, many = (part.refine(state, shown, holes, row(heads=heads).numpy()) for heads in (2, 12))
-    mixed = part.refine(
-        state, shown, holes, cells([{"heads": 2}, {"heads": 12}]).expand(len(frames), -1, -1, -1).numpy()
-    )
-    assert (few.gflops < mixed.gflops).all()
-    assert (mixed.gflops < many.gflops).all()
-    assert torch.equal(mixed.full_gflops, many.full_gflops)
-    looked = mixed.state["looked"]
-    assert looked[..., 0].unique().tolist() == [2]
-    assert looked[..., -1].unique().tolist() == [12]
-
-
-def test_weights_of_other_sizes_give_what_fits(tmp_path):
-    torch.manual_seed(0)
-    first, file = CompactNetwork(FIRST), tmp_path / "first.safetensors"
-    save_safetensors(file, dict(first.state_dict()), {k: str(v) for k, v in FIRST.as_dict().items()})
-    network = CompactNetwork(SMALL)
-    fresh = begin_from(network, file)
-    assert {name.split(".")[0] for name in fresh} == {"chooser", "patch", "unfold", "grow", "grain"}
-    assert torch.equal(network.stem.weight, first.stem.weight)
-    save_safetensors(file, {"other": torch.zeros(2)}, {})
-    with pytest.raises(InputError, match="holds nothing for this network"):
-        begin_from(network, file)
