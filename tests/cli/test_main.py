@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -24,6 +26,19 @@ def test_version_is_printed_without_loading_torch() -> None:
     code = "import sys; from videoinpaint.cli import main; main(['--version']); print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["videoinpaint", __version__, "False"]
+
+
+@pytest.mark.parametrize(("chosen", "spins"), [({}, "0"), ({"GOMP_SPINCOUNT": "7"}, "7")])
+def test_threads_sleep_while_they_wait_unless_the_user_says_otherwise(chosen: dict[str, str], spins: str) -> None:
+    unset = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    command = [sys.executable, "-c", "from videoinpaint.cli import main; main(['weights', 'list']); import torch"]
+    told = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=unset | chosen | {"OMP_DISPLAY_ENV": "VERBOSE"}
+    ).stderr
+    said = re.findall(r"GOMP_SPINCOUNT = '(\d+)'", told)
+    if not said:
+        pytest.skip("torch has no GNU OpenMP here")
+    assert set(said) == {spins}
 
 
 def test_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

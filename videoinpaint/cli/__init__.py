@@ -54,6 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if first not in COMMANDS:
         return _fail(f"unknown command {first!r}: use one of {', '.join(COMMANDS)} (see videoinpaint --help)")
+    # A thread that waits for another one should sleep: spinning takes the core that the other one needs, where another
+    # process keeps the rest busy. OpenMP reads this once, when torch is imported, which is only after this.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     return _dispatch(first, words[1:])
 
 
