@@ -20,8 +20,8 @@ from videoinpaint.controls import as_numbers
 from videoinpaint.envs import snapshot
 from videoinpaint.envs.batch import batch_size, join, take
 from videoinpaint.envs.calls import Calls
+from videoinpaint.envs.control_map import ControlMap
 from videoinpaint.envs.core import SEEN, Core, Observation, Outcome
-from videoinpaint.envs.env import ControlMap
 from videoinpaint.envs.episodes import Episode, check_options
 from videoinpaint.envs.infos import TRUNCATED, Info
 from videoinpaint.envs.loop import pictures

@@ -8,8 +8,10 @@ from torch.nn import functional as F
 
 from videoinpaint.inpainters.ciri.inactivation import Inactivation, Stage, inactivated
 from videoinpaint.inpainters.ciri.model import OneShotModel, Scene
+from videoinpaint.inpainters.compact.config import CompactConfig
+from videoinpaint.inpainters.compact.inputs import TOKEN, Inputs
 from videoinpaint.inpainters.compact.memory import remember
-from videoinpaint.inpainters.compact.network import TOKEN, CompactConfig, CompactNetwork, Inputs
+from videoinpaint.inpainters.compact.network import CompactNetwork
 from videoinpaint.inpainters.flow_propagation import carry
 from videoinpaint.protocols import State
 

@@ -16,7 +16,7 @@ from videoinpaint.inpainters.ciri.model import OneShotModel, Scene
 from videoinpaint.inpainters.ciri.pretraining import WEIGHTS
 from videoinpaint.inpainters.ciri.removal import RemovalConfig, RemovalReport, RepairMasks, remove_residues
 from videoinpaint.inpainters.ciri.residue import ResidueDetector, load_residue_detector
-from videoinpaint.inpainters.compact.network import CompactConfig
+from videoinpaint.inpainters.compact.config import CompactConfig
 from videoinpaint.protocols import Refinement, State, Tracker
 from videoinpaint.regions import is_map
 from videoinpaint.weights import build_loaded, load_safetensors

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from videoinpaint.controls import HEADS, HIGH
+from videoinpaint.inpainters.compact.config import CompactConfig
+from videoinpaint.inpainters.compact.inputs import Inputs
 from videoinpaint.inpainters.compact.memory import heads_at, remember, remember_within
-from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs
+from videoinpaint.inpainters.compact.network import CompactNetwork
 from videoinpaint.precision import autocast, resolve_precision
 from videoinpaint.protocols import Refinement, State
 from videoinpaint.regions import is_map

@@ -6,8 +6,7 @@ cannot be bypassed: an earlier prototype with skips learned to ignore every one 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -18,6 +17,8 @@ from videoinpaint.compiling import compile_methods
 from videoinpaint.controls import ALPHA, FUSION, GAMMA, HEADS, HIGH, LOW
 from videoinpaint.device import may_look
 from videoinpaint.framewise import framewise
+from videoinpaint.inpainters.compact.config import CompactConfig
+from videoinpaint.inpainters.compact.inputs import TOKEN, Inputs, edged, token_holes
 from videoinpaint.inpainters.compact.layers import (
     SLOPE,
     Chooser,
@@ -35,73 +36,8 @@ from videoinpaint.inpainters.compact.transformer import POOLED, WindowTransforme
 from videoinpaint.protocols import State
 from videoinpaint.regions import is_map, spread
 from videoinpaint.resampling import enlarged
-from videoinpaint.weights import metadata_number
 
-TOKEN = 8  # pixels a token spans in each direction
 FUSION_ENDS = (0.1, 0.9)  # what fusion 0.5 and 0.8 become inside the network, so that the ends differ visibly
-SWITCHES = ("sparing", "smooth", "choosing", "grain")
-
-
-@dataclass(frozen=True)
-class CompactConfig:
-    """Sizes of the network; they travel in the weight file's metadata."""
-
-    base: int = 32
-    mid: int = 64
-    dim: int = 192
-    hidden: int = 384
-    depth: int = 4
-    window_height: int = 5
-    window_width: int = 9
-    sparing: int = 2  # how strongly trusted carried content is spared from fusion, see `_fuse`
-    smooth: int = 1  # whether tokens grow to pixels without a phase; else by pixel shuffle, which shows as dots
-    grain: int = 2  # 1: the decoder gets fixed noise to make texture of; 2: as strong as the scene around has detail
-    choosing: int = 2  # along how many motions is found what a layer of its own chooses from, pixel by pixel; 0: none
-
-    @staticmethod
-    def from_metadata(metadata: Mapping[str, str]) -> CompactConfig:
-        """The sizes that a weight file names; files from before there was a switch were trained without it."""
-        known = dict.fromkeys(SWITCHES, "0") | dict(metadata)
-        highest = dict.fromkeys(CompactConfig().as_dict(), 4096) | {"depth": 64, "smooth": 1, "grain": 2, "choosing": 2}
-        lowest = {name: int(name not in SWITCHES) for name in highest}
-        return CompactConfig(**{k: metadata_number(known, k, lowest[k], high) for k, high in highest.items()})
-
-    def as_dict(self) -> dict[str, int]:
-        """The sizes by name."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What one pass sees; frames ``(B, T, 3, H, W)`` in [0, 1], the rest ``(B, T, 1, H, W)`` in [0, 1].
-
-    Attributes:
-        previous: the repair so far, Yhat_{n-1}.
-        masks: what is to be repaired now, M_{n-1}.
-        holes: what was missing at the start, M0.
-        propagated: content carried in along the motion, a smooth fill where nothing arrived.
-        confidence: trust in the carried content.
-        hidden: what the encoder must not see of `previous`; None: `masks`. One-shot inpainting hides nothing: it
-            inactivates features instead.
-    """
-
-    previous: Tensor
-    masks: Tensor
-    holes: Tensor
-    propagated: Tensor
-    confidence: Tensor
-    hidden: Tensor | None = None
-
-    def pad(self, multiple: int) -> Inputs:
-        """All tensors grown at the right and bottom to a multiple; frames repeat their border, masks are zero there."""
-        height, width = self.previous.shape[-2:]
-        grow = (0, -width % multiple, 0, -height % multiple)
-        if not any(grow):
-            return self
-        frames = (_edged(self.previous, grow), _edged(self.propagated, grow))
-        masks = (F.pad(self.masks, grow), F.pad(self.holes, grow), F.pad(self.confidence, grow, value=1.0))
-        hidden = None if self.hidden is None else F.pad(self.hidden, grow)
-        return Inputs(frames[0], masks[0], masks[1], frames[1], masks[2], hidden)
 
 
 class CompactNetwork(nn.Module):
@@ -194,7 +130,7 @@ class CompactNetwork(nn.Module):
             return recall(memory, holes, heads)
         height, width = holes.shape[-2:]
         grow = (0, -width % TOKEN, 0, -height % TOKEN)
-        planes = (_edged(sources(memory, heads), grow), F.pad(holes, grow))
+        planes = (edged(sources(memory, heads), grow), F.pad(holes, grow))
         content, trust = framewise(self.chooser, *(plane.flatten(0, 1) for plane in planes))
         content, trust = (plane.unflatten(0, holes.shape[:2]) for plane in (content, trust))
         return content[..., :height, :width], trust[..., :height, :width]
@@ -364,16 +300,6 @@ class CompactNetwork(nn.Module):
 
     def _film_flops(self) -> float:
         return sum(2.0 * _weights(film) for film in (self.body_film, self.merge_film, self.fine_film))
-
-
-def _edged(x: Tensor, grow: tuple[int, int, int, int]) -> Tensor:
-    """Frames ``(B, T, C, H, W)`` with their border repeated."""
-    return F.pad(x.flatten(0, 1), grow, mode="replicate").unflatten(0, x.shape[:2]) if any(grow) else x
-
-
-def token_holes(masks: Tensor) -> Tensor:
-    """The share of every token's pixels to be repaired, ``(B, T, 1, H / 8, W / 8)``."""
-    return F.avg_pool2d(masks.flatten(0, 1), TOKEN).unflatten(0, masks.shape[:2])
 
 
 def _weights(module: nn.Module) -> int:

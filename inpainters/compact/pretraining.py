@@ -16,9 +16,11 @@ from videoinpaint.composition import compose
 from videoinpaint.controls import ALPHA, BETA, DEFAULT, FUSION, GAMMA, HEADS, HIGH, LOW
 from videoinpaint.errors import InputError
 from videoinpaint.fitting import FitConfig, fit
+from videoinpaint.inpainters.compact.config import CompactConfig
 from videoinpaint.inpainters.compact.inpainter import WEIGHTS
+from videoinpaint.inpainters.compact.inputs import Inputs
 from videoinpaint.inpainters.compact.memory import heads_at, recall, remember
-from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs
+from videoinpaint.inpainters.compact.network import CompactNetwork
 from videoinpaint.metrics.backbone import Backbone, get_backbone
 from videoinpaint.weights import load_safetensors, save_safetensors
 

@@ -7,9 +7,11 @@ import torch
 
 from videoinpaint.controls import Controls
 from videoinpaint.errors import CorruptWeightsError
-from videoinpaint.inpainters.compact.layers import Chooser, roughness
+from videoinpaint.inpainters.compact.config import CompactConfig
+from videoinpaint.inpainters.compact.inputs import Inputs
+from videoinpaint.inpainters.compact.layers import Chooser, roughness, signed
 from videoinpaint.inpainters.compact.memory import heads_at
-from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork, Inputs, signed
+from videoinpaint.inpainters.compact.network import CompactNetwork
 from videoinpaint.inpainters.published.cost import count_flops
 
 SMALL = CompactConfig(base=8, mid=16, dim=48, hidden=48, depth=2)

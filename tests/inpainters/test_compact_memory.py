@@ -8,8 +8,9 @@ import torch
 
 from videoinpaint.controls import Controls
 from videoinpaint.inpainters.compact import CompactInpainter
+from videoinpaint.inpainters.compact.config import CompactConfig
 from videoinpaint.inpainters.compact.memory import recall, remember, remember_within
-from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork
+from videoinpaint.inpainters.compact.network import CompactNetwork
 from videoinpaint.inpainters.tracing import trace
 from videoinpaint.motion.camera import homography_flow, stabilised_flows
 

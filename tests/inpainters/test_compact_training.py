@@ -10,8 +10,9 @@ from videoinpaint.controls import HIGH, LOW, NAMES, Controls
 from videoinpaint.errors import InputError
 from videoinpaint.fitting import FitConfig
 from videoinpaint.inpainters.compact import CompactInpainter
+from videoinpaint.inpainters.compact.config import CompactConfig
 from videoinpaint.inpainters.compact.memory import recall
-from videoinpaint.inpainters.compact.network import CompactConfig, CompactNetwork
+from videoinpaint.inpainters.compact.network import CompactNetwork
 from videoinpaint.inpainters.compact.pretraining import (
     begin_from,
     draw_batch,

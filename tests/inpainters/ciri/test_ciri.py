@@ -21,7 +21,7 @@ from videoinpaint.inpainters.ciri.joint import looked_up
 from videoinpaint.inpainters.ciri.model import NEAR, Scene
 from videoinpaint.inpainters.ciri.published import OneShotPublished
 from videoinpaint.inpainters.ciri.removal import RemovalConfig
-from videoinpaint.inpainters.compact.network import CompactConfig
+from videoinpaint.inpainters.compact.config import CompactConfig
 from videoinpaint.inpainters.propagators import GivenTracker, make_propagator
 from videoinpaint.inpainters.published.discriminator import TemporalPatchDiscriminator, adversarial_losses
 from videoinpaint.inpainters.published.dstt.network import DSTT
