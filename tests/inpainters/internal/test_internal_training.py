@@ -1,0 +1,196 @@
+"""IIVI: what is drawn from one clip, and training on it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from videoinpaint.errors import InputError
+from videoinpaint.inpainters.internal import PAPER, Budget, Internal, Trainer, losses, train
+from videoinpaint.inpainters.internal.clip import STARTS, Examples, TrainingClip, moved
+from videoinpaint.inpainters.internal.presets import preset
+from videoinpaint.inpainters.internal.trainer import masked_psnr
+
+SMALL = Internal(width=0.1, pool=2, backbone="alex", patch=32, crop=(24, 24))
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_examples_never_show_what_is_hidden(scene, start):
+    frames, holes = scene
+    spoilt = torch.where(holes > 0, torch.rand(frames.shape), frames)
+    drawn = []
+    for version in (frames, spoilt):
+        made = TrainingClip(version, holes, start, pool=1)
+        drawn.append(made.draw(np.random.default_rng(5), 3))
+    for name, value in vars(drawn[0]).items():
+        assert torch.equal(value, vars(drawn[1])[name]), name
+    batch = drawn[0]
+    known = (batch.union == 0).expand_as(batch.frames)
+    assert torch.equal(batch.start[known], batch.frames[known])
+    hidden = batch.focus.expand_as(batch.frames) > 0
+    assert hidden.any()
+    assert not torch.equal(batch.start[hidden], batch.frames[hidden])
+    assert not (batch.focus * batch.holes).any()
+
+
+def test_the_held_out_translation_is_never_drawn(scene):
+    clip = TrainingClip(*scene, "none")
+    held = moved(clip.holes[:1], clip.held_out)
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        union = clip.draw(rng, 1).union
+        assert not torch.equal(union, torch.maximum(held, clip.holes[:1]))
+    assert clip.held_out not in TrainingClip(*scene, "smooth", pool=6).shifts
+
+
+@pytest.mark.parametrize("start", ["none", "smooth"])
+def test_brush_strokes_hide_in_place_of_moved_masks(scene, start):
+    clip = TrainingClip(*scene, start, pool=2, hidden="free-form")
+    drawn = [clip.draw(np.random.default_rng(seed), 1) for seed in range(6)]
+    shapes = {tuple(d.union.flatten().tolist()) for d in drawn}
+    assert len(shapes) > 1
+    moved_holes = [float(d.focus.sum()) for d in drawn]
+    assert all(0 < area < 0.5 * 40 * 56 for area in moved_holes)
+    # What is held out stays a moved mask: both ways of hiding are judged by the same pixels.
+    usual = TrainingClip(*scene, start, pool=2)
+    assert torch.equal(clip.held_out_examples().union, usual.held_out_examples().union)
+    with pytest.raises(InputError, match="hidden"):
+        TrainingClip(*scene, start, hidden="noise")
+
+
+def test_flagged_frames_are_drawn_and_their_shape_is_the_focus(scene):
+    clip = TrainingClip(*scene, "smooth", pool=3)
+    flagged = torch.zeros_like(clip.holes)
+    flagged[4, :, 14:20, 20:26] = 1
+    rng = np.random.default_rng(0)
+    focused = [clip.draw(rng, 1, flagged).focus.sum() for _ in range(40)]
+    assert np.mean([f > 0 for f in focused]) > 0.7
+    assert max(focused) <= 36
+    crops = clip.draw(rng, 4, flagged, (16, 20))
+    assert crops.frames.shape == (4, 3, 16, 20)
+
+
+def run(trainer, clip, budget, **options):
+    return list(train(trainer, clip, budget, **options))
+
+
+def test_training_from_nothing_learns_the_clip(scene):
+    config = replace(SMALL, start="none", width=0.25, crop=None, learning_rate=3e-3, second_stage=0)
+    clip, trainer = TrainingClip(*scene, "none"), Trainer(config)
+    before = trainer.held_out(clip)["psnr"]
+    last = run(trainer, clip, Budget(steps=120), patience=0)[-1]
+    assert (last.steps, last.spent) == (120, 1.0)
+    assert trainer.held_out(clip)["psnr"] > before + 4
+    inside = clip.holes
+    grey = torch.full_like(scene[0], 0.5)
+    assert masked_psnr(trainer.repair(clip), scene[0], inside) > masked_psnr(grey, scene[0], inside) + 1
+
+
+def test_training_never_ends_below_its_start_by_more_than_the_tolerance(clip):
+    trainer = Trainer(replace(SMALL, start="smooth", learning_rate=0.05))
+    run(trainer, clip, Budget(steps=12), check_every=3)
+    numbers = trainer.held_out(clip)
+    assert numbers["psnr"] > numbers["start"] - 0.31
+
+
+def test_resumed_training_equals_uninterrupted_training_bit_for_bit(scene, tmp_path):
+    def fresh():
+        return Trainer(replace(SMALL, start="smooth")), TrainingClip(*scene, "smooth", pool=2)
+
+    options = {"check_every": 3, "save_seconds": 0.0}
+    whole, clip = fresh()
+    run(whole, clip, Budget(steps=10), folder=tmp_path / "whole", **options)
+    broken, clip = fresh()
+    list(islice(train(broken, clip, Budget(steps=10), folder=tmp_path / "broken", **options), 6))
+    resumed, clip = fresh()
+    after = run(resumed, clip, Budget(steps=10), folder=tmp_path / "broken", **options)
+    assert [p.steps for p in after] == [7, 8, 9, 10]
+    assert torch.equal(resumed.repair(clip), whole.repair(clip))
+    for name, value in whole.state().items():
+        assert torch.equal(value, resumed.state()[name])
+    again, clip = fresh()
+    assert run(again, clip, Budget(steps=10), folder=tmp_path / "whole", **options) == []
+    assert torch.equal(again.repair(clip), whole.repair(clip))
+
+
+def test_a_checkpoint_of_something_else_is_refused(scene, clip, tmp_path):
+    run(Trainer(replace(SMALL, start="smooth")), clip, Budget(steps=1), folder=tmp_path)
+    with pytest.raises(InputError, match="another clip"):
+        run(Trainer(replace(SMALL, start="smooth", seed=1)), clip, Budget(steps=1), folder=tmp_path)
+    other = TrainingClip(scene[0] * 0.5, scene[1], "smooth", pool=2)
+    with pytest.raises(InputError, match="another clip"):
+        run(Trainer(replace(SMALL, start="smooth")), other, Budget(steps=1), folder=tmp_path)
+    (tmp_path / "checkpoint.pt").write_bytes(b"torn")
+    with pytest.raises(InputError, match="not a checkpoint"):
+        run(Trainer(SMALL), clip, Budget(steps=1), folder=tmp_path)
+
+
+def test_a_stage_that_stops_improving_ends_early(scene):
+    clip = TrainingClip(*scene, "smooth", pool=1)
+    trainer = Trainer(replace(SMALL, start="smooth", learning_rate=1e-9, pool=1))
+    last = run(trainer, clip, Budget(steps=400), check_every=2, patience=2)[-1]
+    assert last.steps < 40
+    assert last.spent < 1 or last.steps < 400
+
+
+def test_time_budgets_end(clip):
+    now = iter(range(10_000))
+    trainer = Trainer(replace(SMALL, start="smooth"))
+    last = run(trainer, clip, Budget(seconds=30, clock=lambda: float(next(now))), patience=0)[-1]
+    assert last.seconds >= 30
+    assert 5 < last.steps < 30
+
+
+@pytest.mark.parametrize(
+    "bad", [{"arch": "huge"}, {"start": "noise"}, {"learning_rate": 0}, {"batch": 0}, {"width": 9}]
+)
+def test_settings_out_of_range_are_named(bad):
+    with pytest.raises(InputError, match=next(iter(bad))):
+        Trainer(replace(SMALL, **bad))
+    with pytest.raises(InputError, match="budget"):
+        Budget()
+
+
+def test_a_loss_of_no_weight_is_not_taken(scene):
+    clip = TrainingClip(*scene, "smooth", pool=1)
+    taken = {}
+    for weights in ((1.0, 0.1, 0.2), (1.0, 0.1, 0.0), (1.0, 0.0, 0.2), (1.0, 0.0, 0.0)):
+        terms = Trainer(replace(SMALL, start="smooth", pool=1, weights=weights)).step(clip, 1.0)
+        taken[weights[1:]] = set(terms)
+    assert taken == {
+        (0.1, 0.2): set(losses.NAMES),
+        (0.1, 0.0): {"reconstruction", "ambiguity"},
+        (0.0, 0.2): {"reconstruction", "stabilisation"},
+        (0.0, 0.0): {"reconstruction"},
+    }
+    assert losses.total({"reconstruction": 2.0, "stabilisation": 3.0}, (1, 0.1, 0.2)) == pytest.approx(2.6)
+
+
+def test_all_tensors_of_a_step_follow_the_device():
+    """On "meta", which computes no numbers and refuses to mix with the CPU: nothing of a step stays behind."""
+    config = replace(PAPER, width=0.1, backbone="alex", batch=2)
+    trainer = Trainer(config, "meta")
+    three, one = torch.empty(2, 3, 40, 64, device="meta"), torch.empty(2, 1, 40, 64, device="meta")
+    batch = Examples(three, one, one, three, one, one, three, one)
+    terms = trainer._losses(batch, np.random.default_rng(0), config.weights)
+    assert set(terms) == set(losses.NAMES)
+    losses.total(terms, config.weights).backward()
+    trainer.optimiser.step()
+    assert all(p.grad is not None and p.device.type == "meta" for p in trainer.parameters)
+    assert {value.device.type for name, value in trainer.state().items() if name != "steps"} == {"meta"}
+    assert trainer.paint(three, one, one).device.type == "meta"
+
+
+def test_the_papers_settings():
+    paper = preset("paper")
+    assert (paper.config, paper.steps, paper.levels) == (PAPER, 80_000, (30_000, 45_000, 60_000))
+    assert (paper.large.learning_rate, paper.large.batch, paper.large.width) == (1e-4, 2, 1)
+    assert (paper.mask.steps, paper.mask.alpha, paper.mask.learning_rate) == (6_000, 0.8, 2e-4)
+    assert PAPER.patch is None
+    assert (PAPER.arch, PAPER.width, PAPER.start, PAPER.learning_rate) == ("coarse-to-fine", 1, "none", 2e-4)
+    assert PAPER.weights == (1, 0.1, 0.2)
+    assert PAPER.second_stage == 20_000 / 80_000
