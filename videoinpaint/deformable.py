@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.ops import deform_conv2d
 
 TAPS = 9
 
@@ -25,6 +24,8 @@ def deformable_conv(x: Tensor, offsets: Tensor, modulation: Tensor, weight: Tens
     """
     depthwise = weight.shape[1] == 1
     if not depthwise and x.device.type != "cpu":
+        from torchvision.ops import deform_conv2d  # here, as importing it takes as long as importing torch
+
         return deform_conv2d(x, offsets, weight, bias, padding=1, mask=modulation)
     batch, channels, height, width = x.shape
     if depthwise:

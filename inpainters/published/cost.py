@@ -6,7 +6,6 @@ from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 import torch
-import torchvision.ops  # noqa: F401 - registers torch.ops.torchvision
 from torch.utils.flop_counter import FlopCounterMode
 
 Result = TypeVar("Result")
@@ -39,6 +38,8 @@ FUSED_ATTENTION = (
 
 
 def _formulas() -> dict[Any, Any]:
+    import torchvision.ops  # noqa: F401 - registers torch.ops.torchvision; takes as long to import as torch
+
     formulas: dict[Any, Any] = {torch.ops.torchvision.deform_conv2d: deform_conv_flops}
     kernels = [getattr(torch.ops.aten, name, None) for name in FUSED_ATTENTION]
     return formulas | {kernel: attention_flops for kernel in kernels if kernel is not None}
