@@ -120,6 +120,7 @@ def test_the_command_of_the_card_makes_the_alexnet_that_ships(tmp_path, monkeypa
     assert made[1] == shipped[1]
     assert made[0].keys() == shipped[0].keys()
     assert all(torch.equal(value, shipped[0][name]) for name, value in made[0].items())
+    assert hashlib.sha256((tmp_path / "alexnet.safetensors").read_bytes()).hexdigest() in CARD.read_text()
 
 
 def test_the_card_states_the_hash_of_the_file():

@@ -24,12 +24,19 @@ from torch import Tensor, nn
 from videoinpaint.errors import CorruptWeightsError, MissingWeightsError, UnknownNameError, VideoInpaintError
 from videoinpaint.files import user_path
 from videoinpaint.weights.entries import WeightEntry, known_entries
-from videoinpaint.weights.files import metadata_number, read_array_pickle, read_file, recorded_hash, save_safetensors
+from videoinpaint.weights.files import (
+    metadata_number,
+    read_array_pickle,
+    read_file,
+    recorded_hash,
+    save_safetensors,
+    shortened,
+)
 
 __all__ = [
     "ORIGIN", "WEIGHTS", "WeightEntry", "WeightStatus", "build_loaded", "cache_dir", "fetch", "list_weights",
     "load_into", "load_safetensors", "load_tensors", "metadata_number", "path_of", "read_array_pickle",
-    "read_file", "register", "save_safetensors", "verify",
+    "read_file", "register", "save_safetensors", "shortened", "verify",
 ]  # fmt: skip
 
 

