@@ -103,16 +103,20 @@ def revealed(grey: Tensor, holes: Tensor) -> dict[str, Tensor]:
 def _other(grey: Tensor, holes: Tensor, at: list[int], step: int) -> tuple[Tensor, Tensor]:
     """Of the frames ``step`` after those at ``at``, brought over these: where they are known, and their difference."""
     there = [index + step for index in at]
-    inside = torch.tensor([0 <= index < grey.shape[1] for index in there], device=grey.device)
+    within = [0 <= index < grey.shape[1] for index in there]
+    a, known_a = grey[:, at].flatten(0, 1), 1 - holes[:, at].flatten(0, 1)
+    if not any(within):  # beyond the clip from everywhere: looking there would show nothing, at the price of the others
+        return torch.zeros_like(a), torch.zeros_like(a)
+    inside = torch.tensor(within, device=grey.device)
     there = [min(max(index, 0), grey.shape[1] - 1) for index in there]
-    a, b = grey[:, at].flatten(0, 1), grey[:, there].flatten(0, 1)
-    known_a, known_b = 1 - holes[:, at].flatten(0, 1), 1 - holes[:, there].flatten(0, 1)
+    b, known_b = grey[:, there].flatten(0, 1), 1 - holes[:, there].flatten(0, 1)
     shift = translation(a, b, known_a, known_b)
-    still = torch.zeros_like(shift)
-    moving = _mismatch(a, b, known_a, known_b, shift) < _mismatch(a, b, known_a, known_b, still)
-    shift = torch.where(moving.unsqueeze(1), shift, still)  # a false peak explains less than no motion at all
-    visible = shifted(known_b, shift) * inside.repeat(len(grey)).view(-1, 1, 1)
-    return visible, (a - shifted(b, shift)).abs()
+    over, known_over = shifted(b, shift), shifted(known_b, shift)
+    still, moved = (a - b).abs(), (a - over).abs()
+    # A false peak explains less than no motion at all.
+    moving = (_mean(known_a * known_over, moved) < _mean(known_a * known_b, still)).view(-1, 1, 1)
+    visible = torch.where(moving, known_over, known_b) * inside.repeat(len(grey)).view(-1, 1, 1)
+    return visible, torch.where(moving, moved, still)
 
 
 def translation(a: Tensor, b: Tensor, known_a: Tensor, known_b: Tensor) -> Tensor:
@@ -150,10 +154,6 @@ def shifted(x: Tensor, shift: Tensor) -> Tensor:
 def evenly(length: int, most: int) -> list[int]:
     """Indices of at most ``most`` of ``length`` frames, evenly spread from the first to the last."""
     return torch.linspace(0, length - 1, min(length, most)).round().long().tolist()
-
-
-def _mismatch(a: Tensor, b: Tensor, known_a: Tensor, known_b: Tensor, shift: Tensor) -> Tensor:
-    return _mean(known_a * shifted(known_b, shift), (a - shifted(b, shift)).abs())
 
 
 def _mean(where: Tensor, values: Tensor) -> Tensor:
