@@ -23,12 +23,12 @@ class ToyEnv(gymnasium.Env):
     A picture's brightness says which first control is best; its returns differ far more than what actions change.
     """
 
-    def __init__(self, length: int = 3) -> None:
-        self.length = length
+    def __init__(self, length: int = 3, num_frames: int = TIME) -> None:
+        self.length, self.num_frames = length, num_frames
         self.observation_space = spaces.Dict(
             {
-                "frames": spaces.Box(0, 255, (3 * TIME, HEIGHT, WIDTH), np.uint8),
-                "masks": spaces.Box(0, 255, (TIME, HEIGHT, WIDTH), np.uint8),
+                "frames": spaces.Box(0, 255, (3 * num_frames, HEIGHT, WIDTH), np.uint8),
+                "masks": spaces.Box(0, 255, (num_frames, HEIGHT, WIDTH), np.uint8),
             }
         )
         self.action_space = spaces.Box(-1.0, 1.0, (5,), np.float32)
@@ -59,8 +59,8 @@ class ToyEnv(gymnasium.Env):
         self.np_random.bit_generator.state = state["rng"]
 
     def _observation(self) -> dict[str, np.ndarray]:
-        frames = np.full((3 * TIME, HEIGHT, WIDTH), round(255 * self.light), np.uint8)
-        masks = np.zeros((TIME, HEIGHT, WIDTH), np.uint8)
+        frames = np.full((3 * self.num_frames, HEIGHT, WIDTH), round(255 * self.light), np.uint8)
+        masks = np.zeros((self.num_frames, HEIGHT, WIDTH), np.uint8)
         masks[:, 10:20, 10 : 20 + self.n] = 255
         return {"frames": frames, "masks": masks}
 

@@ -117,9 +117,13 @@ def test_a_run_explains_itself(tmp_path: Path, make_toys: MakeEnvs) -> None:
 
 
 def test_it_learns_what_the_picture_says(tmp_path: Path, make_toys: MakeEnvs, toy_env: type) -> None:
-    settings = {"steps": 1920, "num_envs": 8, "n_steps": 30, "batch_size": 60, "n_epochs": 6, "learning_rate": 3e-3}
-    policy = make_policy(train(config(tmp_path, **settings, checkpoint_every=0), make_env=make_toys).folder)
-    env = toy_env()
+    # A picture says it all: clips of a single frame, a near horizon. Five seeds ended with errors of 0.25 to 0.5.
+    settings = {"steps": 1440, "num_envs": 8, "n_steps": 15, "batch_size": 60, "n_epochs": 6, "learning_rate": 3e-3}
+    settings |= {"gamma": 0.3, "gae_lambda": 0.5}
+    single: dict[str, Any] = {"num_frames": 1}
+    run = config(tmp_path, **settings, checkpoint_every=0, env=single)
+    policy = make_policy(train(run, make_env=make_toys).folder)
+    env = toy_env(**single)
     wanted, chosen = [], []
     for seed in range(40):
         observation, _ = env.reset(seed=seed)
@@ -346,7 +350,7 @@ def test_an_id_without_a_vector_form_can_be_trained_in(tmp_path: Path, toy_id: s
     result = train(config(tmp_path / "run", steps=ROLLOUT, env_id=toy_id, env={"length": 2}))
     assert result.curve[0]["episodes"] == ROLLOUT / 2
     told = json.loads((result.folder / "run.json").read_text())
-    assert told["env"] == {"id": toy_id, "kwargs": {"length": 2}}
+    assert told["env"] == {"id": toy_id, "kwargs": {"length": 2, "num_frames": 2}}
 
 
 @pytest.mark.parametrize(

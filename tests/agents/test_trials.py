@@ -18,7 +18,7 @@ from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.regions import spread
 from videoinpaint.weights import save_safetensors
 
-SMALL = {"action_grid": (2, 3), "num_frames": 3, "height": 48, "width": 64}
+SMALL = {"action_grid": (2, 3), "num_frames": 2, "height": 32, "width": 48}
 
 
 def small_env(env_id="VideoInpaintRegions-v0"):
@@ -119,7 +119,7 @@ def test_the_same_seed_fits_the_same_bits_and_another_others():
 
 
 def test_the_commands_go_on_and_write_a_policy_that_acts(tmp_path, capsys):
-    flags = ["--action-grid", "2", "3", "--num-frames", "3", "--height", "48", "--width", "64"]
+    flags = ["--action-grid", "2", "3", "--num-frames", "2", "--height", "32", "--width", "48"]
     folder, output = tmp_path / "trials", tmp_path / "policy.safetensors"
     flags += ["--env-id", "VideoInpaintRegions-v0"]
     assert main(["trials", "build", str(folder), *flags, "--episodes", "1"]) == 0

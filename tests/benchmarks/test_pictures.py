@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,7 +15,8 @@ from videoinpaint.benchmarks.report.pictures import draw_loop, draw_repair
 from videoinpaint.errors import InputError
 
 
-def test_a_picture_shows_the_clip_that_was_asked_for(tmp_path: Path) -> None:
+def test_a_picture_shows_the_clip_that_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(gymnasium.registry["VideoInpaint-v1"].kwargs, "num_frames", 3)  # one is drawn
     pictures = []
     for name in ("studio-easy-000001", "studio-easy-000002"):
         path = tmp_path / f"{name}.png"
@@ -39,7 +41,8 @@ def test_a_moving_picture_shows_damage_and_repair_side_by_side(tmp_path: Path) -
     assert path.stat().st_size < 1_500_000
 
 
-def test_maps_show_what_was_chosen_and_where_it_paid(tmp_path: Path) -> None:
+def test_maps_show_what_was_chosen_and_where_it_paid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(gymnasium.registry["VideoInpaintRegions-v1"].kwargs, "num_frames", 3)
     flags = maps.Maps(tmp_path / "maps.png", policy="heads6once", clips="studio:easy", seeds=(3,))
     found = maps.run(flags)["episodes"][0]
     assert np.shape(found["heads"]) == np.shape(found["more"]) == (4, 6)

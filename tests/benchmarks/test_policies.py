@@ -15,7 +15,8 @@ from videoinpaint.benchmarks.protocol.episodes import env_kwargs, fixed_return, 
 from videoinpaint.controls import Controls
 from videoinpaint.errors import InputError, UnknownNameError
 
-TINY = {"num_frames": 2, "height": 48, "width": 64, "inpainter": "compact", "detector": "none"}
+TINY = {"num_frames": 2, "height": 36, "width": 48, "inpainter": "compact", "detector": "none"}
+PLAIN = {"num_frames": 2, "height": 36, "width": 48, "inpainter": "telea", "detector": "none", "device": "cpu"}
 
 
 def record(clip, value, policy="p", seed=0, length=1, **metrics):
@@ -77,7 +78,7 @@ def test_an_oracle_never_loses_to_a_constant_setting_and_no_headroom_is_no_share
 
 def test_policies_table_pairs_everybody_with_the_best_fixed_setting(capsys):
     flags = policies.Policies(suites=("studio:easy",), policies=("random",), trained=("heads4", "heads12"), episodes=5,
-                              choice_episodes=1, heads=(2, 12), fusion=(0.5,), **TINY)  # fmt: skip
+                              choice_episodes=1, heads=(2, 12), fusion=(0.5,), num_envs=3, **TINY)  # fmt: skip
     results = policies.run(flags)
     rows = results["suites"]["studio:easy"]["policies"]
     assert set(rows) == {"best fixed", "random", "trained"}
@@ -94,8 +95,9 @@ def test_policies_table_pairs_everybody_with_the_best_fixed_setting(capsys):
 
 def test_headroom_runs_in_both_environments(capsys):
     flags = headroom.Headroom(
-        suites=("studio:easy",), episodes=2, choice_episodes=1, heads=(2, 12), fusion=(0.5,), **TINY
-    )
+        suites=("studio:easy",), policies=("random",), episodes=2, choice_episodes=1, heads=(2, 12), fusion=(0.5,),
+        num_envs=1, **TINY,
+    )  # fmt: skip
     results = headroom.run(flags)
     for environment in ("plain", "budget"):
         row = results["environments"][environment]["studio:easy"]
@@ -130,7 +132,7 @@ def test_everybody_s_score_lies_between_the_best_fixed_setting_and_the_oracle():
 def test_headroom_of_a_grid_writes_a_table(tmp_path):
     flags = headroom.Headroom(
         suites=("studio:easy",), environments=("regions",), policies=("random",), action_grid=(1, 2), episodes=1,
-        choice_episodes=1, heads=(2, 12), fusion=(0.5,), table=tmp_path / "t.md", **TINY,
+        choice_episodes=1, heads=(2, 12), fusion=(0.5,), num_envs=1, table=tmp_path / "t.md", **TINY,
     )  # fmt: skip
     rows = headroom.run(flags)["environments"]["regions"]["studio:easy"]["policies"]
     assert set(rows) == {"best fixed", "oracle", "random"}
@@ -160,11 +162,10 @@ def make_run(folder, steps, env):
 
 
 def test_learning_curves_play_every_step_that_all_runs_saved(tmp_path, capsys):
-    env = {"num_frames": 2, "height": 48, "width": 64, "inpainter": "telea", "detector": "none", "device": "cpu"}
-    first = make_run(tmp_path / "a", [10, 20, 30], env)
-    second = make_run(tmp_path / "b", [20, 30], env)
-    flags = learning_curve.LearningCurve(runs=(first, second), episodes=5, choice_episodes=1, heads=(12,),
-                                         fusion=(0.5,), plot=tmp_path / "plots" / "curve.png")  # fmt: skip
+    first = make_run(tmp_path / "a", [10, 20, 30], PLAIN)
+    second = make_run(tmp_path / "b", [20, 30], PLAIN)
+    flags = learning_curve.LearningCurve(runs=(first, second), episodes=3, choice_episodes=1, heads=(12,),
+                                         fusion=(0.5,), num_envs=2, plot=tmp_path / "plots" / "curve.png")  # fmt: skip
     results = learning_curve.run(flags)
     assert [point["steps"] for point in results["points"]] == [20, 30]
     assert all(len(point["by_run"]) == 2 for point in results["points"])
@@ -192,12 +193,11 @@ def test_nothing_that_a_run_names_is_imported(tmp_path, monkeypatch, key, form):
     """run.json is data, like a video: looking at somebody's training must not run their code."""
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "planted_module.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
-    env = {"num_frames": 2, "height": 48, "width": 64, "inpainter": "telea", "detector": "none", "device": "cpu"}
-    folder = make_run(tmp_path / "run", [10], env)
+    folder = make_run(tmp_path / "run", [10], PLAIN)
     name = form.format("planted_module")
-    config = {"env_id": "VideoInpaint-v1", "env": env | {key: name}}
+    config = {"env_id": "VideoInpaint-v1", "env": PLAIN | {key: name}}
     if key == "config":
-        config = {"env_id": "planted_module:Id-v0", "env": env}
+        config = {"env_id": "planted_module:Id-v0", "env": PLAIN}
     elif key == "propagator":
         config["env_id"] = "VideoInpaintOneShot-v1"
     (folder / "run.json").write_text(json.dumps({"config": config}))
@@ -210,10 +210,10 @@ def test_nothing_that_a_run_names_is_imported(tmp_path, monkeypatch, key, form):
 def test_what_a_flag_trusts_is_imported(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "my_own_part.py").write_text("from videoinpaint.inpainters.telea import TeleaInpainter as Mine")
-    env = {"num_frames": 2, "height": 48, "width": 64, "inpainter": "my_own_part:Mine", "detector": "none"}
-    folder = make_run(tmp_path / "run", [10], env | {"inpainter": "telea"})
+    env = PLAIN | {"inpainter": "my_own_part:Mine"}
+    folder = make_run(tmp_path / "run", [10], PLAIN)
     (folder / "run.json").write_text(json.dumps({"config": {"env_id": "VideoInpaint-v0", "env": env}}))
-    flags = learning_curve.LearningCurve(runs=(folder,), episodes=5, choice_episodes=1, heads=(12,), fusion=(0.5,))
+    flags = learning_curve.LearningCurve(runs=(folder,), episodes=2, choice_episodes=1, heads=(12,), fusion=(0.5,))
     with pytest.raises(InputError, match="--trust my_own_part:Mine"):
         learning_curve.run(flags)
     assert learning_curve.run(replace(flags, trust=("my_own_part:Mine",)))["points"]

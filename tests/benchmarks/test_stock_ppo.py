@@ -32,6 +32,22 @@ def small(folder: Path, **changes: Any) -> Stock:
     return replace(flags, **changes)
 
 
+@pytest.fixture(scope="module")
+def frames_trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training whose actions are of whole frames; nobody writes into it."""
+    folder = tmp_path_factory.mktemp("frames")
+    run(small(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cells_trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one whose actions are by cell; nobody writes into it."""
+    folder = tmp_path_factory.mktemp("cells")
+    run(small(folder, env_id="VideoInpaintRegions-v1"))
+    return folder
+
+
 def first_observation(env_id: str) -> dict[str, np.ndarray]:
     env = make_sb3_vec(3, env_id, seed=5, clips="studio:easy", masks="square", num_frames=4, height=40, width=48)
     return {key: np.asarray(value) for key, value in env.reset().items()}  # type: ignore[union-attr]
@@ -55,17 +71,16 @@ def test_the_file_acts_and_the_same_seed_gives_the_same(tmp_path: Path) -> None:
         run(replace(flags, steps=0))
 
 
-def test_one_that_chooses_for_a_grid_does_so_on_that_grid_and_size_alone(tmp_path: Path) -> None:
-    flags = small(tmp_path, env_id="VideoInpaintRegions-v1")
-    run(flags)
-    observation = first_observation(flags.env_id)
+def test_one_that_chooses_for_a_grid_does_so_on_that_grid_and_size_alone(cells_trained: Path) -> None:
+    observation = first_observation("VideoInpaintRegions-v1")
     frames, masks = (torch.from_numpy(observation[key]) for key in ("frames", "masks"))
-    policy = load_policy(tmp_path / "policy.safetensors")
+    policy = load_policy(cells_trained / "policy.safetensors")
     assert isinstance(policy, StockPolicy)
     assert policy.trained_grid is not None
-    assert policy.training["env_id"] == flags.env_id
+    assert policy.training["env_id"] == "VideoInpaintRegions-v1"
     chosen = choose(policy, observation, (*policy.trained_grid, 5))
-    np.testing.assert_allclose(torch.jit.load(str(tmp_path / "policy.pt"))(frames, masks).numpy(), chosen, atol=1e-6)
+    scripted = torch.jit.load(str(cells_trained / "policy.pt"))
+    np.testing.assert_allclose(scripted(frames, masks).numpy(), chosen, atol=1e-6)
     assert chosen.std(axis=(1, 2)).max() > 0
     for shape in ((2, 3, 5), (5,)):
         with pytest.raises(InputError, match="own environment"):
@@ -74,9 +89,8 @@ def test_one_that_chooses_for_a_grid_does_so_on_that_grid_and_size_alone(tmp_pat
         choose(policy, {key: value[..., :-2] for key, value in observation.items()}, (*policy.trained_grid, 5))
 
 
-def test_means_reach_the_actions_that_stop(tmp_path: Path) -> None:
-    run(small(tmp_path, env_id="VideoInpaintRegions-v1"))
-    policy = load_policy(tmp_path / "policy.safetensors")
+def test_means_reach_the_actions_that_stop(cells_trained: Path, tmp_path: Path) -> None:
+    policy = load_policy(cells_trained / "policy.safetensors")
     assert isinstance(policy, StockPolicy)
     with torch.no_grad():
         policy.network.action_net.bias.fill_(-3)
@@ -88,9 +102,8 @@ def test_means_reach_the_actions_that_stop(tmp_path: Path) -> None:
     np.testing.assert_allclose(torch.jit.load(str(path))(frames, masks).numpy(), actions)
 
 
-def test_a_whole_frame_policy_chooses_alike_for_all_cells(tmp_path: Path) -> None:
-    run(small(tmp_path))
-    policy = load_policy(tmp_path / "policy.safetensors")
+def test_a_whole_frame_policy_chooses_alike_for_all_cells(frames_trained: Path) -> None:
+    policy = load_policy(frames_trained / "policy.safetensors")
     observation = first_observation("VideoInpaint-v1")
     assert not acts_by_cell(policy)
     chosen = choose(policy, observation, (2, 3, 5))
@@ -110,10 +123,9 @@ def test_a_whole_frame_policy_chooses_alike_for_all_cells(tmp_path: Path) -> Non
     ],
 )
 def test_a_file_that_tells_of_other_sizes_is_refused_before_anything_is_made(
-    tmp_path: Path, change: dict[str, Any]
+    frames_trained: Path, tmp_path: Path, change: dict[str, Any]
 ) -> None:
-    run(small(tmp_path))
-    tensors, metadata = read_file(tmp_path / "policy.safetensors")
+    tensors, metadata = read_file(frames_trained / "policy.safetensors")
     metadata["architecture"] = json.dumps(json.loads(metadata["architecture"]) | change)
     save_safetensors(tmp_path / "other.safetensors", tensors, metadata)
     with pytest.raises(CorruptWeightsError):

@@ -72,9 +72,16 @@ def test_another_setting_is_timed_in_turns_with_this_one(capsys: pytest.CaptureF
         ({"other": Path("/nowhere")}, "holds no folder videoinpaint"),
         ({"variables": ("=1",)}, "'=1' is not NAME=VALUE"),
         ({"arguments": ("bank",)}, "'bank' is not NAME=VALUE"),
-        ({"env_id": "CartPole-v1", "envs": (1,)}, "ended with status 1"),
     ],
 )
 def test_what_cannot_be_timed_is_said(asked: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         against.run(against.Against(**asked))  # type: ignore[arg-type]
+
+
+def test_a_process_that_ends_with_an_error_is_said(tmp_path: Path) -> None:
+    # An installation that lacks what it needs fails as an environment that it does not know does, but at once.
+    (tmp_path / "videoinpaint").mkdir()
+    (tmp_path / "gymnasium.py").write_text("raise ImportError('none is installed here')")
+    with pytest.raises(InputError, match="a process that plays ended with status 1: its message is above"):
+        against.run(against.Against(other=tmp_path, envs=(1,)))

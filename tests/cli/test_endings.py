@@ -107,12 +107,17 @@ def limited() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
 
-def test_a_full_disk_is_one_line(long_words: list[str], tmp_path: Path) -> None:
-    ended = subprocess.run([*COMMAND, *long_words], capture_output=True, text=True, preexec_fn=limited, check=False)
+def test_a_full_disk_is_one_line(mask: Path, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (60, 48, 64, 3)).astype(np.uint8)  # hard to compress
+    write_video(tmp_path / "in.mkv", noise, 25, lossless=True)
+    (tmp_path / "new").mkdir()
+    words = ["inpaint", tmp_path / "in.mkv", "--mask", mask, "--output", tmp_path / "new" / "out.mp4", *CHEAP]
+    command = [*COMMAND, *map(str, words)]
+    ended = subprocess.run(command, capture_output=True, text=True, preexec_fn=limited, check=False)
     assert ended.returncode == 2, ended.stderr
-    assert ended.stderr.splitlines()[-1].startswith(f"error: cannot write {tmp_path / 'out.mp4'}: ")
+    assert ended.stderr.splitlines()[-1].startswith(f"error: cannot write {tmp_path / 'new' / 'out.mp4'}: ")
     assert "Traceback" not in ended.stderr
-    assert not list(tmp_path.iterdir())
+    assert not list((tmp_path / "new").iterdir())
 
 
 def test_places_that_take_no_file_are_named_before_the_work(

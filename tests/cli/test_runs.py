@@ -111,7 +111,7 @@ def test_training_seeds_are_one_row_and_every_ending_has_its_form(tmp_path: Path
         with torch.no_grad():
             network.action_net.linear.bias[0] = seed  # another number of heads each
         save_policy(run / "policy.safetensors", network)
-    words = ["evaluate", "--policies", f"a_b={tmp_path}/seed*", "heads4", "--episodes", "5", *SMALL]
+    words = ["evaluate", "--policies", f"a_b={tmp_path}/seed*", "heads4", "--episodes", "5", "--num-envs", "5", *SMALL]
     for ending in ("json", "csv", "md", "tex"):
         assert main([*words, "--output", str(tmp_path / f"scores.{ending}")]) == 0
     results = json.loads((tmp_path / "scores.json").read_text())
@@ -191,6 +191,7 @@ def test_demo_leaves_what_it_promises_and_can_be_repeated(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("videoinpaint.benchmarks.demo.SHOWN_SIZE", (3, 48, 64))
+    monkeypatch.setattr("videoinpaint.benchmarks.demo.ROLLOUT", 3)  # an episode of each environment
     folder = tmp_path / "demo"
     words = ["demo", "--output", str(folder), "--steps", "1", "--episodes", "2", *SMALL]
     assert main(words) == 0

@@ -90,7 +90,7 @@ def test_the_texture_is_attached_to_the_target() -> None:
 
 def test_targets_have_the_asked_size_and_some_leave() -> None:
     clips = OneShotClips(area=(0.05, 0.05), leaving=0.0)
-    areas = [drawn(clips, seed, (3, 120, 216))[2].mean() for seed in range(15)]
+    areas = [drawn(clips, seed, (3, 60, 108))[2].mean() for seed in range(15)]
     assert np.mean(areas) == pytest.approx(0.05, rel=0.35)
     gone = [not drawn(OneShotClips(leaving=1.0), seed, (16, 48, 80))[2][-1].any() for seed in range(12)]
     assert sum(gone) > 2

@@ -11,6 +11,7 @@ from videoinpaint.inpainters.published.cost import count_flops
 from videoinpaint.inpainters.published.e2fgvi.attention import EXTENSION, NEIGHBOURS, WINDOW, FocalWindowAttention
 from videoinpaint.inpainters.published.e2fgvi.flow import SPyNet
 from videoinpaint.inpainters.published.e2fgvi.network import E2FGVI
+from videoinpaint.inpainters.published.sizes import Sizes
 
 AREA = WINDOW[0] * WINDOW[1]
 
@@ -18,7 +19,7 @@ AREA = WINDOW[0] * WINDOW[1]
 @pytest.fixture(scope="module")
 def network() -> E2FGVI:
     torch.manual_seed(0)
-    network = E2FGVI(hq=True).eval().requires_grad_(False)
+    network = E2FGVI(hq=True, sizes=Sizes(depth=2, dim=64, hidden=98)).eval().requires_grad_(False)
     for alignment in network.feat_prop_module.deform_align.values():
         torch.nn.init.normal_(alignment.conv_offset[-1].weight, std=0.02)
     return network

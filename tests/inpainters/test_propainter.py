@@ -13,6 +13,7 @@ from videoinpaint.inpainters.published.propainter.attention import EXTENSION, WI
 from videoinpaint.inpainters.published.propainter.completion import FlowCompletion, P3DBlock, compose_flows
 from videoinpaint.inpainters.published.propainter.network import ProPainter
 from videoinpaint.inpainters.published.propainter.recurrent_propagation import propagate_images, reduce_flows
+from videoinpaint.inpainters.published.sizes import Sizes
 from videoinpaint.testing.parity.fixtures import GeneratedWeights
 
 EVERY_FRAME, EVEN = slice(None), slice(0, None, 2)
@@ -35,7 +36,7 @@ def completion() -> FlowCompletion:
 
 @pytest.fixture(scope="module")
 def generator() -> ProPainter:
-    return GeneratedWeights()(ProPainter())
+    return GeneratedWeights()(ProPainter(Sizes(depth=2, dim=64, hidden=98)))
 
 
 @pytest.fixture
@@ -276,7 +277,7 @@ class TestGenerator:
             torch.testing.assert_close(alone[0], both[item], atol=1e-4, rtol=1e-4)
 
     def test_fusion_weighs_transformer_against_propagated_content(self, generator: ProPainter) -> None:
-        features, tokens = _random(1, 2, 128, 10, 18), _random(1, 2, 4, 6, 512)
+        features, tokens = _random(1, 2, 128, 10, 18), _random(1, 2, 4, 6, 64)
         carried, painted = generator.fuse(tokens, features, 0.0), generator.fuse(tokens, features, 1.0)
         torch.testing.assert_close(carried, 2 * features)
         torch.testing.assert_close(generator.fuse(tokens, features, 0.5), (carried + painted) / 2)

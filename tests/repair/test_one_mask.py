@@ -186,7 +186,7 @@ def test_bad_masks_are_named() -> None:
 
 @pytest.mark.parametrize("window", [5, 3])
 def test_residues_are_removed_by_tuning_what_follows_the_target(window: int) -> None:
-    clip = make_clips("one_shot").load("studio-mixed-000004@000010", 5, 64, 112)
+    clip = make_clips("one_shot").load("studio-mixed-000004@000010", 5, 40, 70)
     assert clip.observed is not None
     assert clip.objects is not None
     settings = FAST | {"propagator": "flow", "window": window, "overlap": 1}

@@ -24,10 +24,12 @@ from videoinpaint.inpainters.ciri.removal import RemovalConfig
 from videoinpaint.inpainters.compact.config import CompactConfig
 from videoinpaint.inpainters.propagators import GivenTracker, make_propagator
 from videoinpaint.inpainters.published.discriminator import TemporalPatchDiscriminator, adversarial_losses
+from videoinpaint.inpainters.published.dstt.inpainter import DSTTInpainter
 from videoinpaint.inpainters.published.dstt.network import DSTT
 from videoinpaint.inpainters.published.e2fgvi.network import E2FGVI
 from videoinpaint.inpainters.published.fuseformer.network import FuseFormer
 from videoinpaint.inpainters.published.geometry import Geometry
+from videoinpaint.inpainters.published.sizes import Sizes
 from videoinpaint.protocols import Inpainter, OneShotInpainter
 
 NEUTRAL = Controls().to_array()[None]
@@ -123,7 +125,7 @@ BACKBONES = {
     "compact": lambda: OneShotCompact(SMALL),
     "dstt": lambda: around(DSTT(dim=32, hidden=32, depth=2), (48, 72)),
     "fuseformer": lambda: around(FuseFormer(dim=32, hidden=49, depth=1, size=(48, 72)), (48, 72)),
-    "e2fgvi": lambda: around(E2FGVI(hq=True), (60, 108)),
+    "e2fgvi": lambda: around(E2FGVI(hq=True, sizes=Sizes(depth=1, dim=48, hidden=98)), (60, 108)),
 }
 
 
@@ -266,7 +268,11 @@ def test_around_published_networks_without_weights(name, monkeypatch, tmp_path):
         make_inpainter(name)
 
 
-def test_around_dstt_runs_in_the_protocol():
+def test_around_dstt_runs_in_the_protocol(monkeypatch):
+    small = Sizes(depth=2, dim=48, hidden=48, height=48, width=96)
+    changes = {"published": small, "geometry": Geometry(fixed=(48, 96)), "calibration_size": (48, 96)}
+    for name, value in changes.items():
+        monkeypatch.setattr(DSTTInpainter, name, value)
     part = make_inpainter("ciri_dstt", weights="random")
     observed, _, masks = scene_of(length=2)
     state, holes = part.begin_one_shot(observed, [GivenTracker(masks[0])])

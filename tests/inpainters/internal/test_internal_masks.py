@@ -18,7 +18,7 @@ from videoinpaint.inpainters.internal.masks import (
 )
 from videoinpaint.metrics import region_similarity
 
-QUICK = MaskTraining(width=0.2, steps=350, learning_rate=3e-3)
+QUICK = MaskTraining(width=0.2, steps=250, learning_rate=3e-3)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ def test_training_makes_it_follow_and_a_far_copy_is_left_out(scene):
     frames, masks = scene(length=4, left=4)
     frames[2:, :, 30:46, 54:70] = frames[0, :, 12:28, 4:20]  # a second one, in the far corner
     training = MaskTraining(width=0.2, learning_rate=3e-3)
-    tracker = make_propagator("internal", training=training, steps=300).start(frames, masks[0])
+    tracker = make_propagator("internal", training=training, steps=250).start(frames, masks[0])
     with torch.no_grad():
         found = tracker.masks()
     assert j_and_f(found[None, 1:], masks[None, 1:]).mean() > 0.6
