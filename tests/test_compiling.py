@@ -24,7 +24,7 @@ def kernels(monkeypatch, tmp_path):
 def test_a_compiled_detector_flags_the_same_but_for_rounding():
     found = []
     for compiled in (False, True):
-        env = VideoInpaintEnv(num_frames=2, height=40, width=48, inpainter="telea", device="cpu", compile=compiled)
+        env = VideoInpaintEnv(num_frames=2, height=32, width=64, inpainter="telea", device="cpu", compile=compiled)
         env.reset(seed=0)
         assert ("forward" in vars(env._core.loop.detector.network)) == compiled
         found.append(env.step(np.zeros(5, np.float32)))

@@ -92,8 +92,8 @@ def content(toy: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def size() -> dict[str, Any]:
-    """Keyword arguments of a small environment with the default parts."""
-    return dict(SIZE)
+    """Keyword arguments of an environment with the default parts: hardly larger than one of the network's windows."""
+    return SIZE | {"num_frames": 3, "width": 40}
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from videoinpaint.envs.one_shot import VideoInpaintOneShotEnv
 from videoinpaint.errors import InputError
 
 FIRST = TRAINING_SEEDS
-ONE_SHOT = {"num_frames": 3, "height": 48, "width": 64, "device": "cpu"}
+ONE_SHOT = {"num_frames": 3, "height": 48, "width": 40, "device": "cpu"}
 
 
 @pytest.fixture

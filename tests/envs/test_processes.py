@@ -15,14 +15,14 @@ PATIENCE = 300
 ASYNC = """
 import gymnasium, videoinpaint
 
-size = dict(num_frames=4, height=48, width=64, device="cpu")
+size = dict(num_frames=3, height=48, width=40, device="cpu")
 if {first}:
     env = gymnasium.make({name!r}, **size)
     env.reset(seed=0)
     env.step(env.action_space.sample())
 envs = gymnasium.make_vec({name!r}, num_envs=2, vectorization_mode="async", **size)
 observation, _ = envs.reset(seed=0)
-assert observation["frames"].shape == (2, 12, 48, 64)
+assert observation["frames"].shape == (2, 9, 48, 40)
 envs.step(envs.action_space.sample())
 envs.close()
 """

@@ -13,7 +13,7 @@ from videoinpaint.envs.sb3 import make_sb3_vec
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import Refinement
 
-SMALL = {"num_frames": 3, "height": 48, "width": 64, "device": "cpu"}
+SMALL = {"num_frames": 3, "height": 48, "width": 40, "device": "cpu"}
 
 
 def played(env, steps=5, count=5):
