@@ -2,9 +2,9 @@
 
     python -m videoinpaint.benchmarks.repair.videos --clips FOLDER --masks stationary object:MASKS subtitle:12
 
-`subtitle:N` hides two lines of text in the middle N frames. With --plays 3 a clip is played forth, back and forth, so
-that it is longer than a window. The seam column divides how much the error inside holes changes between the two frames
-where a window ends by how much it changes elsewhere.
+`subtitle:N` hides two lines of text in the middle N frames, `logo` 50x30 pixels at the upper left in all of them. With
+--plays 3 a clip is played forth, back and forth, so that it is longer than a window. The seam column divides how much
+the error inside holes changes between the two frames where a window ends by how much it changes elsewhere.
 """
 
 from __future__ import annotations
@@ -28,22 +28,26 @@ from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.metrics.measures import Reference
-from videoinpaint.repair.cutouts import MARGIN
+from videoinpaint.repair.cutouts import MARGINS
 from videoinpaint.repair.looped import LoopRepairer
 from videoinpaint.repair.streaming import INPAINTER, OVERLAP, REACH, WINDOW, Stream, Windows
 
 SHOWN = ("psnr_hole", "lpips_hole", "seam", "seconds_per_frame")
-EVERYTHING = 1 << 20  # a margin around holes that no frame has
+EVERYTHING = (1 << 20,)  # a margin around holes that no frame has
 
 SETTINGS = {
     "0.1.0": (Windows(10, 3), 3, EVERYTHING),
     "one pass": (Windows(10, 3), 1, EVERYTHING),
     "window": (Windows(WINDOW, OVERLAP), 1, EVERYTHING),
     "reach": (Windows(WINDOW, OVERLAP, REACH), 1, EVERYTHING),
-    "cutout 32": (Windows(WINDOW, OVERLAP, REACH), 1, 32),
-    "default": (Windows(WINDOW, OVERLAP, REACH), 1, MARGIN),
+    "cutout 32": (Windows(WINDOW, OVERLAP, REACH), 1, (32,)),
+    "cutout 64": (Windows(WINDOW, OVERLAP, REACH), 1, MARGINS[:1]),
+    "cutout 128": (Windows(WINDOW, OVERLAP, REACH), 1, (128,)),
+    "default": (Windows(WINDOW, OVERLAP, REACH), 1, MARGINS),
 }
-"""Windows, passes and margin around holes; each changes one thing of the one before, but for the margin of 32."""
+"""Windows, passes and margins around holes."""
+LOGO = (8, 8, 38, 58)
+"""Top, left, bottom and right of a logo, in pixels of a frame of 240x432."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,8 @@ class Videos:
     clips: str = "studio"
     """A clip source: a folder of clips, studio, studio:hard, ..."""
     masks: tuple[str, ...] = ("stationary", "object", "subtitle:12")
-    """Mask sources, a table each; subtitle:N is two lines of text shown in the middle N frames."""
+    """Mask sources, a table each; subtitle:N is two lines of text shown in the middle N frames, logo a small
+    still box."""
     settings: tuple[str, ...] = tuple(SETTINGS)
     """Which of the settings."""
     inpainter: str = INPAINTER
@@ -100,10 +105,10 @@ def run(flags: Videos) -> dict[str, Any]:
             for pair in pairs:
                 reference = Reference(*pair.tensors())
                 for name in flags.settings:
-                    windows, passes, margin = SETTINGS[name]
+                    windows, passes, margins = SETTINGS[name]
                     detector = make_detector("compact" if passes > 1 else "none", device=flags.device)
                     loop = ClosedLoop(inpainter, detector, flags.device)
-                    stream = Stream(LoopRepairer(loop, policy, passes, margin), windows)
+                    stream = Stream(LoopRepairer(loop, policy, passes, margins), windows)
                     methods[name][pair.name] = _scores(reference, pair, stream, windows)
                     advance()
             results[masks] = {
@@ -117,12 +122,16 @@ def run(flags: Videos) -> dict[str, Any]:
 def _pairs(flags: Videos, masks: str) -> Iterator[Pair]:
     """Clips with their holes, as long as they are to be played."""
     subtitle, _, shown = masks.partition(":")
-    spec = "stationary" if subtitle == "subtitle" else masks
+    spec = "stationary" if subtitle in ("subtitle", "logo") else masks
     size = {"num_frames": flags.num_frames, "height": flags.height, "width": flags.width}
     for pair in make_suite(flags.clips, spec, **size, limit=flags.limit, seed=flags.seed):
         frames, holes = (_played(array, flags.plays) for array in (pair.frames, pair.holes))
         if subtitle == "subtitle":
             holes = subtitled(len(frames), flags.height, flags.width, int(shown or 12))
+        elif masks == "logo":
+            holes = np.zeros_like(holes)
+            top, left, bottom, right = (edge * flags.height // 240 for edge in LOGO)
+            holes[:, top:bottom, left:right] = 1
         yield Pair(pair.name, frames, holes, pair.digest)
 
 

@@ -15,7 +15,7 @@ from videoinpaint.inpainters.flow_propagation import PropagationInpainter
 from videoinpaint.inpainters.tracing import seen_motion, trace, traced
 from videoinpaint.protocols import Reaching
 from videoinpaint.repair import inpaint, inpaint_stream
-from videoinpaint.repair.cutouts import MARGIN, Cutout, cutout_of
+from videoinpaint.repair.cutouts import MARGINS, Cutout, cutout_of
 from videoinpaint.repair.streaming import HELD, SHORT, Windows
 
 CARRY = {"inpainter": "propagation", "detector": "none", "device": "cpu"}
@@ -142,14 +142,41 @@ def test_cost_follows_the_hole_not_the_frame() -> None:
         repaired = inpaint(frames, masks, **(CARRY | {"inpainter": part}))
         np.testing.assert_array_equal(repaired[~masks], frames[~masks])
         sizes.append(part.seen[0])
-    assert sizes[0] == sizes[1] == (4, 40 + 2 * MARGIN, 100 + 2 * MARGIN)
+    assert sizes[0] == sizes[1] == (4, 40 + 2 * MARGINS[0], 100 + 2 * MARGINS[0])
+
+
+@pytest.mark.parametrize("length", [4, 12])
+@pytest.mark.parametrize(("flat", "wide"), [(0, False), (110, True), (400, False)])
+def test_the_box_is_wider_where_only_more_of_the_frame_shows_how_the_camera_moves(flat, wide, length) -> None:
+    frames = panning(length, 200, 400, step=3)
+    frames[:, :, :flat] = 90
+    masks = np.zeros(frames.shape[:3], bool)
+    masks[:, 8:24, 8:30] = True
+    part = Watching()
+    repaired = inpaint(frames, masks, window=4, overlap=1, reach=0, **(CARRY | {"inpainter": part}))
+    np.testing.assert_array_equal(repaired[~masks], frames[~masks])
+    margin = MARGINS[1] if wide else MARGINS[0]
+    assert {size[1:] for size in part.seen} == {(24 + margin, 30 + margin)}
+
+
+def test_the_box_widens_when_the_camera_is_lost() -> None:
+    frames = panning(12, 200, 400, step=3)
+    frames[6:, :, :110] = 90
+    masks = np.zeros(frames.shape[:3], bool)
+    masks[:, 8:24, 8:30] = True
+    part = Watching()
+    inpaint(frames, masks, window=4, overlap=1, reach=0, **(CARRY | {"inpainter": part}))
+    sizes = [size for _, *size in part.seen]
+    assert sizes[0] == [24 + MARGINS[0], 30 + MARGINS[0]]
+    assert sizes[-1][0] >= 24 + MARGINS[1]
+    assert sizes[-1][1] >= 30 + MARGINS[1]
 
 
 def test_a_box_grows_in_few_steps_and_never_shrinks() -> None:
-    frames = np.repeat(panning(1, 240, 640), 40, axis=0)
+    frames = np.repeat(panning(1, 64, 640), 40, axis=0)
     masks = np.zeros(frames.shape[:3], bool)
     for t in range(40):
-        masks[t, 100:140, 10 * t : 10 * t + 40] = True
+        masks[t, 16:40, 10 * t : 10 * t + 40] = True
     part = Watching()
     inpaint(frames, masks, window=4, overlap=1, reach=1, **(CARRY | {"inpainter": part}))
     sizes = [size[1:] for size in part.seen]
@@ -181,11 +208,11 @@ def test_boxes_hold_their_holes_and_only_grow(data: st.DataObject) -> None:
         found, needed = cutout_of(holes, before), box_of(holes)
         assert needed is not None
         box = found.box
-        assert 0 <= box[0] <= max(0, needed[0] - MARGIN // 2) or box[0] == 0
+        assert 0 <= box[0] <= max(0, needed[0] - MARGINS[0] // 2) or box[0] == 0
         assert needed[2] <= box[2] <= height
         assert needed[3] <= box[3] <= width
         assert box[1] <= needed[1]
-        assert box[2] == height or box[2] - needed[2] >= MARGIN // 2
+        assert box[2] == height or box[2] - needed[2] >= MARGINS[0] // 2
         if before is not None:
             assert before.box[0] >= box[0]
             assert before.box[3] <= box[3]

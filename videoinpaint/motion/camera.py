@@ -43,6 +43,19 @@ def camera_motion(a: Tensor, b: Tensor, known_a: Tensor, known_b: Tensor) -> NDA
     return np.stack(found) if found else np.empty((0, 3, 3))
 
 
+def followed(frames: Tensor, holes: Tensor) -> int:
+    """Between how many neighbours among ``frames (T, 3, H, W)`` the camera's motion is found beside the holes.
+
+    Args:
+        frames: float in [0, 1], any device.
+        holes: ``(T, 1, H, W)`` in {0, 1}.
+    """
+    known = 1 - window_max(holes, CLEAR)
+    motions = camera_motion(frames[:-1], frames[1:], known[:-1], known[1:])
+    # A camera that was seen to stand still is never exactly still: only one that was not found is.
+    return int((motions != np.eye(3)).any((1, 2)).sum())
+
+
 def _binary(known: Tensor) -> NDArray[np.uint8]:
     return known[:, 0].gt(0.5).byte().mul(255).cpu().numpy()
 

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from videoinpaint.boxes import Box, box_of, within
 
-MARGIN = 64
-"""Pixels around the holes that are looked at: what a network sees of a place, and a camera's motion is found in.
+MARGINS = (64, 128)
+"""Pixels around the holes that are looked at: what a network sees of a place, and a camera's motion is found in. The
+wider one is taken where it finds that motion between more frames; docs/cli.md says what that brings to small holes.
 
-Eight real clips are as good with it as whole frames: 0.04 dB worse in still holes, equal in moving ones and 0.19 dB
-better under subtitles (`python -m videoinpaint.benchmarks.repair.videos --settings reach default`). What a wider one
-brings to small holes is in docs/cli.md.
+Eight real clips are as good with the first as whole frames: 0.04 dB worse in still holes, equal in moving ones and 0.19
+dB better under subtitles (`python -m videoinpaint.benchmarks.repair.videos --settings reach "cutout 64"`).
 """
 GROWTH = 1 / 4
 """Of the frame, by which a box grows further than it must, as all motion is estimated again then."""
@@ -75,19 +75,23 @@ class Cutout:
         return cv2.resize(np.ascontiguousarray(image), self.size[::-1], interpolation=cv2.INTER_AREA)
 
 
-def cutout_of(holes: Holes, before: Cutout | None = None, margin: int = MARGIN) -> Cutout:
+def cutout_of(
+    holes: Holes, before: Cutout | None = None, margin: int = MARGINS[0], enough: int | None = None
+) -> Cutout:
     """What to cut out for a hole ``(H, W)``, which is not empty.
 
     Args:
         holes: missing in any of the frames that are looked at.
         before: what was cut out of the frames before these: kept where it will do, as what is known of the clip's
             motion then stays known, and else only made larger.
-        margin: pixels around the holes; half of them will do.
+        margin: pixels around the holes.
+        enough: of them, in what was cut out before; None: half.
     """
     height, width = holes.shape
     needed = box_of(holes)
     assert needed is not None
-    if before is not None and _spare(before.box, needed, (height, width)) >= margin // 2:
+    enough = margin // 2 if enough is None else enough
+    if before is not None and _spare(before.box, needed, (height, width)) >= enough:
         return before
     box = _clipped(tuple(edge + way * margin for edge, way in zip(needed, (-1, -1, 1, 1))), height, width)
     if before is not None:

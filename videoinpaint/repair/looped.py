@@ -14,8 +14,9 @@ from torch import Tensor
 from videoinpaint.agents.policies import Policy, choose
 from videoinpaint.controls import action_to_controls, framewide
 from videoinpaint.envs.loop import ClosedLoop, observe
+from videoinpaint.motion.camera import followed
 from videoinpaint.protocols import Reaching, State
-from videoinpaint.repair.cutouts import MARGIN, Cutout, cutout_of
+from videoinpaint.repair.cutouts import MARGINS, Cutout, cutout_of
 
 BUDGET = 12_000_000
 """Pixels times frames that are kept to carry from, at 36 bytes each and three times as much while a window is begun."""
@@ -54,7 +55,8 @@ class LoopRepairer:
         loop: the inpainter and the detector.
         policy: chooses the controls.
         iterations: rounds at most.
-        margin: pixels around the holes that are looked at.
+        margins: pixels around the holes that are looked at; a later one where it finds the camera's motion between more
+            frames of the window.
         grid: rows and columns over what is looked at, for each of whose cells the policy chooses; None: for the whole.
     """
 
@@ -63,10 +65,10 @@ class LoopRepairer:
         loop: ClosedLoop,
         policy: Policy,
         iterations: int,
-        margin: int = MARGIN,
+        margins: Sequence[int] = MARGINS,
         grid: tuple[int, int] | None = None,
     ) -> None:
-        self.loop, self.policy, self.iterations, self.margin, self.grid = loop, policy, iterations, margin, grid
+        self.loop, self.policy, self.iterations, self.margins, self.grid = loop, policy, iterations, margins, grid
         self._seen: _Seen | None = None
 
     def repair(self, frames: Sequence[Pixels], holes: Sequence[Holes], first: int, wanted: range) -> Pixels:
@@ -79,7 +81,7 @@ class LoopRepairer:
             state = self.loop.begin(*_tensors(own, missing))
             return np.where(missing[..., None], self._finished(state), own)
         earlier = self._seen.cutout if self._seen and self._seen.first <= first < self._seen.stop else None
-        cutout = cutout_of(reduce(np.logical_or, holes), earlier, self.margin)
+        cutout = self._cutout(reduce(np.logical_or, holes), earlier, own, missing)
         reach = max(0, (BUDGET // (cutout.size[0] * cutout.size[1]) - len(wanted)) // 2)
         low, high = max(0, wanted.start - reach), min(len(frames), wanted.stop + reach)
         before = self._seen.between(first + low, first + high, cutout) if self._seen else None
@@ -88,6 +90,18 @@ class LoopRepairer:
         state, motion = self.loop.begin_within(*around, inner, before)
         self._seen = _Seen(first + low, first + high, cutout, motion)
         return cutout.pasted(self._finished(state), own, missing)
+
+    def _cutout(self, hole: Holes, earlier: Cutout | None, frames: Pixels, holes: Holes) -> Cutout:
+        """The box around everything that is missing in reach, as wide as the window's frames need it."""
+        best, most = cutout_of(hole, earlier, self.margins[0]), -1
+        for margin in self.margins[1:]:
+            wider = cutout_of(hole, earlier, margin, enough=margin)
+            if wider == best:
+                continue
+            most = _followed(best, frames, holes) if most < 0 else most
+            if most < len(frames) - 1 and (found := _followed(wider, frames, holes)) > most:
+                best, most = wider, found
+        return best
 
     @property
     def looked(self) -> tuple[int, int, Cutout] | None:
@@ -104,6 +118,12 @@ class LoopRepairer:
 
     def _finished(self, state: State) -> Pixels:
         return repaired_frames(self.loop, state, self.policy, self.iterations, self.grid)
+
+
+def _followed(cutout: Cutout, frames: Pixels, holes: Holes) -> int:
+    """Between how many of the frames the camera's motion is found in what is cut out of them."""
+    clip, missing = _tensors(cutout.frames(list(frames)), cutout.holes(list(holes)))
+    return followed(clip[0].float() / 255, missing[0].float())
 
 
 def _tensors(frames: Pixels, holes: Holes) -> tuple[Tensor, Tensor]:
