@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from videoinpaint.checkpoints import CHECKPOINT
 from videoinpaint.errors import DivergedError, InputError
-from videoinpaint.fitting import CHECKPOINT, FitConfig, fit
+from videoinpaint.fitting import FitConfig, fit
 
 
 def regression(network):

@@ -21,10 +21,10 @@ from stable_baselines3.common.vec_env import VecEnv
 from videoinpaint.agents.policies.export import load_policy, save_policy
 from videoinpaint.agents.ppo.algorithm import ClosedLoopPPO
 from videoinpaint.agents.ppo.view import TrainingView
+from videoinpaint.checkpoints import load_optimiser
 from videoinpaint.checks import find_unusable, plain_content, whole_number
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.files import write_atomically, write_json
-from videoinpaint.fitting import load_optimiser
 from videoinpaint.naming import stable_name
 
 VERSION = 2

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from videoinpaint.checkpoints import CHECKPOINT, alone, last_good, resume, save
 from videoinpaint.checks import whole_number
 from videoinpaint.clips.files.images import resize_frames, resize_masks
 from videoinpaint.clips.files.sequences import FrameSequence
 from videoinpaint.errors import DivergedError, InputError
-from videoinpaint.fitting import CHECKPOINT, alone, last_good, resume, save
 from videoinpaint.inpainters.internal.clip import TrainingClip
 from videoinpaint.inpainters.internal.detail import Sources, find_sources
 from videoinpaint.inpainters.internal.patches import (

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils import vector_to_parameters
 
+from videoinpaint.checkpoints import CHECKPOINT, alone, last_good, log, resume, save
 from videoinpaint.errors import DivergedError, InputError
-from videoinpaint.fitting import CHECKPOINT, alone, last_good, log, resume, save
 from videoinpaint.inpainters.internal import losses
 from videoinpaint.inpainters.internal.clip import TrainingClip
 from videoinpaint.inpainters.internal.trainer import Trainer

@@ -24,10 +24,11 @@ from videoinpaint.agents import make_policy
 from videoinpaint.agents.policies.export import blank_network, load_policy, save_policy
 from videoinpaint.agents.ppo.training import TrainConfig, train
 from videoinpaint.benchmarks.policies.learning_curve import read_run
+from videoinpaint.checkpoints import CHECKPOINT
 from videoinpaint.clips import make_clips, make_masks
 from videoinpaint.detectors import make_detector
 from videoinpaint.envs import VideoInpaintEnv, VideoInpaintVectorEnv
-from videoinpaint.fitting import CHECKPOINT, FitConfig, fit
+from videoinpaint.fitting import FitConfig, fit
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.testing.fuzz_media import Media, flag_case, picture_case, video_case
 from videoinpaint.testing.mutations import mutated, mutated_bytes, nonsense

@@ -25,9 +25,10 @@ import torch
 import tyro
 from torch import nn
 
+from videoinpaint.checkpoints import CHECKPOINT
 from videoinpaint.checks import plain_content
 from videoinpaint.files import write_atomically, write_json
-from videoinpaint.fitting import CHECKPOINT, FitConfig, fit
+from videoinpaint.fitting import FitConfig, fit
 from videoinpaint.weights import read_file, save_safetensors
 
 RESULTS = ("weights.safetensors", "note.json", "kept/a.txt")
