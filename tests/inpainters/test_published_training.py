@@ -14,6 +14,7 @@ from videoinpaint.clips import make_clips, make_masks
 from videoinpaint.clips.sources.augmented import Windows
 from videoinpaint.errors import CorruptWeightsError, InputError, MissingWeightsError
 from videoinpaint.inpainters import INPAINTERS, PUBLISHED, make_inpainter
+from videoinpaint.inpainters.published import pretraining
 from videoinpaint.inpainters.published.discriminator import TemporalPatchDiscriminator, hinge_losses
 from videoinpaint.inpainters.published.flow_pretraining import (
     edge_loss,
@@ -37,6 +38,12 @@ from videoinpaint.inpainters.published.pretraining import (
 from videoinpaint.inpainters.published.recipes import COMPLETION, SMALL, recipe_of
 from videoinpaint.inpainters.published.sizes import Sizes
 from videoinpaint.weights import read_file, save_safetensors
+
+
+@pytest.fixture(autouse=True)
+def few_held_out(monkeypatch):
+    """Trainings of a step or two would spend most of their time on the windows that they are measured on."""
+    monkeypatch.setattr(pretraining, "WINDOWS_HELD_OUT", 2)
 
 
 def tiny(name, **changes):
@@ -114,7 +121,7 @@ def test_an_interrupted_training_goes_on_where_it_was(tmp_path, monkeypatch):
 
     def breaking(self, rng):
         seen.append(1)
-        if len(seen) == 6 + 2:  # held-out windows, then the second step
+        if len(seen) == pretraining.WINDOWS_HELD_OUT + 2:  # held-out windows, then the second step
             raise KeyboardInterrupt
         return original(self, rng)
 
