@@ -118,7 +118,7 @@ def test_a_batch_is_its_environments_and_states_are_exchangeable(regional):
     for i, env in enumerate(singles):
         alone, reward, *_, info = env.step(actions[i])
         assert all(np.array_equal(alone[key], observation[key][i]) for key in alone)
-        assert reward == rewards[i]
+        assert reward == pytest.approx(rewards[i], abs=1e-5)  # processors may round otherwise in a batch
         assert np.array_equal(info["control_map"], infos["control_map"][i])
     state = batch.get_state()
     following = batch.step(actions)[1]
