@@ -46,8 +46,6 @@ SETTINGS = {
     "default": (Windows(WINDOW, OVERLAP, REACH), 1, MARGINS),
 }
 """Windows, passes and margins around holes."""
-LOGO = (8, 8, 38, 58)
-"""Top, left, bottom and right of a logo, in pixels of a frame of 240x432."""
 
 
 @dataclass(frozen=True)
@@ -122,22 +120,27 @@ def run(flags: Videos) -> dict[str, Any]:
 def _pairs(flags: Videos, masks: str) -> Iterator[Pair]:
     """Clips with their holes, as long as they are to be played."""
     subtitle, _, shown = masks.partition(":")
-    spec = "stationary" if subtitle in ("subtitle", "logo") else masks
+    spec = "stationary" if subtitle == "subtitle" or masks == "logo" else masks
     size = {"num_frames": flags.num_frames, "height": flags.height, "width": flags.width}
     for pair in make_suite(flags.clips, spec, **size, limit=flags.limit, seed=flags.seed):
         frames, holes = (_played(array, flags.plays) for array in (pair.frames, pair.holes))
         if subtitle == "subtitle":
             holes = subtitled(len(frames), flags.height, flags.width, int(shown or 12))
         elif masks == "logo":
-            holes = np.zeros_like(holes)
-            top, left, bottom, right = (edge * flags.height // 240 for edge in LOGO)
-            holes[:, top:bottom, left:right] = 1
+            holes = with_logo(len(frames), flags.height, flags.width)
         yield Pair(pair.name, frames, holes, pair.digest)
 
 
 def _played(array: NDArray[np.uint8], plays: int) -> NDArray[np.uint8]:
     turns = [array if turn % 2 == 0 else array[::-1] for turn in range(plays)]
     return np.concatenate([turns[0], *(turn[1:] for turn in turns[1:])])
+
+
+def with_logo(length: int, height: int, width: int) -> NDArray[np.uint8]:
+    """Masks ``(length, height, width)`` of a logo at the upper left: rows 8 to 38, columns 8 to 58 of 240x432."""
+    masks = np.zeros((length, height, width), np.uint8)
+    masks[:, height * 8 // 240 : height * 38 // 240, width * 8 // 432 : width * 58 // 432] = 1
+    return masks
 
 
 def subtitled(length: int, height: int, width: int, shown: int) -> NDArray[np.uint8]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from videoinpaint.benchmarks.repair import cuts, dilation, large_frames, videos
-from videoinpaint.errors import InputError
+from videoinpaint.errors import InputError, VideoInpaintError
 
 SMALL = {"num_frames": 8, "height": 48, "width": 64, "limit": 1}
 
@@ -32,6 +32,16 @@ def test_settings_are_measured_on_the_same_videos(capsys: pytest.CaptureFixture[
 def test_a_subtitle_stands_in_the_middle_frames() -> None:
     masks = videos.subtitled(10, 48, 64, 4)
     assert [bool(mask.any()) for mask in masks] == [False] * 3 + [True] * 4 + [False] * 3
+
+
+def test_a_logo_stands_still_in_a_corner() -> None:
+    flags = videos.Videos("studio:easy", num_frames=3, limit=1)
+    (pair,) = videos._pairs(flags, "logo")
+    assert pair.holes.shape == (3, 240, 432)
+    assert pair.holes[:, 8:38, 8:58].all()
+    assert pair.holes.sum() == 3 * 30 * 50
+    with pytest.raises(VideoInpaintError, match="logo:3"):
+        list(videos._pairs(flags, "logo:3"))
 
 
 def test_growth_is_measured_against_the_known_background(capsys: pytest.CaptureFixture[str]) -> None:

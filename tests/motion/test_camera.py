@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from videoinpaint.motion.camera import _sane, camera_motion, homography_flow, stabilised_flows, two_motions
+from videoinpaint.motion.camera import _sane, camera_motion, followed, homography_flow, stabilised_flows, two_motions
 from videoinpaint.motion.flow import complete_flows, smooth_fill
 
 H, W = 120, 160
@@ -61,6 +61,14 @@ def test_where_nothing_can_be_found_the_camera_stands_still(kind):
         a, b = torch.full(size, 0.5), torch.full(size, 0.5)
     known = torch.zeros(1, 1, *size[2:]) if kind == "hidden" else torch.ones(1, 1, *size[2:])
     assert np.array_equal(camera_motion(a, b, known, known)[0], np.eye(3))
+
+
+def test_a_camera_that_stands_still_is_followed_and_one_before_a_blank_wall_is_not():
+    frames = torch.cat([scene(0), scene(0), scene(6), torch.full((1, 3, H, W), 0.5)])
+    holes = torch.zeros(4, 1, H, W)
+    assert followed(frames, holes) == 2
+    assert followed(frames[:1], holes[:1]) == 0
+    assert followed(frames, torch.ones_like(holes)) == 0
 
 
 def test_beside_a_hole_a_fast_pan_is_followed_better_than_by_plain_flow():

@@ -39,7 +39,7 @@ def camera_motion(a: Tensor, b: Tensor, known_a: Tensor, known_b: Tensor) -> NDA
     Returns:
         ``(N, 3, 3)``.
     """
-    found = [_homography(*pair) for pair in zip(luma(a), luma(b), _binary(known_a), _binary(known_b))]
+    found = [np.eye(3) if motion is None else motion for motion in _homographies(a, b, known_a, known_b)]
     return np.stack(found) if found else np.empty((0, 3, 3))
 
 
@@ -51,9 +51,13 @@ def followed(frames: Tensor, holes: Tensor) -> int:
         holes: ``(T, 1, H, W)`` in {0, 1}.
     """
     known = 1 - window_max(holes, CLEAR)
-    motions = camera_motion(frames[:-1], frames[1:], known[:-1], known[1:])
-    # A camera that was seen to stand still is never exactly still: only one that was not found is.
-    return int((motions != np.eye(3)).any((1, 2)).sum())
+    motions = _homographies(frames[:-1], frames[1:], known[:-1], known[1:])
+    return sum(motion is not None for motion in motions)
+
+
+def _homographies(a: Tensor, b: Tensor, known_a: Tensor, known_b: Tensor) -> list[NDArray[np.float64] | None]:
+    """What :func:`camera_motion` gives, None where too few corners agree."""
+    return [_homography(*pair) for pair in zip(luma(a), luma(b), _binary(known_a), _binary(known_b))]
 
 
 def _binary(known: Tensor) -> NDArray[np.uint8]:
@@ -62,14 +66,13 @@ def _binary(known: Tensor) -> NDArray[np.uint8]:
 
 def _homography(
     a: NDArray[np.uint8], b: NDArray[np.uint8], known_a: NDArray[np.uint8], known_b: NDArray[np.uint8]
-) -> NDArray[np.float64]:
+) -> NDArray[np.float64] | None:
     height, width = a.shape
-    still = np.eye(3)
     if min(height, width) < MIN_FLOW_SIZE:
-        return still
+        return None
     corners = cv2.goodFeaturesToTrack(a, CORNERS, 0.01, 6, mask=known_a)
     if corners is None or len(corners) < FEWEST:
-        return still
+        return None
     moved, seen, _ = cv2.calcOpticalFlowPyrLK(a, b, corners, np.empty_like(corners), maxLevel=4)
     back, seen_back, _ = cv2.calcOpticalFlowPyrLK(b, a, moved, np.empty_like(moved), maxLevel=4)
     good = (seen[:, 0] > 0) & (seen_back[:, 0] > 0) & (np.abs(back - corners).max((1, 2)) < 1)
@@ -77,12 +80,12 @@ def _homography(
     good &= (x >= 0) & (x < width) & (y >= 0) & (y < height)
     good[good] &= known_b[y[good], x[good]] > 0
     if good.sum() < FEWEST:
-        return still
+        return None
     motion, agree = cv2.findHomography(
         corners[good], moved[good], cv2.RANSAC, max(0.5, SLACK * width), maxIters=2000, confidence=0.999
     )
     if motion is None or agree.sum() < max(FEWEST, AGREEING * good.sum()) or not _sane(motion, height, width):
-        return still
+        return None
     return motion
 
 

@@ -194,7 +194,7 @@ def _lengthened(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
         low, high = tensors[name], long.get(name.removesuffix(THIRD_BYTE))
         kinds = (low.dtype, high is not None and high.dtype)
         if high is None or kinds != (torch.uint8, torch.bfloat16) or low.shape != high.shape:
-            raise CorruptWeightsError(f"in {path}, {name} belongs to no tensor: the file is damaged, get it again")
+            raise CorruptWeightsError(f"in {path}, {name} fits no tensor: the file is damaged, get it again")
         bits = high.view(torch.int16).to(torch.int32) << 16 | low.to(torch.int32) << 8
         long[name.removesuffix(THIRD_BYTE)] = bits.view(torch.float32)
     return long
