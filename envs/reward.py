@@ -6,6 +6,7 @@ temporal term. What depends on the reference alone is computed once, in `begin`;
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -70,7 +71,7 @@ class Reward:
 
         Returns:
             tensors that each lead with B: the reference and its holes, its features ``features0..4``
-            ``(B, T, C, h, w)``, and its backward flow at the feature grid, ``flow (B, T-1, 2, h, w)``.
+            ``(B, T, h, w, C)``, and its backward flow at the feature grid, ``flow (B, T-1, 2, h, w)``.
 
         Raises:
             InputError: wrong shapes or values, or frames too small for the backbone.
@@ -80,8 +81,9 @@ class Reward:
         check_frames(reference, "reference")
         check_holes(reference, holes)
         batch, length = reference.shape[:2]
-        features = [layer.unflatten(0, (batch, length)) for layer in self.backbone(reference)]
-        size = features[self.encoder.layer].shape[-2:]
+        # Channels last, which is how the backbone leaves them in memory and how what is kept of them comes back.
+        features = [layer.movedim(1, -1).unflatten(0, (batch, length)) for layer in self.backbone(reference)]
+        size = features[self.encoder.layer].shape[2:4]
         flow = dis_flow(reference[:, 1:].flatten(0, 1), reference[:, :-1].flatten(0, 1))
         state = {"reference": reference, "holes": (holes > 0).to(self.device, torch.float32)}
         # reshape, not unflatten: a single frame has no flow, and 0 elements have no shape to infer
@@ -121,20 +123,21 @@ class Reward:
             .view(reference.shape[:2])
             .mean(1, dtype=torch.float64)
             .float(),
-            "wta": self._temporal(state, features[self.encoder.layer], weights),
+            "wta": self._temporal(state["flow"], features, cached, weights),
             "psnr_hole": _psnr_hole(repaired, reference, holes),
         }
 
-    def _temporal(self, state: State, features: Tensor, weights: Tensor) -> Tensor:
+    def _temporal(self, flow: Tensor, features: Sequence[Tensor], truth: Sequence[Tensor], weights: Tensor) -> Tensor:
         """L_wta of Eq. 4: how far the aligned features of each frame are from the reference's in the next."""
         batch, length = weights.shape[:2]
         if length < 2:
-            return torch.zeros(batch, device=features.device)
-        source = features.unflatten(0, (batch, length))[:, :-1].flatten(0, 1)
-        target = state[f"features{self.encoder.layer}"][:, 1:].flatten(0, 1)
-        aligned = self.aligner(source, state["flow"].flatten(0, 1), weights[:, :-1].flatten(0, 1))
+            return torch.zeros(batch, device=weights.device)
+        seen, true = (layers[self.encoder.layer].unflatten(0, (batch, length)) for layers in (features, truth))
+        source, target = seen[:, :-1].flatten(0, 1), true[:, 1:].flatten(0, 1)
+        aligned = self.aligner(source, flow.flatten(0, 1), weights[:, :-1].flatten(0, 1))
         # In double precision, rounded once, so that an episode scores the same in a batch of any size.
-        return (aligned - target).abs().view(batch, -1).mean(1, dtype=torch.float64).float()
+        distances = (aligned - target).abs().mean((1, 2, 3), dtype=torch.float64)
+        return distances.view(batch, -1).mean(1).float()
 
     def combine(
         self, metrics: dict[str, Tensor], alpha: Any, beta: Any, gamma: Any
@@ -145,7 +148,7 @@ class Reward:
 
 def features_of(state: State) -> list[Tensor]:
     """The reference's features ``(B T, C, h, w)`` of every layer, from the state of :meth:`Reward.begin`."""
-    return [state[f"features{k}"].flatten(0, 1) for k in range(5)]
+    return [state[f"features{k}"].flatten(0, 1).movedim(-1, 1) for k in range(5)]
 
 
 def combine(

@@ -30,7 +30,7 @@ from videoinpaint.files import read_json, write_json
 from videoinpaint.protocols import State
 from videoinpaint.version import __version__
 
-FORMAT = 3
+FORMAT = 4
 SHARD = 32
 """Episodes in a file."""
 

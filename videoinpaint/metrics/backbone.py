@@ -72,7 +72,7 @@ class Backbone(nn.Module):
         self.register_buffer("shift", ((1 + shift) / scale).view(3, 1, 1), persistent=False)
         self.register_buffer("scale", (2 / scale).view(3, 1, 1), persistent=False)
         self.requires_grad_(False)
-        self.eval()
+        self.eval().to(memory_format=torch.channels_last)
 
     def train(self, mode: bool = True) -> Backbone:
         """Frozen: it stays in evaluation mode."""
@@ -83,7 +83,8 @@ class Backbone(nn.Module):
         return getattr(self, f"lin{layer}")
 
     def forward(self, frames: Tensor, layers: int = 5) -> list[Tensor]:
-        """The five layers of ``frames (..., 3, H, W)`` in [0, 1], each ``(N, C, h, w)``, N the product of ``...``.
+        """The five layers of ``frames (..., 3, H, W)`` in [0, 1], each ``(N, C, h, w)``, N the product of ``...``,
+        channels last in memory.
 
         Args:
             frames: RGB.
@@ -95,6 +96,8 @@ class Backbone(nn.Module):
                 f"got {tuple(frames.shape)}"
             )
         x = frames.reshape(-1, *frames.shape[-3:]) * self.scale - self.shift
+        # On a CPU convolutions of few channels are up to a third faster so, and pooling twenty times.
+        x = x.contiguous(memory_format=torch.channels_last)
         outputs = []
         for index, layer in enumerate(self.features):
             x = layer(x)
@@ -194,5 +197,5 @@ def lpips_hole(a: Tensor, b: Tensor, holes: Tensor, net: str = "alex") -> Tensor
 def layer_distance(features_a: Sequence[Tensor], features_b: Sequence[Tensor]) -> Tensor:
     """L_perce of Eq. 5: mean over the layers of the mean absolute difference, ``(N,)``."""
     # Summed in double precision: rounded once, the result does not depend on how many frames a batch holds.
-    distances = [(a - b).abs().flatten(1).mean(1, dtype=torch.float64) for a, b in zip(features_a, features_b)]
+    distances = [(a - b).abs().mean((1, 2, 3), dtype=torch.float64) for a, b in zip(features_a, features_b)]
     return torch.stack(distances).mean(0).to(features_a[0].dtype)
