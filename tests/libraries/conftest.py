@@ -5,12 +5,22 @@ Elsewhere they are skipped, one library at a time.
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium
 import pytest
 
 import videoinpaint  # noqa: F401 - registers the environments
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_token_at_home() -> Iterator[None]:
+    """Ray writes a token into the home folder at its first start, unless it is told one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        yield
 
 
 @pytest.fixture
