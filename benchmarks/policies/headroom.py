@@ -23,11 +23,10 @@ import numpy as np
 
 from videoinpaint.agents.evaluation.oracle import oracle_return
 from videoinpaint.agents.evaluation.record import EpisodeRecord, by_clip
-from videoinpaint.agents.policies.policy import make_policy
 from videoinpaint.benchmarks.policies.returns import scores
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
-from videoinpaint.benchmarks.protocol.episodes import Arena, SuiteFlags, summary
+from videoinpaint.benchmarks.protocol.episodes import TRAINED, Arena, SuiteFlags, summary
 from videoinpaint.benchmarks.protocol.statistics import mean_interval, paired_difference, significant
 from videoinpaint.controls import Controls
 from videoinpaint.errors import InputError
@@ -85,8 +84,7 @@ def run(flags: Headroom) -> dict[str, Any]:
         raise InputError(f"cannot write {flags.table}: end the name in .md, .csv or .tex")
     if flags.beam < 1:
         raise InputError("beam must be 1 or more")
-    for spec in (*flags.policies, *flags.trained):
-        make_policy(spec)
+    flags.check_players(flags.policies)
     candidates, seeds = flags.candidates, flags.seeds
     players = len(flags.policies) + len(flags.trained)
     steps = len(flags.environments) * len(flags.suites) * (2 * len(candidates) + flags.episodes + players)
@@ -120,7 +118,7 @@ def _search(
             advance()
     searched = _oracle(env_id, kwargs, candidates, seeds, flags.beam, advance)
     oracle = _no_worse(searched, constant)
-    everyone = {"best fixed": [constant[best]]} | played | ({"trained": trained} if trained else {})
+    everyone = {"best fixed": [constant[best]]} | played | ({TRAINED: trained} if trained else {})
     result = compared(oracle, constant, best, hindsight, trained)
     return result | {"policies": standings(everyone | {"oracle": [oracle]})}
 

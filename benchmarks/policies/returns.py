@@ -18,10 +18,10 @@ import numpy as np
 
 from videoinpaint.agents.evaluation.record import EpisodeRecord, by_clip
 from videoinpaint.agents.policies.baselines import FixedPolicy
-from videoinpaint.agents.policies.policy import make_policy
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope, published
 from videoinpaint.benchmarks.protocol.episodes import (
+    TRAINED,
     Arena,
     SuiteFlags,
     episode_return,
@@ -39,7 +39,6 @@ from videoinpaint.controls import Controls
 from videoinpaint.registration import DEFAULT_ID
 
 BEST_FIXED = "best fixed"
-TRAINED = "trained"
 Runs = dict[str, list[list[EpisodeRecord]]]
 """Method -> a list of records per training seed; one list for a method that was not trained."""
 
@@ -74,8 +73,7 @@ def run(flags: Policies) -> dict[str, Any]:
     Raises:
         InputError, UnknownNameError, MissingWeightsError, CorruptWeightsError: before any episode.
     """
-    for spec in (*flags.policies, *flags.trained):
-        make_policy(spec)
+    flags.check_players(flags.policies)
     candidates, seeds = flags.candidates, flags.seeds
     plays = len(flags.policies) + len(flags.trained) + 1 + len(candidates)
     bar, advance = tables.progress("playing", len(flags.suites) * plays)

@@ -13,12 +13,15 @@ import numpy as np
 from videoinpaint.agents.evaluation.episodes import evaluate, make_evaluation_env
 from videoinpaint.agents.evaluation.oracle import BestFixed, best_fixed, controls_grid
 from videoinpaint.agents.evaluation.record import EpisodeRecord, fixed_quality
-from videoinpaint.agents.policies.policy import Policy
+from videoinpaint.agents.policies.policy import Policy, make_policy
 from videoinpaint.controls import OBJECTIVES, Controls
 from videoinpaint.errors import InputError
 
 CHOICE_SEEDS = 1_000_000
 """Fixed settings are chosen on seeds from here on; evaluation seeds begin at 0, training's at a thousand times this."""
+
+TRAINED = "trained"
+"""The row of a table that holds the policies after --trained, a training seed each."""
 
 Score = Callable[[EpisodeRecord], float]
 
@@ -120,6 +123,20 @@ class SuiteFlags(EpisodeFlags):
         """The environment's keyword arguments for a suite."""
         names = ("num_frames", "height", "width", "inpainter", "detector", "device")
         return env_kwargs(clips, self.masks, **{name: getattr(self, name) for name in names})
+
+    def check_players(self, policies: Sequence[str]) -> None:
+        """Whether these policies and those after --trained can play, each in a row of its own.
+
+        Raises:
+            InputError, UnknownNameError, MissingWeightsError, CorruptWeightsError: one of them cannot.
+        """
+        for spec in (*policies, *self.trained):
+            make_policy(spec)
+        if self.trained and TRAINED in policies:
+            raise InputError(
+                f"two rows would be called {TRAINED!r}: the policy of that name and those after --trained; "
+                "leave one of them out"
+            )
 
 
 class Arena:

@@ -93,6 +93,13 @@ def test_policies_table_pairs_everybody_with_the_best_fixed_setting(capsys):
     assert "trained (2 seeds)" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("benchmark", [headroom.Headroom, policies.Policies])
+def test_two_rows_of_one_name_are_refused_before_any_episode(benchmark):
+    run = headroom.run if benchmark is headroom.Headroom else policies.run
+    with pytest.raises(InputError, match="two rows would be called 'trained'"):
+        run(benchmark(policies=("random", "trained"), trained=("heads4",), **TINY))
+
+
 def test_headroom_runs_in_both_environments(capsys):
     flags = headroom.Headroom(
         suites=("studio:easy",), policies=("random",), episodes=2, choice_episodes=1, heads=(2, 12), fusion=(0.5,),

@@ -103,6 +103,7 @@ class Aligner(nn.Module):
             flow: from frame t+1 back to frame t, at the feature grid, in cells (:func:`grid_flow`).
             weights: D_t ``(N, 3, H, W)`` at any resolution, >= 0.
         """
+        # As the features come, and as the deformable convolution samples them.
         warped = warp(features, flow).contiguous(memory_format=torch.channels_last)
         coarse = F.adaptive_avg_pool2d(weights, (features.shape[-2], features.shape[-1])).to(features.dtype)
         # Directions, not lengths, decide how to move: activations differ by an order of magnitude between clips.
