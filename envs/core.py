@@ -109,7 +109,7 @@ class Core:
             _compile(made, detector, self.device)
         self.loop = ClosedLoop(inpainter, detector, self.device, measure_full=settings.compute_price > 0)
         self.reward = Reward(settings.backbone, device=self.device, psnr_scale=settings.psnr_scale)
-        self.scoring = Scoring(settings, self.reward)
+        self.scoring = Scoring(settings, self.reward, inpainter)
         self.bank = None if settings.bank is None else self._open_bank(user_path(settings.bank))
         self.ahead = self._prefetch(int(settings.prefetch)) if settings.prefetch else None
 

@@ -3,7 +3,8 @@
 What is a mean over pixels or features (SSIM, LPIPS, the perceptual distance) is summed cell by cell. A gain in PSNR,
 which is a logarithm of a mean, is shared out by what every cell did to the squared error: the logarithm's mean slope
 between both errors times the cell's difference, which adds up exactly. What fewer heads save goes to the cells that
-asked for fewer where something is missing. All else - the temporal term, and roundings - is spread by area.
+asked for fewer, by how much the setting of each cell costs. All else - the temporal term, the price of a pass with all
+heads, and roundings - is spread over what was missing.
 """
 
 from __future__ import annotations
@@ -71,33 +72,38 @@ def improvement_by_cell(
     return found
 
 
-def saved_by_cell(controls: NDArray[np.float32], masks: Tensor, saved: NDArray[np.float64]) -> NDArray[np.float64]:
+def saved_by_cell(
+    controls: NDArray[np.float32], weights: NDArray[np.float64], saved: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Which cells saved computation, ``(B, rows, columns)``; sums are `saved` where anything was saved.
 
     Args:
         controls: ``(B, rows, columns, 5)``.
-        masks: what was flagged before the pass, ``(B, T, 1, H, W)``.
+        weights: what a cell's heads cost, in any unit (:func:`videoinpaint.protocols.weights_of_cells`).
         saved: in all, ``(B,)``.
     """
     fewer = HIGH[HEADS] - refining(controls)[..., HEADS].astype(np.float64)
-    missing = F.adaptive_avg_pool2d(masks.float().amax(1), controls.shape[1:3])[:, 0].double().cpu().numpy()
-    share = fewer * missing
+    share = fewer * weights
     total = share.sum((1, 2), keepdims=True)
     return saved[:, None, None] * share / np.where(total > 0, total, 1)
 
 
-def apportioned(terms: Terms, by_cell: Terms) -> NDArray[np.float64]:
+def apportioned(terms: Terms, by_cell: Terms, missing: NDArray[np.float64]) -> NDArray[np.float64]:
     """The map ``(B, rows, columns)`` whose sum is the sum of the terms.
 
     Args:
         terms: weighted, each ``(B,)``.
-        by_cell: what is known of where they arose, each ``(B, rows, columns)``; the rest of a term is spread by area.
+        by_cell: what is known of where they arose, each ``(B, rows, columns)``.
+        missing: how much of each cell may have changed, in any unit; the rest of a term is spread by it, and by area
+            where nothing may have.
     """
     known = sum(by_cell.values())
     assert isinstance(known, np.ndarray)
     whole = sum(terms.values())
     rest = np.asarray(whole) - known.sum((1, 2))
-    return known + rest[:, None, None] / known[0].size
+    total = missing.sum((1, 2), keepdims=True)
+    share = np.where(total > 0, missing, 1 / known[0].size) / np.where(total > 0, total, 1)
+    return known + rest[:, None, None] * share
 
 
 def _mean(values: Tensor, batch: int, grid: tuple[int, int]) -> Tensor:

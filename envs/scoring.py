@@ -14,7 +14,8 @@ from videoinpaint.envs.loop import Round
 from videoinpaint.envs.reward import Reward
 from videoinpaint.envs.reward_map import apportioned, improvement_by_cell, saved_by_cell
 from videoinpaint.envs.settings import Settings
-from videoinpaint.protocols import State
+from videoinpaint.protocols import Inpainter, State, weights_of_cells
+from videoinpaint.regions import summed
 
 
 class Scoring:
@@ -23,10 +24,11 @@ class Scoring:
     Args:
         settings: the environment's.
         reward: what measures.
+        inpainter: what repairs.
     """
 
-    def __init__(self, settings: Settings, reward: Reward) -> None:
-        self.settings, self.reward = settings, reward
+    def __init__(self, settings: Settings, reward: Reward, inpainter: Inpainter) -> None:
+        self.settings, self.reward, self.inpainter = settings, reward, inpainter
 
     def terms(
         self, metrics: State, before: State, controls: NDArray, share: NDArray[np.float64]
@@ -64,9 +66,12 @@ class Scoring:
         better = fetched(improvement_by_cell(self.reward, truth, *repairs, self.settings.action_grid, features))
         alpha, beta, _ = (weight.astype(np.float64)[:, None, None] for weight in self._weights(controls))
         found = {name: (alpha if name in ("ssim", "psnr") else beta) * values for name, values in better.items()}
+        masks, grid = state["loop/masks"], self.settings.action_grid
+        weights = {"heads": weights_of_cells(self.inpainter, masks, grid), "missing": summed(masks.mean(1)[:, 0], grid)}
+        known = fetched(weights)
         saved = self.settings.compute_price + terms["compute"]
-        found["compute"] = saved_by_cell(controls, state["loop/masks"], saved)
-        return apportioned(terms, found)
+        found["compute"] = saved_by_cell(controls, known["heads"], saved)
+        return apportioned(terms, found, known["missing"])
 
     def _weights(self, controls: NDArray) -> list[NDArray]:
         """Alpha, beta and gamma of the reward, each ``(B,)``."""

@@ -29,6 +29,7 @@ from videoinpaint.protocols import (
     is_untrained,
     precision_of,
     regional_of,
+    weights_of_cells,
 )
 from videoinpaint.regions import spread
 
@@ -69,6 +70,10 @@ class BoundaryFusion:
     def heads_run(self, control: float) -> int:
         """See :class:`videoinpaint.protocols.CountsHeads`."""
         return int(heads_run_of(self.inner, np.array([[control, *DEFAULT.to_array()[1:]]], np.float32))[0])
+
+    def heads_by_cell(self, masks: Tensor, grid: tuple[int, int]) -> Tensor:
+        """See :class:`videoinpaint.protocols.WeighsCells`."""
+        return weights_of_cells(self.inner, masks, grid)
 
     def begin(self, frames: Tensor, masks: Tensor) -> State:
         """See :class:`videoinpaint.protocols.Inpainter`."""

@@ -2,10 +2,11 @@
 
 Shapes: ``frames (B, T, 3, H, W)`` RGB in [0, 1], ``masks (B, T, 1, H, W)``, 1 = missing.
 
-Every part has a `name`, a string that is the same in every run. Six further members are optional, and are what
-`Regional`, `Streaming`, `MaybeUntrained`, `CountsHeads`, `HasPrecision` and `DrawsGlobally` say: read them by
-:func:`regional_of`, :func:`stream_of`, :func:`is_untrained`, :func:`heads_run_of`, :func:`precision_of` and
-:func:`draws_globally`, which know what their absence means. An inpainter may also be `Reaching`.
+Every part has a `name`, a string that is the same in every run. Seven further members are optional, and are what
+`Regional`, `WeighsCells`, `Streaming`, `MaybeUntrained`, `CountsHeads`, `HasPrecision` and `DrawsGlobally` say: read
+them by :func:`regional_of`, :func:`weights_of_cells`, :func:`stream_of`, :func:`is_untrained`, :func:`heads_run_of`,
+:func:`precision_of` and :func:`draws_globally`, which know what their absence means. An inpainter may also be
+`Reaching`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from videoinpaint.controls import HEADS
 from videoinpaint.errors import InputError
@@ -172,6 +174,21 @@ class Regional(Protocol):
 
 
 @runtime_checkable
+class WeighsCells(Protocol):
+    """An inpainter that knows which cells decide what heads cost (optional).
+
+    Heads run by window, and a window that holds a hole may reach over cells without one: their setting counts too.
+    """
+
+    def heads_by_cell(self, masks: Tensor, grid: tuple[int, int]) -> Tensor:
+        """How much each cell's heads cost in a pass over ``masks``, M_{n-1}; ``(B, rows, columns)``, >= 0, in any unit.
+
+        Of a map of heads, the sum of heads times these is what they cost, but for rounding and a constant.
+        """
+        ...
+
+
+@runtime_checkable
 class Compilable(Protocol):
     """An inpainter or detector that can be compiled (optional)."""
 
@@ -243,6 +260,15 @@ def check_regional(inpainter: Inpainter, grid: tuple[int, int] | None, remedy: s
             f"action_grid={grid} is not possible with the inpainter {inpainter.name!r}, whose controls are those of "
             f"whole frames: {remedy}"
         )
+
+
+def weights_of_cells(part: Any, masks: Tensor, grid: tuple[int, int]) -> Tensor:
+    """:meth:`WeighsCells.heads_by_cell`; of a part that does not say, or whose heads follow no map, the share of a cell
+    that is missing in any frame.
+    """
+    if isinstance(part, WeighsCells) and "heads" in regional_of(part):
+        return part.heads_by_cell(masks, grid)
+    return F.adaptive_avg_pool2d(masks.float().amax(1), grid)[:, 0]
 
 
 def stream_of(part: Any, usual: tuple[int, int]) -> tuple[int, int]:

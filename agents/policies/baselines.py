@@ -15,6 +15,7 @@ from videoinpaint.agents.policies.features import measured
 from videoinpaint.agents.policies.protocol import Observation
 from videoinpaint.agents.policies.reveal import REACHES
 from videoinpaint.controls import ALPHA, BETA, DEFAULT, FUSION, GAMMA, HEADS, HIGH, LOW, Controls, controls_to_action
+from videoinpaint.regions import summed
 
 
 class RandomPolicy:
@@ -90,6 +91,21 @@ class PlanPolicy:
         return np.where(fresh[:, None], self.first.act(observation), self.later.act(observation))
 
 
+class HolePlanPolicy(PlanPolicy):
+    """A plan that, over a grid, keeps its first setting's heads to the cells that hold a part of a hole.
+
+    The others get the fewest: windows of attention that reach into a hole from there run the mean of their heads.
+    """
+
+    def act_by_cell(self, observation: Observation, rows: int, columns: int) -> NDArray[np.float32]:
+        """See :class:`videoinpaint.agents.policies.protocol.ActsByCell`."""
+        marked = torch.from_numpy(observation["masks"] > 127).any(1).float()
+        actions = np.tile(self.act(observation)[:, None, None], (1, rows, columns, 1))
+        empty = (summed(marked, (rows, columns)) == 0).numpy()
+        actions[..., HEADS] = np.where(empty, np.minimum(actions[..., HEADS], -1), actions[..., HEADS])
+        return actions
+
+
 _FRUGAL = Controls(heads=2, fusion=0.6, alpha=0.8, beta=0.6, gamma=0.1)
 # Plans for VideoInpaintBudget-v0 (docs/models/policies.md): look far once, then repair what is left.
 heads4then2 = partial(PlanPolicy, replace(_FRUGAL, heads=4), _FRUGAL)
@@ -98,6 +114,8 @@ heads6then2 = partial(PlanPolicy, replace(_FRUGAL, heads=6), _FRUGAL)
 # Plans for VideoInpaintRegions-v1: repair once, then stop. Where nothing may be skipped, 2 heads follow.
 heads6once = partial(PlanPolicy, replace(DEFAULT, heads=6), replace(DEFAULT, heads=0))
 heads12once = partial(PlanPolicy, DEFAULT, replace(DEFAULT, heads=0))
+# The same by cell. In clips of 8 frames 8 heads of the compact network look as far as 12.
+heads8holes = partial(HolePlanPolicy, replace(DEFAULT, heads=8), replace(DEFAULT, heads=0))
 
 # CLIP-RL compares with these in Tables 4, 5 and 6. Each fixes some controls; the others stand at the middle of their
 # ranges, with all 12 heads, so that heads12, fusion65 and fixed-average are one and the same setting under the names of

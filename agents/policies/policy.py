@@ -62,6 +62,7 @@ POLICIES = Registry(
         "heads6then2": "videoinpaint.agents.policies.baselines:heads6then2",
         "heads6once": "videoinpaint.agents.policies.baselines:heads6once",
         "heads12once": "videoinpaint.agents.policies.baselines:heads12once",
+        "heads8holes": "videoinpaint.agents.policies.baselines:heads8holes",
         "heuristic": "videoinpaint.agents.policies.baselines:HeuristicPolicy",
     },
     group="videoinpaint.policies",

@@ -68,6 +68,10 @@ class CIRIInpainter:
         attention = metadata.get("attention", "1") == "1"
         return build_loaded(lambda: OneShotCompact(config, attention=attention), WEIGHTS, weights)
 
+    def heads_by_cell(self, masks: Tensor, grid: tuple[int, int]) -> Tensor:
+        """See :class:`videoinpaint.protocols.WeighsCells`."""
+        return cast(OneShotCompact, self.model).network.heads_by_cell(masks, grid)
+
     @torch.no_grad()
     def begin(self, frames: Tensor, masks: Tensor) -> State:
         """See :class:`videoinpaint.protocols.Inpainter`: the masks are trusted."""

@@ -66,6 +66,10 @@ class CompactInpainter:
         """See :class:`videoinpaint.protocols.Compilable`."""
         self.network.compile_parts()
 
+    def heads_by_cell(self, masks: Tensor, grid: tuple[int, int]) -> Tensor:
+        """See :class:`videoinpaint.protocols.WeighsCells`."""
+        return self.network.heads_by_cell(masks, grid)
+
     @torch.no_grad()
     def begin(self, frames: Tensor, masks: Tensor) -> State:
         """See :class:`videoinpaint.protocols.Inpainter`."""

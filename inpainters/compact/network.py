@@ -288,6 +288,16 @@ class CompactNetwork(nn.Module):
                 totals.append(dense + self.transformer.flops(windows, tokens, pooled, [int(k) for k in counts]))
         return tuple(totals)
 
+    def heads_by_cell(self, masks: Tensor, grid: tuple[int, int]) -> Tensor:
+        """See :class:`videoinpaint.protocols.WeighsCells`: what is asked for is linear in the map, so its slope."""
+        grow = (0, -masks.shape[-1] % TOKEN, 0, -masks.shape[-2] % TOKEN)
+        holes = token_holes(F.pad(masks, grow))
+        with torch.enable_grad():
+            cells = torch.zeros(len(masks), *grid, 1, device=masks.device, requires_grad=True)
+            laid = spread(cells, masks.shape[-2], masks.shape[-1], TOKEN)
+            asked = self.transformer.heads_asked(holes, laid)
+            return torch.autograd.grad(asked, cells)[0].squeeze(-1)
+
     def _dense_flops_per_pixel(self) -> float:
         strides: dict[nn.Module, int] = {
             self.stem: 2, self.down: 4, self.body: 4, self.embed: 8, self.transformer.position: 8,

@@ -176,9 +176,21 @@ class WindowTransformer(nn.Module):
 
     def _asked(self, heads: Tensor, shift: tuple[int, ...]) -> Tensor:
         """How many heads the windows of a block run, ``(B, rows, columns)``, for a map ``(B, 1, h, w)`` of them."""
+        return self._mean_asked(heads, shift).round().long().clamp(1, HEADS)
+
+    def _mean_asked(self, heads: Tensor, shift: tuple[int, ...]) -> Tensor:
+        """The same before it is rounded."""
         pad = (0, -heads.shape[-1] % self.window[1], 0, -heads.shape[-2] % self.window[0])
         moved = torch.roll(F.pad(heads, pad, mode="replicate"), [-s for s in shift], (-2, -1))
-        return F.avg_pool2d(moved, self.window).squeeze(1).round().long().clamp(1, HEADS)
+        return F.avg_pool2d(moved, self.window).squeeze(1)
+
+    def heads_asked(self, holes: Tensor, heads: Tensor) -> Tensor:
+        """Of all windows that are computed, the sum of heads that a map ``(B, 1, h, w)`` asks for, not rounded."""
+        busy = self._busy(holes)
+        shifts = [self._shift(index) for index in range(len(self.blocks))]
+        return torch.stack(
+            [(self._mean_asked(heads, shift) * self._active(busy, shift)).sum() for shift in shifts]
+        ).sum()
 
     def flops_of_map(self, holes: Tensor, tokens: int, pooled: int, heads: Tensor) -> Tensor:
         """As :meth:`flops`, for a map of heads ``(B, 1, h, w)``: each window costs what it runs.

@@ -112,6 +112,21 @@ def factory():
     return NoArguments()
 
 
+def test_a_plan_for_holes_gives_heads_to_the_cells_that_hold_one() -> None:
+    frames, masks = np.full((2, 6, 40, 60), GREY * 255, np.uint8), np.zeros((2, 2, 40, 60), np.uint8)
+    masks[0, 1, 22:24, 10:30] = 255  # two cells of the second row
+    masks[1, 0, :2, 58:] = 255
+    chosen = make_policy("heads8holes").act_by_cell({"frames": frames, "masks": masks}, 2, 3)
+    heads = action_to_controls(chosen)[..., 0]
+    assert heads.tolist() == [[[2, 2, 2], [8, 8, 2]], [[2, 2, 8], [2, 2, 2]]]
+    assert np.array_equal(
+        chosen[..., 1:], np.broadcast_to(make_policy("heads8").act({"masks": masks})[0, 1:], (2, 2, 3, 4))
+    )
+    frames[:] = 77  # repaired before
+    later = make_policy("heads8holes").act_by_cell({"frames": frames, "masks": masks}, 2, 3)
+    assert (action_to_controls(later, skips=True)[..., 0] == 0).all()
+
+
 @pytest.mark.parametrize("spec", [NoArguments, TakesSeed, instance, factory])
 def test_classes_factories_and_instances_plug_in(spec: object) -> None:
     check_policy(make_policy(spec, seed=7))  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from videoinpaint.controls import (
 )
 from videoinpaint.envs import NaturalControls, VideoInpaintEnv, VideoInpaintVectorEnv
 from videoinpaint.envs.batch import within
-from videoinpaint.envs.reward_map import improvement_by_cell, saved_by_cell
+from videoinpaint.envs.reward_map import apportioned, improvement_by_cell, saved_by_cell
 from videoinpaint.envs.sb3 import SB3VecEnv
 from videoinpaint.errors import InputError
 from videoinpaint.testing import check_inpainter
@@ -248,13 +248,20 @@ def test_a_reward_arises_where_the_hole_is(mapped):
     assert abs(info["reward_map"][0, 0]) > 5 * np.abs(info["reward_map"]).ravel()[1:].max()
 
 
-def test_what_is_saved_is_saved_where_something_is_missing_and_fewer_heads_run():
+def test_what_is_saved_is_saved_where_heads_cost_something_and_fewer_run():
     controls = np.broadcast_to(DEFAULT.to_array(), (1, 1, 3, 5)).copy()
     controls[0, 0, :2, HEADS] = 2
-    masks = torch.zeros(1, 2, 1, 4, 12)
-    masks[..., 4:] = 1
-    assert saved_by_cell(controls, masks, np.array([0.5])).tolist() == [[[0, 0.5, 0]]]
-    assert not saved_by_cell(controls, 0 * masks, np.array([0.0])).any()
+    weights = np.array([[[0.0, 3, 3]]])
+    assert saved_by_cell(controls, weights, np.array([0.5])).tolist() == [[[0, 0.5, 0]]]
+    assert not saved_by_cell(controls, 0 * weights, np.array([0.0])).any()
+
+
+def test_what_cannot_be_placed_is_spread_over_what_was_missing():
+    terms, known = {"a": np.array([1.0, 4.0])}, {"a": np.full((2, 1, 2), 0.25)}
+    missing = np.array([[[3.0, 1.0]], [[0.0, 0.0]]])
+    spread_out = apportioned(terms, known, missing)
+    assert spread_out.tolist() == [[[0.625, 0.375]], [[2, 2]]]
+    assert spread_out.sum((1, 2)).tolist() == [1, 4]
 
 
 def test_telling_where_a_reward_arose_does_not_change_it(mapped):

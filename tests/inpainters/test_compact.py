@@ -93,6 +93,23 @@ def test_the_cost_of_a_map_of_heads_is_that_of_its_windows(height, width):
     assert least < cost < most
 
 
+def test_the_cells_that_cost_are_those_that_windows_with_a_hole_reach_over():
+    torch.manual_seed(0)
+    network, masks = CompactNetwork(SMALL), torch.zeros(2, 2, 1, 120, 216)
+    masks[0, 1, :, 4:20, 4:20] = 1  # within the first of 4 x 6 cells; windows are 40 x 72 pixels
+    masks[1, :, :, 50:100, 60:150] = 1
+    weights = network.heads_by_cell(masks, (4, 6))
+    assert (weights >= 0).all()
+    assert weights[0, 0, 2] > 0  # beside the hole
+    assert not weights[0, 3, 2:4].any()  # windows that are shifted reach around the frame's edges, and so the corners
+    least, most = (network.flops(masks, torch.full((2, 4, 6), heads))[0] for heads in (2.0, 12.0))
+    price = (most - least) / (10 * weights.double().sum((1, 2)))
+    for seed in range(20):
+        heads = torch.randint(2, 13, (2, 4, 6), generator=torch.Generator().manual_seed(seed)).float()
+        expected = least + price * (weights * (heads - 2)).double().sum((1, 2))
+        torch.testing.assert_close(network.flops(masks, heads)[0], expected, rtol=0.02, atol=0)
+
+
 @torch.no_grad()
 def test_a_map_that_is_the_same_everywhere_is_one_vector():
     network, x = live_network(), inputs(2)
