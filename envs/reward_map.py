@@ -5,6 +5,9 @@ which is a logarithm of a mean, is shared out by what every cell did to the squa
 between both errors times the cell's difference, which adds up exactly. What fewer heads save goes to the cells that
 asked for fewer, by how much the setting of each cell costs. All else - the temporal term, the price of a pass with all
 heads, and roundings - is spread over what was missing.
+
+Pixels change where something was missing alone. Features see far around them: what they say of a cell where nothing was
+missing was done by the cells around it, and goes to these.
 """
 
 from __future__ import annotations
@@ -88,14 +91,35 @@ def saved_by_cell(
     return saved[:, None, None] * share / np.where(total > 0, total, 1)
 
 
+def changed(by_cell: NDArray[np.float64], missing: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What arose in cells where nothing was missing, given to those where something was; sums stay as they are.
+
+    Args:
+        by_cell: ``(B, rows, columns)``.
+        missing: how much of each cell may have changed, likewise, in any unit.
+
+    Returns:
+        ``(B, rows, columns)``. A cell's share falls with its distance, in cells, as a Gaussian of deviation 0.7, and
+        grows with what is missing there. Where nothing is missing at all, everything stays.
+    """
+    rows, columns = by_cell.shape[1:]
+    places = np.stack(np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij"), -1).reshape(-1, 1, 2)
+    near = np.exp(-np.square(places - places.swapaxes(0, 1)).sum(-1).astype(np.float64))
+    values, weights = by_cell.reshape(len(by_cell), -1), missing.reshape(len(missing), -1)
+    shares = near * weights[:, None]  # (B, from, to)
+    total = shares.sum(2, keepdims=True)
+    keeps = (weights > 0) | (total[:, :, 0] == 0)
+    given = np.where(keeps, 0, values)[:, :, None] * shares / np.where(total > 0, total, 1)
+    return (np.where(keeps, values, 0) + given.sum(1)).reshape(by_cell.shape)
+
+
 def apportioned(terms: Terms, by_cell: Terms, missing: NDArray[np.float64]) -> NDArray[np.float64]:
     """The map ``(B, rows, columns)`` whose sum is the sum of the terms.
 
     Args:
         terms: weighted, each ``(B,)``.
-        by_cell: what is known of where they arose, each ``(B, rows, columns)``.
-        missing: how much of each cell may have changed, in any unit; the rest of a term is spread by it, and by area
-            where nothing may have.
+        by_cell: what is known of where they arose, each ``(B, rows, columns)``; what it lacks of a sum is spread.
+        missing: how much of each cell may have changed, in any unit: by this, and by area where nothing may have.
     """
     known = sum(by_cell.values())
     assert isinstance(known, np.ndarray)

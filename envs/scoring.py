@@ -12,7 +12,7 @@ from videoinpaint.device import fetched
 from videoinpaint.envs.batch import within
 from videoinpaint.envs.loop import Round
 from videoinpaint.envs.reward import Reward
-from videoinpaint.envs.reward_map import apportioned, improvement_by_cell, saved_by_cell
+from videoinpaint.envs.reward_map import apportioned, changed, improvement_by_cell, saved_by_cell
 from videoinpaint.envs.settings import Settings
 from videoinpaint.protocols import Inpainter, State, weights_of_cells
 from videoinpaint.regions import summed
@@ -63,12 +63,15 @@ class Scoring:
         """Where the terms of a step arose, ``(B, rows, columns)``; see :mod:`videoinpaint.envs.reward_map`."""
         assert self.settings.action_grid is not None
         truth, repairs = within("reward", state), (state["loop/repaired"], done.state["repaired"])
-        better = fetched(improvement_by_cell(self.reward, truth, *repairs, self.settings.action_grid, features))
-        alpha, beta, _ = (weight.astype(np.float64)[:, None, None] for weight in self._weights(controls))
-        found = {name: (alpha if name in ("ssim", "psnr") else beta) * values for name, values in better.items()}
         masks, grid = state["loop/masks"], self.settings.action_grid
         weights = {"heads": weights_of_cells(self.inpainter, masks, grid), "missing": summed(masks.mean(1)[:, 0], grid)}
         known = fetched(weights)
+        better = fetched(improvement_by_cell(self.reward, truth, *repairs, self.settings.action_grid, features))
+        alpha, beta, _ = (weight.astype(np.float64)[:, None, None] for weight in self._weights(controls))
+        found = {
+            name: changed((alpha if name in ("ssim", "psnr") else beta) * values, known["missing"])
+            for name, values in better.items()
+        }
         saved = self.settings.compute_price + terms["compute"]
         found["compute"] = saved_by_cell(controls, known["heads"], saved)
         return apportioned(terms, found, known["missing"])

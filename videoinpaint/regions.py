@@ -41,6 +41,28 @@ def _shares(count: int, extent: int, step: int, like: Tensor) -> Tensor:
     return (1 - (places[:, None] - cells).abs()).clamp_min(0)
 
 
+def influence(missing: Tensor, grid: Sequence[int]) -> Tensor:
+    """How much each of the nine cells around has to say in what a cell's missing pixels get of :func:`spread`.
+
+    Args:
+        missing: how much every pixel counts, ``(B, H, W)``, >= 0.
+        grid: rows and columns.
+
+    Returns:
+        ``(B, 9, rows, columns)``, from the cell left above to the one right below; they add up to 1. The setting of a
+        cell where no pixel counts is its own.
+    """
+    sides = []
+    for count, extent in zip(grid, missing.shape[-2:], strict=True):
+        own = F.one_hot(_cells(extent, count), count).to(missing)
+        there = F.pad(_shares(count, extent, 1, missing), (1, 1))
+        sides.append([own * there[:, step : step + count] for step in range(3)])
+    found = torch.stack([torch.einsum("bhw,hr,wc->brc", missing, d, a) for d in sides[0] for a in sides[1]], 1)
+    total = found.sum(1, keepdim=True)
+    alone = (torch.arange(9, device=missing.device) == 4).view(-1, 1, 1).to(missing)
+    return torch.where(total > 0, found / total.clamp_min(torch.finfo(total.dtype).tiny), alone)
+
+
 def summed(x: Tensor, grid: Sequence[int]) -> Tensor:
     """Sums over cells of ``(..., h, w)``: every pixel belongs to the cell that its centre lies in."""
     rows, columns = (F.one_hot(_cells(size, count), count).to(x) for size, count in zip(x.shape[-2:], grid))

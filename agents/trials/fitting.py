@@ -1,8 +1,9 @@
 """Fitting a policy over a grid to trials: gradient ascent on what its settings would have returned.
 
 Where a table of returns is known for every cell, nothing has to be explored: returns are interpolated between the
-settings that were tried, and the policy's means follow their gradient. One episode teaches all of its cells. Where an
-agent may stop, the first pass is worth what it returned, and every later one is worth what it added, if it is made.
+settings that were tried, and the policy's means follow their gradient, from the best plan on. One episode teaches all
+of its cells. Where an agent may stop, the first pass is worth what it returned, and every later one is worth what it
+added, if it is made.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,12 +21,16 @@ from videoinpaint.agents.policies.networks import GaussianHead
 from videoinpaint.agents.policies.regional import RegionalPolicy
 from videoinpaint.agents.trials.trying import ENDS, FIRST, OBJECTIVE, PLANS, Trials
 from videoinpaint.checks import whole_number
-from videoinpaint.controls import ALPHA, BETA, DEFAULT, FUSION, GAMMA, HEADS, HIGH, LOW, OBJECTIVES
+from videoinpaint.controls import ALPHA, BETA, DEFAULT, FUSION, GAMMA, HEADS, HIGH, LOW, OBJECTIVES, controls_to_action
 from videoinpaint.errors import InputError
 
 BATCH, RATE, DECAY = 32, 1e-3, 0.1
-DROPPED, NOISE = 0.2, 0.3
+DROPPED, NOISE = 0.1, 0.1
 """Of the features: the share that is left out, and the deviation of what is added, so that few episodes suffice."""
+IMITATING = 10.0
+"""What the squared distance from the plan that is imitated first weighs then; afterwards it weighs a tenth."""
+IMITATED = 0.9
+"""Of the range of actions, what is imitated of it."""
 SCALE = 300.0  # returns are small beside the squared distances that are added to them
 _AVERAGE, _OTHER = (0, len(FIRST) - 1), (len(FIRST), len(FIRST) + 1)
 """Among the plans: the fewest and the most heads at either objective."""
@@ -37,7 +43,7 @@ def fit_policy(trials: Trials, *, seed: int = 0, epochs: int = 100) -> RegionalP
     Args:
         trials: at least two episodes.
         seed: of everything random; the same seed gives the same bits on one machine.
-        epochs: passes over the trials.
+        epochs: passes over the trials in which the best plan is imitated, and as many in which its means ascend.
 
     Raises:
         InputError: too few trials or epochs.
@@ -56,13 +62,36 @@ def fit_policy(trials: Trials, *, seed: int = 0, epochs: int = 100) -> RegionalP
                 layer.reset_parameters()  # a blank network is the same for every seed
         parameters = [*layers.parameters(), *head.parameters()]
         optimizer = torch.optim.AdamW(parameters, RATE, weight_decay=DECAY)
-        for _ in range(epochs):
+        # Where a tanh ends it has no slope left: the ends of ranges are not imitated to the end.
+        plan = torch.maximum(best_plan(trials).clamp_max(IMITATED), IMITATED * head.lowest)
+        fewest = max(-1.0, IMITATED * float(head.lowest[HEADS]))
+        for epoch in range(2 * epochs):
             for part in torch.randperm(len(trials)).split(BATCH):
                 optimizer.zero_grad()
-                _loss(layers, head, _drawn(trials, part)).backward()
+                drawn = _drawn(trials, part, plan)
+                apart = (_means(layers, head, _noisy(drawn.first)) - drawn.imitated).square().sum(-1).mean()
+                if epoch < epochs:
+                    after = _means(layers, head, _noisy(drawn.later))[..., HEADS]
+                    loss = IMITATING * (apart + (after - fewest).square().mean())
+                else:
+                    loss = IMITATING / 10 * apart + _loss(layers, head, drawn)
+                loss.backward()
                 nn.utils.clip_grad_norm_(parameters, 1.0)
                 optimizer.step()
     return network
+
+
+def best_plan(trials: Trials) -> Tensor:
+    """Actions ``(N, rows, columns, 5)`` of the first pass: where a cell holds a part of a hole as many heads as return
+    most if all such cells have them, elsewhere the fewest; the default's objective.
+    """
+    settings = [plan[0] for plan in PLANS[: len(FIRST)]]
+    actions = torch.from_numpy(controls_to_action(np.stack([setting.to_array() for setting in settings])))
+    # Nothing is missing there, or in a corner of the frame alone, where no other cell has a say.
+    alone = trials.influence[:, 4] == 1
+    returns = trials.returns[:, : len(FIRST), 0]
+    best = torch.where(alone[:, None], returns[:, :1], returns).sum((0, 2, 3)).argmax()
+    return torch.where(alone.unsqueeze(-1), actions[0], actions[best])
 
 
 @dataclass(frozen=True)
@@ -72,7 +101,9 @@ class _Drawn:
     Attributes:
         plan: whose later pass it is.
         may_stop: before it, or not.
+        imitated: the best plan's actions before the first pass, ``(B, rows, columns, 5)``.
         first, later: features ``(B, CHANNELS, rows, columns)``.
+        influence: as of :class:`Trials`.
         worth: of the first pass, plan by plan ``(B, plans, rows, columns)``: its own returns where an agent may stop,
             else those of the whole episode.
         added: of the later pass, the same.
@@ -80,30 +111,31 @@ class _Drawn:
 
     plan: int
     may_stop: bool
+    imitated: Tensor
     first: Tensor
     later: Tensor
+    influence: Tensor
     worth: Tensor
     added: Tensor
 
 
-def _drawn(trials: Trials, part: Tensor) -> _Drawn:
+def _drawn(trials: Trials, part: Tensor, imitated: Tensor) -> _Drawn:
     """These episodes, mirrored at random; the plan and the later pass are drawn too."""
     plan = int(torch.randint(len(PLANS), ()))
     later, returns = trials.later[part, plan], trials.returns[part]
     which = int(torch.randint(later.shape[1], ()))
     worth, added = (returns[:, :, 0], returns[:, :, 1 + which]) if trials.skips else (returns.sum(2),) * 2
     mirrored = [axis for axis in (-1, -2) if torch.rand(()) < 0.5]
-    shown = (x.flip(mirrored).float() for x in (trials.first[part], later[:, which], worth, added))
-    return _Drawn(plan, trials.skips, *shown)
+    around = trials.influence[part].unflatten(1, (3, 3)).flip([axis - 2 for axis in mirrored]).flatten(1, 2)
+    shown = (x.flip(mirrored).float() for x in (trials.first[part], later[:, which], around, worth, added))
+    return _Drawn(plan, trials.skips, imitated[part].flip([axis - 1 for axis in mirrored]), *shown)
 
 
 def _loss(layers: nn.Module, head: GaussianHead, drawn: _Drawn) -> Tensor:
     """Of the first pass's settings, and of a later pass's after the plan; to be descended."""
-    noisy = F.dropout(drawn.first + NOISE * torch.randn_like(drawn.first), DROPPED)
-    actions = _means(layers, head, noisy)
-    heads, objective = (laid_over(x) for x in (_heads(actions), actions[..., BETA]))
-    gain = returned(drawn.worth, heads, objective).sum((1, 2)).mean()
-    after = _means(layers, head, F.dropout(drawn.later + NOISE * torch.randn_like(drawn.later), DROPPED))
+    actions = _means(layers, head, _noisy(drawn.first))
+    gain = over_cells(drawn.worth, _heads(actions), actions[..., BETA], drawn.influence).sum((1, 2)).mean()
+    after = _means(layers, head, _noisy(drawn.later))
     looked = _LOOKED[drawn.plan].expand(after.shape[:-1])
     added = returned(drawn.added, looked, after[..., BETA]).sum((1, 2))
     if drawn.may_stop:
@@ -114,6 +146,10 @@ def _loss(layers: nn.Module, head: GaussianHead, drawn: _Drawn) -> Tensor:
     gain = gain + added.mean()
     fewest = (after[..., HEADS] + 1).clamp_min(0).square().mean()
     return -SCALE * gain + 0.5 * fewest + 0.3 * (_untried(actions) + _untried(after))
+
+
+def _noisy(features: Tensor) -> Tensor:
+    return F.dropout(features + NOISE * torch.randn_like(features), DROPPED)
 
 
 def _means(layers: nn.Module, head: GaussianHead, features: Tensor) -> Tensor:
@@ -140,12 +176,22 @@ def _unit(value: float, column: int) -> Tensor:
     return torch.tensor(float((value - LOW[column]) / (HIGH[column] - LOW[column]) * 2 - 1))
 
 
+def over_cells(returns: Tensor, heads: Tensor, objective: Tensor, influence: Tensor) -> Tensor:
+    """What a map of settings would have returned in every cell, ``(B, rows, columns)``, as of :func:`returned`.
+
+    Heads and objective are those that cells ask for. A cell that is skipped, with no heads, returns nothing; its
+    neighbours take it for one with the fewest (:func:`videoinpaint.controls.refining`).
+    """
+    laid = laid_over(heads.clamp_min(FIRST[0]), influence)
+    return (heads / FIRST[0]).clamp(0, 1) * returned(returns, laid, laid_over(objective, influence))
+
+
 def returned(returns: Tensor, heads: Tensor, objective: Tensor) -> Tensor:
     """What settings would have returned, interpolated between the plans that were tried; differentiable.
 
     Args:
         returns: ``(B, plans, rows, columns)``.
-        heads: of the first pass, ``(B, rows, columns)``; none of them returns nothing.
+        heads: of the first pass, ``(B, rows, columns)``.
         objective: the action's beta, of the same shape, which runs from average at 0 to texture at 1; below 0 nothing
             was tried, and it counts as 0.
 
@@ -154,17 +200,15 @@ def returned(returns: Tensor, heads: Tensor, objective: Tensor) -> Tensor:
     """
     share = ((heads - ENDS[0]) / (ENDS[1] - ENDS[0])).clamp(0, 1)
     average, other = (torch.lerp(returns[:, at[0]], returns[:, at[1]], share) for at in (_AVERAGE, _OTHER))
-    some = (heads / FIRST[0]).clamp(0, 1)
-    return some * (_by_heads(returns, heads) + objective.clamp_min(0) * (other - average))
+    return _by_heads(returns, heads) + objective.clamp_min(0) * (other - average)
 
 
-def laid_over(cells: Tensor) -> Tensor:
-    """What a map of settings ``(B, rows, columns)`` is in the mean over each cell, ``(B, rows, columns)``: between the
-    centres of cells it is interpolated (:func:`videoinpaint.regions.spread`), which gives each neighbour an eighth.
+def laid_over(cells: Tensor, influence: Tensor) -> Tensor:
+    """What a map of settings ``(B, rows, columns)`` is in the mean over each cell's missing pixels, the same shape:
+    between the centres of cells it is interpolated. `influence` are those of :func:`videoinpaint.regions.influence`.
     """
-    padded = F.pad(cells[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
-    across = (padded[..., :-2] + 6 * padded[..., 1:-1] + padded[..., 2:]) / 8
-    return (across[:, :-2] + 6 * across[:, 1:-1] + across[:, 2:]) / 8
+    padded = F.pad(cells[:, None], (1, 1, 1, 1), mode="replicate")
+    return (F.unfold(padded, 3).view_as(influence) * influence).sum(1)
 
 
 def _by_heads(returns: Tensor, heads: Tensor) -> Tensor:

@@ -28,9 +28,11 @@ from videoinpaint.envs.episodes import TRAINING_SEEDS
 from videoinpaint.envs.ids import argument_of, check_env, effective_kwargs
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.files import locked, user_path, writing
+from videoinpaint.regions import influence
 from videoinpaint.weights import read_file, save_safetensors
 
 FORMAT = "videoinpaint-trial-5"
+ENTRIES = ("first", "later", "returns", "influence")
 _BESIDE = ("bank", "compile", "device", "flat_info", "precision", "prefetch", "reward_map")
 """Arguments of an environment that say how it computes and not what."""
 FIRST = (2, 4, 6, 8, 12)
@@ -62,12 +64,15 @@ class Trials:
         first: features of cells before the first pass, ``(N, CHANNELS, rows, columns)``.
         later: before the passes after it, ``(N, plans, passes - 1, CHANNELS, rows, columns)``.
         returns: what arose in which pass and cell, price included, ``(N, plans, passes, rows, columns)``.
+        influence: of the settings around it, how much each counts in a cell's missing pixels, ``(N, 9, rows, columns)``
+            (:func:`videoinpaint.regions.influence`).
         environment: ``env_id`` and ``env``, the arguments, of the environment that was played.
     """
 
     first: Tensor
     later: Tensor
     returns: Tensor
+    influence: Tensor
     environment: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -101,7 +106,7 @@ class Trials:
         found, told = zip(*(_read(path) for path in paths))
         if len(set(told)) > 1:
             raise InputError(f"trials in {where} are of different environments: keep them in folders of their own")
-        whole = {name: torch.stack([one[name].float() for one in found]) for name in ("first", "later", "returns")}
+        whole = {name: torch.stack([one[name].float() for one in found]) for name in ENTRIES}
         return Trials(**whole, environment=json.loads(told[0]))
 
 
@@ -109,11 +114,11 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str]:
     """What a file holds, and of which environment it is."""
     tensors, metadata = read_file(path)
     told = f"{path} is no trial of this version: delete it, and build it again"
-    if metadata.get("format") != FORMAT or set(tensors) != {"first", "later", "returns"}:
+    if metadata.get("format") != FORMAT or set(tensors) != set(ENTRIES):
         raise CorruptWeightsError(told)
     grid, passes = tensors["first"].shape[1:], tensors["later"].shape[1:2]
     wanted = {"first": (CHANNELS, *grid), "later": (len(PLANS), *passes, CHANNELS, *grid)}
-    wanted |= {"returns": (len(PLANS), *(later + 1 for later in passes), *grid)}
+    wanted |= {"returns": (len(PLANS), *(later + 1 for later in passes), *grid), "influence": (9, *grid)}
     if any(tuple(tensors[name].shape) != shape or not tensors[name].isfinite().all() for name, shape in wanted.items()):
         raise CorruptWeightsError(told)
     return tensors, metadata.get("environment", "{}")
@@ -198,7 +203,9 @@ def try_plans(env: gymnasium.Env, seed: int, passes: int) -> dict[str, Tensor]:
         later.append(np.stack([first, *seen])[1:passes])
         returns.append(arose)
     found = {"first": first, "later": np.stack(later).astype(np.float16), "returns": np.stack(returns)}
-    return {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in found.items()}
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in found.items()}
+    missing = torch.from_numpy(start_observation["masks"]).float().mean(0)
+    return tensors | {"influence": influence(missing[None], (rows, columns))[0]}
 
 
 def _cells(observation: Mapping[str, np.ndarray], grid: tuple[int, int]) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Trying plans on training episodes, and fitting a policy to what they returned."""
 
 import json
+from dataclasses import replace
 
 import gymnasium
 import numpy as np
@@ -10,12 +11,12 @@ import torch
 from videoinpaint.agents.policies.cells import CHANNELS
 from videoinpaint.agents.policies.export import load_policy, save_policy
 from videoinpaint.agents.trials import PLANS, Trials, build_trials, fit_policy
-from videoinpaint.agents.trials.fitting import laid_over, returned
+from videoinpaint.agents.trials.fitting import best_plan, laid_over, over_cells, returned
 from videoinpaint.agents.trials.trying import FORMAT, try_plans
 from videoinpaint.cli import main
-from videoinpaint.controls import action_to_controls, controls_to_action
+from videoinpaint.controls import DEFAULT, HEADS, action_to_controls, controls_to_action
 from videoinpaint.errors import CorruptWeightsError, InputError
-from videoinpaint.regions import spread
+from videoinpaint.regions import influence, spread, summed
 from videoinpaint.weights import save_safetensors
 
 SMALL = {"action_grid": (2, 3), "num_frames": 2, "height": 32, "width": 48}
@@ -55,17 +56,44 @@ def test_returns_are_those_of_the_plans_where_these_were_tried():
         torch.testing.assert_close(returned(table, *where), table[:, index])
     heads = torch.full((2, 1, 1), 5.0)
     torch.testing.assert_close(returned(table, heads, 0 * heads), (table[:, 1] + table[:, 2]) / 2)
-    one, none = torch.ones_like(heads), torch.zeros_like(heads)
-    torch.testing.assert_close(returned(table, one, none), table[:, 0] / 2)
-    assert not returned(table, none, one).any()
-    torch.testing.assert_close(returned(table, heads, -one), returned(table, heads, none))
+    one = torch.ones_like(heads)
+    torch.testing.assert_close(returned(table, heads, -one), returned(table, heads, 0 * one))
 
 
-def test_a_map_is_in_each_cell_what_the_inpainter_is_told_there():
-    cells = torch.rand(2, 3, 4, generator=torch.Generator().manual_seed(0))
-    height, width = 3 * 16, 4 * 16
+def test_a_cell_that_is_skipped_returns_nothing_and_has_the_fewest_heads_for_its_neighbours():
+    table = torch.randn(1, len(PLANS), 1, 2, generator=torch.Generator().manual_seed(0))
+    around = influence(torch.ones(1, 16, 32), (1, 2))
+    heads = torch.tensor([[[2.0, 12.0]]])
+    none = torch.zeros_like(heads)
+    filled = over_cells(table, heads, none, around)
+    torch.testing.assert_close(filled, returned(table, laid_over(heads, around), none))
+    for few in (0.0, 1.0):
+        left = over_cells(table, torch.tensor([[[few, 12.0]]]), none, around)
+        torch.testing.assert_close(left, filled * torch.tensor([few / 2, 1.0]))
+
+
+@pytest.mark.parametrize(("height", "width"), [(48, 64), (37, 51)])
+def test_a_map_is_in_each_cell_what_the_inpainter_is_told_where_pixels_are_missing(height, width):
+    generator = torch.Generator().manual_seed(0)
+    cells, missing = torch.rand(2, 3, 4, generator=generator), torch.rand(2, height, width, generator=generator)
+    missing[0, :, : width // 2] = 0
     told = spread(cells[..., None], height, width)[:, 0]
-    torch.testing.assert_close(laid_over(cells), told.unfold(1, 16, 16).unfold(2, 16, 16).mean((-1, -2)))
+    counted = [summed(x, (3, 4)) for x in (missing * told, missing)]
+    expected = torch.where(counted[1] > 0, counted[0] / counted[1].clamp_min(1e-9), cells)
+    torch.testing.assert_close(laid_over(cells, influence(missing, (3, 4))), expected)
+
+
+def test_the_plan_that_is_imitated_has_heads_where_a_hole_is():
+    trials = two_kinds(4)
+    holes = torch.zeros(4, 16, 32)
+    holes[:, 2:14, 5:20] = 1  # cells of the first three columns
+    trials = replace(trials, influence=influence(holes, (2, 4)))
+    trials.returns[:, :, 0] = 0
+    trials.returns[:, 3, 0] = 1  # 8 heads
+    controls = action_to_controls(best_plan(trials).numpy())
+    assert (controls[:, :, :3, HEADS] == 8).all()
+    assert (controls[:, :, 3, HEADS] == 2).all()
+    np.testing.assert_allclose(controls[..., 1:], np.broadcast_to(DEFAULT.to_array()[1:], (4, 2, 4, 4)), atol=1e-6)
 
 
 def two_kinds(count=64, **env):
@@ -81,7 +109,8 @@ def two_kinds(count=64, **env):
     first[:, 2] = 2 * pays[:, 0]
     later = first[:, None, None].repeat(1, len(PLANS), 2, 1, 1, 1)
     first[:, 1], later[:, :, :, 1] = 2, -2  # as a fresh hole's grey tells them apart
-    return Trials(first, later, torch.stack([at_once, added, added], 2), {"env": env})
+    around = influence(torch.ones(1, 16, 32), (2, 4)).expand(count, -1, -1, -1)
+    return Trials(first, later, torch.stack([at_once, added, added], 2), around, {"env": env})
 
 
 def test_a_policy_learns_what_is_best_in_which_cell():

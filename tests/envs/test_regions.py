@@ -20,7 +20,7 @@ from videoinpaint.controls import (
 )
 from videoinpaint.envs import NaturalControls, VideoInpaintEnv, VideoInpaintVectorEnv
 from videoinpaint.envs.batch import within
-from videoinpaint.envs.reward_map import apportioned, improvement_by_cell, saved_by_cell
+from videoinpaint.envs.reward_map import apportioned, changed, improvement_by_cell, saved_by_cell
 from videoinpaint.envs.sb3 import SB3VecEnv
 from videoinpaint.errors import InputError
 from videoinpaint.testing import check_inpainter
@@ -254,6 +254,21 @@ def test_what_is_saved_is_saved_where_heads_cost_something_and_fewer_run():
     weights = np.array([[[0.0, 3, 3]]])
     assert saved_by_cell(controls, weights, np.array([0.5])).tolist() == [[[0, 0.5, 0]]]
     assert not saved_by_cell(controls, 0 * weights, np.array([0.0])).any()
+
+
+def test_what_features_say_of_a_cell_that_misses_nothing_was_done_around_it():
+    by_cell = np.array([[[1.0, 2, 0, 4]], [[1, 2, 3, 4]]])
+    missing = np.array([[[0.0, 0.5, 0, 0.5]], [[0, 0, 0, 0]]])
+    found = changed(by_cell, missing)
+    assert found[0, 0, 0] == found[0, 0, 2] == 0
+    assert 2.9 < found[0, 0, 1] < 3
+    assert found.sum((1, 2)) == pytest.approx([7, 10])
+    assert np.array_equal(found[1], by_cell[1])
+    one = np.ones((1, 1, 1))
+    assert np.array_equal(changed(one, 0 * one), one)
+    far = np.zeros((1, 1, 40))
+    far[0, 0, 0], hole = 1, np.eye(40)[None, 39:]
+    assert changed(far, hole).sum() == 1
 
 
 def test_what_cannot_be_placed_is_spread_over_what_was_missing():
