@@ -38,7 +38,7 @@ class Maps:
     """The picture to write, as PNG."""
     policy: str = "trained-regions"
     """Who chooses."""
-    against: str = "heads12once"
+    against: str = "heads8holes"
     """Whose returns are subtracted."""
     env_id: str = "VideoInpaintRegions-v1"
     """An environment whose actions are by cell."""

@@ -48,10 +48,10 @@ def test_maps_show_what_was_chosen_and_where_it_paid(tmp_path: Path, monkeypatch
     assert np.shape(found["heads"]) == np.shape(found["more"]) == (4, 6)
     assert np.unique(found["heads"]).tolist() == [6.0]
     env_kwargs = {"clips": "studio:easy", "masks": "mixed"}
-    for name in ("heads6once", "heads12once"):
+    for name in ("heads6once", "heads8holes"):
         record = evaluate(name, env_kwargs, [3], env_id="VideoInpaintRegions-v1")[0]
         assert found["returns"][name] == pytest.approx(record.episode_return, abs=1e-4)
-    assert np.sum(found["more"]) == pytest.approx(found["returns"]["heads6once"] - found["returns"]["heads12once"])
+    assert np.sum(found["more"]) == pytest.approx(found["returns"]["heads6once"] - found["returns"]["heads8holes"])
     picture = np.asarray(Image.open(flags.picture))
     assert picture.shape[1] >= 4 * 216
     assert picture.shape[0] >= 120

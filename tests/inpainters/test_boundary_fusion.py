@@ -15,6 +15,7 @@ from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.inpainters.boundary_fusion import BoundaryFusion, depth_inside, fused
 from videoinpaint.metrics.boundary import edge_similarity, gms
+from videoinpaint.protocols import weights_of_cells
 from videoinpaint.testing import check_inpainter
 
 ALL = {"max_iterations": 1, "detector": "none", "num_frames": 4, "height": 48, "width": 88, "precision": "float32"}
@@ -34,6 +35,19 @@ def repaired(inpainter, fusion, frames, holes):
     loop = ClosedLoop(inpainter, make_detector("none"))
     state = loop.begin(frames, holes)
     return loop.refine(state, Controls(fusion=fusion).to_array()[None])[0]["repaired"]
+
+
+def test_cells_cost_around_a_part_what_they_cost_in_it():
+    _, holes = moving(height=120, width=216)
+    inner = make_inpainter("compact", weights="random")
+    expected = weights_of_cells(inner, holes, (4, 6))
+    assert torch.equal(weights_of_cells(BoundaryFusion(inner), holes, (4, 6)), expected)
+    assert torch.equal(weights_of_cells(make_inpainter("ciri", weights="random"), holes, (4, 6)), expected)
+    # A part without heads that follow a map says nothing: what is missing counts.
+    missing = weights_of_cells(make_inpainter("telea"), holes, (4, 6))
+    assert missing.shape == (1, 4, 6)
+    assert (missing[0] > 0).nonzero().tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
+    assert (expected > 0).sum() > 4
 
 
 @pytest.mark.parametrize("name", ["telea", "compact"])
