@@ -49,8 +49,8 @@ def influence(missing: Tensor, grid: Sequence[int]) -> Tensor:
         grid: rows and columns.
 
     Returns:
-        ``(B, 9, rows, columns)``, from the cell left above to the one right below; they add up to 1. The setting of a
-        cell where no pixel counts is its own.
+        ``(B, 9, rows, columns)``, from the cell left above to the one right below; they add up to 1, or are all 0 where
+        no pixel of a cell counts.
     """
     sides = []
     for count, extent in zip(grid, missing.shape[-2:], strict=True):
@@ -58,9 +58,7 @@ def influence(missing: Tensor, grid: Sequence[int]) -> Tensor:
         there = F.pad(_shares(count, extent, 1, missing), (1, 1))
         sides.append([own * there[:, step : step + count] for step in range(3)])
     found = torch.stack([torch.einsum("bhw,hr,wc->brc", missing, d, a) for d in sides[0] for a in sides[1]], 1)
-    total = found.sum(1, keepdim=True)
-    alone = (torch.arange(9, device=missing.device) == 4).view(-1, 1, 1).to(missing)
-    return torch.where(total > 0, found / total.clamp_min(torch.finfo(total.dtype).tiny), alone)
+    return found / found.sum(1, keepdim=True).clamp_min(torch.finfo(found.dtype).tiny)
 
 
 def summed(x: Tensor, grid: Sequence[int]) -> Tensor:

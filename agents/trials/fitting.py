@@ -87,11 +87,10 @@ def best_plan(trials: Trials) -> Tensor:
     """
     settings = [plan[0] for plan in PLANS[: len(FIRST)]]
     actions = torch.from_numpy(controls_to_action(np.stack([setting.to_array() for setting in settings])))
-    # Nothing is missing there, or in a corner of the frame alone, where no other cell has a say.
-    alone = trials.influence[:, 4] == 1
+    whole = ~trials.influence.any(1)
     returns = trials.returns[:, : len(FIRST), 0]
-    best = torch.where(alone[:, None], returns[:, :1], returns).sum((0, 2, 3)).argmax()
-    return torch.where(alone.unsqueeze(-1), actions[0], actions[best])
+    best = torch.where(whole[:, None], returns[:, :1], returns).sum((0, 2, 3)).argmax()
+    return torch.where(whole.unsqueeze(-1), actions[0], actions[best])
 
 
 @dataclass(frozen=True)
@@ -205,10 +204,13 @@ def returned(returns: Tensor, heads: Tensor, objective: Tensor) -> Tensor:
 
 def laid_over(cells: Tensor, influence: Tensor) -> Tensor:
     """What a map of settings ``(B, rows, columns)`` is in the mean over each cell's missing pixels, the same shape:
-    between the centres of cells it is interpolated. `influence` are those of :func:`videoinpaint.regions.influence`.
+    between the centres of cells it is interpolated. Where nothing is missing a cell has its own. `influence` are those
+    of :func:`videoinpaint.regions.influence`.
     """
     padded = F.pad(cells[:, None], (1, 1, 1, 1), mode="replicate")
-    return (F.unfold(padded, 3).view_as(influence) * influence).sum(1)
+    own = (torch.arange(9) == 4).view(-1, 1, 1).to(influence)
+    shares = torch.where(influence.any(1, keepdim=True), influence, own)
+    return (F.unfold(padded, 3).view_as(shares) * shares).sum(1)
 
 
 def _by_heads(returns: Tensor, heads: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ from videoinpaint.files import locked, user_path, writing
 from videoinpaint.regions import influence
 from videoinpaint.weights import read_file, save_safetensors
 
-FORMAT = "videoinpaint-trial-5"
+FORMAT = "videoinpaint-trial-6"
 ENTRIES = ("first", "later", "returns", "influence")
 _BESIDE = ("bank", "compile", "device", "flat_info", "precision", "prefetch", "reward_map")
 """Arguments of an environment that say how it computes and not what."""

@@ -271,9 +271,8 @@ class CompactNetwork(nn.Module):
             masks: ``(B, T, 1, H, W)``, M_{n-1}.
             heads: how many run: one number for each clip, or a map ``(B, rows, columns)``; a result for each of these.
         """
-        grow = (0, -masks.shape[-1] % TOKEN, 0, -masks.shape[-2] % TOKEN)
-        holes = token_holes(F.pad(masks, grow))
-        length, pixels = masks.shape[1], (masks.shape[-1] + grow[1]) * (masks.shape[-2] + grow[3])
+        holes = _holes_in_whole_tokens(masks)
+        length, pixels = masks.shape[1], holes[0, 0].numel() * TOKEN**2
         tokens = length * self.config.window_height * self.config.window_width
         pooled = length * POOLED[0] * POOLED[1]
         windows, totals = self.transformer.active_windows(holes).double(), []
@@ -290,8 +289,7 @@ class CompactNetwork(nn.Module):
 
     def heads_by_cell(self, masks: Tensor, grid: tuple[int, int]) -> Tensor:
         """See :class:`videoinpaint.protocols.WeighsCells`: what is asked for is linear in the map, so its slope."""
-        grow = (0, -masks.shape[-1] % TOKEN, 0, -masks.shape[-2] % TOKEN)
-        holes = token_holes(F.pad(masks, grow))
+        holes = _holes_in_whole_tokens(masks)
         with torch.enable_grad():
             cells = torch.zeros(len(masks), *grid, 1, device=masks.device, requires_grad=True)
             laid = spread(cells, masks.shape[-2], masks.shape[-1], TOKEN)
@@ -310,6 +308,10 @@ class CompactNetwork(nn.Module):
 
     def _film_flops(self) -> float:
         return sum(2.0 * _weights(film) for film in (self.body_film, self.merge_film, self.fine_film))
+
+
+def _holes_in_whole_tokens(masks: Tensor) -> Tensor:
+    return token_holes(F.pad(masks, (0, -masks.shape[-1] % TOKEN, 0, -masks.shape[-2] % TOKEN)))
 
 
 def _weights(module: nn.Module) -> int:

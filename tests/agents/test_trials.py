@@ -11,7 +11,7 @@ import torch
 from videoinpaint.agents.policies.cells import CHANNELS
 from videoinpaint.agents.policies.export import load_policy, save_policy
 from videoinpaint.agents.trials import PLANS, Trials, build_trials, fit_policy
-from videoinpaint.agents.trials.fitting import best_plan, laid_over, over_cells, returned
+from videoinpaint.agents.trials.fitting import _drawn, best_plan, laid_over, over_cells, returned
 from videoinpaint.agents.trials.trying import FORMAT, try_plans
 from videoinpaint.cli import main
 from videoinpaint.controls import DEFAULT, HEADS, action_to_controls, controls_to_action
@@ -87,13 +87,33 @@ def test_the_plan_that_is_imitated_has_heads_where_a_hole_is():
     trials = two_kinds(4)
     holes = torch.zeros(4, 16, 32)
     holes[:, 2:14, 5:20] = 1  # cells of the first three columns
+    holes[1:, :1, -1:] = 1  # a corner, where no other cell has a say
     trials = replace(trials, influence=influence(holes, (2, 4)))
     trials.returns[:, :, 0] = 0
     trials.returns[:, 3, 0] = 1  # 8 heads
     controls = action_to_controls(best_plan(trials).numpy())
     assert (controls[:, :, :3, HEADS] == 8).all()
-    assert (controls[:, :, 3, HEADS] == 2).all()
+    assert controls[:, :, 3, HEADS].tolist() == [[2, 2]] + 3 * [[8, 2]]
+    assert (best_plan(replace(trials, influence=influence(torch.ones(4, 16, 32), (1, 1))))[..., HEADS] > 0).all()
     np.testing.assert_allclose(controls[..., 1:], np.broadcast_to(DEFAULT.to_array()[1:], (4, 2, 4, 4)), atol=1e-6)
+
+
+def test_what_is_mirrored_is_mirrored_as_a_whole():
+    generator = torch.Generator().manual_seed(0)
+    trials, cells = two_kinds(3), torch.rand(3, 2, 4, 5, generator=generator)
+    trials = replace(trials, influence=influence(torch.rand(3, 17, 35, generator=generator), (2, 4)))
+    laid, found = laid_over(cells[..., 0], trials.influence), set()
+    part = torch.arange(3)
+    with torch.random.fork_rng(devices=[]):
+        for seed in range(16):
+            torch.manual_seed(seed)
+            drawn = _drawn(trials, part, cells)
+            axes = [axes for axes in ((), (1,), (2,), (1, 2)) if torch.equal(cells.flip(axes), drawn.imitated)]
+            assert len(axes) == 1
+            found.add(axes[0])
+            torch.testing.assert_close(laid_over(drawn.imitated[..., 0], drawn.influence), laid.flip(axes[0]))
+            assert torch.equal(drawn.first, trials.first.flip([axis + 1 for axis in axes[0]]))
+    assert len(found) == 4
 
 
 def two_kinds(count=64, **env):
