@@ -10,9 +10,9 @@ import torch
 
 from videoinpaint.agents.policies.cells import CHANNELS
 from videoinpaint.agents.policies.export import load_policy, save_policy
-from videoinpaint.agents.trials import PLANS, Trials, build_trials, fit_policy
-from videoinpaint.agents.trials.fitting import _drawn, best_plan, laid_over, over_cells, returned
-from videoinpaint.agents.trials.trying import FORMAT, try_plans
+from videoinpaint.agents.trials import PLANS, CellTrials, build_trials, fit_policy, load_trials
+from videoinpaint.agents.trials.cell_fit import _drawn, best_plan, laid_over, over_cells, returned
+from videoinpaint.agents.trials.cells import KIND, try_plans
 from videoinpaint.cli import main
 from videoinpaint.controls import DEFAULT, HEADS, action_to_controls, controls_to_action
 from videoinpaint.errors import CorruptWeightsError, InputError
@@ -130,7 +130,7 @@ def two_kinds(count=64, **env):
     later = first[:, None, None].repeat(1, len(PLANS), 2, 1, 1, 1)
     first[:, 1], later[:, :, :, 1] = 2, -2  # as a fresh hole's grey tells them apart
     around = influence(torch.ones(1, 16, 32), (2, 4)).expand(count, -1, -1, -1)
-    return Trials(first, later, torch.stack([at_once, added, added], 2), around, {"env": env})
+    return CellTrials(first, later, torch.stack([at_once, added, added], 2), around, {"env": env})
 
 
 def test_a_policy_learns_what_is_best_in_which_cell():
@@ -189,31 +189,29 @@ def test_the_commands_go_on_and_write_a_policy_that_acts(tmp_path, capsys):
 
 def test_bad_input_is_named(tmp_path):
     with pytest.raises(InputError, match="no trials in"):
-        Trials.load(tmp_path)
+        load_trials(tmp_path)
     with pytest.raises(InputError, match="max_iterations of 2"):
         build_trials(tmp_path, env_kwargs=SMALL | {"max_iterations": 1})
-    with pytest.raises(InputError, match="action_grid"):
-        build_trials(tmp_path, "VideoInpaint-v1")
     env = small_env()
     trial = try_plans(env, 1_000_000_000, 3)
     for name in ("one", "other"):
-        told = {"format": FORMAT, "environment": json.dumps({"env_id": name})}
+        told = {"format": KIND.format, "environment": json.dumps({"env_id": name})}
         save_safetensors(tmp_path / f"{name}.safetensors", trial, told)
     with pytest.raises(InputError, match="different environments"):
-        Trials.load(tmp_path)
+        load_trials(tmp_path)
     alone = {side: tmp_path / side for side in ("left", "right")}
     for side, folder in alone.items():
         folder.mkdir()
         save_safetensors(folder / f"{side}.safetensors", trial, told)
-    assert len(Trials.load(*alone.values())) == 2
+    assert len(load_trials(*alone.values())) == 2
     save_safetensors(alone["right"] / "left.safetensors", trial, told)
     with pytest.raises(InputError, match="the same episodes"):
-        Trials.load(*alone.values())
+        load_trials(*alone.values())
     (tmp_path / "1.safetensors").write_bytes(b"nonsense")
     with pytest.raises(CorruptWeightsError):
-        Trials.load(tmp_path)
+        load_trials(tmp_path)
     with pytest.raises(InputError, match="no folder"):
-        Trials.load()
+        load_trials()
     with pytest.raises(InputError, match="too little"):
         fit_policy(two_kinds(1))
     with pytest.raises(InputError, match="epochs"):

@@ -23,7 +23,7 @@ COMMANDS = {
     "evaluate": "compare policies and baselines on seeds that training never sees",
     "bench": "run a table or figure of the papers, measured beside printed, with a verdict",
     "bank": "begin episodes once and keep them, so that a training only reads them",
-    "trials": "try settings on training episodes, and fit a policy over a grid to what was best where",
+    "trials": "try settings on training episodes, and fit a policy to what was best where",
     "leaderboard": "measure a policy on a frozen suite, verify submissions, rank them, show them as a page",
     "clips": "list and preview what a clip source yields",
     "weights": "list, fetch and verify network weights",

@@ -1,4 +1,4 @@
-"""Policies over an action grid without reinforcement: try settings everywhere, learn what was best where."""
+"""Policies without reinforcement: try settings on training episodes, learn what was best where."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from videoinpaint.cli.environment import EnvironmentFlags
 
 @dataclass(frozen=True)
 class Build(EnvironmentFlags):
-    """Play six plans on every training episode and keep what each returned cell by cell, a file an episode. The
-    same command goes on where it was stopped."""
+    """Play the same settings on every training episode and keep what each returned, a file an episode: seven plans,
+    cell by cell, where there is an action grid, else thirteen settings of fusion and objective. The same command goes
+    on where it was stopped."""
 
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")] = Path("runs/trials")
     """Where the files go."""
     env_id: str = "VideoInpaintRegions-v1"
-    """An environment with an action grid, whose reward is the improvement."""
+    """An environment whose reward is the improvement; without an action grid, one where computation is free."""
     episodes: int = 500
     """How many."""
     first_seed: int = 1_000_000_000
@@ -40,7 +41,7 @@ class Build(EnvironmentFlags):
 
 @dataclass(frozen=True)
 class Fit:
-    """Fit a policy over a grid to trials, and write it where `--policy` and `evaluate` find it."""
+    """Fit a policy to trials, and write it where `--policy` and `evaluate` find it."""
 
     folders: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="FOLDER...")]
     """What `trials build` wrote, in one folder or in several, each by a process of its own."""
@@ -54,13 +55,13 @@ class Fit:
     def run(self) -> None:
         """Fit and write."""
         from videoinpaint.agents.policies.export import save_policy
-        from videoinpaint.agents.trials import Trials, fit_policy
+        from videoinpaint.agents.trials import fit_policy, load_trials
         from videoinpaint.errors import InputError
         from videoinpaint.version import __version__
 
         if self.output.suffix != ".safetensors":
             raise InputError(f"cannot write a policy to {self.output}: end the name in .safetensors")
-        trials = Trials.load(*self.folders)
+        trials = load_trials(*self.folders)
         told = trials.environment | {"trials": len(trials), "epochs": self.epochs, "seed": self.seed}
         network = fit_policy(trials, seed=self.seed, epochs=self.epochs)
         print(f"wrote {save_policy(self.output, network, told | {'videoinpaint': __version__})}")

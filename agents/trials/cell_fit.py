@@ -19,10 +19,8 @@ from torch.nn import functional as F
 from videoinpaint.agents.policies.export import blank_network
 from videoinpaint.agents.policies.networks import GaussianHead
 from videoinpaint.agents.policies.regional import RegionalPolicy
-from videoinpaint.agents.trials.trying import ENDS, FIRST, OBJECTIVE, PLANS, Trials
-from videoinpaint.checks import whole_number
+from videoinpaint.agents.trials.cells import ENDS, FIRST, OBJECTIVE, PLANS, CellTrials
 from videoinpaint.controls import ALPHA, BETA, DEFAULT, FUSION, GAMMA, HEADS, HIGH, LOW, OBJECTIVES, controls_to_action
-from videoinpaint.errors import InputError
 
 BATCH, RATE, DECAY = 32, 1e-3, 0.1
 DROPPED, NOISE = 0.1, 0.1
@@ -37,20 +35,8 @@ _AVERAGE, _OTHER = (0, len(FIRST) - 1), (len(FIRST), len(FIRST) + 1)
 _LOOKED = torch.tensor([plan[0].heads for plan in PLANS], dtype=torch.float32)
 
 
-def fit_policy(trials: Trials, *, seed: int = 0, epochs: int = 100) -> RegionalPolicy:
-    """A policy whose actor chooses what the trials say is best; its critic stays untrained.
-
-    Args:
-        trials: at least two episodes.
-        seed: of everything random; the same seed gives the same bits on one machine.
-        epochs: passes over the trials in which the best plan is imitated, and as many in which its means ascend.
-
-    Raises:
-        InputError: too few trials or epochs.
-    """
-    whole_number(epochs, "epochs", 1, 10**6)
-    if len(trials) < 2:
-        raise InputError(f"{len(trials)} trial is too little to fit a policy to: build more")
+def fit_by_cell(trials: CellTrials, *, seed: int = 0, epochs: int = 100) -> RegionalPolicy:
+    """See :func:`videoinpaint.agents.trials.building.fit_policy`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = blank_network(RegionalPolicy, skips=trials.skips)
@@ -81,7 +67,7 @@ def fit_policy(trials: Trials, *, seed: int = 0, epochs: int = 100) -> RegionalP
     return network
 
 
-def best_plan(trials: Trials) -> Tensor:
+def best_plan(trials: CellTrials) -> Tensor:
     """Actions ``(N, rows, columns, 5)`` of the first pass: where a cell holds a part of a hole as many heads as return
     most if all such cells have them, elsewhere the fewest; the default's objective.
     """
@@ -102,7 +88,7 @@ class _Drawn:
         may_stop: before it, or not.
         imitated: the best plan's actions before the first pass, ``(B, rows, columns, 5)``.
         first, later: features ``(B, CHANNELS, rows, columns)``.
-        influence: as of :class:`Trials`.
+        influence: as of :class:`CellTrials`.
         worth: of the first pass, plan by plan ``(B, plans, rows, columns)``: its own returns where an agent may stop,
             else those of the whole episode.
         added: of the later pass, the same.
@@ -118,7 +104,7 @@ class _Drawn:
     added: Tensor
 
 
-def _drawn(trials: Trials, part: Tensor, imitated: Tensor) -> _Drawn:
+def _drawn(trials: CellTrials, part: Tensor, imitated: Tensor) -> _Drawn:
     """These episodes, mirrored at random; the plan and the later pass are drawn too."""
     plan = int(torch.randint(len(PLANS), ()))
     later, returns = trials.later[part, plan], trials.returns[part]
