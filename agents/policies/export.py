@@ -14,6 +14,8 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 
 from videoinpaint.agents.policies.acting import NetworkPolicy
 from videoinpaint.agents.policies.cells import CHANNELS
+from videoinpaint.agents.policies.described import DETAILS, DescribedPolicy, description_space
+from videoinpaint.agents.policies.features import FEATURES
 from videoinpaint.agents.policies.full_resolution import LAYERS, PaperPolicy, picture_space
 from videoinpaint.agents.policies.networks import LOG_STD, THUMBNAIL, WIDTHS, ClosedLoopPolicy, thumbnail_space
 from videoinpaint.agents.policies.protocol import Policy
@@ -31,7 +33,15 @@ FULL = json.dumps({"layers": LAYERS, "log_std": LOG_STD})
 BY_CELL = json.dumps({"cells": CHANNELS, "width": WIDTH, "log_std": LOG_STD})
 """What a file says of a `RegionalPolicy`."""
 
-_KINDS: dict[str, type[ClosedLoopPolicy]] = {ARCHITECTURE: ClosedLoopPolicy, FULL: PaperPolicy, BY_CELL: RegionalPolicy}
+DESCRIBED = json.dumps({"described": [*FEATURES, *DETAILS], "log_std": LOG_STD})
+"""What a file says of a `DescribedPolicy`."""
+
+_KINDS: dict[str, type[ClosedLoopPolicy]] = {
+    ARCHITECTURE: ClosedLoopPolicy,
+    FULL: PaperPolicy,
+    BY_CELL: RegionalPolicy,
+    DESCRIBED: DescribedPolicy,
+}
 
 # Stable-Baselines3 holds a shared extractor under three names; a file holds it under one.
 _ONE, _SAME = "features_extractor.", ("pi_features_extractor.", "vf_features_extractor.")
@@ -95,7 +105,7 @@ def load_policy(path: str | Path, *, device: str | torch.device = "cpu") -> Netw
 
 
 def trained_policy(device: str | torch.device = "cpu") -> Policy:
-    """The policy that ships for `VideoInpaint-v1` (docs/models/policies.md).
+    """The policy that PPO trained in `VideoInpaint-v1`: CLIP-RL's loop (docs/models/policies.md).
 
     Raises:
         MissingWeightsError: it is not installed.
@@ -112,6 +122,15 @@ def trained_budget_policy(device: str | torch.device = "cpu") -> Policy:
     return load_policy(path_of("policy-trained-budget"), device=device)
 
 
+def trained_objective_policy(device: str | torch.device = "cpu") -> Policy:
+    """The policy that ships for `VideoInpaint-v1`: it chooses fusion and objective by what a clip shows.
+
+    Raises:
+        MissingWeightsError: it is not installed.
+    """
+    return load_policy(path_of("policy-trained-objective"), device=device)
+
+
 def trained_regions_policy(device: str | torch.device = "cpu") -> Policy:
     """The policy that ships for `VideoInpaintRegions-v1`: it chooses for every cell, and when to stop.
 
@@ -125,7 +144,7 @@ def blank_network(kind: type[ClosedLoopPolicy] = ClosedLoopPolicy, *, skips: boo
     """An untrained network; its weights fit clips of any length and size. The global generator is left as it was.
 
     Args:
-        kind: `ClosedLoopPolicy`, `PaperPolicy`, or `RegionalPolicy`, whose weights fit any grid.
+        kind: `ClosedLoopPolicy`, `PaperPolicy`, `DescribedPolicy`, or `RegionalPolicy`, whose weights fit any grid.
         skips: it may skip (see :mod:`videoinpaint.envs.skipping`).
     """
     with torch.random.fork_rng(devices=[]):
@@ -135,5 +154,5 @@ def blank_network(kind: type[ClosedLoopPolicy] = ClosedLoopPolicy, *, skips: boo
         if kind is RegionalPolicy:
             one_cell = spaces.Box(lowest[None, None], np.ones((1, 1, 5), np.float32), dtype=np.float32)
             return RegionalPolicy(cell_space(1, 1), one_cell, lambda _: 0.0)
-        space = picture_space(1, 32, 32) if kind is PaperPolicy else thumbnail_space(1)
-        return kind(space, actions, lambda _: 0.0)
+        spaces_of = {PaperPolicy: picture_space(1, 32, 32), DescribedPolicy: description_space()}
+        return kind(spaces_of.get(kind, thumbnail_space(1)), actions, lambda _: 0.0)

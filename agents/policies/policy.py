@@ -35,7 +35,7 @@ SHIPPED = "shipped"
 
 _MADE_FOR = {
     "VideoInpaint-v0": "trained",
-    "VideoInpaint-v1": "trained",
+    "VideoInpaint-v1": "trained-objective",
     "VideoInpaintBudget-v0": "trained-budget",
     "VideoInpaintOneShot-v0": "trained",
     "VideoInpaintOneShot-v1": "trained",
@@ -49,6 +49,7 @@ POLICIES = Registry(
         "default": "videoinpaint.agents.policies.baselines:FixedPolicy",
         "trained": "videoinpaint.agents.policies.export:trained_policy",
         "trained-budget": "videoinpaint.agents.policies.export:trained_budget_policy",
+        "trained-objective": "videoinpaint.agents.policies.export:trained_objective_policy",
         "trained-regions": "videoinpaint.agents.policies.export:trained_regions_policy",
         "random": "videoinpaint.agents.policies.baselines:RandomPolicy",
         "heads4": "videoinpaint.agents.policies.baselines:heads4",

@@ -46,7 +46,7 @@ class ReplayConfig:
             real_number(getattr(self, name), name, 0, 1e6, above=True)
 
 
-POLICIES = ("features", "paper")
+POLICIES = ("features", "paper", "described")
 MAX_ROLLOUT = 10**6
 _WHOLE = (
     ("steps", 1, 10**12), ("num_envs", 1, MAX_COUNT), ("n_steps", 1, MAX_ROLLOUT), ("batch_size", 1, 10**9),
@@ -99,8 +99,9 @@ class TrainConfig:
             (:mod:`videoinpaint.agents.ppo.behaviour_cloning`); None for none.
         policy: what the network sees: "features", thumbnails and hand-made features
             (:mod:`videoinpaint.agents.policies.networks`), where actions are by cell of a grid the features of cells
-            (:mod:`videoinpaint.agents.policies.regional`); or "paper", frames and masks at full resolution and nothing
-            else (:mod:`videoinpaint.agents.policies.full_resolution`).
+            (:mod:`videoinpaint.agents.policies.regional`); "paper", frames and masks at full resolution and nothing
+            else (:mod:`videoinpaint.agents.policies.full_resolution`); or "described", hand-made features and nothing
+            else, among them the finest detail (:mod:`videoinpaint.agents.policies.described`).
         cell_credit: where actions are by cell of a grid, each learns from what arose there (`reward_map` of the
             environment, :mod:`videoinpaint.agents.ppo.cell_credit`); else all learn from the whole reward, as they do
             with `replay`, and where the reward is absolute.

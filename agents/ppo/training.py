@@ -13,9 +13,10 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from videoinpaint.agents.evaluation.run_record import run_record
+from videoinpaint.agents.policies.described import DescribedPolicy
 from videoinpaint.agents.policies.export import save_policy
-from videoinpaint.agents.policies.full_resolution import PaperPolicy, picture_space
-from videoinpaint.agents.policies.networks import ClosedLoopPolicy, thumbnail_space
+from videoinpaint.agents.policies.full_resolution import PaperPolicy
+from videoinpaint.agents.policies.networks import ClosedLoopPolicy
 from videoinpaint.agents.policies.policy import make_policy
 from videoinpaint.agents.policies.regional import RegionalPolicy, cell_space
 from videoinpaint.agents.ppo.algorithm import ClosedLoopPPO
@@ -24,7 +25,7 @@ from videoinpaint.agents.ppo.callbacks import Checkpointer, ProgressReport, Reco
 from videoinpaint.agents.ppo.checkpoint import checkpoints, load_checkpoint, save_checkpoint, write_record
 from videoinpaint.agents.ppo.config import ReplayConfig, TrainConfig
 from videoinpaint.agents.ppo.replay import trajectory_bytes
-from videoinpaint.agents.ppo.view import TrainingView
+from videoinpaint.agents.ppo.view import TrainingView, seen_space
 from videoinpaint.checkpoints import alone, check_same
 from videoinpaint.envs.episodes import TRAINING_SEEDS
 from videoinpaint.envs.ids import argument_of, check_env, with_offered, with_precision
@@ -34,6 +35,9 @@ from videoinpaint.files import read_json, writing
 from videoinpaint.version import __version__
 
 MakeEnvs = Callable[[TrainConfig], VecEnv]
+
+NETWORKS = {"features": ClosedLoopPolicy, "paper": PaperPolicy, "described": DescribedPolicy}
+"""By the names of `TrainConfig.policy`, what is trained where actions are for whole frames."""
 
 # What may differ between a run and its continuation.
 _FREE = {"steps", "output", "checkpoint_every", "progress", "device", "resume"}
@@ -178,11 +182,10 @@ def _build(config: TrainConfig, make_env: MakeEnvs) -> ClosedLoopPPO:
         # The last rollout may end beyond `steps`.
         kwargs["learning_rate"] = lambda remaining: config.learning_rate * max(remaining, 0.0)
     kwargs["batch_size"] = next(size for size in range(min(config.batch_size, rollout), 0, -1) if rollout % size == 0)
-    paper = config.policy == "paper"
-    env = TrainingView(make_env(config), full=paper)
+    env = TrainingView(make_env(config), config.policy)
     kwargs["policy_kwargs"] = {"start_std": config.start_std}
     by_cell = len(env.action_space.shape or ()) == 3
-    kwargs["policy"] = PaperPolicy if paper else RegionalPolicy if by_cell else ClosedLoopPolicy
+    kwargs["policy"] = RegionalPolicy if by_cell else NETWORKS[config.policy]
     told = "reward_map" in _env_kwargs(config) if make_env is make_training_envs else False
     kwargs["cell_credit"] = by_cell and told and config.cell_credit and config.replay is None
     replay = config.replay if make_env is not make_training_envs else replay_of(config)
@@ -208,7 +211,7 @@ def replay_told(config: TrainConfig) -> str:
     frames, height, width = (
         int(argument_of(config.env_id, config.env, name) or 0) for name in ("num_frames", "height", "width")
     )
-    space = picture_space(frames, height, width) if config.policy == "paper" else thumbnail_space(frames)
+    space = seen_space(config.policy, frames, height, width)
     rows, columns = argument_of(config.env_id, config.env, "action_grid") or (1, 1)
     space = cell_space(rows, columns) if rows * columns > 1 else space
     each = trajectory_bytes(space, 5 * rows * columns, replay.max_steps)

@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 from torch import Tensor
 
 from videoinpaint.agents.policies.cells import cell_features
+from videoinpaint.agents.policies.described import described, description_space
 from videoinpaint.agents.policies.features import clip_features
 from videoinpaint.agents.policies.full_resolution import picture_space, stacked
 from videoinpaint.agents.policies.networks import thumbnail_space, thumbnails
@@ -36,27 +37,28 @@ class TrainingView(VecEnvWrapper):
 
     Args:
         venv: environments with the observations of `VideoInpaint`, as arrays or as tensors on any device.
-        full: for a `PaperPolicy`: pictures at full resolution instead, and no features.
+        policy: what training makes, as of `TrainConfig`: for "paper" pictures at full resolution instead, and no
+            features; for "described" features alone.
 
     Where actions are by cell of a grid, observations become the features of its cells and nothing else.
 
     Raises:
-        InputError: other observations, or a `PaperPolicy` on a grid.
+        InputError: other observations, or another policy than "features" on a grid.
     """
 
-    def __init__(self, venv: VecEnv, full: bool = False) -> None:
+    def __init__(self, venv: VecEnv, policy: str = "features") -> None:
         space = venv.observation_space
         if not isinstance(space, spaces.Dict) or not {"frames", "masks"} <= set(space.spaces):
             raise InputError(f"training needs observations with frames (3T, H, W) and masks (T, H, W), got {space}")
         shape = space["masks"].shape or (0, 0, 0)
         actions = venv.action_space.shape or ()
-        if full and len(actions) == 3:
+        if policy != "features" and len(actions) == 3:
             raise InputError(
-                "the paper's policy chooses for whole frames: leave action_grid out, or take policy features"
+                f"policy {policy} chooses for whole frames: leave action_grid out, or take policy features"
             )
-        self.show = enlarged if full else shrink
+        self.show = {"features": shrink, "paper": enlarged, "described": describe}[policy]
         """A batch of observations as training sees them."""
-        seen = picture_space(*shape) if full else thumbnail_space(shape[0])
+        seen = seen_space(policy, *shape)
         if len(actions) == 3:
             self.show, seen = partial(by_cell, grid=actions[:2]), cell_space(*actions[:2])
         super().__init__(venv, observation_space=seen)
@@ -106,6 +108,18 @@ class TrainingView(VecEnvWrapper):
         if index == 0:
             self.pictures = None if self._before is None else (self._before, _middle(last))
             self._before = _middle({key: value[0] for key, value in following.items()})
+
+
+def seen_space(policy: str, num_frames: int, height: int, width: int) -> spaces.Dict:
+    """Of what a policy of `TrainConfig` sees, where it acts for whole frames."""
+    if policy == "described":
+        return description_space()
+    return picture_space(num_frames, height, width) if policy == "paper" else thumbnail_space(num_frames)
+
+
+def describe(observation: Observation) -> Seen:
+    """Of a batch of observations ``description``, float32 ``(B, C)``."""
+    return {"description": described(*_tensors(observation)).cpu().numpy()}
 
 
 def shrink(observation: Observation) -> Seen:

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from videoinpaint.agents.policies.described import DescribedPolicy
 from videoinpaint.agents.policies.export import blank_network
-from videoinpaint.agents.policies.features import FEATURES
-from videoinpaint.agents.policies.networks import ClosedLoopExtractor, ClosedLoopPolicy, GaussianHead
+from videoinpaint.agents.policies.networks import GaussianHead
 from videoinpaint.agents.trials.clips import FUSIONS, SETTINGS, TRIED, ClipTrials
 from videoinpaint.controls import ALPHA, BETA, FUSION, GAMMA, HEADS, controls_to_action
 
 BATCH, RATE, DECAY = 32, 1e-3, 0.1
-DROPPED, NOISE = 0.2, 0.3
+DROPPED, NOISE = 0.3, 0.6
 """Of the features: the share that is left out, and the deviation of what is added, so that few episodes suffice."""
 SCALE, BOUND = 300.0, 10.0  # what a return and a squared distance from what was tried weigh
 ALL_HEADS = 0.95  # of the range of actions: 11.75 heads, which are 12; a tanh does not reach its end
@@ -30,33 +30,29 @@ _TRIED = torch.from_numpy(controls_to_action(np.stack([setting.to_array() for se
 _LEAST, _MOST = float(_TRIED.min()), float(_TRIED.max())
 
 
-def fit_by_clip(trials: ClipTrials, *, seed: int = 0, epochs: int = 100) -> ClosedLoopPolicy:
-    """See :func:`videoinpaint.agents.trials.building.fit_policy`. Its convolutions stay untrained and unheard: it
-    chooses by the features of :mod:`videoinpaint.agents.policies.features` alone.
-    """
+def fit_by_clip(trials: ClipTrials, *, seed: int = 0, epochs: int = 100) -> DescribedPolicy:
+    """See :func:`videoinpaint.agents.trials.building.fit_policy`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = blank_network(ClosedLoopPolicy)
-        extractor, layers, head = network.features_extractor, network.mlp_extractor.policy_net, network.action_net
-        assert isinstance(extractor, ClosedLoopExtractor)
+        network = blank_network(DescribedPolicy)
+        layers, head = network.mlp_extractor.policy_net, network.action_net
+        assert isinstance(network, DescribedPolicy)
         assert isinstance(head, GaussianHead)
         for layer in layers.modules():
             if isinstance(layer, nn.Linear):
                 layer.reset_parameters()  # a blank network is the same for every seed
         with torch.no_grad():
-            for parameter in extractor.head.parameters():
-                parameter.zero_()
             # It begins as the default, whatever it sees.
             head.linear.weight[:5] = 0
             head.linear.bias[HEADS] = math.atanh(ALL_HEADS)
         parameters = [*layers.parameters(), *head.parameters()]
         optimizer = torch.optim.AdamW(parameters, RATE, weight_decay=DECAY)
-        seen, surface = _before_passes(trials), parabolas(trials)
+        seen, surface = trials.seen, parabolas(trials)
         for _ in range(epochs):
             for part in torch.randperm(len(trials)).split(BATCH):
                 shown = seen[part, torch.randint(seen.shape[1], (len(part),))]
                 shown = F.dropout(shown + NOISE * torch.randn_like(shown), DROPPED)
-                actions, _ = head(layers(F.pad(shown, (extractor.features_dim - len(FEATURES), 0))))
+                actions, _ = head(layers(shown))
                 loss = -SCALE * returned(surface[part], actions).mean() + BOUND * untried(actions)
                 optimizer.zero_grad()
                 loss.backward()
@@ -103,8 +99,3 @@ def untried(actions: Tensor) -> Tensor:
     apart = (alpha - gamma).square() + (side.abs() - beta).clamp_min(0).square()
     beyond = (fusion - fusion.clamp(_LEAST, _MOST)).square()
     return ((actions[:, HEADS] - ALL_HEADS).square() + apart + beyond).mean()
-
-
-def _before_passes(trials: ClipTrials) -> Tensor:
-    """What a policy may see in an episode, ``(N, 1 + settings * (passes - 1), features)``."""
-    return torch.cat([trials.first.unsqueeze(1), trials.later.flatten(1, 2)], 1)

@@ -16,8 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from videoinpaint.agents.policies.features import FEATURES
-from videoinpaint.agents.ppo.view import shrink
+from videoinpaint.agents.policies.described import DESCRIBED, described
 from videoinpaint.agents.trials.folder import Kind
 from videoinpaint.agents.trials.playing import steps
 from videoinpaint.controls import DEFAULT, OBJECTIVES, Controls, controls_to_action
@@ -33,9 +32,8 @@ SETTINGS = (DEFAULT, *(Controls(DEFAULT.heads, fusion, *OBJECTIVES[name]) for na
 
 
 def _shapes(entries: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    _, later, _ = entries["later"].shape
-    first, returns = (len(FEATURES),), (len(SETTINGS), later + 1)
-    return {"first": first, "later": (len(SETTINGS), later, len(FEATURES)), "returns": returns}
+    passes, _ = entries["seen"].shape
+    return {"seen": (passes, DESCRIBED), "returns": (len(SETTINGS), passes)}
 
 
 KIND = Kind("videoinpaint-clip-trial-1", _shapes)
@@ -47,20 +45,19 @@ class ClipTrials:
     """What settings returned on some episodes.
 
     Attributes:
-        first: features of the clip before the first pass, ``(N, features)``.
-        later: before the passes after it, ``(N, settings, passes - 1, features)``.
+        seen: of the clip before every pass of the default setting, ``(N, passes, DESCRIBED)``
+            (:func:`videoinpaint.agents.policies.described.described`).
         returns: what arose in which pass, ``(N, settings, passes)``.
         environment: ``env_id`` and ``env``, the arguments, of the environment that was played.
     """
 
-    first: Tensor
-    later: Tensor
+    seen: Tensor
     returns: Tensor
     environment: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """How many episodes."""
-        return len(self.first)
+        return len(self.seen)
 
 
 def try_settings(env: gymnasium.Env, seed: int, passes: int) -> dict[str, Tensor]:
@@ -69,15 +66,16 @@ def try_settings(env: gymnasium.Env, seed: int, passes: int) -> dict[str, Tensor
     """
     observation, _ = env.reset(seed=seed)
     base: Any = env.unwrapped
-    start, first = base.get_state(), _features(observation)
-    later, returns = np.zeros((len(SETTINGS), passes, len(FEATURES)), np.float32), np.zeros((len(SETTINGS), passes))
+    start = base.get_state()
+    seen = _described(observation).repeat(passes, 1)
+    returns = torch.zeros(len(SETTINGS), passes, dtype=torch.float64)
     for index, action in enumerate(controls_to_action(np.stack([setting.to_array() for setting in SETTINGS]))):
-        for done, (seen, reward, _) in enumerate(steps(env, start, [action] * passes)):
-            # An episode that is repaired early goes on looking as it did.
-            later[index, done:], returns[index, done] = _features(seen), reward
-    found = {"first": first, "later": later[:, : passes - 1], "returns": returns}
-    return {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in found.items()}
+        for done, (observation, reward, _) in enumerate(steps(env, start, [action] * passes)):
+            returns[index, done] = reward
+            if index == 0:  # an episode that is repaired early goes on looking as it did
+                seen[done + 1 :] = _described(observation)
+    return {"seen": seen, "returns": returns}
 
 
-def _features(observation: Mapping[str, NDArray[np.uint8]]) -> NDArray[np.float32]:
-    return shrink({name: values[None] for name, values in observation.items()})["features"][0]
+def _described(observation: Mapping[str, NDArray[np.uint8]]) -> Tensor:
+    return described(*(torch.from_numpy(observation[name])[None] for name in ("frames", "masks")))[0]

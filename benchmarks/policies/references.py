@@ -5,12 +5,17 @@
 Each id is played as it is registered, on its own held-out episodes (seeds 0, 1, ...). The best fixed setting is the
 best of a grid on other seeds; the oracle tries the same grid in every state, greedily, sees the true video, and is no
 worse than the best constant of the episode. Scores that tables print lie between random (0) and the oracle (1).
+
+    python -m videoinpaint.benchmarks.policies.references --into videoinpaint/data/references.json --policies trained
+
+plays these policies alone, on the episodes that the file is of, and puts their rows into it: for a policy that is new.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -19,10 +24,12 @@ from videoinpaint.agents.evaluation import EpisodeRecord, oracle_return
 from videoinpaint.agents.policies.baselines import FixedPolicy
 from videoinpaint.benchmarks.policies.suite_references import Search, measure_suites, show_suite
 from videoinpaint.benchmarks.protocol import tables
-from videoinpaint.benchmarks.protocol.envelope import envelope
+from videoinpaint.benchmarks.protocol.envelope import envelope, write_json
 from videoinpaint.benchmarks.protocol.episodes import Arena, EpisodeFlags
 from videoinpaint.benchmarks.protocol.frozen import frozen_suite, suite_env_ids
 from videoinpaint.benchmarks.protocol.statistics import mean_interval
+from videoinpaint.errors import InputError
+from videoinpaint.files import read_json
 from videoinpaint.registration import ENVIRONMENTS
 
 
@@ -50,6 +57,8 @@ class References(EpisodeFlags):
     """Constants that random search tries on a suite's other seeds."""
     beam: int = 2
     """Partial episodes that the beam oracle of a suite keeps after each iteration."""
+    into: Path | None = None
+    """A file of references that gets the rows of --policies; everything else in it stays."""
 
 
 def run(flags: References) -> dict[str, Any]:
@@ -63,12 +72,35 @@ def run(flags: References) -> dict[str, Any]:
     """
     if flags.suites:
         return _run_suites(flags)
+    if flags.into is not None:
+        return _put_into(flags.into, flags)
     steps = len(flags.env_ids) * (2 * len(flags.candidates) + len(flags.policies) + flags.episodes)
     bar, advance = tables.progress("measuring", steps)
     with bar:
         measured = {env_id: _measure(env_id, flags, advance) for env_id in flags.env_ids}
     settings = {name: value for name, value in asdict(flags).items() if name != "output"}
     return envelope("references", settings, environments=measured)
+
+
+def _put_into(path: Path, flags: References) -> dict[str, Any]:
+    """Play policies on the episodes of a file of references, and write it with their rows."""
+    known = read_json(path, "references")
+    if not set(flags.env_ids) <= set(known.get("environments", ())):
+        raise InputError(f"{path} holds no references of {' and '.join(flags.env_ids)}: measure them first")
+    settings = {"policies": flags.policies, "device": flags.device, "threads": flags.threads}
+    record = envelope("references", settings)
+    bar, advance = tables.progress("playing", len(flags.env_ids) * len(flags.policies))
+    with bar:
+        for env_id in flags.env_ids:
+            entry = known["environments"][env_id]
+            with Arena(env_id, {"device": flags.device}, flags.num_envs) as arena:
+                for name in flags.policies:
+                    entry["policies"][name] = _row(arena.play(name, range(entry["episodes"]), name))
+                    advance()
+            told = {key: record[key] for key in ("settings", "commit", "precision", "created", "command")}
+            entry["put_in"] = entry.get("put_in", {}) | dict.fromkeys(flags.policies, told)
+    write_json(path, known)
+    return {**known, "environments": {env_id: known["environments"][env_id] for env_id in flags.env_ids}}
 
 
 def _run_suites(flags: References) -> dict[str, Any]:

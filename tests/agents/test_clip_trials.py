@@ -4,10 +4,9 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
+from videoinpaint.agents.policies.described import DESCRIBED, described
 from videoinpaint.agents.policies.export import load_policy
-from videoinpaint.agents.policies.features import FEATURES
 from videoinpaint.agents.trials import PLANS, SETTINGS, ClipTrials, build_trials, fit_policy, load_trials
 from videoinpaint.agents.trials.clip_fit import parabolas, returned, untried
 from videoinpaint.agents.trials.clips import FUSIONS, KIND, TRIED, try_settings
@@ -23,16 +22,19 @@ ACTIONS = torch.from_numpy(controls_to_action(np.stack([setting.to_array() for s
 def test_a_setting_returns_in_every_pass_what_its_episode_returns_by_itself():
     env = gymnasium.make("VideoInpaint-v1", **SMALL)
     found = try_settings(env, 1_000_000_000, 3)
-    assert found["first"].shape == (len(FEATURES),)
-    assert found["later"].shape == (len(SETTINGS), 2, len(FEATURES))
-    for index in (0, 4, 12):
-        env.reset(seed=1_000_000_000)
+    assert found["returns"].shape == (len(SETTINGS), 3)
+    for index in (12, 4, 0):
+        observation, _ = env.reset(seed=1_000_000_000)
+        seen = [observation]
         for done in range(3):
-            _, reward, ended, _, _ = env.step(ACTIONS[index].numpy())
+            observation, reward, ended, _, _ = env.step(ACTIONS[index].numpy())
             assert found["returns"][index, done] == pytest.approx(reward, abs=1e-6)
+            seen.append(observation)
             if ended:
                 break
-    assert not torch.equal(found["later"][0, 0], found["first"])
+    seen += [seen[-1]] * 3
+    batch = {name: torch.from_numpy(np.stack([one[name] for one in seen[:3]])) for name in seen[0]}
+    torch.testing.assert_close(found["seen"], described(batch["frames"], batch["masks"]), atol=1e-4, rtol=1e-4)
 
 
 def bent(count, seed=0):
@@ -47,7 +49,7 @@ def bent(count, seed=0):
 def test_returns_between_settings_are_those_of_parabolas_and_mixtures():
     curves, beyond = bent(4)
     returns = torch.stack([beyond / 2, beyond / 2 + 0.3], 2)
-    trials = ClipTrials(torch.zeros(4, len(FEATURES)), torch.zeros(4, len(SETTINGS), 1, len(FEATURES)), returns)
+    trials = ClipTrials(torch.zeros(4, 2, DESCRIBED), returns)
     surface = parabolas(trials)
     torch.testing.assert_close(surface, curves, atol=1e-5, rtol=1e-3)
     for index, action in enumerate(ACTIONS):
@@ -74,35 +76,23 @@ def two_kinds(count=64):
     """Clips that are best with little fusion and texture, and clips that are best with much and the average objective,
     as one feature tells."""
     generator = torch.Generator().manual_seed(0)
-    first = torch.randn(count, len(FEATURES), generator=generator)
+    first = torch.randn(count, DESCRIBED, generator=generator)
     side = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
     first[:, 0] = 2 * side
-    later = first[:, None, None].expand(-1, len(SETTINGS), 1, -1)
     wanted = torch.stack([0.5 * side, -side], 1)
     apart = (ACTIONS[None, :, [FUSION, BETA]] - wanted[:, None]).square().sum(2) + ACTIONS[:, ALPHA].clamp_min(0)
-    return ClipTrials(first, later, -0.01 * apart.unsqueeze(2).expand(-1, -1, 2))
+    return ClipTrials(first[:, None].expand(-1, 2, -1), -0.01 * apart.unsqueeze(2).expand(-1, -1, 2))
 
 
 def test_a_policy_learns_which_setting_suits_which_clip():
     trials = two_kinds()
     network = fit_policy(trials, seed=0, epochs=40)
-    seen = F.pad(trials.first, (network.features_extractor.features_dim - len(FEATURES), 0))
     with torch.no_grad():
-        actions, _ = network.action_net(network.mlp_extractor.policy_net(seen))
-    little, much = (actions[trials.first[:, 0] * sign > 0].mean(0) for sign in (-1, 1))
+        actions = network.get_distribution({"description": trials.seen[:, 0]}).mode()
+    little, much = (actions[trials.seen[:, 0, 0] * sign > 0].mean(0) for sign in (-1, 1))
     assert little[FUSION] < much[FUSION] - 0.5
     assert little[BETA] > much[BETA] + 0.5
     assert (action_to_controls(actions.numpy())[:, HEADS] == 12).all()
-
-
-def test_a_fitted_policy_hears_the_features_alone(tmp_path):
-    network = fit_policy(two_kinds(8), seed=0, epochs=1)
-    features = torch.randn(3, len(FEATURES))
-    shown = [{"thumbnails": torch.full((3, 2, 4, 30, 54), value), "features": features} for value in (0, 200)]
-    one, other = (network.get_distribution(seen).mode() for seen in shown)
-    assert torch.equal(one, other)
-    again = network.get_distribution(shown[0] | {"features": features + 1}).mode()
-    assert not torch.equal(one, again)
 
 
 def test_the_same_seed_fits_the_same_bits_and_another_others():
@@ -141,10 +131,10 @@ def test_trials_of_both_kinds_in_one_folder_are_refused(tmp_path):
     told = {"environment": json.dumps({"env_id": "VideoInpaint-v1"})}
     env = gymnasium.make("VideoInpaint-v1", **SMALL, max_iterations=1)
     one = try_settings(env, 1_000_000_000, 1)
-    assert one["later"].shape == (len(SETTINGS), 0, len(FEATURES))
+    assert one["seen"].shape == (1, DESCRIBED)
     save_safetensors(tmp_path / "0.safetensors", one, {"format": KIND.format} | told)
     assert isinstance(load_trials(tmp_path), ClipTrials)
-    fit_policy(ClipTrials(*(torch.cat([x, x]) for x in (one["first"][None], one["later"][None], one["returns"][None]))))
+    fit_policy(ClipTrials(*(torch.stack([one[name]] * 2) for name in ("seen", "returns"))), epochs=1)
     save_safetensors(tmp_path / "1.safetensors", one | {"returns": one["returns"][1:]}, {"format": KIND.format} | told)
     with pytest.raises(CorruptWeightsError, match=r"1\.safetensors is no trial"):
         load_trials(tmp_path)

@@ -157,7 +157,8 @@ def test_an_error_inside_a_factory_is_told_as_the_plug_ins(monkeypatch: pytest.M
 
 
 def test_every_registered_environment_has_a_policy_that_ships() -> None:
-    assert {shipped_policy(one.id) for one in ENVIRONMENTS} == {"trained", "trained-budget", "trained-regions"}
+    made = {"trained", "trained-budget", "trained-objective", "trained-regions"}
+    assert {shipped_policy(one.id) for one in ENVIRONMENTS} == made
     assert (
         shipped_policy("VideoInpaintBudget-v0") == shipped_policy("my.module:VideoInpaintBudget-v0") == "trained-budget"
     )

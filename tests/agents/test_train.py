@@ -64,8 +64,9 @@ def stop_after(steps: int) -> Any:
             "final_ent_coef": 0.0,
             "clone": "heads4",
         },
+        {"policy": "described", "clone": "heads4"},
     ],
-    ids=["plain", "replay and sync", "episodes across rollouts", "annealed", "cloned", "the paper's"],
+    ids=["plain", "replay and sync", "episodes across rollouts", "annealed", "cloned", "the paper's", "described"],
 )
 def test_a_stopped_run_ends_in_the_same_bits(tmp_path: Path, extra: dict, make_toys: MakeEnvs) -> None:
     whole = train(config(tmp_path / "whole", **extra), make_env=make_toys)

@@ -12,10 +12,10 @@ from videoinpaint.envs.sb3 import make_sb3_vec
 SMALL = {"num_frames": 3, "height": 48, "width": 64, "device": "cpu", "max_iterations": 2, "inpainter": "telea"}
 
 
-def seen(tensors, full, steps=3):
+def seen(tensors, policy, steps=3):
     """All that a training is given, episodes' ends included."""
     base = make_sb3_vec(2, "VideoInpaint-v1", 5, tensors=tensors, detector="none", **SMALL)
-    view = TrainingView(base, full)
+    view = TrainingView(base, policy)
     everything = [view.reset()]
     for _ in range(steps):
         observation, _, _, infos = view.step(np.zeros((2, 5), np.float32))
@@ -24,9 +24,9 @@ def seen(tensors, full, steps=3):
     return everything, view.pictures
 
 
-@pytest.mark.parametrize("full", [False, True])
-def test_tensors_and_arrays_look_the_same(full):
-    (found, pictures), (expected, wanted) = seen(True, full), seen(False, full)
+@pytest.mark.parametrize("policy", ["features", "paper", "described"])
+def test_tensors_and_arrays_look_the_same(policy):
+    (found, pictures), (expected, wanted) = seen(True, policy), seen(False, policy)
     assert len(found) == len(expected) == 1 + 3 + 2
     for one, other in zip(found, expected):
         assert one.keys() == other.keys()

@@ -290,6 +290,7 @@ SHIPPED = {
     "ciri-residue": lambda path: load_residue_detector("cpu", path),
     "aligner-alex": lambda path: load_aligner("alex", path),
     "policy-trained": load_policy,
+    "policy-trained-objective": load_policy,
     "policy-trained-regions": load_policy,
 }
 

@@ -68,9 +68,9 @@ class Inpaint:
     """With --propagator and ciri: tune the propagator on the video until less of what is to go shines through. Takes
     many times as long."""
     policy: str = POLICY
-    """Who chooses the controls of each pass: default (the default controls: all heads), trained, trained-budget or
-    trained-regions (the policies that ship), another baseline such as heuristic, a policy file or training folder, or
-    module:attribute."""
+    """Who chooses the controls of each pass: default (the default controls: all heads), trained, trained-objective,
+    trained-budget or trained-regions (the policies that ship), another baseline such as heuristic, a policy file or
+    training folder, or module:attribute."""
     action_grid: tuple[int, int] | None = None
     """Rows and columns of a grid over what is worked on: the policy (heuristic, random, or one trained over a grid)
     chooses for each cell of every window, with compact, compact2, ciri, propainter or e2fgvi (e2fgvi_hq). By

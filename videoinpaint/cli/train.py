@@ -25,8 +25,9 @@ class Train(EnvironmentFlags):
     preset: Literal["default", "paper"] = "default"
     """Settings that are not given: ours, or Section 4.1 of CLIP-RL (docs/agents.md): VideoInpaint-v0, --policy paper,
     --replay, --sync-every 4, --ent-coef 0.01 --final-ent-coef 0.001."""
-    policy: Literal["features", "paper"] | None = None
-    """What the network sees: thumbnails and hand-made features, or frames and masks at full resolution."""
+    policy: Literal["features", "paper", "described"] | None = None
+    """What the network sees: thumbnails and hand-made features, frames and masks at full resolution, or features alone,
+    among them the finest detail."""
     steps: int = TrainConfig.steps
     """Environment steps in all."""
     resume: bool = False

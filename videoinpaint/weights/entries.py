@@ -113,10 +113,11 @@ def _own() -> Iterator[WeightEntry]:
         "ciri-compact": "one-shot",
         "policy-trained": "",
         "policy-trained-budget": "",
+        "policy-trained-objective": "",
         "policy-trained-regions": "",
         "ciri-residue": "residue",
     }.items():
-        fitted = "videoinpaint trials" if name.endswith("regions") else "videoinpaint train"
+        fitted = "videoinpaint trials" if name.endswith(("objective", "regions")) else "videoinpaint train"
         make = f"videoinpaint pretrain {command}" if command else fitted
         data = (("videoinpaint", f"data/{name}.safetensors", None),)
         remedy = f"it ships with the package: reinstall videoinpaint, or train your own with `{make}`"
