@@ -50,6 +50,7 @@ POLICIES = Registry(
         "trained": "videoinpaint.agents.policies.export:trained_policy",
         "trained-budget": "videoinpaint.agents.policies.export:trained_budget_policy",
         "trained-objective": "videoinpaint.agents.policies.export:trained_objective_policy",
+        "trained-holes": "videoinpaint.agents.policies.composed:trained_holes_policy",
         "trained-regions": "videoinpaint.agents.policies.export:trained_regions_policy",
         "random": "videoinpaint.agents.policies.baselines:RandomPolicy",
         "heads4": "videoinpaint.agents.policies.baselines:heads4",

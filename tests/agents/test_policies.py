@@ -12,8 +12,10 @@ import pytest
 
 from videoinpaint.agents import POLICIES, make_policy, shipped_policy
 from videoinpaint.agents.policies.baselines import FixedPolicy, HeuristicPolicy, RandomPolicy
+from videoinpaint.agents.policies.composed import ComposedPolicy
 from videoinpaint.agents.policies.policy import check_actions
-from videoinpaint.controls import DEFAULT, action_to_controls
+from videoinpaint.agents.policies.protocol import choose
+from videoinpaint.controls import DEFAULT, HEADS, action_to_controls
 from videoinpaint.envs.loop import GREY
 from videoinpaint.errors import InputError, MissingWeightsError, UnknownNameError, VideoInpaintError
 from videoinpaint.registration import ENVIRONMENTS
@@ -187,3 +189,24 @@ def test_missing_files_name_the_remedy(tmp_path: Path) -> None:
 def test_bad_actions_are_named(bad: np.ndarray) -> None:
     with pytest.raises(InputError, match="mine"):
         check_actions(bad, 2, "mine")
+
+
+def test_a_composed_policy_has_the_heads_of_one_and_the_rest_of_the_other(observation: dict) -> None:
+    plan, rest = make_policy("heads8holes"), RandomPolicy(seed=1)
+    composed, again = ComposedPolicy(plan, rest), RandomPolicy(seed=1)
+    assert composed.by_cell
+    for shape in ((5,), (2, 3, 5)):
+        acted = choose(composed, observation, shape)
+        assert np.array_equal(acted[..., HEADS], choose(plan, observation, shape)[..., HEADS])
+        assert np.array_equal(acted[..., HEADS + 1 :], choose(again, observation, shape)[..., HEADS + 1 :])
+    composed.reset()
+    again.reset()
+    assert np.array_equal(composed.act(observation)[:, 1:], again.act(observation)[:, 1:])
+    assert not ComposedPolicy(FixedPolicy(), FixedPolicy()).by_cell
+
+
+def test_trained_holes_looks_as_the_plan_and_favours_as_the_trained_one(observation: dict) -> None:
+    parts = {name: make_policy(name) for name in ("trained-holes", "heads8holes", "trained-objective")}
+    acted = {name: choose(policy, observation, (2, 3, 5)) for name, policy in parts.items()}
+    assert np.array_equal(acted["trained-holes"][..., HEADS], acted["heads8holes"][..., HEADS])
+    assert np.array_equal(acted["trained-holes"][..., 1:], acted["trained-objective"][..., 1:])
