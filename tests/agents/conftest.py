@@ -8,10 +8,12 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from videoinpaint.agents.ppo.training import TrainConfig
+from videoinpaint.agents.trials import fit_policy
 from videoinpaint.controls import Controls, action_to_controls
 
 TIME, HEIGHT, WIDTH = 2, 40, 48
@@ -114,3 +116,17 @@ def toy_env() -> type[ToyEnv]:
 @pytest.fixture(name="make_toys")
 def make_toys_fixture() -> Callable[[TrainConfig], VecEnv]:
     return make_toys
+
+
+@pytest.fixture
+def check_fits_repeat() -> Callable[[Any], None]:
+    """That a fit to trials repeats by its seed, differs by another, and leaves the global generator as it was."""
+
+    def check(trials: Any) -> None:
+        state = torch.get_rng_state()
+        one, same, other = (fit_policy(trials, seed=seed, epochs=2).state_dict() for seed in (0, 0, 1))
+        assert all(torch.equal(one[key], same[key]) for key in one)
+        assert any(not torch.equal(one[key], other[key]) for key in one)
+        assert torch.equal(state, torch.get_rng_state())
+
+    return check

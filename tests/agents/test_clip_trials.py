@@ -64,6 +64,15 @@ def test_returns_between_settings_are_those_of_parabolas_and_mixtures():
     torch.testing.assert_close(returned(surface, beyond_all.expand(4, 5)), beyond[:, 4], atol=1e-5, rtol=1e-3)
 
 
+def test_the_default_counts_among_the_settings_of_its_objective():
+    returns = torch.ones(1, len(SETTINGS), 1)
+    returns[:, 0] = 0
+    surface = parabolas(ClipTrials(torch.zeros(1, 1, DESCRIBED), returns))
+    average, largest = (returned(surface, ACTIONS[None, 0] + torch.tensor([0, 0, b, b, b])) for b in (0.0, 1.0))
+    assert largest.item() == pytest.approx(1, abs=1e-4)
+    assert 0 < average.item() < 0.9
+
+
 @pytest.mark.parametrize("changed", [{HEADS: -1.0}, {FUSION: 1.0}, {ALPHA: 1.0}, {GAMMA: -1.0}, {BETA: -1.0}])
 def test_what_was_not_tried_is_held_against_a_setting(changed):
     action = ACTIONS[0].clone()
@@ -95,13 +104,8 @@ def test_a_policy_learns_which_setting_suits_which_clip():
     assert (action_to_controls(actions.numpy())[:, HEADS] == 12).all()
 
 
-def test_the_same_seed_fits_the_same_bits_and_another_others():
-    trials = two_kinds(8)
-    state = torch.get_rng_state()
-    one, same, other = (fit_policy(trials, seed=seed, epochs=2).state_dict() for seed in (0, 0, 1))
-    assert all(torch.equal(one[key], same[key]) for key in one)
-    assert any(not torch.equal(one[key], other[key]) for key in one)
-    assert torch.equal(state, torch.get_rng_state())
+def test_the_same_seed_fits_the_same_bits_and_another_others(check_fits_repeat):
+    check_fits_repeat(two_kinds(8))
 
 
 def test_the_commands_go_on_and_write_a_policy_that_acts(tmp_path, capsys):

@@ -158,13 +158,8 @@ def test_a_policy_learns_where_to_go_on_and_where_to_stop(tmp_path):
     assert plain.means(trials.first).min() >= -1
 
 
-def test_the_same_seed_fits_the_same_bits_and_another_others():
-    trials = two_kinds(8)
-    state = torch.get_rng_state()
-    one, same, other = (fit_policy(trials, seed=seed, epochs=2).state_dict() for seed in (0, 0, 1))
-    assert all(torch.equal(one[key], same[key]) for key in one)
-    assert any(not torch.equal(one[key], other[key]) for key in one)
-    assert torch.equal(state, torch.get_rng_state())
+def test_the_same_seed_fits_the_same_bits_and_another_others(check_fits_repeat):
+    check_fits_repeat(two_kinds(8))
 
 
 def test_the_commands_go_on_and_write_a_policy_that_acts(tmp_path, capsys):
