@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -19,18 +19,27 @@ def references() -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8"))["environments"]) if path.is_file() else {}
 
 
-def normalised_score(env_id: str, mean_return: float, env_kwargs: Mapping[str, Any] | None = None) -> float | None:
+def normalised_score(
+    env_id: str,
+    mean_return: float,
+    env_kwargs: Mapping[str, Any] | None = None,
+    seeds: Collection[int] | None = None,
+) -> float | None:
     """``(R - random) / (oracle - random)``: 0 is a random policy, 1 an oracle that tries the controls in every state.
 
-    None where there is no reference: for ids that are not this package's, and where arguments change the episodes.
+    None where there is no reference: for ids that are not this package's, and where the episodes are others: clips
+    differ far more than policies, so that a mean over more or fewer of them says nothing here.
 
     Args:
         env_id: a registered environment.
-        mean_return: over held-out episodes, seeds 0, 1, ...
+        mean_return: over the held-out episodes that the references are of, seeds 0, 1, ...
         env_kwargs: arguments other than the registered ones; of these only `device` and `precision` may be given.
+        seeds: of the episodes that `mean_return` is of; left out, they are taken to be those.
     """
     known = references().get(env_id)
     if known is None or set(env_kwargs or {}) - {"device", "precision"}:
+        return None
+    if seeds is not None and set(seeds) != set(range(known["episodes"])):
         return None
     low, high = (known["policies"][name]["return"]["mean"] for name in ("random", "oracle"))
     return (mean_return - low) / (high - low)

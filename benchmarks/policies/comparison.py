@@ -103,7 +103,8 @@ def add_scores(
     """
     for entry in policies:
         if suite is None:
-            score = normalised_score(env_id, entry["return"]["mean"], env_kwargs)
+            seeds = {record["seed"] for record in entry["records"]}
+            score = normalised_score(env_id, entry["return"]["mean"], env_kwargs, seeds)
         else:
             same = not set(env_kwargs) - {"device"}  # with another inpainter, say, the references say nothing
             score = suite_score(suite, entry[ranked_by(env_id)]["mean"]) if same else None

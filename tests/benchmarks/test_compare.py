@@ -26,6 +26,7 @@ from videoinpaint.benchmarks.protocol.tables import write_table
 from videoinpaint.benchmarks.report.charts import bars_chart, differences_chart
 from videoinpaint.cli import main
 from videoinpaint.envs import VideoInpaintVectorEnv
+from videoinpaint.envs.references import references
 from videoinpaint.errors import InputError
 
 METRICS = {"psnr": 30.0, "ssim": 0.9, "psnr_hole": 20.0, "lpips": 0.1}
@@ -206,3 +207,17 @@ def test_scores_of_a_whole_suite_stand_beside_raw_ones() -> None:
     add_scores([part], suite.env_id, {}, suite.first(3))
     add_scores([other], suite.env_id, {"inpainter": "telea"}, suite)
     assert "score" not in part | other
+
+
+def test_a_score_is_given_for_the_episodes_of_the_references_and_no_others() -> None:
+    known = references()["VideoInpaint-v1"]
+    oracle, count = known["policies"]["oracle"]["return"], known["episodes"]
+
+    def scored(seeds: range) -> dict:
+        entry = {"return": oracle, "records": [{"seed": seed} for seed in seeds]}
+        add_scores([entry], "VideoInpaint-v1", {})
+        return entry
+
+    assert scored(range(count))["score"]["mean"] == pytest.approx(1)
+    assert "score" not in scored(range(4 * count))
+    assert "score" not in scored(range(1, count + 1))

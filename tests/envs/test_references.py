@@ -25,3 +25,7 @@ def test_there_is_no_score_where_the_episodes_are_others():
     assert normalised_score("Nope-v0", 1.0) is None
     assert normalised_score("VideoInpaint-v1", 1.0, {"masks": "square"}) is None
     assert normalised_score("VideoInpaint-v1", 1.0, {"device": "cpu"}) is not None
+    count = references()["VideoInpaint-v1"]["episodes"]
+    assert normalised_score("VideoInpaint-v1", 1.0, seeds=range(count)) == normalised_score("VideoInpaint-v1", 1.0)
+    for other in (range(count + 1), range(count - 1), range(1, count + 1)):
+        assert normalised_score("VideoInpaint-v1", 1.0, seeds=other) is None
