@@ -183,13 +183,13 @@ is prefetched beside a step."""
 def recorded(stages: Sequence[Stage]) -> Iterator[list[Tensor]]:
     """While the block runs, the stages' outputs go to the list, as ``(N, C, h, w)``, in the order of `stages`.
 
-    Every stage must run exactly once.
+    Every stage must run over every frame exactly once, over all of them or over a few at a time, in their order.
     """
-    outputs: dict[int, Tensor] = {}
+    outputs: dict[int, list[Tensor]] = {}
 
     def hook(index: int, stage: Stage) -> Any:
         def keep(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            outputs[index] = output.movedim(-1, 1) if stage.channels_last else output
+            outputs.setdefault(index, []).append(output.movedim(-1, 1) if stage.channels_last else output)
 
         return stage.module.register_forward_hook(keep)
 
@@ -203,7 +203,7 @@ def recorded(stages: Sequence[Stage]) -> Iterator[list[Tensor]]:
                 handle.remove()
     if len(outputs) != len(stages):
         raise InputError(f"{len(stages) - len(outputs)} of the backbone's {len(stages)} stages did not run")
-    found.extend(outputs[index] for index in range(len(stages)))
+    found.extend(torch.cat(outputs[index]) for index in range(len(stages)))
 
 
 @contextmanager
@@ -212,13 +212,18 @@ def inactivated(stages: Sequence[Stage], maps: Sequence[Tensor]) -> Iterator[Non
 
     Args:
         stages: of the backbone.
-        maps: one for each, ``(N, 1, h, w)`` for the N frames that the block encodes.
+        maps: one for each, ``(N, 1, h, w)`` for the N frames that the block encodes, all of them or a few at a time, in
+            their order.
     """
 
     def hook(stage: Stage, mask: Tensor) -> Any:
+        done = 0
+
         def scale(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
-            kept = 1 - (mask.movedim(1, -1) if stage.channels_last else mask)
-            return cast(Tensor, output * kept)
+            nonlocal done
+            kept = 1 - mask[done : done + len(output)]
+            done = (done + len(output)) % len(mask)
+            return cast(Tensor, output * (kept.movedim(1, -1) if stage.channels_last else kept))
 
         return stage.module.register_forward_hook(scale)
 

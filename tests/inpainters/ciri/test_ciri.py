@@ -22,6 +22,7 @@ from videoinpaint.inpainters.ciri.model import NEAR, Scene
 from videoinpaint.inpainters.ciri.published import OneShotPublished
 from videoinpaint.inpainters.ciri.removal import RemovalConfig
 from videoinpaint.inpainters.compact.config import CompactConfig
+from videoinpaint.inpainters.compact.inputs import Inputs
 from videoinpaint.inpainters.propagators import GivenTracker, make_propagator
 from videoinpaint.inpainters.published.discriminator import TemporalPatchDiscriminator, adversarial_losses
 from videoinpaint.inpainters.published.dstt.inpainter import DSTTInpainter
@@ -55,6 +56,29 @@ def test_inactivation_scales_every_stage_and_leaves_no_hook():
     assert torch.equal(seen[1], plain)
     assert torch.equal(seen[0], net[0](x))
     assert not any(module._forward_hooks for module in net)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("few", [1, 3])
+def test_frames_that_are_worked_on_a_few_at_a_time_are_inactivated_as_all_at_once(monkeypatch, few):
+    """The backbone's encoder does so where a clip is long or large: beyond eight frames of 120x216."""
+    torch.manual_seed(0)
+    model, (observed, _, masks) = OneShotCompact(SMALL).eval(), scene_of()
+    whole = model.features(observed)
+    maps = [torch.rand(stage[:, :1].shape, generator=torch.Generator().manual_seed(1)) for stage in whole]
+    part, cells = make_inpainter("ciri", weights="random"), np.tile(NEUTRAL, (2, 1))
+    clips, holes = (torch.cat([x, x.flip(1)]) for x in (observed, masks))
+
+    def everything():
+        with inactivated(model.stages(), maps):
+            encoded = model.network.encode(Inputs(observed, *(torch.zeros_like(masks),) * 2, observed, masks, masks))
+        refined = part.refine(part.begin(clips, holes), clips, holes, cells).frames
+        return [*model.features(observed), *encoded, refined]
+
+    expected = everything()
+    monkeypatch.setattr("videoinpaint.framewise.TOGETHER", few * 48 * 80)
+    for one, other in zip(everything(), expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
 
 
 def test_a_stage_that_does_not_run_is_named():
