@@ -10,8 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from videoinpaint.agents.policies.cells import cell_features
-from videoinpaint.agents.policies.described import DescribedPolicy, described
-from videoinpaint.agents.policies.full_resolution import PaperPolicy, stacked
 from videoinpaint.agents.policies.networks import ClosedLoopPolicy, thumbnails
 from videoinpaint.agents.policies.protocol import Observation, everywhere
 from videoinpaint.agents.policies.regional import RegionalPolicy
@@ -63,14 +61,7 @@ class NetworkPolicy:
         """See :class:`videoinpaint.agents.policies.policy.Policy`."""
         if isinstance(self.network, RegionalPolicy):
             return self.act_by_cell(observation, 1, 1)[:, 0, 0]
-        frames, masks = self._pictures(observation)
-        if isinstance(self.network, DescribedPolicy):
-            seen = {"description": described(frames, masks)}
-        elif isinstance(self.network, PaperPolicy):
-            seen = {"pictures": stacked(frames, masks)}
-        else:
-            seen = {"thumbnails": thumbnails(frames, masks)}
-        means = self.network.get_distribution(seen).mode()
+        means = self.network.get_distribution(self.network.look(*self._pictures(observation))).mode()
         return clip_action(means.cpu().numpy(), self.network.skips)
 
     @torch.no_grad()

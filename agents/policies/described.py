@@ -97,6 +97,16 @@ class DescribedPolicy(ClosedLoopPolicy):
 
     extractor: ClassVar[type[BaseFeaturesExtractor]] = DescriptionExtractor
 
+    @staticmethod
+    def looked_at_space(num_frames: int, height: int, width: int) -> spaces.Dict:
+        """See `ClosedLoopPolicy`; the same for clips of any shape."""
+        return description_space()
+
+    @staticmethod
+    def look(frames: Tensor, masks: Tensor) -> dict[str, Tensor]:
+        """See `ClosedLoopPolicy`."""
+        return {"description": described(frames, masks)}
+
 
 def _mean(values: Tensor, marked: Tensor) -> Tensor:
     return (values * marked).flatten(1).sum(1) / marked.flatten(1).sum(1).clamp_min(1)

@@ -14,10 +14,10 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 
 from videoinpaint.agents.policies.acting import NetworkPolicy
 from videoinpaint.agents.policies.cells import CHANNELS
-from videoinpaint.agents.policies.described import DETAILS, DescribedPolicy, description_space
+from videoinpaint.agents.policies.described import DETAILS, DescribedPolicy
 from videoinpaint.agents.policies.features import FEATURES
-from videoinpaint.agents.policies.full_resolution import LAYERS, PaperPolicy, picture_space
-from videoinpaint.agents.policies.networks import LOG_STD, THUMBNAIL, WIDTHS, ClosedLoopPolicy, thumbnail_space
+from videoinpaint.agents.policies.full_resolution import LAYERS, PaperPolicy
+from videoinpaint.agents.policies.networks import LOG_STD, THUMBNAIL, WIDTHS, ClosedLoopPolicy
 from videoinpaint.agents.policies.protocol import Policy
 from videoinpaint.agents.policies.regional import WIDTH, RegionalPolicy, cell_space
 from videoinpaint.agents.policies.stock import StockPolicy, stock_network, told_of
@@ -154,5 +154,4 @@ def blank_network(kind: type[ClosedLoopPolicy] = ClosedLoopPolicy, *, skips: boo
         if kind is RegionalPolicy:
             one_cell = spaces.Box(lowest[None, None], np.ones((1, 1, 5), np.float32), dtype=np.float32)
             return RegionalPolicy(cell_space(1, 1), one_cell, lambda _: 0.0)
-        spaces_of = {PaperPolicy: picture_space(1, 32, 32), DescribedPolicy: description_space()}
-        return kind(spaces_of.get(kind, thumbnail_space(1)), actions, lambda _: 0.0)
+        return kind(kind.looked_at_space(1, 32, 32), actions, lambda _: 0.0)

@@ -71,3 +71,13 @@ class PaperPolicy(ClosedLoopPolicy):
     """`ClosedLoopPolicy` that looks at full resolution and knows no hand-made features."""
 
     extractor: ClassVar[type[BaseFeaturesExtractor]] = FullResolutionExtractor
+
+    @staticmethod
+    def looked_at_space(num_frames: int, height: int, width: int) -> spaces.Dict:
+        """See `ClosedLoopPolicy`."""
+        return picture_space(num_frames, height, width)
+
+    @staticmethod
+    def look(frames: Tensor, masks: Tensor) -> dict[str, Tensor]:
+        """See `ClosedLoopPolicy`."""
+        return {"pictures": stacked(frames, masks)}

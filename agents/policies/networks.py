@@ -255,6 +255,23 @@ class ClosedLoopPolicy(ActorCriticPolicy):
         }
         super().__init__(observation_space, action_space, lr_schedule, **(defaults | kwargs))
 
+    @staticmethod
+    def looked_at_space(num_frames: int, height: int, width: int) -> spaces.Dict:
+        """The space of what :meth:`look` makes of clips of this shape."""
+        return thumbnail_space(num_frames)
+
+    @staticmethod
+    def look(frames: Tensor, masks: Tensor) -> dict[str, Tensor]:
+        """A batch of observations as this kind of policy sees it, so that whoever shows it the same one often (a
+        training) makes it once.
+
+        Args:
+            frames: ``(B, 3T, H, W)`` in 0..255.
+            masks: ``(B, T, H, W)``, the same.
+        """
+        small = thumbnails(frames, masks)
+        return {"thumbnails": small, "features": clip_features(small)}
+
     def check_action_space(self, space: spaces.Space) -> dict[str, Any]:
         """The extractor's arguments that follow from the action space.
 

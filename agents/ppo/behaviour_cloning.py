@@ -7,6 +7,7 @@ all iterations explore, each is worth less than it costs, so that the number of 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 
 from videoinpaint.agents.policies.networks import ClosedLoopPolicy, GaussianHead
 from videoinpaint.agents.policies.protocol import Observation, Policy, choose, reset_policy
-from videoinpaint.agents.ppo.view import Seen, on_host, shrink
+from videoinpaint.agents.ppo.view import Seen, on_host, shown_to
 
 UPDATES = 200
 RATE = 2e-3
@@ -28,7 +29,7 @@ def clone_behaviour(
     expert: Policy,
     env: VecEnv,
     steps: int,
-    show: Callable[[Observation], Seen] = shrink,
+    show: Callable[[Observation], Seen] | None = None,
 ) -> float:
     """Fit the mean of a policy's Gaussian to an expert's actions; its deviation, critic and CNN stay as they are.
 
@@ -37,7 +38,7 @@ def clone_behaviour(
         expert: the policy whose actions are learnt. It plays, so the states are those that it comes to.
         env: environments with the observations of `VideoInpaint`, which are left within an episode.
         steps: of each environment.
-        show: makes of a batch of observations what the network sees.
+        show: makes of a batch of observations what the network sees; None: as this kind of policy looks at them.
 
     Returns:
         the root mean square difference to the expert's actions in the end. These are bounded to ``REACHED`` of their
@@ -46,6 +47,7 @@ def clone_behaviour(
     Raises:
         InputError: the expert returns something else than actions.
     """
+    show = partial(shown_to, type(network)) if show is None else show
     reset_policy(expert)
     seen, actions = [], []
     observation = env.reset()

@@ -25,7 +25,7 @@ from videoinpaint.agents.ppo.callbacks import Checkpointer, ProgressReport, Reco
 from videoinpaint.agents.ppo.checkpoint import checkpoints, load_checkpoint, save_checkpoint, write_record
 from videoinpaint.agents.ppo.config import ReplayConfig, TrainConfig
 from videoinpaint.agents.ppo.replay import trajectory_bytes
-from videoinpaint.agents.ppo.view import TrainingView, seen_space
+from videoinpaint.agents.ppo.view import TrainingView
 from videoinpaint.checkpoints import alone, check_same
 from videoinpaint.envs.episodes import TRAINING_SEEDS
 from videoinpaint.envs.ids import argument_of, check_env, with_offered, with_precision
@@ -36,7 +36,11 @@ from videoinpaint.version import __version__
 
 MakeEnvs = Callable[[TrainConfig], VecEnv]
 
-NETWORKS = {"features": ClosedLoopPolicy, "paper": PaperPolicy, "described": DescribedPolicy}
+NETWORKS: dict[str, type[ClosedLoopPolicy]] = {
+    "features": ClosedLoopPolicy,
+    "paper": PaperPolicy,
+    "described": DescribedPolicy,
+}
 """By the names of `TrainConfig.policy`, what is trained where actions are for whole frames."""
 
 # What may differ between a run and its continuation.
@@ -182,10 +186,11 @@ def _build(config: TrainConfig, make_env: MakeEnvs) -> ClosedLoopPPO:
         # The last rollout may end beyond `steps`.
         kwargs["learning_rate"] = lambda remaining: config.learning_rate * max(remaining, 0.0)
     kwargs["batch_size"] = next(size for size in range(min(config.batch_size, rollout), 0, -1) if rollout % size == 0)
-    env = TrainingView(make_env(config), config.policy)
+    network = NETWORKS[config.policy]
+    env = TrainingView(make_env(config), network)
     kwargs["policy_kwargs"] = {"start_std": config.start_std}
     by_cell = len(env.action_space.shape or ()) == 3
-    kwargs["policy"] = RegionalPolicy if by_cell else NETWORKS[config.policy]
+    kwargs["policy"] = RegionalPolicy if by_cell else network
     told = "reward_map" in _env_kwargs(config) if make_env is make_training_envs else False
     kwargs["cell_credit"] = by_cell and told and config.cell_credit and config.replay is None
     replay = config.replay if make_env is not make_training_envs else replay_of(config)
@@ -211,7 +216,7 @@ def replay_told(config: TrainConfig) -> str:
     frames, height, width = (
         int(argument_of(config.env_id, config.env, name) or 0) for name in ("num_frames", "height", "width")
     )
-    space = seen_space(config.policy, frames, height, width)
+    space = NETWORKS[config.policy].looked_at_space(frames, height, width)
     rows, columns = argument_of(config.env_id, config.env, "action_grid") or (1, 1)
     space = cell_space(rows, columns) if rows * columns > 1 else space
     each = trajectory_bytes(space, 5 * rows * columns, replay.max_steps)

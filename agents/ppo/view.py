@@ -15,10 +15,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 from torch import Tensor
 
 from videoinpaint.agents.policies.cells import cell_features
-from videoinpaint.agents.policies.described import described, description_space
-from videoinpaint.agents.policies.features import clip_features
-from videoinpaint.agents.policies.full_resolution import picture_space, stacked
-from videoinpaint.agents.policies.networks import thumbnail_space, thumbnails
+from videoinpaint.agents.policies.networks import ClosedLoopPolicy, thumbnails
 from videoinpaint.agents.policies.policy import Observation
 from videoinpaint.agents.policies.regional import cell_space
 from videoinpaint.errors import DivergedError, InputError
@@ -37,28 +34,27 @@ class TrainingView(VecEnvWrapper):
 
     Args:
         venv: environments with the observations of `VideoInpaint`, as arrays or as tensors on any device.
-        policy: what training makes, as of `TrainConfig`: for "paper" pictures at full resolution instead, and no
-            features; for "described" features alone.
+        policy: the kind that is trained, which says how it looks at observations.
 
     Where actions are by cell of a grid, observations become the features of its cells and nothing else.
 
     Raises:
-        InputError: other observations, or another policy than "features" on a grid.
+        InputError: other observations, or a `PaperPolicy` or `DescribedPolicy` on a grid.
     """
 
-    def __init__(self, venv: VecEnv, policy: str = "features") -> None:
+    def __init__(self, venv: VecEnv, policy: type[ClosedLoopPolicy] = ClosedLoopPolicy) -> None:
         space = venv.observation_space
         if not isinstance(space, spaces.Dict) or not {"frames", "masks"} <= set(space.spaces):
             raise InputError(f"training needs observations with frames (3T, H, W) and masks (T, H, W), got {space}")
         shape = space["masks"].shape or (0, 0, 0)
         actions = venv.action_space.shape or ()
-        if policy != "features" and len(actions) == 3:
+        if policy is not ClosedLoopPolicy and len(actions) == 3:
             raise InputError(
-                f"policy {policy} chooses for whole frames: leave action_grid out, or take policy features"
+                f"a {policy.__name__} chooses for whole frames: leave action_grid out, or take policy features"
             )
-        self.show = {"features": shrink, "paper": enlarged, "described": describe}[policy]
+        self.show = partial(shown_to, policy)
         """A batch of observations as training sees them."""
-        seen = seen_space(policy, *shape)
+        seen = policy.looked_at_space(*shape)
         if len(actions) == 3:
             self.show, seen = partial(by_cell, grid=actions[:2]), cell_space(*actions[:2])
         super().__init__(venv, observation_space=seen)
@@ -110,32 +106,14 @@ class TrainingView(VecEnvWrapper):
             self._before = _middle({key: value[0] for key, value in following.items()})
 
 
-def seen_space(policy: str, num_frames: int, height: int, width: int) -> spaces.Dict:
-    """Of what a policy of `TrainConfig` sees, where it acts for whole frames."""
-    if policy == "described":
-        return description_space()
-    return picture_space(num_frames, height, width) if policy == "paper" else thumbnail_space(num_frames)
-
-
-def describe(observation: Observation) -> Seen:
-    """Of a batch of observations ``description``, float32 ``(B, C)``."""
-    return {"description": described(*_tensors(observation)).cpu().numpy()}
-
-
-def shrink(observation: Observation) -> Seen:
-    """Of a batch of observations ``thumbnails``, uint8 ``(B, T, 4, h, w)``, and ``features``, float32 ``(B, C)``."""
-    small = thumbnails(*_tensors(observation))
-    return {"thumbnails": small.cpu().numpy(), "features": clip_features(small).cpu().numpy()}
+def shown_to(policy: type[ClosedLoopPolicy], observation: Observation) -> Seen:
+    """A batch of observations as a kind of policy looks at it, as arrays."""
+    return {name: seen.cpu().numpy() for name, seen in policy.look(*_tensors(observation)).items()}
 
 
 def by_cell(observation: Observation, grid: tuple[int, int]) -> Seen:
     """Of a batch of observations ``cells``, float32 ``(B, C, rows, columns)``."""
     return {"cells": cell_features(thumbnails(*_tensors(observation)), *grid).cpu().numpy()}
-
-
-def enlarged(observation: Observation) -> Seen:
-    """Of a batch of observations ``pictures``, uint8 ``(B, T, 4, H, W)``."""
-    return {"pictures": stacked(*_tensors(observation)).cpu().numpy()}
 
 
 def on_host(observation: Mapping[str, Any]) -> Observation:

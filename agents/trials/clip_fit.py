@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,8 +16,8 @@ from torch.nn import functional as F
 from videoinpaint.agents.policies.described import DescribedPolicy
 from videoinpaint.agents.policies.export import blank_network
 from videoinpaint.agents.policies.networks import GaussianHead
-from videoinpaint.agents.trials.clips import FUSIONS, SETTINGS, TRIED, ClipTrials
-from videoinpaint.controls import ALPHA, BETA, FUSION, GAMMA, HEADS, controls_to_action
+from videoinpaint.agents.trials.clips import ACTIONS, FUSIONS, TRIED, ClipTrials
+from videoinpaint.controls import ALPHA, BETA, FUSION, GAMMA, HEADS
 
 BATCH, RATE, DECAY = 32, 1e-3, 0.1
 DROPPED, NOISE = 0.3, 0.6
@@ -26,7 +25,7 @@ DROPPED, NOISE = 0.3, 0.6
 SCALE, BOUND = 300.0, 10.0  # what a return and a squared distance from what was tried weigh
 ALL_HEADS = 0.95  # of the range of actions: 11.75 heads, which are 12; a tanh does not reach its end
 
-_TRIED = torch.from_numpy(controls_to_action(np.stack([setting.to_array() for setting in SETTINGS])))[:, FUSION]
+_TRIED = torch.from_numpy(ACTIONS[:, FUSION])
 _LEAST, _MOST = float(_TRIED.min()), float(_TRIED.max())
 
 

@@ -22,13 +22,15 @@ from videoinpaint.agents.trials.playing import steps
 from videoinpaint.controls import DEFAULT, OBJECTIVES, Controls, controls_to_action
 
 TRIED = ("average", "texture", "largest")
-"""Objectives, the default's first. Of eight corners of their range and its middle these are best in the mean; what
+"""Objectives, the default's first. Of the five that have names these are best in the mean; what
 "largest" asks of the network are all of its losses, at full weight (docs/agents.md)."""
 FUSIONS = (0.5375, 0.6125, 0.6875, 0.7625)
-"""At the ends of the range, 0.5 and 0.8, nearly every clip is repaired worse."""
+"""At the ends of the range, 0.5 and 0.8, clips are repaired much worse in the mean (docs/agents.md)."""
 
 SETTINGS = (DEFAULT, *(Controls(DEFAULT.heads, fusion, *OBJECTIVES[name]) for name in TRIED for fusion in FUSIONS))
 """The default, then all fusions at each of the objectives in turn; all heads run."""
+ACTIONS = controls_to_action(np.stack([setting.to_array() for setting in SETTINGS]))
+"""The same as actions, ``(settings, 5)``."""
 
 
 def _shapes(entries: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
@@ -69,7 +71,7 @@ def try_settings(env: gymnasium.Env, seed: int, passes: int) -> dict[str, Tensor
     start = base.get_state()
     seen = _described(observation).repeat(passes, 1)
     returns = torch.zeros(len(SETTINGS), passes, dtype=torch.float64)
-    for index, action in enumerate(controls_to_action(np.stack([setting.to_array() for setting in SETTINGS]))):
+    for index, action in enumerate(ACTIONS):
         for done, (observation, reward, _) in enumerate(steps(env, start, [action] * passes)):
             returns[index, done] = reward
             if index == 0:  # an episode that is repaired early goes on looking as it did

@@ -16,7 +16,7 @@ from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.weights import save_safetensors
 
 SMALL = {"num_frames": 2, "height": 32, "width": 48}
-ACTIONS = torch.from_numpy(controls_to_action(np.stack([setting.to_array() for setting in SETTINGS])))
+ACTIONS = torch.from_numpy(controls_to_action(np.stack([setting.to_array() for setting in SETTINGS])))  # anew
 
 
 def test_a_setting_returns_in_every_pass_what_its_episode_returns_by_itself():

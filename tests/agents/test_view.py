@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from videoinpaint.agents.ppo.training import NETWORKS
 from videoinpaint.agents.ppo.view import TrainingView, on_host
 from videoinpaint.envs.sb3 import make_sb3_vec
 
@@ -24,7 +25,7 @@ def seen(tensors, policy, steps=3):
     return everything, view.pictures
 
 
-@pytest.mark.parametrize("policy", ["features", "paper", "described"])
+@pytest.mark.parametrize("policy", NETWORKS.values())
 def test_tensors_and_arrays_look_the_same(policy):
     (found, pictures), (expected, wanted) = seen(True, policy), seen(False, policy)
     assert len(found) == len(expected) == 1 + 3 + 2
