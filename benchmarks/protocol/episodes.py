@@ -56,21 +56,15 @@ def grid(
 
 
 @dataclass(frozen=True, kw_only=True)
-class EpisodeFlags:
-    """Flags of every benchmark that compares policies with the best fixed setting."""
+class GridFlags:
+    """Flags of every benchmark that plays fixed settings."""
 
-    episodes: int = 24
-    """Held-out episodes of each suite: seeds 0, 1, ..."""
-    choice_episodes: int = 12
-    """Episodes on which the best fixed setting is chosen: seeds 1000000, ..."""
     heads: tuple[int, ...] = (2, 6, 12)
     """The grid of fixed settings."""
     fusion: tuple[float, ...] = (0.5, 0.65, 0.8)
     """The grid of fixed settings."""
     objectives: tuple[str, ...] = ("average",)
     """The grid of fixed settings: average, fidelity, texture, motion, largest."""
-    num_envs: int = 4
-    """Episodes at a time."""
     device: str = "cpu"
     """cpu or cuda."""
     threads: int = 1
@@ -79,33 +73,15 @@ class EpisodeFlags:
     """Write everything measured here, as JSON."""
 
     @property
-    def seeds(self) -> range:
-        """Held-out seeds.
-
-        Raises:
-            InputError: there are none, or none to choose the fixed setting on.
-        """
-        if self.episodes < 1 or self.choice_episodes < 1:
-            raise InputError("episodes and choice_episodes must be 1 or more")
-        return range(self.episodes)
-
-    @property
-    def choice_seeds(self) -> range:
-        """Those on which the fixed setting is chosen."""
-        return range(CHOICE_SEEDS, CHOICE_SEEDS + self.choice_episodes)
-
-    @property
     def candidates(self) -> list[Controls]:
         """The grid of fixed settings; see :func:`grid`."""
         return grid(self.heads, self.fusion, self.objectives)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SuiteFlags(EpisodeFlags):
+class EnvironmentFlags(GridFlags):
     """Flags of those that make the environments themselves."""
 
-    trained: tuple[str, ...] = ()
-    """Policy files or training runs' folders: one method, a training seed each."""
     masks: str | None = None
     """Holes for clips that bring none; like all that follows, as the id registers it unless given."""
     inpainter: str | None = None
@@ -123,6 +99,42 @@ class SuiteFlags(EpisodeFlags):
         """The environment's keyword arguments for a suite."""
         names = ("num_frames", "height", "width", "inpainter", "detector", "device")
         return env_kwargs(clips, self.masks, **{name: getattr(self, name) for name in names})
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeFlags(GridFlags):
+    """Flags of those that compare policies with the best fixed setting."""
+
+    episodes: int = 24
+    """Held-out episodes of each suite: seeds 0, 1, ..."""
+    choice_episodes: int = 12
+    """Episodes on which the best fixed setting is chosen: seeds 1000000, ..."""
+    num_envs: int = 4
+    """Episodes at a time."""
+
+    @property
+    def seeds(self) -> range:
+        """Held-out seeds.
+
+        Raises:
+            InputError: there are none, or none to choose the fixed setting on.
+        """
+        if self.episodes < 1 or self.choice_episodes < 1:
+            raise InputError("episodes and choice_episodes must be 1 or more")
+        return range(self.episodes)
+
+    @property
+    def choice_seeds(self) -> range:
+        """Those on which the fixed setting is chosen."""
+        return range(CHOICE_SEEDS, CHOICE_SEEDS + self.choice_episodes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteFlags(EpisodeFlags, EnvironmentFlags):
+    """Flags of those that do both."""
+
+    trained: tuple[str, ...] = ()
+    """Policy files or training runs' folders: one method, a training seed each."""
 
     def check_players(self, policies: Sequence[str]) -> None:
         """Whether these policies and those after --trained can play, each in a row of its own.
