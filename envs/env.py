@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
+from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
 from videoinpaint.checks import seed_number, shown
@@ -16,7 +17,7 @@ from videoinpaint.controls import as_numbers
 from videoinpaint.envs import snapshot
 from videoinpaint.envs.control_map import ControlMap
 from videoinpaint.envs.core import Core, Observation, observe
-from videoinpaint.envs.episodes import Episode, check_options
+from videoinpaint.envs.episodes import Episode, check_options, rewound
 from videoinpaint.envs.rendering import Display
 from videoinpaint.envs.settings import Settings
 from videoinpaint.envs.shelf import make_shelf
@@ -289,10 +290,15 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         """
         seed = None if seed is None else seed_number(seed)
         check_options(options)
-        super().reset(seed=seed)
-        self._episode = self._core.draw(self._core.seed(self.np_random, seed), options)
-        state = self._core.begin([self._episode])
-        self._shelf.store([0], [self._shelf.begun(state, [self._episode])])
+        generator = (self.np_random, self._np_random_seed) if seed is None else seeding.np_random(seed)
+        with rewound([generator[0]]):
+            episode = self._core.draw(self._core.seed(generator[0], seed), options)
+            state = self._core.begin([episode])
+            pile = self._shelf.begun(state, [episode])
+        # Whatever failed so far has left the episode before as it was.
+        self._np_random, self._np_random_seed = generator
+        self._episode = episode
+        self._shelf.store([0], [pile])
         self._core.expect(0, self.np_random)
         self._applied([0])
         self._done = False

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -75,6 +76,18 @@ class Episode:
     def labels(self) -> dict[str, Any]:
         """What `info` says about the episode."""
         return {"clip": self.clip, "mask": self.mask, "seed": self.seed}
+
+
+@contextmanager
+def rewound(generators: Iterable[np.random.Generator]) -> Iterator[None]:
+    """Where the block fails, the generators stand where they stood before it."""
+    before = [(generator, generator.bit_generator.state) for generator in generators]
+    try:
+        yield
+    except BaseException:
+        for generator, state in before:
+            generator.bit_generator.state = state
+        raise
 
 
 def check_options(options: Any, *others: str) -> dict[str, Any]:

@@ -197,7 +197,8 @@ def _check_values(core: Core, tensors: Mapping[str, Tensor], episode: Episode, d
             low, high = low - 1e-3, high + 1e-3  # rounding
         if tensor.numel() and not low <= float(tensor.min()) <= float(tensor.max()) <= high:
             raise InputError(f"the state is damaged: {name} is not within {low:g} and {high:g}")
-    same = torch.allclose(tensors["reference"].float() / 255, tensors["reward/reference"].cpu().float(), atol=1e-5)
+    pictures, scored = tensors["reference"].cpu().float() / 255, tensors["reward/reference"].cpu().float()
+    same = torch.allclose(pictures, scored, atol=1e-5)
     holes = torch.from_numpy(episode.holes)[None, :, None].float()
     if not same or not torch.equal(tensors["reward/holes"].cpu(), holes):
         raise InputError("the state contradicts itself: the reward's clip and hole are not the episode's")
@@ -216,7 +217,7 @@ def restore(env: gymnasium.Env, snapshot: dict[str, Any]) -> Any:
 
     Args:
         env: with `VideoInpaintEnv` in it; a `TimeLimit` around it goes on counting where the state stood.
-        snapshot: what ``get_state()`` of the unwrapped environment returned.
+        snapshot: what ``get_state()`` or ``get_brief_state()`` of the unwrapped environment returned.
 
     Returns:
         the observation of the unwrapped environment.
@@ -224,12 +225,12 @@ def restore(env: gymnasium.Env, snapshot: dict[str, Any]) -> Any:
     Raises:
         InputError: see :func:`load`.
     """
-    observation = env.unwrapped.set_state(snapshot)  # type: ignore[attr-defined]
+    base: Any = env.unwrapped
+    observation = base.set_state(snapshot)
+    iteration = int(base.get_state()["tensors"]["iteration"][0])
     while isinstance(env, gymnasium.Wrapper):
         if isinstance(env, TimeLimit):
-            env._elapsed_steps = int(  # type: ignore[assignment]
-                snapshot["tensors"]["iteration"][0]
-            )
+            env._elapsed_steps = iteration  # type: ignore[assignment]
         env = env.env
     return observation
 

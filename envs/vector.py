@@ -22,7 +22,7 @@ from videoinpaint.envs.batch import batch_size, join, take
 from videoinpaint.envs.calls import Calls
 from videoinpaint.envs.control_map import ControlMap
 from videoinpaint.envs.core import SEEN, Core, Observation, Outcome
-from videoinpaint.envs.episodes import Episode, check_options
+from videoinpaint.envs.episodes import Episode, check_options, rewound
 from videoinpaint.envs.infos import TRUNCATED, Info
 from videoinpaint.envs.loop import pictures
 from videoinpaint.envs.settings import Settings
@@ -189,23 +189,11 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         if self._shelf.empty and len(which) < self.num_envs:
             raise ResetNeeded("the first reset must be of all environments: leave 'reset_mask' out")
         generators = list(self._generators)
-        # Equal episodes are drawn, and begun, once: those of one seed, where all environments have the same options.
-        shared = options is None or not any(options) or all(asked is options[0] for asked in options)
-        drawn: list[Episode] = []
-        places: list[int] = []  # of each environment's episode among the drawn
-        known: dict[int, int] = {}  # seed -> place
-        for i in which:
-            seed = None if seeds is None or seeds[i] is None else seed_number(seeds[i])
-            if seed is not None:
-                generators[i] = seeding.np_random(seed)
-            own, asked = self._core.seed(generators[i][0], seed), options[i] if options else None
-            if not shared or own not in known:
-                known[own] = len(drawn)
-                drawn.append(self._core.draw(own, asked))
-            places.append(known[own])
+        with rewound([generators[i][0] for i in which]):
+            drawn, places = self._drawn(which, generators, seeds, options)
+            groups = self._shelf.groups(range(len(drawn)))
+            piles, told, seen = zip(*(self._begin([drawn[place] for place in group]) for group in groups), strict=True)
         episodes = [drawn[place] for place in places]
-        groups = self._shelf.groups(range(len(drawn)))
-        piles, told, seen = zip(*(self._begin([drawn[place] for place in group]) for group in groups), strict=True)
         begun = [info for infos in told for info in infos]
         self._shelf.store(which, piles, places)
         self._generators = generators
@@ -218,6 +206,32 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         # Environments that share an episode get an info each.
         infos = [self._core.info(copy.deepcopy(begun[place]), e) for place, e in zip(places, episodes)]
         return (which, _ordered(join(seen), places)), infos
+
+    def _drawn(
+        self,
+        which: Sequence[int],
+        generators: list[tuple[np.random.Generator, int]],
+        seeds: Sequence[int | None] | None,
+        options: Sequence[dict[str, Any] | None] | None,
+    ) -> tuple[list[Episode], list[int]]:
+        """Episodes, and of each environment the place of its own among them; `generators` get those of given seeds.
+
+        Equal episodes are drawn once: those of one seed, where all environments have the same options.
+        """
+        shared = options is None or not any(options) or all(asked is options[0] for asked in options)
+        drawn: list[Episode] = []
+        places: list[int] = []
+        known: dict[int, int] = {}  # seed -> place
+        for i in which:
+            seed = None if seeds is None or seeds[i] is None else seed_number(seeds[i])
+            if seed is not None:
+                generators[i] = seeding.np_random(seed)
+            own, asked = self._core.seed(generators[i][0], seed), options[i] if options else None
+            if not shared or own not in known:
+                known[own] = len(drawn)
+                drawn.append(self._core.draw(own, asked))
+            places.append(known[own])
+        return drawn, places
 
     def _begin(self, episodes: list[Episode]) -> tuple[Pile, list[Info], State]:
         state = self._core.begin(episodes)

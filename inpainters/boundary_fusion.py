@@ -25,6 +25,7 @@ from videoinpaint.protocols import (
     OneShotInpainter,
     Refinement,
     State,
+    draws_globally,
     heads_run_of,
     is_untrained,
     precision_of,
@@ -64,6 +65,7 @@ class BoundaryFusion:
         self.min_size = inner.min_size
         self.random_weights = is_untrained(inner)
         self.precision = precision_of(inner)
+        self.draws_globally = draws_globally(inner)
         # The blend is made pixel by pixel: it follows a map of controls around any inpainter.
         self.regional = regional_of(inner) - {"fusion"} | (self.controls & {"fusion"})
 

@@ -181,6 +181,17 @@ def test_drafts_of_dead_processes_alone_are_removed(tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted(others)
 
 
+def test_drafts_of_the_longest_names_are_known_again(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    target = tmp_path / ("ä" * 120 + ".mkv")
+    stale = Draft(target).path.name.replace(f".{os.getpid()}.", f".{ended.pid}.")
+    for name in (stale, Draft(tmp_path / ("ö" * 120 + ".mkv")).path.name):
+        (tmp_path / name).touch()
+    check_place(target)
+    assert [path.name[1] for path in tmp_path.iterdir()] == ["ö"]
+
+
 def test_places_that_take_no_file(tmp_path):
     (tmp_path / "file").touch()
     for path in (tmp_path / "file" / "a", tmp_path / ("x" * 300)):

@@ -52,8 +52,7 @@ class Draft:
     def __init__(self, path: str | Path) -> None:
         self.target = Path(path)
         ending = f".{os.getpid()}.{uuid.uuid4().hex[:12]}.part{self.target.suffix}"
-        stem = os.fsencode(self.target.stem)[: max(0, _LONGEST - 1 - len(os.fsencode(ending)))]
-        self.path = self.target.with_name("." + stem.decode(errors="ignore") + ending)
+        self.path = self.target.with_name(_beginning(self.target, ending) + ending)
 
     def create(self, folder: bool = False) -> None:
         """Make it, empty, where nothing was before: an existing file is an error, and no link is followed."""
@@ -244,12 +243,18 @@ def check_place(path: str | Path) -> None:
 def remove_stale(path: str | Path) -> None:
     """Remove drafts of a file whose writers are no more: a killed run cannot remove its own."""
     target = Path(path)
-    pattern = re.compile(r"\." + re.escape(target.stem) + r"\.(\d+)\.[0-9a-f]{12}\.part" + re.escape(target.suffix))
+    ending = re.compile(r"\.(\d+)\.[0-9a-f]{12}\.part" + re.escape(target.suffix) + r"\Z")
     for found in target.parent.iterdir():
-        match = pattern.fullmatch(found.name)
-        if match and not _runs(int(match[1])):
+        match = ending.search(found.name)
+        if match and found.name == _beginning(target, match[0]) + match[0] and not _runs(int(match[1])):
             with suppress(OSError):
                 shutil.rmtree(found) if found.is_dir() and not found.is_symlink() else found.unlink()
+
+
+def _beginning(target: Path, ending: str) -> str:
+    """How the name of a draft begins: as much of the target's as the disk takes with that ending."""
+    stem = os.fsencode(target.stem)[: max(0, _LONGEST - 1 - len(os.fsencode(ending)))]
+    return "." + stem.decode(errors="ignore")
 
 
 def _runs(process: int) -> bool:

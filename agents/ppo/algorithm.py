@@ -25,6 +25,7 @@ from videoinpaint.agents.ppo.cell_credit import cell_advantages, group_cell_adva
 from videoinpaint.agents.ppo.config import ReplayConfig
 from videoinpaint.agents.ppo.group_baseline import group_advantages
 from videoinpaint.agents.ppo.replay import TrajectoryReplay, corrected_advantages, importance_weights
+from videoinpaint.agents.ppo.view import Arose
 from videoinpaint.checks import find_unusable
 from videoinpaint.errors import DivergedError, InputError
 
@@ -143,13 +144,13 @@ class ClosedLoopPPO(PPO):
         self._set_aside = learner = self.policy
         self.policy = learner if self.behaviour is None else self.behaviour
         if self.cell_credit:
-            env.arose.clear()  # type: ignore[attr-defined]
+            env.arose = arose = Arose()  # type: ignore[attr-defined]
         try:
             going_on = super().collect_rollouts(env, callback, rollout_buffer, n_rollout_steps)
         finally:
             self.policy, self._set_aside = learner, None
         if going_on and self.cell_credit:
-            self._arose = self._rewards_by_cell(env, n_rollout_steps)
+            self._arose = self._rewards_by_cell(arose, n_rollout_steps)
         if going_on and self.replay is not None:
             assert isinstance(rollout_buffer, DictRolloutBuffer)
             assert self._last_episode_starts is not None
@@ -258,13 +259,18 @@ class ClosedLoopPPO(PPO):
         by_cell = (len(actions), -1) if self.cell_credit else (-1,)
         return Samples(seen, actions, log_probs, weights, advantages.reshape(by_cell), returns.reshape(by_cell))
 
-    def _rewards_by_cell(self, env: VecEnv, steps: int) -> NDArray[np.float32]:
-        """A rollout's reward maps ``(S, E, K)``, in units in which their mean is the reward."""
-        arose: list[NDArray[np.float64]] = env.arose  # type: ignore[attr-defined]
-        if len(arose) != steps:
+    def _rewards_by_cell(self, arose: Arose, steps: int) -> NDArray[np.float32]:
+        """A rollout's reward maps ``(S, E, K)``, in units in which their mean is the reward. What an episode that was
+        cut off would have earned is in them, as it is in the parent's rewards.
+        """
+        if len(arose.maps) != steps:
             raise InputError("cell_credit needs infos with a reward_map at every step: make them with reward_map=True")
-        maps = np.stack(arose)
-        return (maps * maps.shape[2]).astype(np.float32)
+        maps = np.stack(arose.maps)
+        maps = (maps * maps.shape[2]).astype(np.float32)
+        for step, index, seen in arose.cut:
+            one = {key: value[None] for key, value in seen.items()}
+            maps[step, index] += self.gamma * self._evaluate(one, np.zeros((1, 5 * maps.shape[2]), np.float32))[1][0]
+        return maps
 
     def _cell_samples(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Advantages and returns of the rollout ``(E S, K)``, flattened as the buffer flattens."""

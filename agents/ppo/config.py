@@ -70,7 +70,7 @@ class TrainConfig:
         steps: environment steps in all, rounded up to whole rollouts of ``num_envs * n_steps``.
         num_envs: environments in the batch.
         n_steps: steps of each in a rollout; with a multiple of the episode length few episodes are cut.
-        batch_size: steps of a minibatch.
+        batch_size: steps of a minibatch, at most: a rollout is split evenly.
         n_epochs: passes over a rollout.
         learning_rate: Adam's.
         anneal: let it fall linearly to 0 over `steps`, which a continuation then cannot change.

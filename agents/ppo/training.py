@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -128,7 +130,7 @@ def _train(
     def save() -> Path:
         write_record(folder / "curve.json", recorder.curve)
         # Checkpoints are pruned; the policies alone are small, and a learning curve needs them all.
-        save_policy(folder / "policies" / f"step-{model.num_timesteps:09d}.safetensors", model.policy, {})
+        save_policy(folder / "policies" / f"step-{model.num_timesteps:09d}.safetensors", model.learner, {})
         return save_checkpoint(folder / "checkpoints", model, config.as_dict(), {"curve": recorder.curve})
 
     if model.num_timesteps < config.steps:
@@ -185,16 +187,19 @@ def _build(config: TrainConfig, make_env: MakeEnvs) -> ClosedLoopPPO:
     if config.anneal:
         # The last rollout may end beyond `steps`.
         kwargs["learning_rate"] = lambda remaining: config.learning_rate * max(remaining, 0.0)
-    kwargs["batch_size"] = next(size for size in range(min(config.batch_size, rollout), 0, -1) if rollout % size == 0)
+    # Minibatches alike in size: one that holds what is left over would pull as hard as the others.
+    kwargs["batch_size"] = math.ceil(rollout / math.ceil(rollout / config.batch_size))
     network = NETWORKS[config.policy]
     env = TrainingView(make_env(config), network)
     kwargs["policy_kwargs"] = {"start_std": config.start_std}
     by_cell = len(env.action_space.shape or ()) == 3
     kwargs["policy"] = RegionalPolicy if by_cell else network
-    told = "reward_map" in _env_kwargs(config) if make_env is make_training_envs else False
+    told = bool(_env_kwargs(config).get("reward_map")) if make_env is make_training_envs else False
     kwargs["cell_credit"] = by_cell and told and config.cell_credit and config.replay is None
     replay = config.replay if make_env is not make_training_envs else replay_of(config)
-    model = ClosedLoopPPO(env, device=device, replay=replay, **kwargs)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*truncated mini-batch")
+        model = ClosedLoopPPO(env, device=device, replay=replay, **kwargs)
     if config.clone is not None:
         make_policy(config.clone)  # fails before anything is written
     _seed_envs(env, config)  # after the model, which seeds it by small numbers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,19 @@ from videoinpaint.agents.policies.regional import cell_space
 from videoinpaint.errors import DivergedError, InputError
 
 Seen = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Arose:
+    """Where rewards arose in a rollout, and which of its episodes would have gone on.
+
+    Attributes:
+        maps: reward maps ``(num_envs, rows * columns)``, step by step.
+        cut: of every episode that was truncated its last step, its environment, and what was seen then.
+    """
+
+    maps: list[NDArray[np.float64]] = field(default_factory=list)
+    cut: list[tuple[int, int, Seen]] = field(default_factory=list)
 
 
 class TrainingView(VecEnvWrapper):
@@ -61,8 +75,8 @@ class TrainingView(VecEnvWrapper):
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, dtype=np.int64)
         self._before: NDArray[np.uint8] | None = None
-        self.arose: list[NDArray[np.float64]] = []
-        """Reward maps ``(num_envs, rows * columns)``, step by step, where infos have them; whoever reads empties it."""
+        self.arose: Arose | None = None
+        """What arises by cell, where infos have reward maps; kept for whoever puts an empty one here."""
         self.pictures: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
         """Middle frame ``(H, W, 3)`` before the first and after the last iteration; None before an episode ended."""
 
@@ -81,15 +95,18 @@ class TrainingView(VecEnvWrapper):
             raise DivergedError(f"an environment gives a reward that is no number: {np.asarray(rewards).tolist()}")
         self._returns += rewards
         self._lengths += 1
-        if all("reward_map" in info for info in infos):
-            self.arose.append(np.stack([np.ravel(info["reward_map"]) for info in infos]))
+        if self.arose is not None and all("reward_map" in info for info in infos):
+            self.arose.maps.append(np.stack([np.ravel(info["reward_map"]) for info in infos]))
         for i in np.flatnonzero(dones).tolist():
             infos[i]["episode"] = {"r": float(self._returns[i]), "l": int(self._lengths[i])}
             self._returns[i], self._lengths[i] = 0, 0
             last = infos[i].get("terminal_observation")
             if last is not None:
                 self._keep_pictures(i, last, observation)
-                infos[i]["terminal_observation"] = {k: v[0] for k, v in self.show(_batch_of_one(last)).items()}
+                seen = {k: v[0] for k, v in self.show(_batch_of_one(last)).items()}
+                infos[i]["terminal_observation"] = seen
+                if self.arose is not None and infos[i].get("TimeLimit.truncated", False):
+                    self.arose.cut.append((len(self.arose.maps) - 1, i, seen))
         return self.show(observation), rewards, dones, infos  # type: ignore[return-value]
 
     def get_state(self) -> dict[str, Any]:

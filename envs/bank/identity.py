@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
 
 from videoinpaint.envs.episodes import EpisodeSource
 from videoinpaint.naming import stable_name
-from videoinpaint.protocols import precision_of
+from videoinpaint.protocols import Inpainter, MaskPropagator, OneShotInpainter, precision_of
 
 Identity = dict[str, str]
 
@@ -33,11 +34,20 @@ def identify(source: EpisodeSource, parts: dict[str, Any]) -> Identity:
 
 
 def weights_digest(part: Any) -> str:
-    """A digest of all networks that an object holds; the same for a part that has none, whatever its class."""
+    """A digest of all networks that an object holds, and that inpainters and propagators which it is built around do;
+    the same for a part that has none, whatever its class.
+    """
     found = hashlib.sha256()
+    for name, network in _networks(part):
+        for entry, tensor in sorted(network.state_dict().items()):
+            found.update(f"{name}.{entry}:{tuple(tensor.shape)}".encode())
+            found.update(tensor.detach().cpu().contiguous().flatten().view(-1).float().numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+def _networks(part: Any) -> Iterator[tuple[str, nn.Module]]:
     for name, value in sorted(vars(part).items() if hasattr(part, "__dict__") else []):
         if isinstance(value, nn.Module):
-            for entry, tensor in sorted(value.state_dict().items()):
-                found.update(f"{name}.{entry}:{tuple(tensor.shape)}".encode())
-                found.update(tensor.detach().cpu().contiguous().flatten().view(-1).float().numpy().tobytes())
-    return found.hexdigest()[:16]
+            yield name, value
+        elif isinstance(value, Inpainter | OneShotInpainter | MaskPropagator):
+            yield from ((f"{name}.{below}", network) for below, network in _networks(value))

@@ -203,12 +203,13 @@ class Bank:
         check_identity(self.folder, self.plan.identity, identity)
         there = {int(m[1]) for path in self.folder.iterdir() if (m := _NAME.fullmatch(path.name))}
         parts = self.plan.shards()
-        self._places = {seed: k for k in sorted(there) if k < len(parts) for seed in parts[k]}
+        # A bank that is being added to is described as it will be, while its last file still holds fewer.
+        self._open = {k: _Shard(shard_path(self.folder, k)) for k in sorted(there) if k < len(parts)}
+        self._places = {s: k for k, shard in self._open.items() for s in parts[k] if str(s) in shard.told}
         if not self._places:
             raise InputError(f"the bank {folder} holds no episode yet: wait for its first file")
         self.seeds = np.array(list(self._places), dtype=np.int64)
         """Of the episodes that were there when it was opened, in order."""
-        self._open: dict[int, _Shard] = {}
         self._there: dict[int, State] = {}
 
     def __len__(self) -> int:
@@ -265,10 +266,7 @@ class Bank:
         return told
 
     def _shard(self, seed: int) -> _Shard:
-        number = self._places[seed]
-        if number not in self._open:
-            self._open[number] = _Shard(shard_path(self.folder, number))
-        return self._open[number]
+        return self._open[self._places[seed]]
 
 
 def _digest(content: State) -> str:

@@ -107,9 +107,10 @@ class Matcher:
         self._keys[frame] = self.around(label, 2)
 
     def around(self, label: Tensor, reaches: float = 1) -> Tensor:
-        """Cells within so many reaches of the label, as indices."""
+        """Cells within so many reaches of the label, as indices; of a target smaller than a cell, of where most of it
+        is."""
         radius = math.ceil(self.radius * reaches)
-        marked = (label > 0.1).float().view(1, 1, *self.grid)
+        marked = ((label > 0.1) | ((label == label.amax()) & (label > 0))).float().view(1, 1, *self.grid)
         return window_max(marked, radius).flatten().nonzero()[:, 0]
 
     def match(self, now: int, last: Tensor, asked: Iterable[int]) -> Matches:

@@ -270,6 +270,47 @@ def test_ppo_learns_what_each_cell_should_do():
     assert last > 0.6 * first
 
 
+class Cut(TwoSides):
+    """It never ends by itself, is cut off after two steps, and earns nothing."""
+
+    def reset(self, *, seed=None, options=None):
+        self.made = 0
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        seen, _, _, _, info = super().step(action)
+        self.made += 1
+        return seen, 0.0, False, self.made == 2, info | {"reward_map": np.zeros((1, 2))}
+
+
+def test_an_episode_that_is_cut_off_is_worth_what_was_still_to_come_in_every_cell():
+    """As Stable-Baselines3 has it for whole rewards: the mean over cells is what its own buffer says."""
+    view = TrainingView(DummyVecEnv([Cut] * 3))
+    model = ClosedLoopPPO(view, policy=RegionalPolicy, n_steps=5, batch_size=15, n_epochs=1, gamma=0.9, seed=0,
+                          device="cpu", cell_credit=True)  # fmt: skip
+    torch.nn.init.normal_(model.policy.value_net.linear.weight)
+    model.policy.value_net.linear.bias.data += 2
+    seen = {}
+    train, model.train = model.train, lambda: seen.update(gains=model._cell_samples()[1])
+    model.learn(15)
+    model.train = train
+    expected = model.rollout_buffer.swap_and_flatten(model.rollout_buffer.returns)
+    assert np.abs(model.rollout_buffer.rewards).max() > 0.5  # the parent added what was to come
+    assert np.allclose(seen["gains"].mean(1), expected[:, 0], atol=1e-4)
+    assert np.abs(np.diff(seen["gains"])).max() > 1e-3
+
+
+def test_maps_are_kept_for_whoever_reads_them(tmp_path, grid_kwargs):
+    view = TrainingView(DummyVecEnv([Cut] * 2))
+    view.reset()
+    for _ in range(3):
+        view.step(np.zeros((2, 1, 2, 5), np.float32))
+    assert view.arose is None
+    config = TrainConfig(tmp_path / "run", env=grid_kwargs | {"reward_map": False}, steps=6, num_envs=2, n_steps=3,
+                         progress=False)  # fmt: skip
+    assert train(config).steps == 6
+
+
 def test_cell_credit_needs_maps_and_cells(toy_vec):
     view = TrainingView(toy_vec)
     with pytest.raises(InputError, match="cell_credit"):

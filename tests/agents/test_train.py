@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -376,3 +378,31 @@ def test_packing_keeps_arrays() -> None:
     assert back["b"] == [[1, 2.5], None]
     assert type(back["c"]) is float
     assert back["d"].shape == (2, 0)
+
+
+def test_policies_along_the_way_are_the_learners(tmp_path: Path, make_toys: MakeEnvs) -> None:
+    """Where another, older policy collects the rollouts, the files hold what was learnt."""
+    result = train(config(tmp_path / "run", sync_every=10), make_env=make_toys)
+    steps = [ROLLOUT * k for k in range(1, 5)]
+    saved = [read_file(result.folder / "policies" / f"step-{step:09d}.safetensors")[0] for step in steps]
+    for one, two in pairwise(saved):
+        assert any(not torch.equal(one[name], two[name]) for name in one)
+    last = read_file(result.folder / "checkpoints" / f"step-{steps[-1]:09d}" / "policy.safetensors")[0]
+    assert all(torch.equal(saved[-1][name], last[name]) for name in last)
+
+
+@pytest.mark.parametrize(("asked", "made"), [(12, 12), (7, 6), (5, 4), (100, 12), (11, 6)])
+def test_a_rollout_is_split_evenly(tmp_path: Path, make_toys: MakeEnvs, asked: int, made: int) -> None:
+    model = training._build(config(tmp_path / "run", batch_size=asked), make_toys)
+    assert model.batch_size == made
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        odd = training._build(config(tmp_path / "run", num_envs=1, n_steps=97, batch_size=96), make_toys)
+    assert odd.batch_size == 49
+
+
+def test_the_latest_checkpoint_is_the_one_of_most_steps(tmp_path: Path) -> None:
+    for steps in (999_999_999, 1_000_000_008, 12):
+        (tmp_path / f"step-{steps:09d}").mkdir()
+    (tmp_path / "step-aside").mkdir()
+    assert [path.name for path in checkpoints(tmp_path)] == ["step-000000012", "step-999999999", "step-1000000008"]

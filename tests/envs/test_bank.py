@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import multiprocessing
 import threading
@@ -15,7 +16,7 @@ from gymnasium.vector import AutoresetMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videoinpaint.clips import Clip
+from videoinpaint.clips import Clip, make_clips
 from videoinpaint.envs import batch, packing
 from videoinpaint.envs.bank import shards
 from videoinpaint.envs.build_bank import build_bank
@@ -116,6 +117,16 @@ def test_a_bank_grows_and_makes_no_whole_file_again(bank, toy):
         assert (bank / name).stat().st_mtime_ns == before[name]
     with pytest.raises(InputError, match="a bank of 8 episodes already"):
         build_bank(bank, "VideoInpaint-v1", toy, episodes=2)
+
+
+def test_a_bank_that_is_being_added_to_has_what_its_last_file_still_holds(bank, toy):
+    """Its description says 9 episodes from the beginning on; the third of five files holds one of two."""
+    told = shards.read_plan(bank)
+    shards.Plan(told.env_id, told.identity, told.first, 9).write(bank)
+    env = VideoInpaintEnv(**toy, bank=bank)
+    env.reset(seed=1)
+    assert {env.reset()[1]["seed"] for _ in range(40)} == set(range(FIRST, FIRST + 5))
+    assert env.reset(seed=FIRST + 5)[1]["seed"] == FIRST + 5  # begun as ever
 
 
 def test_a_bank_that_is_being_written_is_used_as_far_as_it_goes(bank, toy):
@@ -223,10 +234,8 @@ def damaged(path: Path, how: str) -> None:
 def test_damage_is_one_clear_error_and_mended_by_building_again(bank, toy, how):
     path = bank / "shard-00001.safetensors"
     damaged(path, how)
-    env = VideoInpaintEnv(**toy, bank=bank)
-    env.reset(seed=FIRST)
     with pytest.raises(InputError, match=r"shard-00001.safetensors is damaged .*delete it"):
-        [env.reset(seed=seed) for seed in (FIRST + 2, FIRST + 3)]
+        [VideoInpaintEnv(**toy, bank=bank).reset(seed=seed) for seed in (FIRST, FIRST + 2, FIRST + 3)]
     path.unlink()
     build_bank(bank, "VideoInpaint-v1", toy, episodes=5)
     VideoInpaintEnv(**toy, bank=bank).reset(seed=FIRST + 3)
@@ -248,6 +257,42 @@ def test_a_disk_that_refuses_leaves_whole_files_only(tmp_path, toy, few, monkeyp
     env = VideoInpaintEnv(**toy, bank=tmp_path / "bank")
     env.reset(seed=1)
     assert env.reset()[1]["seed"] in (FIRST, FIRST + 1)
+
+
+@pytest.mark.parametrize("fusion", ["network", "boundary", "none"])
+def test_a_bank_is_of_the_weights_of_an_inpainter_within_another(tmp_path, size, fusion):
+    kwargs = size | {"fusion": fusion}
+    build_bank(tmp_path / "bank", "VideoInpaint-v1", kwargs, episodes=1)
+    VideoInpaintEnv(**kwargs, reward="improvement", reward_weights="fixed", bank=tmp_path / "bank")
+    with pytest.raises(InputError, match="inpainter weights"):
+        VideoInpaintEnv(**kwargs, weights="random", bank=tmp_path / "bank")
+
+
+class Recoloured:
+    """One-shot clips whose target has another colour than the source's own."""
+
+    def __init__(self, inner, shift):
+        self.inner, self.shift, self.name = inner, shift, inner.name
+
+    def sample(self, rng, *shape):
+        clip = self.inner.sample(rng, *shape)
+        seen = np.where(clip.objects[..., None] > 0, clip.observed ^ self.shift, clip.observed)
+        return dataclasses.replace(clip, observed=seen)
+
+    def names(self):
+        return self.inner.names()
+
+    def load(self, *args):
+        return self.inner.load(*args)
+
+
+def test_a_one_shot_bank_is_of_what_the_camera_saw(tmp_path):
+    source = make_clips(VideoInpaintOneShotEnv().unwrapped._core.settings.clips)
+    kwargs = ONE_SHOT | {"inpainter": "telea", "detector": "none"}
+    build_bank(tmp_path / "bank", "VideoInpaintOneShot-v1", kwargs | {"clips": Recoloured(source, 0)}, episodes=1)
+    VideoInpaintOneShotEnv(**kwargs, clips=Recoloured(source, 0), bank=tmp_path / "bank")
+    with pytest.raises(InputError, match="holds other clips"):
+        VideoInpaintOneShotEnv(**kwargs, clips=Recoloured(source, 64), bank=tmp_path / "bank")
 
 
 NUMBERS = st.lists(st.sampled_from([0.0, -0.0, 1.0, float("nan"), 0.5]), min_size=24, max_size=24)

@@ -20,11 +20,12 @@ from videoinpaint.errors import InputError
 
 @pytest.mark.parametrize("wrap", [lambda env: env, RecordEpisodeStatistics], ids=["made", "statistics"])
 @pytest.mark.parametrize("limit", [None, 2, 5])
-def test_a_fresh_environment_goes_on_from_a_state_without_a_reset(toy, wrap, limit):
+@pytest.mark.parametrize("brief", [False, True], ids=["whole", "brief"])
+def test_a_fresh_environment_goes_on_from_a_state_without_a_reset(toy, wrap, limit, brief):
     first = gymnasium.make("VideoInpaint-v0", **toy)
     first.reset(seed=1)
     first.step(np.zeros(5, np.float32))
-    state = first.unwrapped.get_state()
+    state = first.unwrapped.get_brief_state() if brief else first.unwrapped.get_state()
     fresh = wrap(gymnasium.make("VideoInpaint-v0", max_episode_steps=limit, **toy))
     seen = restore(fresh, state) if limit else fresh.get_wrapper_attr("set_state")(state)
     assert seen in fresh.observation_space
@@ -224,3 +225,22 @@ def test_a_damaged_brief_state_is_refused_and_changes_nothing(toy):
         with pytest.raises(InputError):
             env.set_state(bad)
         assert flat(env.get_state()) == before
+
+
+@pytest.mark.parametrize("form", ["single", "vector"])
+@pytest.mark.parametrize("seed", [None, 9])
+def test_a_reset_that_fails_leaves_the_episode_before_as_it_was(toy, monkeypatch, form, seed):
+    made = (lambda: VideoInpaintEnv(**toy)) if form == "single" else lambda: VideoInpaintVectorEnv(2, **toy)
+    env, untouched = made(), made()
+    for one in (env, untouched):
+        one.reset(seed=5)
+    action = np.zeros((5,) if form == "single" else (2, 5), np.float32)
+    with monkeypatch.context() as patch:
+        patch.setattr(env._core, "begin", lambda episodes: (_ for _ in ()).throw(InputError("too large")))
+        with pytest.raises(InputError, match="too large"):
+            env.reset(seed=seed)
+    for _ in range(2):
+        (_, *got, told), (_, *expected, info) = env.step(action), untouched.step(action)
+        assert repr(got) == repr(expected)
+        assert repr((told["clip"], told["seed"])) == repr((info["clip"], info["seed"]))
+    assert repr(env.reset()[1]["seed"]) == repr(untouched.reset()[1]["seed"])  # drawn as if nothing had been

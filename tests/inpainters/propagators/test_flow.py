@@ -55,6 +55,18 @@ def test_a_target_of_one_pixel_and_frames_too_small_for_flow(scene):
     assert _masks(FlowSettings(), frames[..., 12:24, 8:22], masks[0, :, 12:24, 8:22]).shape == (3, 1, 12, 14)
 
 
+def test_a_target_far_smaller_than_a_cell_is_lost_without_an_error():
+    """It covers less of its cell than a label that counts."""
+    frames = torch.rand(1, 3, 432, 768, generator=torch.Generator().manual_seed(0)).repeat(3, 1, 1, 1)
+    speck = torch.zeros(1, 432, 768)
+    speck[:, 200:202, 300:302] = 1
+    for kind in (FlowPropagator, AppearancePropagator):
+        with torch.no_grad():
+            found = kind().start(frames, speck).masks()
+        assert found.isfinite().all()
+        assert torch.equal(found[0], speck)
+
+
 def test_a_finer_grid_follows_what_is_thin():
     generator = torch.Generator().manual_seed(1)
     scenery = torch.nn.functional.interpolate(torch.rand(1, 3, 15, 27, generator=generator), (120, 216), mode="bicubic")
