@@ -30,6 +30,7 @@ from videoinpaint.protocols import (
     Refinement,
     State,
     Tracker,
+    stacked_masks,
 )
 from videoinpaint.regions import tiled
 
@@ -188,11 +189,11 @@ class ClosedLoop:
         if isinstance(self.inpainter, OneShotInpainter):
             check_size(self.inpainter, *frames.shape[3:])
             begun, holes = self.inpainter.begin_one_shot(observed, trackers)
-            predicted = torch.stack([tracker.masks() for tracker in trackers]).to(observed)
+            predicted = stacked_masks(trackers).to(observed)
             self._check(frames, holes)
             previous, holes = {}, holes.to(self.device).gt(0).float()
         else:
-            predicted = torch.stack([tracker.masks() for tracker in trackers]).to(observed)
+            predicted = stacked_masks(trackers).to(observed)
             self._check(frames, predicted)
             holes = widened(predicted, self.widen)
             known = torch.where(holes > 0, torch.full_like(observed, GREY), observed)

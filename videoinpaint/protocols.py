@@ -17,7 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor, nn, stack
 from torch.nn import functional as F
 
 from videoinpaint.controls import HEADS
@@ -241,6 +241,11 @@ class DrawsGlobally(Protocol):
     """
 
     draws_globally: bool
+
+
+def stacked_masks(trackers: Sequence[Tracker]) -> Tensor:
+    """The masks of a batch's trackers, ``(B, T, 1, H, W)`` in [0, 1]."""
+    return stack([tracker.masks() for tracker in trackers])
 
 
 def draws_globally(part: Any) -> bool:

@@ -11,7 +11,7 @@ hole is no property of the clip, and what an oracle gains there is out of reach 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -76,7 +76,7 @@ def run(flags: Places) -> dict[str, Any]:
     results = {}
     with bar:
         for spec, env in envs.items():
-            source, shape = make_clips(flags.arguments(spec)["clips"]), env.observation_space["masks"].shape
+            source, shape = make_clips(flags.arguments(spec)["clips"]), env.observation_space["masks"].shape  # type: ignore[index]
             clips = [source.sample(np.random.default_rng(seed), *shape) for seed in range(flags.clips)]
             returns = [_returns(env, clip, seed, flags, advance) for seed, clip in enumerate(clips)]
             results[spec] = {"clips": [clip.name for clip in clips]} | compared(np.stack(returns))
@@ -173,7 +173,7 @@ def clip_share(returns: NDArray[np.float64]) -> float:
     return float(max(0.0, between - within) / spread) if spread > 0 else 0.0
 
 
-def report(results: dict[str, Any]) -> None:
+def report(results: Mapping[str, Any]) -> None:
     """Print a table, a row for each suite."""
     rows = [
         [

@@ -17,7 +17,7 @@ from videoinpaint.inpainters.ciri.pretraining import WEIGHTS
 from videoinpaint.inpainters.ciri.removal import RemovalConfig, RemovalReport, RepairMasks, remove_residues
 from videoinpaint.inpainters.ciri.residue import ResidueDetector, load_residue_detector
 from videoinpaint.inpainters.compact.config import CompactConfig
-from videoinpaint.protocols import Refinement, State, Tracker
+from videoinpaint.protocols import Refinement, State, Tracker, stacked_masks
 from videoinpaint.regions import is_map
 from videoinpaint.weights import build_loaded, load_safetensors
 
@@ -83,7 +83,7 @@ class CIRIInpainter:
             for clip, tracker in zip(frames, trackers, strict=True):
                 self.tune(tracker, clip, self.removal)
         with torch.no_grad():
-            predicted = torch.stack([tracker.masks() for tracker in trackers]).to(frames)
+            predicted = stacked_masks(trackers).to(frames)
             scene = self.look(frames, predicted)
         return scene.to_state(), scene.holes
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videoinpaint.errors import InputError
-from videoinpaint.inpainters.ciri.crops import SEARCH, TEMPLATE, crop, laid_back, search_boxes, target_box
+from videoinpaint.inpainters.ciri.crops import SEARCH, TEMPLATE, crop, laid_back, target_box
 from videoinpaint.weights import build_loaded
 
 WEIGHTS = "ciri-residue"
@@ -244,25 +244,3 @@ def residue_maps(
         for frames, places in zip(repaired.split(chunk), boxes.split(chunk))
     ]
     return torch.cat(parts)
-
-
-def detect_residues(
-    detector: ResidueDetector, frames: Tensor, first: Tensor, repaired: Tensor, masks: Tensor
-) -> Tensor:
-    """M_res of a whole clip, ``(T, 1, H, W)`` in [0, 1].
-
-    Args:
-        detector: see :func:`load_residue_detector`.
-        frames: X ``(T, 3, H, W)`` in [0, 1]; only the first is read.
-        first: ``(1, H, W)``, the target in the first frame.
-        repaired: ``(T, 3, H, W)``.
-        masks: predicted masks ``(T, 1, H, W)``: where to search.
-
-    Raises:
-        InputError: the target is absent from the first frame; shapes disagree.
-    """
-    if repaired.shape != frames.shape or masks.shape != (len(frames), 1, *frames.shape[-2:]):
-        raise InputError(
-            f"frames {tuple(frames.shape)}, repaired {tuple(repaired.shape)} and masks {tuple(masks.shape)} disagree"
-        )
-    return residue_maps(detector, template_of(frames[0], first), repaired, search_boxes(masks, first))

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from videoinpaint.inpainters.propagators.annotated import follow_from
-from videoinpaint.inpainters.propagators.common import GivenTracker, check_target, predict_masks, stacked_masks
-from videoinpaint.protocols import MaskPropagator
+from videoinpaint.inpainters.propagators.common import GivenTracker, check_target, predict_masks
+from videoinpaint.protocols import MaskPropagator, stacked_masks
 from videoinpaint.registry import Registry
 
 PROPAGATORS = Registry(

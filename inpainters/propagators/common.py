@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -112,8 +110,3 @@ def predict_masks(propagator: MaskPropagator, frames: Tensor, first: Tensor) -> 
         except InputError as error:
             raise InputError(f"clip {index} of {len(frames)}: {error}") from error
     return trackers
-
-
-def stacked_masks(trackers: Sequence[Tracker]) -> Tensor:
-    """The masks of a batch's trackers, ``(B, T, 1, H, W)`` in [0, 1]."""
-    return torch.stack([tracker.masks() for tracker in trackers])
