@@ -28,7 +28,7 @@ from videoinpaint.controls import (
     refining,
 )
 from videoinpaint.detectors import make_detector
-from videoinpaint.device import fetched
+from videoinpaint.device import fetched, may_look
 from videoinpaint.envs import fork  # noqa: F401 - its import keeps forked workers from waiting for ever
 from videoinpaint.envs.bank import Bank, Identity, identify
 from videoinpaint.envs.batch import join, nested, take, unstacked, within
@@ -290,6 +290,8 @@ class Core:
         count = len(controls)
         done = self.loop.advance(within("loop", state), framewide(controls))
         repair = done.state["repaired"]
+        if may_look(repair):  # where it costs nothing, before the reward meets what is no number
+            done.check({part: bool(found) for part, found in done.finite.items()})
         features = self.reward.backbone(repair) if self.settings.reward_map else None  # asked for twice
         metrics = self.reward.measure(within("reward", state), repair, done.detection.weights, features)
         seen = self._seen(done, metrics, within("last", state))

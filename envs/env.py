@@ -135,7 +135,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
     | `gflops` | of this iteration's inpainting pass alone; 0 after a reset |
     | `heads_run` | attention heads that really ran (under a grid's mean): published networks have 4 for 2..12 |
     | `iteration` | 0 after a reset |
-    | `end` | why the episode is over: `"repaired"`, `"stopped"`, `"max_iterations"`, `"truncated"`, or `""` |
+    | `end` | why it is over: `"repaired"`, `"stopped"`, `"max_iterations"`, or `""`; in vectors also `"truncated"` |
     | `is_success` | whether the detector flags nothing more |
     | `clip`, `mask`, `seed` | what the episode is about; `reset(seed=info["seed"])` begins the same one again |
     | `random_weights` | the parts whose networks are untrained (`weights="random"`): then only cost means anything |

@@ -57,8 +57,11 @@ class Episode:
 
     def tensors(self) -> State:
         """``frames``, ``holes`` and, one-shot, ``observed`` as tensors that share their memory."""
+        return {name: torch.from_numpy(array) for name, array in self._arrays().items()}
+
+    def _arrays(self) -> dict[str, NDArray[np.uint8]]:
         arrays = {"frames": self.frames, "holes": self.holes, "observed": self.observed}
-        return {name: torch.from_numpy(array) for name, array in arrays.items() if array is not None}
+        return {name: array for name, array in arrays.items() if array is not None}
 
     def digest(self) -> str:
         """Of its clip and hole."""
@@ -70,7 +73,7 @@ class Episode:
 
     def _kept(self, seeded: bool) -> Episode:
         """With arrays of its own, which stay as long as it does."""
-        own = apart({name: tensor.numpy() for name, tensor in self.tensors().items()})
+        own = apart(self._arrays())
         return replace(self, frames=own["frames"], holes=own["holes"], observed=own.get("observed"), seeded=seeded)
 
     def labels(self) -> dict[str, Any]:

@@ -103,6 +103,10 @@ def make_batch(
     """
     spec = check_env(env_id, env_kwargs)
     kwargs: dict[str, Any] = dict(env_kwargs or {})
+    if "autoreset_mode" in kwargs:
+        raise InputError(
+            f"autoreset_mode is {autoreset_mode.value!r} here: leave it out of the environment's arguments"
+        )
     if spec.vector_entry_point is None:
         return gymnasium.make_vec(env_id, num_envs, "sync", vector_kwargs={"autoreset_mode": autoreset_mode}, **kwargs)
     return gymnasium.make_vec(env_id, num_envs, "vector_entry_point", autoreset_mode=autoreset_mode, **kwargs)

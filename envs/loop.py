@@ -20,6 +20,7 @@ from videoinpaint.checks import shown
 from videoinpaint.composition import WIDEN, compose, widened
 from videoinpaint.controls import HEADS, HIGH, check_controls, refining, skipped
 from videoinpaint.envs.batch import batch_size, nested, put, take, within
+from videoinpaint.envs.contract import check_begun, check_detection, check_refinement
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.protocols import (
     Detection,
@@ -135,7 +136,7 @@ class ClosedLoop:
             InputError: shapes disagree, or frames are smaller than the inpainter accepts.
         """
         corrupted, holes = self._corrupted(frames, holes)
-        return _begun(corrupted, holes, self.inpainter.begin(corrupted, holes))
+        return _begun(corrupted, holes, check_begun(self.inpainter, self.inpainter.begin(corrupted, holes)))
 
     @torch.no_grad()
     def begin_within(
@@ -236,18 +237,21 @@ class ClosedLoop:
         """
         asked = refining(controls)
         with self.timed("refine", batch_size(state)):
-            result = self._run(state, asked)
+            result = check_refinement(
+                self.inpainter, self._run(state, asked), within("inpainter", state), state["corrupted"].shape
+            )
             proposal, holes = result.frames.clamp(0, 1).contiguous(), state["holes"]
             region = _refined(controls, state["masks"])
             repaired = compose(proposal, state["repaired"], state["corrupted"], region, holes).clamp(0, 1)
-            detection = self.detector.detect(repaired, holes)
+            detection = check_detection(self.detector, self.detector.detect(repaired, holes), repaired.shape)
             # A detector that flags a known pixel would let the next pass see it as missing: the hole has the last word.
             masks = torch.where(holes > 0, detection.masks, torch.zeros_like(detection.masks))
         gflops, full = result.gflops.double(), self._full_gflops(state, asked, result).double()
         changed = {"repaired": repaired, "masks": masks, "gflops": gflops, "full_gflops": full}
         changed |= {"previous": repaired} if "previous" in state else {}
+        costs = torch.isfinite(gflops).all() & torch.isfinite(full).all()
         finite = {
-            f"the inpainter {self.inpainter.name!r}": torch.isfinite(result.frames).all(),
+            f"the inpainter {self.inpainter.name!r}": torch.isfinite(result.frames).all() & costs,
             f"the detector {self.detector.name!r}": torch.isfinite(detection.masks.sum() + detection.weights.sum()),
         }
         following = state | _remembered(result.state or {}) | changed

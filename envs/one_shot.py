@@ -111,9 +111,10 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
 
     ## What repeats exactly
 
-    An episode in a batch is the same, bit for bit, as the episode alone (nine episodes with `ciri`, in batches of
-    three: no reward, picture or mask differs). Another number of threads changes results by up to 5e-6: compare only
-    what was run with the same `OMP_NUM_THREADS`, which every record holds (`machine`, `threads`).
+    The same episode in the same place of the same batch, with the same number of threads: the same bits. An episode in
+    a batch is that of the episode alone but for rounding: on one processor no bit differed, on another rewards did by
+    up to 4e-8 and a few pixels by one of 255 levels. Another number of threads changes results by up to 5e-6: compare
+    only what was run with the same `OMP_NUM_THREADS`, which every record holds (`machine`, `threads`).
 
     ## Version History
 
@@ -160,4 +161,5 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
 class VideoInpaintOneShotVectorEnv(VideoInpaintVectorEnv):
     """`VideoInpaintOneShotEnv`, `num_envs` times, as one batch; arguments as for `VideoInpaintVectorEnv`."""
 
+    single: ClassVar[type[VideoInpaintEnv]] = VideoInpaintOneShotEnv
     defaults: ClassVar[dict[str, Any]] = {"clips": CLIPS, "inpainter": INPAINTER, "propagator": PROPAGATOR}

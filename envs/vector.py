@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -22,6 +23,7 @@ from videoinpaint.envs.batch import batch_size, join, take
 from videoinpaint.envs.calls import Calls
 from videoinpaint.envs.control_map import ControlMap
 from videoinpaint.envs.core import SEEN, Core, Observation, Outcome
+from videoinpaint.envs.env import VideoInpaintEnv
 from videoinpaint.envs.episodes import Episode, check_options, rewound
 from videoinpaint.envs.infos import TRUNCATED, Info
 from videoinpaint.envs.loop import pictures
@@ -77,6 +79,8 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         InputError, UnknownNameError, MissingWeightsError, CorruptWeightsError: before any work starts.
     """
 
+    single: ClassVar[type[VideoInpaintEnv]] = VideoInpaintEnv
+    """The environment of which this is many."""
     defaults: ClassVar[dict[str, Any]] = {}
     """Settings that differ from those of `VideoInpaintEnv`."""
 
@@ -102,7 +106,7 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         self.autoreset_mode = _autoreset(autoreset_mode)
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": 4, "autoreset_mode": self.autoreset_mode}
         self.num_envs, self.max_episode_steps, self.render_mode = int(num_envs), max_episode_steps, render_mode
-        asked = _settings(self.defaults | settings)
+        asked = self._settings(settings)
         check_extent(asked.num_frames, asked.height, asked.width, self.num_envs)
         self._core = Core(asked)
         self.single_observation_space, self.single_action_space = self._core.spaces()
@@ -150,9 +154,9 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         options = check_options(options, "reset_mask")
         which = self._reset_mask(options.pop("reset_mask", None))
         seeds: Sequence[int | None] | None = None
-        if isinstance(seed, list | tuple | np.ndarray):
+        if isinstance(seed, list | tuple) or (isinstance(seed, np.ndarray) and seed.ndim):
             seeds = list(seed)
-        elif seed is not None:
+        elif seed is not None:  # an array without dimensions is no number either
             first = seed_number(seed, high=MAX_SEED - self.num_envs)
             seeds = [first + i for i in range(self.num_envs)]
         observation, infos = self.reset_each(which, seeds, [options] * self.num_envs)
@@ -232,6 +236,12 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
                 drawn.append(self._core.draw(own, asked))
             places.append(known[own])
         return drawn, places
+
+    def _settings(self, given: dict[str, Any]) -> Settings:
+        known = [name for name in inspect.signature(self.single).parameters if name != "render_mode"]
+        if unknown := set(given) - set(known):
+            raise TypeError(f"unexpected keyword arguments {sorted(unknown)}: use {', '.join(known)}")
+        return Settings(**self.defaults | given)
 
     def _begin(self, episodes: list[Episode]) -> tuple[Pile, list[Info], State]:
         state = self._core.begin(episodes)
@@ -405,14 +415,6 @@ def _ordered(state: State, places: Sequence[int]) -> State:
 def _own(value: Any) -> Any:
     """A copy of a part of an array or of a tensor."""
     return value.clone() if isinstance(value, torch.Tensor) else value.copy()
-
-
-def _settings(arguments: dict[str, Any]) -> Settings:
-    if unknown := set(arguments) - set(Settings.__dataclass_fields__):
-        raise TypeError(
-            f"unexpected keyword arguments {sorted(unknown)}: use {', '.join(Settings.__dataclass_fields__)}"
-        )
-    return Settings(**arguments)
 
 
 def _autoreset(mode: str | AutoresetMode) -> AutoresetMode:

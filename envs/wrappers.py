@@ -146,7 +146,7 @@ class Thumbnails(gymnasium.ObservationWrapper, RecordConstructorArgs):
 
     Args:
         env: observing ``frames (3T, H, W)`` and ``masks (T, H, W)``, uint8.
-        height: in pixels; 30 is a quarter of the environment's default.
+        height: in pixels; 30 is a quarter of the environment's default. Stable-Baselines3's own network needs 36.
         width: in pixels.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from videoinpaint.agents.evaluation.cost import Stopwatch, timed
 from videoinpaint.agents.evaluation.record import EpisodeRecord, episode_record
 from videoinpaint.agents.policies.policy import SHIPPED, make_policy, shipped_policy
 from videoinpaint.agents.policies.protocol import Observation, Policy, choose, reset_policy
+from videoinpaint.checks import seed_number, shown
 from videoinpaint.envs.episodes import Episode
-from videoinpaint.envs.ids import effective_kwargs, make_batch, with_precision
+from videoinpaint.envs.ids import effective_kwargs, make_batch, with_offered, with_precision
 from videoinpaint.envs.infos import info_of
 from videoinpaint.envs.loop import resolve_device
 from videoinpaint.errors import InputError
@@ -63,8 +64,10 @@ def evaluate(
 
     Raises:
         UnknownNameError: nothing answers to the id, or to the policy's name.
-        InputError: the policy returns something else than actions, or the environment cannot be used.
+        InputError: the policy returns something else than actions, seeds that are none, or the environment cannot be
+            used.
     """
+    seeds = _checked(seeds)
     policy = shipped_policy(env_id) if policy == SHIPPED else policy
     device = "cpu"
     if env is None:
@@ -100,7 +103,16 @@ def make_evaluation_env(
         UnknownNameError: nothing answers to the id.
         InputError: a keyword argument that the environment does not take, or what it refuses.
     """
-    return make_batch(env_id, num_envs, AutoresetMode.NEXT_STEP, with_precision(env_id, env_kwargs, precision))
+    # Records are made of whole infos and of arrays, whatever an agent is shown.
+    kwargs = {name: value for name, value in (env_kwargs or {}).items() if name not in ("flat_info", "output")}
+    kwargs = with_offered(env_id, kwargs, flat_info=False)
+    return make_batch(env_id, num_envs, AutoresetMode.NEXT_STEP, with_precision(env_id, kwargs, precision))
+
+
+def _checked(seeds: Any) -> list[int]:
+    if isinstance(seeds, str | bytes | Mapping) or not isinstance(seeds, Iterable):
+        raise InputError(f"seeds are numbers, one an episode, such as range(20), got {shown(seeds)}")
+    return [seed_number(seed) for seed in seeds]
 
 
 def _batches(seeds: Sequence[int], size: int) -> Iterator[list[int]]:

@@ -154,10 +154,13 @@ class TrainConfig:
                 real_number(getattr(self, name), name, 0, 1e3)
         if self.policy not in POLICIES:
             raise InputError(f"unknown policy {shown(self.policy)}: use {' or '.join(map(repr, POLICIES))}")
-        kinds: dict[str, Any] = {"env": Mapping, "env_id": str, "output": str | PathLike, "device": str}
+        kinds: dict[str, Any] = {"env": Mapping, "env_id": str, "output": str | PathLike, "device": str,
+                                 "replay": ReplayConfig | None}  # fmt: skip
         for name, kind in kinds.items():
             if not isinstance(getattr(self, name), kind):
                 raise InputError(f"{name} of a training run cannot be {shown(getattr(self, name))}")
+        if "autoreset_mode" in self.env:
+            raise InputError("a training resets within the step that ends an episode: leave autoreset_mode out of env")
         if self.num_envs % self.group_size:
             raise InputError(f"num_envs={self.num_envs} cannot be split into groups of group_size={self.group_size}")
         if not 2 <= self.num_envs * self.n_steps <= MAX_ROLLOUT:

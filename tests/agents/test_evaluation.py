@@ -250,3 +250,31 @@ def test_a_record_measures_the_repair_that_was_seen_last(small: dict) -> None:
     for action in record.actions:
         _, _, _, _, info = env.step(np.asarray(action, np.float32))
     assert info["metrics"]["psnr_hole"] == pytest.approx(record.metrics["psnr_hole"], rel=1e-5)
+
+
+@pytest.mark.parametrize("shown", [{"flat_info": True}, {"output": "torch"}], ids=str)
+def test_what_agents_are_shown_changes_no_record(small: dict, shown: dict) -> None:
+    assert evaluate("heads4", small | shown, [0, 1]) == evaluate("heads4", small, [0, 1])
+
+
+def test_an_id_that_registers_flat_infos_is_played(small: dict) -> None:
+    gymnasium.register(
+        "VideoInpaintTestFlat-v0",
+        entry_point="videoinpaint.envs:VideoInpaintEnv",
+        vector_entry_point="videoinpaint.envs:VideoInpaintVectorEnv",
+        kwargs={"flat_info": True, "reward": "improvement", "reward_weights": "fixed"},
+    )
+    try:
+        assert evaluate("heads4", small, [0], env_id="VideoInpaintTestFlat-v0") == evaluate("heads4", small, [0])
+    finally:
+        del gymnasium.registry["VideoInpaintTestFlat-v0"]
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ({"seeds": 3}, "seeds are numbers"), ({"seeds": "12"}, "seeds are numbers"), ({"seeds": [1.5]}, "whole number"),
+    ({"env_kwargs": {"autoreset_mode": "SameStep"}}, "leave it out"),
+])  # fmt: skip
+def test_what_evaluate_cannot_use_is_named(small: dict, arguments: dict, message: str) -> None:
+    given = {"env_kwargs": small, "seeds": [0]} | arguments
+    with pytest.raises(InputError, match=message):
+        evaluate("default", **given | {"env_kwargs": small | given["env_kwargs"]})

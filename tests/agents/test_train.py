@@ -245,7 +245,8 @@ BAD = [
     {"device": "abacus"}, {"ent_coef": float("nan")}, {"ent_coef": float("inf")}, {"learning_rate": 1e308},
     {"learning_rate": float("nan")}, {"vf_coef": -1.0}, {"max_grad_norm": 0.0}, {"target_kl": float("nan")},
     {"seed": -1}, {"seed": 2**32}, {"seed": 1.5}, {"start_std": float("nan")}, {"num_envs": HUGE},
-    {"n_steps": 10**9}, {"checkpoint_every": -1}, {"env": ["clips"]}, {"device": "meta"},
+    {"n_steps": 10**9}, {"checkpoint_every": -1}, {"env": ["clips"]}, {"device": "meta"}, {"replay": True},
+    {"env": {"autoreset_mode": "SameStep"}},
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import gymnasium
@@ -367,3 +368,20 @@ def test_the_info_says_how_many_heads_really_ran(inpainter, run):
     infos = [env.step(np.array([heads, 0, 0, 0, 0], np.float32))[4] for heads in (-1, 0, 1)]
     assert [info["heads_run"] for info in infos] == run
     assert [info["controls"]["heads"] for info in infos] == [2, 7, 12]
+
+
+@pytest.mark.parametrize(
+    "view", [lambda x: x[..., ::-1], lambda x: x[:, ::-1], lambda x: x[::-1], np.asfortranarray], ids=list("abcd")
+)
+def test_clips_and_holes_are_taken_however_they_lie_in_memory(toy, view):
+    rng = np.random.default_rng(0)
+    clip, hole = rng.integers(0, 256, (4, 48, 64, 3), np.uint8), np.zeros((4, 48, 64), bool)
+    hole[1:, 10:20, 5:30] = True
+    clip.flags.writeable = False
+    env = gymnasium.make("VideoInpaint-v1", **toy)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        seen, _ = env.reset(seed=0, options={"clip": view(clip), "mask": view(hole)})
+    whole = {"clip": np.ascontiguousarray(view(clip)), "mask": np.ascontiguousarray(view(hole))}
+    expected, _ = gymnasium.make("VideoInpaint-v1", **toy).reset(seed=0, options=whole)
+    assert all(np.array_equal(seen[key], expected[key]) for key in expected)

@@ -11,6 +11,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from videoinpaint.clips import make_clips
+from videoinpaint.envs import VideoInpaintVectorEnv
 from videoinpaint.errors import InputError
 
 NUM = 3
@@ -276,3 +277,18 @@ def test_single_environments_are_called_as_gymnasium_calls_them(toy):
         env.call("reset")
     with pytest.raises(AttributeError):
         env.call("nothing_of_this_name")
+
+
+def test_a_vector_takes_what_a_single_environment_takes(toy, size):
+    for env_id, extra in (
+        ("VideoInpaint-v1", {"propagator": "flow"}),
+        ("VideoInpaintOneShot-v1", {"masks": "square"}),
+        ("VideoInpaintOneShot-v1", {"fusion": "boundary"}),
+    ):
+        for make in (gymnasium.make, lambda *args, **kwargs: gymnasium.make_vec(*args, 2, **kwargs)):
+            with pytest.raises(TypeError, match=f"unexpected keyword argument.*{next(iter(extra))}"):
+                make(env_id, **size | extra)
+    with pytest.raises(InputError, match="seed"):
+        VideoInpaintVectorEnv(2, **toy).reset(seed=np.array(5))
+    seen, _ = VideoInpaintVectorEnv(2, **toy).reset(seed=np.array([5, 6]))
+    assert np.array_equal(seen["frames"], VideoInpaintVectorEnv(2, **toy).reset(seed=5)[0]["frames"])
