@@ -28,7 +28,7 @@ _HEAD = """\
 | --- | --- |
 | Import | `import videoinpaint`, then `gymnasium.make("{title}-v1")` |
 | The same in one line | `gymnasium.make("videoinpaint:{title}-v1")` |
-| Action space | `Box(-1, 1, (5,), float32)` |
+| Action space | `Box(-1, 1, (5,), float32)`; with an action grid `(rows, columns, 5)`, and see Skipping |
 | Observation space | `Dict(frames: Box(0, 255, (3T, H, W), uint8), masks: Box(0, 255, (T, H, W), uint8))` |
 | Registered ids | {ids} |
 
@@ -39,8 +39,10 @@ _REFERENCES = """\
 ## Reference returns
 
 Of each id as it is registered, on its own held-out episodes (seeds 0, 1, ...), best repair first; the score of a return
-R is (R - random) / (oracle - random). The best fixed setting was chosen on other seeds, the oracle sees the true video.
-`python -m videoinpaint.benchmarks.policies.references --output videoinpaint/data/references.json` measures them.
+R is (R - random) / (oracle - random). The best fixed setting was chosen on other seeds, the oracle sees the true video;
+both try the settings of a grid, which is named with each table, so that scores of different ids do not compare.
+`python -m videoinpaint.benchmarks.policies.references --output FILE` measures them, with `--env-ids`, `--episodes`,
+`--choice-episodes`, `--heads`, `--fusion` and `--objectives` as the table says.
 """
 
 

@@ -14,9 +14,14 @@ FILE = "references.json"
 
 @cache
 def references() -> dict[str, Any]:
-    """Per id: ``episodes``, ``best_fixed`` (its controls), and per policy the mean ``return`` and ``quality_gain``."""
+    """Per id: ``episodes``, ``best_fixed`` (its controls), per policy the mean ``return`` and ``quality_gain``, and in
+    ``measured`` the ``settings`` of the command that measured them.
+    """
     path = files("videoinpaint.data").joinpath(FILE)
-    return dict(json.loads(path.read_text(encoding="utf-8"))["environments"]) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    return {env_id: {"measured": whole} | known for env_id, known in whole["environments"].items()}
 
 
 def normalised_score(
@@ -58,4 +63,6 @@ def reference_table(env_id: str) -> list[str]:
         told = [f"{row['return']['mean']:.4f}", f"{normalised_score(env_id, row['return']['mean']):.2f}"]
         told += [f"{row['quality_gain']['mean']:.4f}", f"{row['gflops']:.0f}"]
         lines.append(f"| {name} | " + " | ".join(told) + " |")
-    return lines
+    asked = known["measured"]["settings"]
+    grid = "; ".join(f"{name} {', '.join(map(str, asked[name]))}" for name in ("heads", "fusion", "objectives"))
+    return [*lines, "", f"(Grid: {grid}; the best fixed setting chosen on {asked['choice_episodes']} other episodes.)"]

@@ -217,7 +217,7 @@ def _about(name: str) -> str:
         BEST_FIXED: "the best constant of a grid, chosen on other episodes",
         "random search": "the best of constants drawn at random, chosen on other episodes",
         "greedy oracle": "tries the grid in every state and sees the true video",
-        ORACLE: "beam search over the grid, which sees the true video: an upper bound",
+        ORACLE: "beam search over a coarse grid, which sees the true video; outside of the grid a policy may exceed it",
     }
     return told.get(name, "")
 

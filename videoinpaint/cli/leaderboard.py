@@ -61,6 +61,7 @@ class Evaluate:
     def run(self) -> None:
         """Play and write."""
         from videoinpaint.benchmarks.leaderboard.measuring import prepare, run
+        from videoinpaint.benchmarks.protocol.suite_references import suite_references
         from videoinpaint.benchmarks.protocol.tracks import Size, open_suite
         from videoinpaint.cli.output import progress
         from videoinpaint.files import user_path
@@ -74,6 +75,8 @@ class Evaluate:
         with progress("evaluating", len(suite.episodes), "episodes") as advance:
             run(folder, submission, suite, advance)
         print(f"wrote {folder}: all {len(suite.episodes)} episodes of {suite.name}")
+        if suite_references(suite) is None:
+            print(f"rank makes a board of {suite.name} in {suite.env_id} only with --references: none ship for it")
 
 
 @dataclass(frozen=True)
