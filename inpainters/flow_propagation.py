@@ -23,7 +23,8 @@ def propagate(frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Returns:
         propagated: ``(B, T, 3, H, W)``: known pixels, carried pixels, and the smooth fill where nothing arrives.
         confidence: ``(B, T, 1, H, W)`` in [0, 1]: 1 where known, 0 where nothing arrives.
-        filled: ``(B, T, 3, H, W)``: the smooth fill alone, from each frame's own known pixels.
+        filled: ``(B, T, 3, H, W)``: the smooth fill alone, from each frame's own known pixels. A frame that has none
+            takes the fill of the last one before that has some, else of the first one after, else it is grey.
     """
     found = trace(frames, holes)
     return *carry(found, holes), found["filled"]

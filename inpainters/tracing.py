@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -57,12 +58,14 @@ def seen_motion(
     Args:
         frames, holes, motion, pairs: as of :func:`trace`.
         before: the same of the first frames of the clip, from an earlier call: a video that goes on is not estimated
-            again. Frame by frame and pair by pair nothing depends on what else is in the clip.
+            again. Frame by frame and pair by pair nothing depends on later frames, and on earlier ones only where a
+            frame is lost entirely.
 
     Returns:
-        by frame ``filled (B, T, 3, H, W)``, the smooth fill; and from each frame to its successor ``forward``, and back
-        ``backward``, both ``(B, T, H, W, 3)``: the flow and the error of both together, or ``(B, T, 3, 3)``, the
-        homography, zero for the last frame; of two pairs ``forward2`` and ``backward2`` too.
+        by frame ``filled (B, T, 3, H, W)``, the smooth fill, zero where a frame is lost entirely; and from each frame
+        to its successor ``forward``, and back ``backward``, both ``(B, T, H, W, 3)``: the flow and the error of both
+        together, or ``(B, T, 3, 3)``, the homography, zero for the last frame; of two pairs ``forward2`` and
+        ``backward2`` too.
     """
     length, known = frames.shape[1], 0 if before is None else before["filled"].shape[1]
     seen = before
@@ -83,13 +86,49 @@ def _appended(seen: State | None, filled: Tensor, holes: Tensor, motion: Motion,
     count = filled.shape[1]
     whole = filled if seen is None else torch.cat([seen["filled"], filled], 1)
     first = max(0, whole.shape[1] - count - 1)  # the last pair so far lacked its second frame
-    moves = motion(whole[:, first:], holes[:, first:])
+    # A lost frame shows no motion. Taken for a repetition of the one before, it lets what the frames on both sides of
+    # it show arrive at the same place, without a double picture.
+    repeated = _before(_lost(holes))[:, first:]
+    moves = motion(_picked(whole, repeated), _picked(holes, repeated))
     found = {"filled": whole}
     for kind, there, back in zip(_kinds(pairs), moves[::2], moves[1::2], strict=True):
         for name, move, other in ((f"forward{kind}", there, back), (f"backward{kind}", back, there)):
             fresh = _with_error(move, other) if move.dim() == 5 else move
             early = fresh[:, :0] if seen is None else seen[name][:, :first]
             found[name] = torch.cat([early, fresh, fresh.new_zeros(len(fresh), 1, *fresh.shape[2:])], 1)
+    return found
+
+
+def _lost(holes: Tensor) -> NDArray[np.bool_]:
+    """Which frames ``(B, T)`` of holes ``(B, T, 1, H, W)`` have no known pixel, so that nothing fills them."""
+    return holes.flatten(2).amin(2).gt(0).cpu().numpy()
+
+
+def _before(lost: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Which frame ``(B, T)`` each one repeats: a lost one the last before it that is not lost, or the first of all.
+
+    It looks back alone, because a video goes on after what is known of it.
+    """
+    return np.maximum.accumulate(np.where(lost, 0, np.arange(lost.shape[1])), axis=1)
+
+
+def _picked(values: Tensor, frames: NDArray[np.intp]) -> Tensor:
+    """Values ``(B, n, ...)`` of the frames ``(B, n)`` of each clip of ``(B, T, ...)``."""
+    clips = torch.arange(len(values), device=values.device)[:, None]
+    return values[clips, torch.from_numpy(frames).to(values.device)]
+
+
+def _lent(filled: Tensor, holes: Tensor, wanted: range) -> Tensor:
+    """The smooth fill ``(B, T, 3, H, W)`` of the wanted frames, where lost frames take that of others.
+
+    It is that of the last frame before that is not lost, as motion is estimated, so that it fits what is carried beside
+    it; at the beginning of a clip that of the first frame after, and grey where all frames are lost.
+    """
+    lost, part = _lost(holes), slice(wanted.start, wanted.stop)
+    if not lost[:, part].any():
+        return filled[:, part]
+    found = _picked(filled, np.maximum(_before(lost), lost.argmin(1)[:, None])[:, part])
+    found[torch.from_numpy(lost.all(1)).to(found.device)] = 0.5
     return found
 
 
@@ -114,7 +153,7 @@ def traced(frames: Tensor, holes: Tensor, seen: State, wanted: range, *, calm: b
     part = slice(wanted.start, wanted.stop)
     nothing = frames.new_zeros(len(frames), len(wanted), 5, *frames.shape[3:])
     kinds = _kinds(1 + ("forward" + SECOND in seen))
-    found = {"filled": seen["filled"][:, part]}
+    found = {"filled": _lent(seen["filled"], holes, wanted)}
     found |= {name + kind: nothing for kind in kinds for name in ("ahead", "behind")}
     if frames.shape[1] == 1 or not holes[:, part].any():
         return found

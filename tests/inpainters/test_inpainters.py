@@ -69,6 +69,33 @@ def test_propagation_without_motion_falls_back_to_the_smooth_fill():
     assert torch.equal(propagated[holes.expand_as(still) > 0], filled[holes.expand_as(still) > 0])
 
 
+@pytest.mark.parametrize("name", ["propagation", "compact", "compact2"])
+@pytest.mark.parametrize(("lost", "like"), [([2, 3], 1), ([0], 1), ([4], 3)])
+def test_a_lost_frame_repeats_the_one_beside_it_and_has_nothing_black(name, lost, like):
+    part = make_inpainter(name)
+    corrupted, holes = with_hole(moving_clip(step=2) / 2 + 0.5)
+    holes[:, lost] = 1
+    repaired = part.refine(part.begin(corrupted, holes), corrupted, holes, NEUTRAL).frames[0]
+    hidden = holes[0, like].expand(3, -1, -1) > 0
+    for time in lost:
+        away = (repaired[time] - repaired[like]).abs()
+        assert away[~hidden].mean() < 0.02  # no double picture of a camera that moves by four pixels meanwhile
+        assert away[hidden].mean() < 0.06
+        assert repaired[time].min() > 0.4
+
+
+def test_lost_frames_are_filled_clip_by_clip_and_with_grey_where_all_are_lost():
+    clips = torch.cat([moving_clip(), moving_clip(step=1), moving_clip()])
+    corrupted, holes = with_hole(clips)
+    holes[1, 2:4], holes[2] = 1, 1
+    together = propagate(corrupted, holes)
+    for at in range(3):
+        alone = propagate(corrupted[at : at + 1], holes[at : at + 1])
+        assert all(torch.equal(one[0], many[at]) for one, many in zip(alone, together))
+    assert together[0][2].unique().tolist() == [0.5]
+    assert torch.equal(together[2][1, 3], together[2][1, 1])
+
+
 def still_clip_with_one_hole():
     """Four frames of one colour each, a hole in the first alone."""
     clip = torch.linspace(0.2, 0.8, 4).view(1, 4, 1, 1, 1).expand(1, 4, 3, 32, 40).clone()

@@ -58,9 +58,11 @@ def test_windows_within_reach_of_everything_equal_one_window() -> None:
     np.testing.assert_array_equal(parts, whole)
 
 
-def test_motion_that_was_kept_gives_the_same_bits() -> None:
+@pytest.mark.parametrize("lost", [[], [0, 4], [3, 4, 5], [8]])
+def test_motion_that_was_kept_gives_the_same_bits(lost: list[int]) -> None:
     frames = torch.from_numpy(panning(9)).permute(0, 3, 1, 2)[None].float() / 255
     holes = torch.from_numpy(subtitle(panning(9), 2, 7))[None, :, None].float()
+    holes[:, lost] = 1
     at_once, before = seen_motion(frames, holes), None
     for stop in (1, 4, 9):
         before = seen_motion(frames[:, :stop], holes[:, :stop], before=before)
@@ -130,6 +132,28 @@ def test_nothing_is_carried_across_a_cut() -> None:
     assert [length for length, *_ in part.seen] == [10, 10]
     apart = [inpaint(frames[at], masks[at], **CARRY) for at in (slice(10), slice(10, 20))]
     np.testing.assert_array_equal(together, np.concatenate(apart))
+
+
+@pytest.mark.parametrize("rim", [0, 2])
+@pytest.mark.parametrize("lost", [slice(10, 11), slice(8, 13), slice(9, 10)])
+def test_a_cut_is_found_beside_lost_frames_which_belong_to_the_scene_before(lost: slice, rim: int) -> None:
+    frames, masks = np.concatenate([panning(10), 255 - panning(10) // 3]), np.zeros((20, 48, 96), bool)
+    frames[:, :rim] = 0  # black bars, which both scenes have
+    masks[:, 20:30, 30:50] = masks[lost, rim:] = True
+    cuts: list[int] = []
+    repaired = np.stack(list(inpaint_stream(frames, masks, on_cut=cuts.append, **CARRY)))
+    assert cuts == [max(10, lost.stop)]
+    until, after = slice(0, cuts[0]), slice(cuts[0], 20)
+    apart = [inpaint(frames[at], masks[at], **CARRY) for at in (until, after)]
+    np.testing.assert_array_equal(repaired, np.concatenate(apart))
+
+
+def test_frames_of_which_little_is_known_all_the_time_are_compared() -> None:
+    frames, masks = np.concatenate([panning(10), 255 - panning(10) // 3]), np.ones((20, 48, 96), bool)
+    masks[:, :4] = False
+    cuts: list[int] = []
+    list(inpaint_stream(frames, masks, on_cut=cuts.append, **CARRY))
+    assert cuts == [10]
 
 
 def test_cost_follows_the_hole_not_the_frame() -> None:

@@ -19,6 +19,8 @@ On 96 real clips, 1,440 pairs of neighbouring frames hold no cut by this rule, 4
 and all 1,500 pairs of frames of different clips are cuts; in the studio, whose scenes share photographs, 0 of 720, 2 of
 240 and 489 of 500 (`python -m videoinpaint.benchmarks.repair.cuts`).
 """
+ENOUGH = 0.1
+"""What a frame must show, of what the last one compared showed: rims of lost frames look alike in many scenes."""
 SIDE = 216
 """Frames are thinned out to about this many rows before they are looked at."""
 _BINS = 32
@@ -27,11 +29,22 @@ Pixels = NDArray[np.uint8]
 Hole = NDArray[np.bool_]
 
 
-def is_cut(before: Pixels, after: Pixels, hole_before: Hole, hole_after: Hole) -> bool:
-    """Whether two neighbouring frames ``(H, W, 3)`` show different scenes; what holes ``(H, W)`` hold is not looked at.
+def shows_enough(hole: Hole, hole_before: Hole | None) -> bool:
+    """Whether a frame with this hole ``(H, W)`` can be told from one of another scene.
 
-    A flash or a burst of smoke may count as a cut; a cut between two dark scenes, or between two views of one colour,
-    may not.
+    Args:
+        hole: of the frame.
+        hole_before: of the last one that showed enough; None: there is none.
+    """
+    known, before = (0 if each is None else each.size - np.count_nonzero(each) for each in (hole, hole_before))
+    return bool(known > ENOUGH * before)
+
+
+def is_cut(before: Pixels, after: Pixels, hole_before: Hole, hole_after: Hole) -> bool:
+    """Whether two frames ``(H, W, 3)`` show different scenes; what holes ``(H, W)`` hold is not looked at.
+
+    They are neighbours, or what lies between them is lost. A flash or a burst of smoke may count as a cut; a cut
+    between two dark scenes, or between two views of one colour, may not.
     """
     step = max(1, min(before.shape[:2]) // SIDE)
     before, after, known = before[::step, ::step], after[::step, ::step], ~(hole_before | hole_after)[::step, ::step]

@@ -17,7 +17,7 @@ from videoinpaint.detectors import make_detector
 from videoinpaint.envs.loop import ClosedLoop, resolve_device
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
-from videoinpaint.motion.cuts import is_cut
+from videoinpaint.motion.cuts import is_cut, shows_enough
 from videoinpaint.naming import stable_name
 from videoinpaint.protocols import Detector, Inpainter, Reaching, check_regional, precision_of, regional_of, stream_of
 from videoinpaint.repair.looped import LoopRepairer
@@ -156,7 +156,7 @@ class Stream:
     """Windows over a stream of frames, scene by scene.
 
     It holds a window of frames and holes with as many in reach before and after it, and of earlier repairs those that
-    the next window repairs again.
+    the next window repairs again. A frame that is lost belongs to the scene before.
 
     Every window is full, if the scene is that long: the last one reaches back as far as that needs, because an
     inpainter finds little to go by in a window of one or two frames.
@@ -198,6 +198,7 @@ class _Scene:
         self.repairer, self.windows = repairer, windows
         self._frames: list[Pixels] = []
         self._masks: list[NDArray[Any]] = []
+        self._shown: tuple[Pixels, NDArray[Any]] | None = None  # the last one that shows enough to know a cut by
         self._repairs: list[Pixels] = []  # those that are held back, of the frames from `_out` on
         self._first = first  # of the frames that are held
         self._begin = self._out = 0  # the next window's first frame and the first not yielded, counted from `_first`
@@ -208,8 +209,11 @@ class _Scene:
         return self._first + len(self._frames)
 
     def ends_before(self, frame: Pixels, mask: NDArray[Any]) -> bool:
-        """Whether this frame belongs to another scene."""
-        return is_cut(self._frames[-1], frame, self._masks[-1] > 0.5, mask > 0.5)
+        """Whether this frame belongs to another scene; one of which too little is known to tell belongs to this one."""
+        if self._shown is None:
+            return False
+        before, hole_before, hole = self._shown[0], self._shown[1] > 0.5, mask > 0.5
+        return shows_enough(hole, hole_before) and is_cut(before, frame, hole_before, hole)
 
     def add(self, frame: Pixels, mask: NDArray[Any]) -> Iterator[Pixels]:
         """One more frame; yields what can be repaired without any further one."""
@@ -220,6 +224,8 @@ class _Scene:
             self._let_go()
         self._frames.append(frame)
         self._masks.append(mask)
+        if shows_enough(mask > 0.5, None if self._shown is None else self._shown[1] > 0.5):
+            self._shown = frame, mask
 
     def rest(self) -> Iterator[Pixels]:
         """The frames that are not out yet, when the scene is over."""
