@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from videoinpaint.clips import VideoReader, VideoWriter
+from videoinpaint.clips import VideoReader, VideoWriter, write_video
 from videoinpaint.clips.files.borrowed import turn
 from videoinpaint.errors import InputError, InputWarning
 
@@ -256,6 +256,23 @@ def test_odd_sizes_are_padded_and_told_beside_the_comment(tmp_path: Path) -> Non
         frames = VideoReader(new).read(0, 4)
         assert frames.shape == (4, 49, 63, 3)
         assert np.abs(frames[:, 20:, 20:].astype(int) - VideoReader(old).read(0, 4)[:, 20:, 20:]).max() <= 3
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
+@pytest.mark.parametrize("form", ["gif", "rgb"])
+def test_colours_of_odd_size_become_samples_of_even_size(tmp_path: Path, form: str, codec: str) -> None:
+    pictures = [np.full((65, 67, 3), 20 + 50 * index, np.uint8) for index in range(3)]
+    old = tmp_path / ("in.gif" if form == "gif" else "in.mkv")
+    if form == "gif":
+        first, *rest = [Image.fromarray(picture).quantize(64) for picture in pictures]
+        first.save(old, save_all=True, append_images=rest, duration=80)
+    else:
+        write_video(old, pictures, 12.5, lossless=True)
+    new = copied(old, tmp_path / "out.mp4", codec=codec)
+    frames = VideoReader(new).read(0, 3)
+    assert frames.shape == (3, 65, 67, 3)
+    assert np.abs(frames[:, 24:].astype(int) - np.stack(pictures)[:, 24:]).max() <= 6
+    assert times(new) == [0, 0.08, 0.16]
 
 
 def test_the_clock_of_a_broadcast_begins_at_zero(tmp_path: Path) -> None:
