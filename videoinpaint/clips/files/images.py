@@ -28,6 +28,10 @@ MAX_PIXELS = 1 << 26
 _SEQUENCES = frozenset({"GIF", "PNG", "WEBP", "TIFF"})
 
 
+class UndecodableError(InputError):
+    """A file that should be a picture is damaged, or none."""
+
+
 def natural_key(path: Path) -> tuple[tuple[int, str], ...]:
     """Sorts numbers inside names by value: frame2 stands before frame10."""
     parts = re.split(r"(\d+)", path.name)
@@ -181,7 +185,7 @@ def _named(path: Path) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise InputError(_too_large(path, "far more")) from error
     except Exception as error:
-        raise InputError(f"cannot read picture {path}: {error}; save it again as PNG or JPEG") from error
+        raise UndecodableError(f"cannot read picture {path}: {error}; save it again as PNG or JPEG") from error
 
 
 def check_pixels(path: Path, pixels: int) -> None:

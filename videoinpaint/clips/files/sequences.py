@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from videoinpaint.clips.files.images import list_images, read_image, size_of
-from videoinpaint.errors import InputError
+from videoinpaint.clips.files.images import UndecodableError, list_images, load_picture, read_image, size_of
+from videoinpaint.errors import InputError, warn
 from videoinpaint.files import user_path
 
 
@@ -49,10 +49,18 @@ class Pictures:
         Raises:
             InputError: they differ, or one has no readable header.
         """
-        size = size_of(self.paths[0])
-        for path in self.paths[1:]:
-            check_same_size(path, size_of(path), size)
-        return size
+        found = [(path, size) for path in self.paths if (size := self._size(path)) is not None]
+        if not found:
+            return size_of(self.paths[0])
+        for path, size in found:
+            check_same_size(path, size, found[0][1])
+        return found[0][1]
+
+    def _size(self, path: Path) -> tuple[int, int] | None:
+        return size_of(path)
+
+    def _picture(self, index: int) -> NDArray[np.uint8]:
+        return read_image(self.paths[index])
 
     def read(self, start: int, count: int, stride: int = 1) -> NDArray[np.uint8]:
         """Decode only the pictures asked for.
@@ -60,24 +68,28 @@ class Pictures:
         Raises:
             InputError: the window leaves the folder, a picture is unreadable, or sizes differ.
         """
-        paths = [self.paths[i] for i in window(self, start, count, stride)]
-        frames = [read_image(path) for path in paths]
-        for path, frame in zip(paths, frames):
-            check_same_size(path, frame.shape, frames[0].shape)
+        indices = window(self, start, count, stride)
+        frames = [self._picture(index) for index in indices]
+        for index, frame in zip(indices, frames):
+            check_same_size(self.paths[index], frame.shape, frames[0].shape)
         return np.stack(frames)
 
 
 class ImageFolder(Pictures):
     """A folder of numbered pictures, taken to run at 24 frames a second.
 
+    A picture that cannot be decoded is replaced by the one before it (the one after it at the very start), and an
+    `InputWarning` names it, as `VideoReader` does.
+
     Args:
         folder: where the pictures lie; they are taken in natural order.
+        strict: decode everything at once, and refuse what would be replaced.
 
     Raises:
         InputError: the folder is missing or holds no picture.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, strict: bool = False) -> None:
         self.folder = user_path(folder)
         if not self.folder.is_dir():
             raise InputError(f"no folder {self.folder}: name a folder of PNG or JPEG frames")
@@ -85,6 +97,38 @@ class ImageFolder(Pictures):
         super().__init__(self.folder.name, list_images(self.folder))
         if not self.paths:
             raise InputError(f"folder {self.folder} holds no frames: put PNG or JPEG files into it, one per frame")
+        self._lost: dict[int, str] = {}
+        if strict:
+            self._check_decodable()
+
+    def _check_decodable(self) -> None:
+        for path in self.paths:
+            try:
+                load_picture(path)
+            except UndecodableError as problem:
+                raise InputError(f"{problem}; this is refused because reading is strict") from None
+
+    def _size(self, path: Path) -> tuple[int, int] | None:
+        try:
+            return size_of(path)
+        except UndecodableError:
+            return None
+
+    def _picture(self, index: int) -> NDArray[np.uint8]:
+        """The picture at an index, or the nearest before it (or else after it) that can be decoded."""
+        found = dict[int, str]()
+        for near in (*range(index, -1, -1), *range(index + 1, len(self))):
+            if near in self._lost:
+                continue
+            try:
+                picture = read_image(self.paths[near])
+            except UndecodableError as problem:
+                self._lost[near] = found[near] = str(problem)
+                continue
+            for lost, why in sorted(found.items()):
+                warn(f"frame {lost}: {why}; the picture beside is shown instead")
+            return picture
+        raise InputError(self._lost[0])
 
 
 def check_same_size(name: object, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
