@@ -195,6 +195,21 @@ def test_a_picture_of_a_folder_that_cannot_be_decoded(
     np.testing.assert_array_equal(repaired[-1][:16], frames[-2][:16])
 
 
+def test_two_pictures_of_one_number_are_named(
+    frames: NDArray[np.uint8], mask: Path, tmp_path: Path, fails: Fails
+) -> None:
+    (tmp_path / "in").mkdir()
+    for index, frame in enumerate(frames):
+        picture(tmp_path / "in" / f"{index:04d}.png", frame)
+    for other in ("0002.jpg", "2.png"):
+        picture(tmp_path / "in" / other, frames[2])
+        line = fails("inpaint", tmp_path / "in", "--mask", mask, "--output", tmp_path / "out.mp4", *CHEAP)
+        assert other in line
+        assert "0002.png" in line
+        (tmp_path / "in" / other).unlink()
+    assert not (tmp_path / "out.mp4").exists()
+
+
 def test_an_error_midway_leaves_the_old_file(
     video: Path, hole: NDArray[np.uint8], tmp_path: Path, fails: Fails
 ) -> None:

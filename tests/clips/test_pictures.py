@@ -162,3 +162,13 @@ def test_a_folder_without_any_whole_picture_is_refused(tmp_path: Path) -> None:
     for read in (folder.check_size, lambda: folder.read(0, 2)):
         with pytest.raises(InputError, match=r"0000\.png"):
             read()
+
+
+def test_a_name_that_two_pictures_have_is_refused_and_folders_are_passed_over(tmp_path: Path) -> None:
+    folder = numbered(tmp_path / "frames", 4)
+    (folder / "sub.png").mkdir()
+    assert len(ImageFolder(folder)) == 4
+    Image.fromarray(RAMP).save(folder / "0002.jpg")
+    for read in (ImageFolder, open_masks):
+        with pytest.raises(InputError, match=r"0002\.jpg and 0002\.png"):
+            read(folder)

@@ -9,7 +9,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from videoinpaint.clips.files.images import UndecodableError, list_images, load_picture, read_image, size_of
+from videoinpaint.clips.files.images import (
+    UndecodableError,
+    check_once,
+    list_images,
+    load_picture,
+    read_image,
+    size_of,
+)
 from videoinpaint.errors import InputError, warn
 from videoinpaint.files import user_path
 
@@ -86,7 +93,7 @@ class ImageFolder(Pictures):
         strict: decode everything at once, and refuse what would be replaced.
 
     Raises:
-        InputError: the folder is missing or holds no picture.
+        InputError: the folder is missing, holds no picture, or two of one name but for its ending.
     """
 
     def __init__(self, folder: str | Path, *, strict: bool = False) -> None:
@@ -97,6 +104,7 @@ class ImageFolder(Pictures):
         super().__init__(self.folder.name, list_images(self.folder))
         if not self.paths:
             raise InputError(f"folder {self.folder} holds no frames: put PNG or JPEG files into it, one per frame")
+        check_once(self.paths, [path.stem for path in self.paths], "the name")
         self._lost: dict[int, str] = {}
         if strict:
             self._check_decodable()
