@@ -144,7 +144,7 @@ def test_a_picture_that_cannot_be_decoded_shows_the_one_before(tmp_path: Path, l
     path = numbered(tmp_path / "frames", 4) / f"{lost:04d}.png"
     path.write_bytes(path.read_bytes()[:60] if content == "cut" else b"no picture")
     beside = lost - 1 if lost else 1
-    folder = ImageFolder(tmp_path / "frames")
+    folder = ImageFolder(tmp_path / "frames", strict=False)
     assert folder.check_size() == (32, 64)
     with pytest.warns(InputWarning, match=f"frame {lost}: .*{lost:04d}.png") as told:
         assert folder.read(lost, 1)[0, 0, 0, 0] == 20 * (beside + 1)
@@ -158,7 +158,7 @@ def test_a_picture_that_cannot_be_decoded_shows_the_one_before(tmp_path: Path, l
 def test_a_folder_without_any_whole_picture_is_refused(tmp_path: Path) -> None:
     for path in numbered(tmp_path / "frames", 2).iterdir():
         path.write_bytes(b"no picture")
-    folder = ImageFolder(tmp_path / "frames")
+    folder = ImageFolder(tmp_path / "frames", strict=False)
     for read in (folder.check_size, lambda: folder.read(0, 2)):
         with pytest.raises(InputError, match=r"0000\.png"):
             read()

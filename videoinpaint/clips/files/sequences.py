@@ -85,18 +85,17 @@ class Pictures:
 class ImageFolder(Pictures):
     """A folder of numbered pictures, taken to run at 24 frames a second.
 
-    A picture that cannot be decoded is replaced by the one before it (the one after it at the very start), and an
-    `InputWarning` names it, as `VideoReader` does.
-
     Args:
         folder: where the pictures lie; they are taken in natural order.
-        strict: decode everything at once, and refuse what would be replaced.
+        strict: what happens to a picture that cannot be decoded. None: it is refused when it is read. False: the one
+            before it (the one after it at the very start) takes its place, and an `InputWarning` names it, as in a
+            `VideoReader`. True: everything is decoded at once, and it is refused.
 
     Raises:
         InputError: the folder is missing, holds no picture, or two of one name but for its ending.
     """
 
-    def __init__(self, folder: str | Path, *, strict: bool = False) -> None:
+    def __init__(self, folder: str | Path, *, strict: bool | None = None) -> None:
         self.folder = user_path(folder)
         if not self.folder.is_dir():
             raise InputError(f"no folder {self.folder}: name a folder of PNG or JPEG frames")
@@ -106,6 +105,7 @@ class ImageFolder(Pictures):
             raise InputError(f"folder {self.folder} holds no frames: put PNG or JPEG files into it, one per frame")
         check_once(self.paths, [path.stem for path in self.paths], "the name")
         self._lost: dict[int, str] = {}
+        self._replaces = strict is False
         if strict:
             self._check_decodable()
 
@@ -120,10 +120,14 @@ class ImageFolder(Pictures):
         try:
             return size_of(path)
         except UndecodableError:
-            return None
+            if self._replaces:
+                return None
+            raise
 
     def _picture(self, index: int) -> NDArray[np.uint8]:
         """The picture at an index, or the nearest before it (or else after it) that can be decoded."""
+        if not self._replaces:
+            return super()._picture(index)
         found = dict[int, str]()
         for near in (*range(index, -1, -1), *range(index + 1, len(self))):
             if near in self._lost:
