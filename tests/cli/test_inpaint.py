@@ -177,6 +177,39 @@ def test_gaps_in_numbers_are_named(
         assert "the video jumps there" in capsys.readouterr().err
 
 
+def test_a_picture_of_a_folder_that_cannot_be_decoded(
+    frames: NDArray[np.uint8], mask: Path, tmp_path: Path, fails: Fails, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line, and the work is done; or, with --strict, one line and no work."""
+    (tmp_path / "in").mkdir()
+    last = [picture(tmp_path / "in" / f"{index:04d}.png", frame) for index, frame in enumerate(frames)][-1]
+    last.write_bytes(last.read_bytes()[:200])
+    words = ("inpaint", tmp_path / "in", "--mask", mask, "--output", tmp_path / "out.mkv", "--lossless")
+    assert "0005.png" in fails(*words, *CHEAP, "--strict")
+    assert not (tmp_path / "out.mkv").exists()
+    assert inpaint(*words[1:]) == 0
+    shown = capsys.readouterr().err
+    assert shown.startswith("warning: frame 5: ")
+    assert shown.count("0005.png") == 1
+    repaired = read_video(tmp_path / "out.mkv")[0]
+    np.testing.assert_array_equal(repaired[-1][:16], frames[-2][:16])
+
+
+def test_two_pictures_of_one_number_are_named(
+    frames: NDArray[np.uint8], mask: Path, tmp_path: Path, fails: Fails
+) -> None:
+    (tmp_path / "in").mkdir()
+    for index, frame in enumerate(frames):
+        picture(tmp_path / "in" / f"{index:04d}.png", frame)
+    for other in ("0002.jpg", "2.png"):
+        picture(tmp_path / "in" / other, frames[2])
+        line = fails("inpaint", tmp_path / "in", "--mask", mask, "--output", tmp_path / "out.mp4", *CHEAP)
+        assert other in line
+        assert "0002.png" in line
+        (tmp_path / "in" / other).unlink()
+    assert not (tmp_path / "out.mp4").exists()
+
+
 def test_an_error_midway_leaves_the_old_file(
     video: Path, hole: NDArray[np.uint8], tmp_path: Path, fails: Fails
 ) -> None:
@@ -185,11 +218,12 @@ def test_an_error_midway_leaves_the_old_file(
     folder.mkdir()
     for index, frame in enumerate(damaged):
         Image.fromarray(frame).save(folder / f"{index}.png")
-    (folder / "5.png").write_bytes((folder / "5.png").read_bytes()[:-300])
+    (folder / "5.png").unlink()
+    Image.fromarray(np.full(hole.shape, 2.0, np.float32)).save(folder / "5.tif")  # decoded, but of no known scale
     output = tmp_path / "out.mp4"
     output.write_bytes(b"older")
     marked = picture(tmp_path / "m.png", hole * np.uint8(255))
-    assert "5.png" in fails("inpaint", folder, "--mask", marked, "--output", output, *CHEAP)
+    assert "5.tif" in fails("inpaint", folder, "--mask", marked, "--output", output, *CHEAP)
     assert output.read_bytes() == b"older"
     assert not list(tmp_path.glob("*.part*")) + list(tmp_path.glob(".*part*"))
 

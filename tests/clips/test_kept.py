@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from videoinpaint.clips import VideoReader, VideoWriter
+from videoinpaint.clips import VideoReader, VideoWriter, write_video
 from videoinpaint.clips.files.borrowed import turn
 from videoinpaint.errors import InputError, InputWarning
 
@@ -27,9 +27,9 @@ MATRICES = {
 def film(
     path: Path, *, sound: tuple[str, ...] = (), subtitles: bool = False, chapters: bool = False,
     stamps: list[int] | None = None, matrix: tuple[int, ...] = (), aspect: Fraction | None = None,
-    interlaced: str = "", codec: str = "libx264", attachment: bool = False,
+    interlaced: str = "", codec: str = "libx264", attachment: bool = False, sound_from: int = 0, seconds: int = 1,
 ) -> Path:  # fmt: skip
-    """A file as cameras and editors make it; `stamps` are in units of a 1000th second."""
+    """A file as cameras and editors make it; `stamps` and `sound_from` are in units of a 1000th second."""
     stamps = [40 * index for index in range(12)] if stamps is None else stamps
     options = {"flags": "+ildct+ilme", "x264-params": f"{interlaced}=1"} if interlaced else {}
     with av.open(str(path), "w") as container:
@@ -59,9 +59,9 @@ def film(
             shown.pts, shown.time_base = stamp, Fraction(1, 1000)
             container.mux(picture.encode(shown))
         for track in tracks:
-            tone = (np.sin(np.arange(48000) / 20) * 8000).astype(np.int16)[None]
+            tone = (np.sin(np.arange(48000 * seconds) / 20) * 8000).astype(np.int16)[None]
             samples = av.AudioFrame.from_ndarray(np.repeat(tone, 2, axis=1), "s16", "stereo")
-            samples.sample_rate = 48000
+            samples.sample_rate, samples.pts, samples.time_base = 48000, 48 * sound_from, Fraction(1, 48000)
             container.mux(track.encode(samples))
         for stream in (picture, *tracks):
             container.mux(stream.encode(None))
@@ -258,6 +258,23 @@ def test_odd_sizes_are_padded_and_told_beside_the_comment(tmp_path: Path) -> Non
         assert np.abs(frames[:, 20:, 20:].astype(int) - VideoReader(old).read(0, 4)[:, 20:, 20:]).max() <= 3
 
 
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
+@pytest.mark.parametrize("form", ["gif", "rgb"])
+def test_colours_of_odd_size_become_samples_of_even_size(tmp_path: Path, form: str, codec: str) -> None:
+    pictures = [np.full((65, 67, 3), 20 + 50 * index, np.uint8) for index in range(3)]
+    old = tmp_path / ("in.gif" if form == "gif" else "in.mkv")
+    if form == "gif":
+        first, *rest = [Image.fromarray(picture).quantize(64) for picture in pictures]
+        first.save(old, save_all=True, append_images=rest, duration=80)
+    else:
+        write_video(old, pictures, 12.5, lossless=True)
+    new = copied(old, tmp_path / "out.mp4", codec=codec)
+    frames = VideoReader(new).read(0, 3)
+    assert frames.shape == (3, 65, 67, 3)
+    assert np.abs(frames[:, 24:].astype(int) - np.stack(pictures)[:, 24:]).max() <= 6
+    assert times(new) == [0, 0.08, 0.16]
+
+
 def test_the_clock_of_a_broadcast_begins_at_zero(tmp_path: Path) -> None:
     """Players would wait for hours; what belongs together stays together."""
     late = [3_600_000 + 40 * index for index in range(12)]
@@ -265,6 +282,59 @@ def test_the_clock_of_a_broadcast_begins_at_zero(tmp_path: Path) -> None:
     assert times(old)[0] == 3600
     with pytest.warns(InputWarning, match="begins at 3600 s"):
         assert np.allclose(times(copied(old, tmp_path / "out.mp4")), np.arange(12) * 0.04)
+
+
+def joined(path: Path, *parts: tuple[int, int], sound: bool = True) -> Path:
+    """Recordings end to end in one file, each with a clock of its own: (first time stamp in ms, number of frames)."""
+    content = b""
+    for start, count in parts:
+        stamps = [start + 40 * index for index in range(count)]
+        part = path.with_suffix(f".{len(content)}.ts")
+        content += film(part, sound=("aac",) if sound else (), stamps=stamps, sound_from=start).read_bytes()
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("target", ["mp4", "mkv"])
+@pytest.mark.parametrize("starts", [(0, 0), (400, 0), (0, 500_000), (500_000, 0), (0, 200, 0)])
+def test_a_clock_that_jumps_goes_on_for_picture_and_sound(tmp_path: Path, starts: tuple[int, ...], target: str) -> None:
+    old = joined(tmp_path / "in.ts", *[(start, 26) for start in starts])
+    with pytest.warns(InputWarning) as told:
+        new = copied(old, tmp_path / f"out.{target}")
+    messages = [str(one.message) for one in told]
+    assert len([message for message in messages if "jumps at 1.04 s" in message]) == 1
+    assert not [message for message in messages if "packets are damaged" in message]
+    shown, heard = np.array(times(new)), np.array(contents(new)["stamps"][0])
+    assert len(shown) == 26 * len(starts)
+    assert np.allclose(np.diff(shown), 0.04, atol=0.0011)
+    assert len(heard) == len(contents(old)["stamps"][0])
+    parts = heard.reshape(len(starts), -1)
+    assert np.allclose(parts[1:, 1] - parts[:-1, 1], 1.04, atol=0.03)
+    assert np.allclose(heard[1] - shown[0], parts[-1, 1] - shown[-26], atol=0.03)
+    reader = VideoReader(new)
+    assert reader.fps == pytest.approx(25)
+
+
+def test_a_jump_without_a_repeated_stamp_mixes_no_frames(tmp_path: Path) -> None:
+    """The second part's stamps lie between those of the first: sorted, its frames would alternate with the others."""
+    old = joined(tmp_path / "in.ts", (0, 26), (20, 13), sound=False)
+    with pytest.warns(InputWarning, match="the clock of .* jumps"):
+        reader = VideoReader(old)
+    assert len(reader) == 39
+    frames = reader.read(0, 39)
+    assert np.array_equal(reader.read(30, 3), frames[30:33])
+    assert np.abs(frames[26:].astype(int) - frames[:13]).mean() < 6
+    with pytest.raises(InputError, match="strict"):
+        VideoReader(old, strict=True)
+
+
+def test_a_long_pause_is_no_jump_where_the_sound_goes_on(tmp_path: Path) -> None:
+    stamps = [0, 40, 80, 30_000, 30_040, 30_080]
+    old = film(tmp_path / "in.ts", sound=("aac",), stamps=stamps, seconds=31)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", InputWarning)
+        new = copied(old, tmp_path / "out.mkv")
+    assert np.allclose(np.diff(times(new)), [0.04, 0.04, 29.92, 0.04, 0.04], atol=0.002)
 
 
 def test_what_a_codec_refuses_is_said_before_the_work(tmp_path: Path) -> None:

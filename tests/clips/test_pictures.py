@@ -15,7 +15,7 @@ from PIL import Image
 
 from videoinpaint.clips import ImageFolder, make_clips, make_masks, open_masks, read_image
 from videoinpaint.clips.files.images import missing_numbers, natural_key
-from videoinpaint.errors import InputError, UnknownNameError
+from videoinpaint.errors import InputError, InputWarning, UnknownNameError
 
 RAMP = np.repeat(np.arange(0, 256, 4, dtype=np.uint8)[None], 32, axis=0)
 
@@ -129,3 +129,46 @@ def test_numbers_in_names(tmp_path: Path) -> None:
     assert missing_numbers(names("a1", "a2", "b4")) == []
     assert missing_numbers(names("7", "1000000", "90000000000")) == []
     assert missing_numbers(names("1")) == missing_numbers([]) == []
+
+
+def numbered(folder: Path, count: int) -> Path:
+    folder.mkdir()
+    for index in range(count):
+        Image.fromarray(np.full((32, 64, 3), 20 * (index + 1), np.uint8)).save(folder / f"{index:04d}.png")
+    return folder
+
+
+@pytest.mark.parametrize("lost", [0, 2, 3])
+@pytest.mark.parametrize("content", ["cut", "text"])
+def test_a_picture_that_cannot_be_decoded_shows_the_one_before(tmp_path: Path, lost: int, content: str) -> None:
+    path = numbered(tmp_path / "frames", 4) / f"{lost:04d}.png"
+    path.write_bytes(path.read_bytes()[:60] if content == "cut" else b"no picture")
+    beside = lost - 1 if lost else 1
+    folder = ImageFolder(tmp_path / "frames", strict=False)
+    assert folder.check_size() == (32, 64)
+    with pytest.warns(InputWarning, match=f"frame {lost}: .*{lost:04d}.png") as told:
+        assert folder.read(lost, 1)[0, 0, 0, 0] == 20 * (beside + 1)
+    assert len(told) == 1
+    shown = [beside if index == lost else index for index in range(4)]  # a second warning would be an error
+    assert folder.read(0, 4)[:, 0, 0, 0].tolist() == [20 * (index + 1) for index in shown]
+    with pytest.raises(InputError, match=f"{lost:04d}.png: .*strict"):
+        ImageFolder(tmp_path / "frames", strict=True)
+
+
+def test_a_folder_without_any_whole_picture_is_refused(tmp_path: Path) -> None:
+    for path in numbered(tmp_path / "frames", 2).iterdir():
+        path.write_bytes(b"no picture")
+    folder = ImageFolder(tmp_path / "frames", strict=False)
+    for read in (folder.check_size, lambda: folder.read(0, 2)):
+        with pytest.raises(InputError, match=r"0000\.png"):
+            read()
+
+
+def test_a_name_that_two_pictures_have_is_refused_and_folders_are_passed_over(tmp_path: Path) -> None:
+    folder = numbered(tmp_path / "frames", 4)
+    (folder / "sub.png").mkdir()
+    assert len(ImageFolder(folder)) == 4
+    Image.fromarray(RAMP).save(folder / "0002.jpg")
+    for read in (ImageFolder, open_masks):
+        with pytest.raises(InputError, match=r"0002\.jpg and 0002\.png"):
+            read(folder)

@@ -117,7 +117,7 @@ class Inpaint:
         from videoinpaint.clips.validate import check_frames
 
         self._check_together()
-        video = ImageFolder(self.video) if self.video.is_dir() else VideoReader(self.video, strict=self.strict)
+        video = (ImageFolder if self.video.is_dir() else VideoReader)(self.video, strict=self.strict)
         height, width = check_frames(video.read(0, 1)).shape[1:3]
         if isinstance(video, ImageFolder):
             video.check_size()

@@ -140,12 +140,15 @@ def check_numbers(video: FrameSequence, masks: MaskSequence | None) -> None:
     """Compare the numbers of frames and masks, if there is one for each, where one of the two series has a gap.
 
     Raises:
-        InputError: the gap is in one of them only, so that masks would lie on other frames than theirs.
+        InputError: the gap is in one of them only, so that masks would lie on other frames than theirs; or one of them
+            has two pictures of one number.
     """
-    from videoinpaint.clips.files.images import numbers_of
+    from videoinpaint.clips.files.images import check_once, numbers_of
     from videoinpaint.clips.masks.sequences import gap_of
 
     frames, holes = (numbers_of(getattr(series, "paths", ())) for series in (video, masks))
+    for series, found in ((video, frames), (masks, holes)):
+        check_once(getattr(series, "paths", ()), found, "number")
     here, there = gap_of(video), gap_of(masks) if masks is not None else ""
     if masks is not None and there and frames != holes:
         raise InputError(f"mask {masks.path}{there}: give one mask picture for every frame")

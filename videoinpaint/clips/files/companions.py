@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import av
 
+from videoinpaint.clips.files.clock import Clock
 from videoinpaint.errors import warn
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
@@ -44,17 +46,19 @@ class Companions:
         audio: copy sound too.
         timed: the output keeps the file's time stamps; otherwise nothing that has times of its own is copied.
         begin: seconds that are taken off every time stamp.
+        clock: the clocks of the file's picture, which the other streams follow.
     """
 
     def __init__(
-        self, path: Path, picture: int, output: Any, final: Path, audio: bool, timed: bool, begin: Fraction
-    ) -> None:
+        self, path: Path, picture: int, output: Any, final: Path, audio: bool, timed: bool, begin: Fraction,
+        clock: Clock,
+    ) -> None:  # fmt: skip
         self._input = av.open(f"file:{path}", metadata_errors="surrogateescape")
         self._output = output
         self._streams: dict[int, Any] = {}  # by their numbers in the input
         self._last: dict[int, int] = {}  # their last time stamps
         self._failed: set[int] = set()
-        self._path, self._final, self._begin = path, final, begin
+        self._path, self._final, self._begin, self._clock = path, final, begin, clock
         left_out, untimely = [], []
         for stream in self._input.streams:
             if stream.index == picture or (stream.type == "audio" and not audio) or self._made_anew(stream):
@@ -111,21 +115,25 @@ class Companions:
     def _ordered(self) -> Iterator[tuple[float, Any]]:
         """Packets with the seconds at which they begin, in the file's order."""
         chosen = [stream for stream in self._input.streams if stream.index in self._streams]
+        places = dict[int, int]()  # the last byte positions, which not every packet tells
         for packet in self._input.demux(chosen) if chosen else ():
             stamp = packet.dts if packet.dts is not None else packet.pts
             if stamp is None:  # the end, or nothing that could be placed
                 continue
-            shift = int(self._begin / packet.time_base)
+            number = packet.stream_index
+            places[number] = place = packet.pos if packet.pos and packet.pos > 0 else places.get(number, 0)
+            added = self._clock.offset(place, stamp * packet.time_base)
+            shift = int(self._begin / packet.time_base) - round(added / packet.time_base)
             packet.dts = stamp - shift
             packet.pts = None if packet.pts is None else packet.pts - shift
             seconds = float(packet.dts * packet.time_base)
-            last = self._last.get(packet.stream_index)
-            if last is not None and packet.dts <= last:  # a clock that jumped back: no format takes that
-                packet.dts = last + 1
-            self._last[packet.stream_index] = packet.dts
+            last = self._last.get(number)
+            if last is not None and packet.dts <= last:  # no format takes that; a unit of the output, at least, later
+                packet.dts = last + max(1, math.ceil(self._streams[number].time_base / packet.time_base))
+            self._last[number] = packet.dts
             if packet.pts is not None:
                 packet.pts = max(packet.pts, packet.dts)
-            packet.stream = self._streams[packet.stream_index]
+            packet.stream = self._streams[number]
             yield seconds, packet
 
 

@@ -16,6 +16,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from videoinpaint.clips.files.clock import Clock, Packet, read_packets
 from videoinpaint.clips.files.images import check_pixels
 from videoinpaint.clips.files.planes import EXACT, copied
 from videoinpaint.clips.files.truncation import is_cut_off
@@ -27,6 +28,7 @@ _SIZE_NOTE = re.compile(r"videoinpaint:size=(\d+)x(\d+)")
 # VP8 stores invisible frames as packets of their own: packets must not be counted as frames.
 _INVISIBLE_PACKETS = frozenset({"vp8"})
 _FASTEST = 1000  # frames a second; more is a clock, not a rate (raw DV says 60000)
+_ONE_CLOCK = Clock()
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Index:
         size: ``(height, width)`` to cut padded frames to, or None.
         stored: ``(height, width)`` of pictures as they are decoded, not cut or turned.
         matrix: the display matrix, nine int32, or nothing.
+        clock: the clocks of a file that was joined from several; `stamps` are as if it had one, and nothing is sought.
     """
 
     stamps: NDArray[np.int64]
@@ -52,21 +55,12 @@ class Index:
     size: tuple[int, int] | None
     stored: tuple[int, int] = (0, 0)
     matrix: tuple[int, ...] = ()
+    clock: Clock = _ONE_CLOCK
 
     def position(self, stamp: int | None) -> int:
         """Which frame has this time stamp; -1 if none has."""
         place = -1 if stamp is None else int(np.searchsorted(self.stamps, stamp))
         return place if 0 <= place < len(self.stamps) and self.stamps[place] == stamp else -1
-
-
-@dataclass(frozen=True)
-class _Packet:
-    """What the index needs of a packet: the data themselves are let go at once."""
-
-    pts: int | None
-    key: bool
-    discard: bool
-    corrupt: bool
 
 
 @contextmanager
@@ -95,15 +89,14 @@ def index_of(path: Path) -> Index:
         InputError: unreadable, truncated, or without frames.
     """
     with opened(path) as (container, stream):
-        packets = [
-            _Packet(packet.pts, packet.is_keyframe, packet.is_discard, packet.is_corrupt)
-            for packet in container.demux(stream)
-            if packet.size
-        ]
+        packets, clock, runs = read_packets(container, stream)
         _check_complete(path, container, stream, packets)
-        shown = [packet for packet in packets if not packet.discard]
-        stamps: list[int | None] = [packet.pts for packet in shown]
-        keys = [packet.key for packet in shown]
+        stamps = [
+            packet.pts if packet.pts is None else packet.pts + clock.offsets[run]
+            for packet, run in zip(packets, runs)
+            if not packet.discard
+        ]
+        keys = [packet.key for packet in packets if not packet.discard]
         rate, time_base = _rate(stream, stamps), stream.time_base
         size, codec = _true_size(container, stream), stream.codec_context.name
     seekable = None not in stamps and len(set(stamps)) == len(stamps)
@@ -114,7 +107,9 @@ def index_of(path: Path) -> Index:
     order = np.argsort(np.array(stamps, np.int64), kind="stable")
     starts = np.flatnonzero(np.array(keys)[order])
     base = time_base if seekable else 1 / rate
-    return _from_first_picture(path, Index(np.array(stamps, np.int64)[order], starts, rate, base, seekable, size))
+    clock.tell(path)
+    index = Index(np.array(stamps, np.int64)[order], starts, rate, base, seekable, size, clock=clock)
+    return _from_first_picture(path, index)
 
 
 def decode(path: Path, index: Index, wanted: range, *, quiet: bool = False) -> Iterator[tuple[int, Any]]:
@@ -178,7 +173,7 @@ def _sized(
 
 def _pictures(path: Path, index: Index, wanted: range) -> Iterator[tuple[int, Any]]:
     """Decoded pictures with their positions, ascending, from one at or before the first wanted one on."""
-    earlier = index.keys[index.keys <= wanted[0]] if index.seekable else index.keys[:0]
+    earlier = index.keys[index.keys <= wanted[0]] if index.seekable and not index.clock.runs else index.keys[:0]
     key = int(earlier[-1]) if len(earlier) else 0
     if key:
         found = _decode_from(path, index, key)
@@ -197,10 +192,17 @@ def _decode_from(path: Path, index: Index, key: int) -> Iterator[tuple[int, Any]
         if key:
             container.seek(int(index.stamps[key]), stream=stream, backward=True)
         for count, picture in enumerate(_decodable(container, stream)):
-            position = index.position(picture.pts) if index.seekable else count
+            position = _position_after(last, picture.pts, index) if index.seekable else count
             if position > last:
                 yield position, picture
                 last = position
+
+
+def _position_after(last: int, stamp: int | None, index: Index) -> int:
+    """Which frame has this time stamp, under the first clock by which it comes after another frame; -1 if none has."""
+    if stamp is None:
+        return -1
+    return next((place for add in index.clock.offsets if (place := index.position(stamp + add)) > last), -1)
 
 
 def _decodable(container: Any, stream: Any) -> Iterator[Any]:
@@ -263,7 +265,7 @@ def _index_by_decoding(path: Path) -> tuple[list[int | None], list[bool], bool]:
     return stamps, keys, True
 
 
-def _check_complete(path: Path, container: Any, stream: Any, packets: list[_Packet]) -> None:
+def _check_complete(path: Path, container: Any, stream: Any, packets: list[Packet]) -> None:
     # AVI counts chunks without data, which mean that a frame lasts longer; how long the file is tells more there.
     promise = 0 if container.format.name == "avi" else stream.frames or 0
     short = len(packets) < promise or is_cut_off(path)

@@ -28,6 +28,10 @@ MAX_PIXELS = 1 << 26
 _SEQUENCES = frozenset({"GIF", "PNG", "WEBP", "TIFF"})
 
 
+class UndecodableError(InputError):
+    """A file that should be a picture is damaged, or none."""
+
+
 def natural_key(path: Path) -> tuple[tuple[int, str], ...]:
     """Sorts numbers inside names by value: frame2 stands before frame10."""
     parts = re.split(r"(\d+)", path.name)
@@ -35,9 +39,9 @@ def natural_key(path: Path) -> tuple[tuple[int, str], ...]:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The pictures directly in a folder, in natural order; hidden files are passed over."""
+    """The pictures directly in a folder, in natural order; hidden files and folders are passed over."""
     found = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
-    return sorted(found, key=natural_key)
+    return sorted((path for path in found if not path.is_dir()), key=natural_key)
 
 
 def numbers_of(paths: Sequence[Path]) -> list[int]:
@@ -59,6 +63,22 @@ def missing_numbers(paths: Sequence[Path]) -> list[int]:
     if 2 * often < len(numbers) - 1 or not 0 < count <= len(numbers):
         return []
     return sorted(set(range(numbers[0], numbers[-1], step)) - set(numbers))
+
+
+def check_once(paths: Sequence[Path], keys: Sequence[object], what: str) -> None:
+    """Raise InputError where two pictures have one key, by which each should be a frame of its own.
+
+    Args:
+        paths: the pictures.
+        keys: of each.
+        what: a key is, for the message.
+    """
+    known: dict[object, Path] = {}
+    for path, key in zip(paths, keys):
+        if key in known:
+            both = f"{known[key].name} and {path.name}"
+            raise InputError(f"folder {path.parent} has two pictures of {what} {key}, {both}: leave one of them out")
+        known[key] = path
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -181,7 +201,7 @@ def _named(path: Path) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise InputError(_too_large(path, "far more")) from error
     except Exception as error:
-        raise InputError(f"cannot read picture {path}: {error}; save it again as PNG or JPEG") from error
+        raise UndecodableError(f"cannot read picture {path}: {error}; save it again as PNG or JPEG") from error
 
 
 def check_pixels(path: Path, pixels: int) -> None:

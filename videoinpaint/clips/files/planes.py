@@ -66,14 +66,21 @@ def converted(picture: Any, name: str) -> Any:
 def copied(picture: Any) -> Any:
     """A picture of the same samples, colours and time in memory of its own."""
     copy = av.VideoFrame(picture.width, picture.height, picture.format.name)
-    for name in _DESCRIPTION:
-        setattr(copy, name, getattr(picture, name))
+    _tell(copy, picture)
     for new, old in zip(copy.planes, picture.planes):
         rows = [np.frombuffer(memoryview(plane), np.uint8).reshape(-1, abs(plane.line_size)) for plane in (new, old)]
         rows[1] = rows[1][::-1] if old.line_size < 0 else rows[1]
         width = min(rows[0].shape[1], rows[1].shape[1])
         rows[0][: new.height, :width] = rows[1][: new.height, :width]
     return copy
+
+
+def _tell(new: Any, old: Any) -> None:
+    """Say of a picture what another one says of itself; one that was made here has no time yet."""
+    for name in _DESCRIPTION:
+        value = getattr(old, name)
+        if value is not None:
+            setattr(new, name, value)
 
 
 def samples(picture: Any) -> list[NDArray[Any]]:
@@ -140,8 +147,7 @@ def padded(picture: Any, width: int, height: int) -> Any:
     if (picture.width, picture.height) == (width, height):
         return picture
     result = av.VideoFrame(width, height, picture.format.name)
-    for name in _DESCRIPTION:
-        setattr(result, name, getattr(picture, name))
+    _tell(result, picture)
     for new, old in zip(samples(result), samples(picture)):
         new[:] = np.pad(old, [(0, new.shape[0] - old.shape[0]), (0, new.shape[1] - old.shape[1])], mode="edge")
     return result

@@ -64,7 +64,9 @@ class Repainting:
         if self._timed and index.seekable and begin > _LATE * av.time_base:
             warn(f"the clock of {path} begins at {begin // av.time_base} s: {final} begins at 0")
             self._begin = Fraction(begin, av.time_base)
-        self._companions = Companions(path, number, output, final, self._audio, self._timed, self._begin)
+        self._companions = Companions(
+            path, number, output, final, self._audio, self._timed, self._begin, index.clock
+        )  # fmt: skip
         if (stream.height, stream.width) != index.stored:
             key = next((key for key in output.metadata if key.lower() == "comment"), "comment")
             note = size_note(index.stored[0], index.stored[1])

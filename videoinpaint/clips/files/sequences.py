@@ -9,8 +9,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from videoinpaint.clips.files.images import list_images, read_image, size_of
-from videoinpaint.errors import InputError
+from videoinpaint.clips.files.images import (
+    UndecodableError,
+    check_once,
+    list_images,
+    load_picture,
+    read_image,
+    size_of,
+)
+from videoinpaint.errors import InputError, warn
 from videoinpaint.files import user_path
 
 
@@ -49,10 +56,18 @@ class Pictures:
         Raises:
             InputError: they differ, or one has no readable header.
         """
-        size = size_of(self.paths[0])
-        for path in self.paths[1:]:
-            check_same_size(path, size_of(path), size)
-        return size
+        found = [(path, size) for path in self.paths if (size := self._size(path)) is not None]
+        if not found:
+            return size_of(self.paths[0])
+        for path, size in found:
+            check_same_size(path, size, found[0][1])
+        return found[0][1]
+
+    def _size(self, path: Path) -> tuple[int, int] | None:
+        return size_of(path)
+
+    def _picture(self, index: int) -> NDArray[np.uint8]:
+        return read_image(self.paths[index])
 
     def read(self, start: int, count: int, stride: int = 1) -> NDArray[np.uint8]:
         """Decode only the pictures asked for.
@@ -60,10 +75,10 @@ class Pictures:
         Raises:
             InputError: the window leaves the folder, a picture is unreadable, or sizes differ.
         """
-        paths = [self.paths[i] for i in window(self, start, count, stride)]
-        frames = [read_image(path) for path in paths]
-        for path, frame in zip(paths, frames):
-            check_same_size(path, frame.shape, frames[0].shape)
+        indices = window(self, start, count, stride)
+        frames = [self._picture(index) for index in indices]
+        for index, frame in zip(indices, frames):
+            check_same_size(self.paths[index], frame.shape, frames[0].shape)
         return np.stack(frames)
 
 
@@ -72,12 +87,15 @@ class ImageFolder(Pictures):
 
     Args:
         folder: where the pictures lie; they are taken in natural order.
+        strict: what happens to a picture that cannot be decoded. None: it is refused when it is read. False: the one
+            before it (the one after it at the very start) takes its place, and an `InputWarning` names it, as in a
+            `VideoReader`. True: everything is decoded at once, and it is refused.
 
     Raises:
-        InputError: the folder is missing or holds no picture.
+        InputError: the folder is missing, holds no picture, or two of one name but for its ending.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, strict: bool | None = None) -> None:
         self.folder = user_path(folder)
         if not self.folder.is_dir():
             raise InputError(f"no folder {self.folder}: name a folder of PNG or JPEG frames")
@@ -85,6 +103,44 @@ class ImageFolder(Pictures):
         super().__init__(self.folder.name, list_images(self.folder))
         if not self.paths:
             raise InputError(f"folder {self.folder} holds no frames: put PNG or JPEG files into it, one per frame")
+        check_once(self.paths, [path.stem for path in self.paths], "the name")
+        self._lost: dict[int, str] = {}
+        self._replaces = strict is False
+        if strict:
+            self._check_decodable()
+
+    def _check_decodable(self) -> None:
+        for path in self.paths:
+            try:
+                load_picture(path)
+            except UndecodableError as problem:
+                raise InputError(f"{problem}; this is refused because reading is strict") from None
+
+    def _size(self, path: Path) -> tuple[int, int] | None:
+        try:
+            return size_of(path)
+        except UndecodableError:
+            if self._replaces:
+                return None
+            raise
+
+    def _picture(self, index: int) -> NDArray[np.uint8]:
+        """The picture at an index, or the nearest before it (or else after it) that can be decoded."""
+        if not self._replaces:
+            return super()._picture(index)
+        found = dict[int, str]()
+        for near in (*range(index, -1, -1), *range(index + 1, len(self))):
+            if near in self._lost:
+                continue
+            try:
+                picture = read_image(self.paths[near])
+            except UndecodableError as problem:
+                self._lost[near] = found[near] = str(problem)
+                continue
+            for lost, why in sorted(found.items()):
+                warn(f"frame {lost}: {why}; the picture beside is shown instead")
+            return picture
+        raise InputError(self._lost[0])
 
 
 def check_same_size(name: object, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
