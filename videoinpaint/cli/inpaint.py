@@ -24,7 +24,8 @@ from videoinpaint.repair.streaming import ITERATIONS, POLICY
 from videoinpaint.threads import ahead
 
 if TYPE_CHECKING:
-    from videoinpaint.clips.files.sequences import FrameSequence
+    from videoinpaint.clips.files.sequences import FrameSequence, ImageFolder
+    from videoinpaint.clips.files.video import VideoReader
 
 CHUNK = 16  # frames of a folder or mask that are read at a time
 
@@ -143,7 +144,7 @@ class Inpaint:
         if self.weights == "random":
             print(f"the weights of {self._inpainter} are random: this repair means nothing, only its cost does")
 
-    def _write(self, video: FrameSequence, masks: FrameSequence | None, known: Mapping[int, Any]) -> None:
+    def _write(self, video: ImageFolder | VideoReader, masks: FrameSequence | None, known: Mapping[int, Any]) -> None:
         """Repair the video and write it."""
         from videoinpaint.clips.files.video import VideoReader, VideoWriter
 
