@@ -15,6 +15,7 @@ import numpy as np
 from videoinpaint.errors import InputError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -34,6 +35,18 @@ def whole_number(value: Any, name: str, low: int, high: int) -> int:
     if not low <= value <= high:
         raise InputError(f"{name} must lie in {low} to {high}, got {shown(value)}")
     return int(value)
+
+
+def plain_array(value: Any, name: str) -> NDArray[Any]:
+    """An array of what was given, which may be nested lists; an array itself is not copied.
+
+    Raises:
+        InputError: its parts are of different sizes.
+    """
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"{name} must be one array of numbers, got parts of different sizes") from error
 
 
 def check_grid(grid: Any, height: int, width: int, name: str = "action_grid") -> tuple[int, int]:

@@ -19,6 +19,7 @@ from PIL import Image
 
 from videoinpaint.cli import main, output
 from videoinpaint.clips.files.video import read_video, write_video
+from videoinpaint.files import locked
 
 Fails = Callable[..., str]
 CHEAP = ("--inpainter", "telea", "--detector", "none", "--device", "cpu")
@@ -193,3 +194,51 @@ def test_masks_of_an_interrupted_run_do_not_block_the_next(
     assert len(list((tmp_path / "found").iterdir())) == len(read_video(tmp_path / "out.mkv")[0]) == 6
     assert main([str(word) for word in words]) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+def test_a_second_run_of_the_same_output_is_refused_at_once(
+    video: Path, mask: Path, tmp_path: Path, fails: Fails
+) -> None:
+    windows = tmp_path / "out.mp4.windows"
+    words = ["inpaint", video, "--mask", mask, "--output", tmp_path / "out.mp4", "--resume", *CHEAP]
+    windows.mkdir()
+    with locked(windows, "held by the first run"):
+        assert "another repair of" in fails(*words)
+        assert windows.is_dir()
+    assert not (tmp_path / "out.mp4").exists()
+    assert "nonsense" in fails(*words, "--policy", "nonsense")
+    assert not windows.exists()  # it held nothing
+    assert main([str(word) for word in words]) == 0
+    assert not windows.exists()
+
+
+@pytest.mark.parametrize("words", [[], ["--version"], ["inpaint", "--help"]])
+def test_a_reader_who_has_gone_ends_the_command_quietly(words: list[str]) -> None:
+    for buffered in ("", "1"):
+        read, write = os.pipe()
+        os.close(read)
+        ended = subprocess.run(
+            [*COMMAND, *words], stdout=write, stderr=subprocess.PIPE, text=True, check=False,
+            env=os.environ | {"PYTHONUNBUFFERED": buffered},
+        )  # fmt: skip
+        os.close(write)
+        assert (ended.returncode, ended.stderr) == (141, "")
+
+
+def test_an_interruption_before_the_work_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    importing = (
+        "import os, signal, sys; import videoinpaint.cli as cli;"
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "cli.import_module = lambda name: os.kill(os.getpid(), signal.SIGINT); sys.exit(cli.main(['weights', 'list']))"
+    )
+    ended = subprocess.run([sys.executable, "-c", importing], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "error: interrupted\n")
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tyro.cli", interrupted)
+    assert main(["weights", "list"]) == 130
+    assert capsys.readouterr().err == "error: interrupted\n"

@@ -123,6 +123,10 @@ def test_bad_input_is_named_and_nothing_is_written(video: Path, mask: Path, tmp_
     assert "nonsense" in line(video, mask, "--policy", "nonsense")
     assert "iterations" in line(video, mask, "--iterations", "0")
     assert "fps" in line(video, mask, "--fps", "-1")
+    assert "dilate=100 pixels, let it grow by fewer" in line(video, mask, "--dilate", "100")
+    assert "--codec ffv1, not hevc" in line(video, mask, "--lossless", "--codec", "hevc")
+    for lossless in (["--lossless"], ["--codec", "ffv1"]):
+        assert "--quality is not for" in line(video, mask, *lossless, "--quality", "10", target=tmp_path / "out.mkv")
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -149,6 +153,32 @@ def test_the_run_says_what_it_understood(
     assert told(grey, "--threshold", "50") == ("hole: 20.8 % of the frame, in 6 of 6 frames", "")
     assert told(grey, "--object", "100") == told(mask)
     assert "0..254" in fails("inpaint", video, "--mask", mask, "--output", tmp_path / "o.mp4", "--threshold", "300")
+
+
+def test_masks_that_grow_until_nothing_is_known_are_refused_before_a_frame_is_written(
+    video: Path, mask: Path, tmp_path: Path, fails: Fails, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "masks").mkdir()
+    for index in range(6):
+        (tmp_path / "masks" / f"{index}.png").write_bytes(mask.read_bytes())
+    words = ["--output", tmp_path / "out.mp4", *CHEAP, "--dilate", "1000"]
+    assert "every pixel of every frame" in fails("inpaint", video, "--mask", mask, *words)
+    assert "every pixel of frames 0 to 5" in fails("inpaint", video, "--mask", tmp_path / "masks", *words)
+    assert not list(tmp_path.glob("*out*"))
+
+
+def test_a_tilde_is_the_home_of_the_user(
+    video: Path, mask: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    for index, frame in enumerate(read_video(video)[0]):
+        picture(tmp_path / "frames" / f"{index}.png", frame)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert inpaint("~/frames", "--mask", "~/mask.png", "--output", "~/out.mkv", "--lossless", "--resume") == 0
+    assert len(read_video(tmp_path / "out.mkv")[0]) == 6
+    assert not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_gaps_in_numbers_are_named(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -12,11 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import tyro
 
 from videoinpaint.agents.policies.export import blank_network, save_policy
 from videoinpaint.benchmarks.demo import verdict
 from videoinpaint.cli import main
 from videoinpaint.cli.environment import EnvironmentFlags
+from videoinpaint.cli.evaluate import Evaluate
 from videoinpaint.cli.train import Train
 from videoinpaint.clips.files.video import read_video
 from videoinpaint.errors import InputError
@@ -84,7 +87,9 @@ def test_train_then_evaluate(tmp_path: Path, fails: Fails, capsys: pytest.Captur
     run, scores, page = tmp_path / "run", tmp_path / "scores.json", tmp_path / "scores.html"
     words = ["train", "--output", str(run), "--steps", "12", "--num-envs", "2", "--n-steps", "6", *SMALL]
     assert main(words) == 0
-    assert str(run / "policy.safetensors") in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert str(run / "policy.safetensors") in shown
+    assert f"videoinpaint evaluate {shlex.join(SMALL)} --policies {run} random" in shown
     assert json.loads((run / "run.json").read_text())["config"]["env"]["height"] == 36
     assert str(run) in fails(*words)  # it does not train over an earlier run
 
@@ -102,6 +107,21 @@ def test_train_then_evaluate(tmp_path: Path, fails: Fails, capsys: pytest.Captur
     assert fixed["difference"]["mean"] == pytest.approx((returns[0] - returns[1]).mean())
     assert fixed["difference"]["low"] <= fixed["difference"]["mean"] <= fixed["difference"]["high"]
     assert page.read_text().count("data:image/png;base64") >= 4
+
+
+def test_training_says_how_to_compare_it_in_its_own_environment() -> None:
+    words = shlex.split(Train().comparison(Path("runs/train")))
+    assert words == ["videoinpaint", "evaluate", "--policies", "runs/train", "random", "heads12", "heuristic"]
+    environment = EnvironmentFlags("VideoInpaintRegions-v1", "my clips;x", num_frames=4, action_grid=(2, 3))
+    asked = Train(**vars(environment), bank=Path("bank"), prefetch=2)
+    words = shlex.split(asked.comparison(Path("my run")))
+    assert not {"--bank", "--prefetch"} & set(words)
+    played = tyro.cli(Evaluate, args=words[2:])
+    assert (played.env_id, played.num_frames, played.action_grid) == ("VideoInpaintRegions-v1", 4, (2, 3))
+    assert (played.clips, played.policies) == ("my clips;x", ("my run", "random", "heads12", "heuristic"))
+    assert played.env_kwargs() == asked.env_kwargs()
+    assert "--env-id VideoInpaint-v0" in Train(preset="paper").comparison(Path("run"))
+    assert "--precision float32" in Train(precision="float32").comparison(Path("run"))
 
 
 def test_training_seeds_are_one_row_and_every_ending_has_its_form(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 import pytest
@@ -216,6 +218,15 @@ FRAMES, MASKS = video(4, 32, 40)
         (FRAMES, MASKS, {"iterations": 0}, "iterations"),
         (FRAMES, MASKS, {"window": 4, "overlap": 4}, "overlap"),
         (FRAMES, MASKS, {"device": "abacus"}, "device"),
+        ([FRAMES[0], FRAMES[1][:, :33]], MASKS[:2], {}, "frames must be one array"),
+        (FRAMES[:2], [MASKS[0], MASKS[1][:30]], {}, "masks must be one array"),
+        (FRAMES, MASKS, {"window": 2.5}, "window must be a whole number"),
+        (FRAMES, MASKS, {"window": "5"}, "window must be a whole number"),
+        (FRAMES, MASKS, {"overlap": 0.5}, "overlap must be a whole number"),
+        (FRAMES, MASKS, {"reach": 1.5}, "reach must be a whole number"),
+        (FRAMES, MASKS, {"iterations": 2.5}, "iterations must be a whole number"),
+        (FRAMES, MASKS, {"dilate": 1.5}, "dilate must be a whole number"),
+        (FRAMES, MASKS, {"dilate": 1000}, "dilate=1000 pixels, let it grow by fewer"),
     ],
 )
 def test_bad_input_is_named(frames: np.ndarray, masks: np.ndarray, kwargs: dict, message: str) -> None:
@@ -235,6 +246,8 @@ def test_streams_that_do_not_fit() -> None:
         (FRAMES[:2], MASKS, "fewer frames"),
         ([FRAMES[0], FRAMES[1][:, :36]], MASKS[:2], "frame 1"),
         ([], [], "no frames"),
+        ([FRAMES[0], [[0], [0, 0]]], MASKS[:2], "frames must be one array"),
+        (FRAMES[:2], [MASKS[0], [[0], [0, 0]]], "mask of frame 1 must be one array"),
     ):
         with pytest.raises(InputError, match=message):
             list(inpaint_stream(iter(frames), iter(masks), **FAST))
@@ -249,7 +262,37 @@ def test_holes_grow_on_request(streamed: bool) -> None:
     assert (wanted >= masks).all()
     assert abs(int(wanted.sum()) - int(grown.sum())) < 0.1 * grown.sum()  # a disc, as OpenCV's is
     np.testing.assert_array_equal(repair(frames, masks, dilate=3, **FAST), inpaint(frames, wanted, **FAST))
-    with pytest.raises(InputError, match="dilate must be 0 or more"):
+    with pytest.raises(InputError, match="dilate must lie in 0"):
         repair(frames, masks, dilate=-1, **FAST)
     with pytest.raises(InputError, match="leave dilate out"):
         inpaint(frames, masks[0], dilate=3, propagator="flow", **(FAST | {"inpainter": "telea"}))
+
+
+def test_windows_of_which_nothing_is_known_are_refused_and_single_lost_frames_are_not() -> None:
+    frames, masks = video(16, 32, 40)
+    with pytest.raises(InputError, match=r"frames 0 to 15, .*dilate=50 pixels, let it grow by fewer"):
+        list(inpaint_stream(frames, masks, dilate=50, **FAST))
+    with pytest.raises(InputError, match="leave known pixels out"):
+        list(inpaint_stream(frames, np.ones_like(masks), **FAST))
+    masks[6:12] = 1
+    for repair in (inpaint, lambda *given, **settings: list(inpaint_stream(*given, **settings))):
+        with pytest.raises(InputError, match="every pixel of frames 6 to 9"):
+            repair(frames, masks, window=4, overlap=2, **FAST)
+        assert len(repair(frames, masks, window=8, **FAST)) == 16  # a known frame lies in every window
+        carried = FAST | {"inpainter": "propagation"}
+        assert len(repair(frames, masks, window=4, overlap=2, reach=4, **carried)) == 16  # or within its reach
+
+
+def test_a_generator_may_fill_the_same_buffer_again_and_again() -> None:
+    frames, masks = video(14, 32, 40)
+
+    def reused(series: np.ndarray) -> Iterator[np.ndarray]:
+        buffer = np.empty_like(series[0])
+        for item in series:
+            buffer[:] = item
+            yield buffer
+
+    wanted = inpaint(frames, masks, **FAST)
+    for kind in (np.uint8, bool):
+        repaired = np.stack(list(inpaint_stream(reused(frames), reused(masks.astype(kind)), **FAST)))
+        np.testing.assert_array_equal(repaired, wanted)

@@ -271,5 +271,5 @@ def test_the_networks_reach_too() -> None:
 @pytest.mark.parametrize("reach", [-1, -60])
 def test_a_negative_reach_is_refused(reach: int) -> None:
     frames = panning(4)
-    with pytest.raises(Exception, match="reach must be 0 or more"):
+    with pytest.raises(Exception, match="reach must lie in 0"):
         inpaint(frames, subtitle(frames, 0, 4), reach=reach, **CARRY)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
-from typing import Any
+from typing import Any, TextIO
 
 from videoinpaint.errors import InputWarning, VideoInpaintError
 from videoinpaint.version import __version__
@@ -34,17 +35,40 @@ COMMANDS = {
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
+_SIGPIPE = 13
+"""The signal that ends a command whose output nobody reads; Python ignores it, and Windows has none."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (default: the process's own) and return its exit code.
 
     0 is done, 2 bad input or a disk that refuses, 128 + N ended by signal N: 130 by Ctrl-C, 143 by SIGTERM, 129 by
-    SIGHUP.
+    SIGHUP, and 141 where nobody reads what is printed.
 
     Raises:
         SystemExit: by the parser, after help (0) or unknown flags (2).
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        try:
+            return _run(words)
+        finally:
+            _flush()  # here, and not when Python ends, so that what goes wrong with it is caught
+    except VideoInpaintError as error:
+        return _fail(str(error))
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and _readers_left():
+            return 128 + _SIGPIPE
+        if error.filename is None and error.errno not in _DISK:
+            raise
+        remedy = "make room, or name another place" if error.errno in _DISK else "name another file or folder"
+        return _fail(f"{error.filename or 'the disk'}: {error.strerror}; {remedy}")
+    except KeyboardInterrupt as error:
+        number = error.number if isinstance(error, _Ended) else signal.SIGINT
+        return _fail("interrupted", code=128 + number)
+
+
+def _run(words: list[str]) -> int:
     first = words[0] if words else "--help"
     if first in ("--version", "-V"):
         print(f"videoinpaint {__version__}")
@@ -57,36 +81,54 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A thread that waits for another one should sleep: spinning takes the core that the other one needs, where another
     # process keeps the rest busy. OpenMP reads this once, when torch is imported, which is only after this.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    return _dispatch(first, words[1:])
+    _dispatch(first, words[1:])
+    return 0
 
 
-def _dispatch(name: str, words: list[str]) -> int:
-    import tyro
-
+def _dispatch(name: str, words: list[str]) -> None:
     # Plug-ins by "module:attribute" are looked for where the command is run, as `python -m` does.
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
-    module = import_module(f"videoinpaint.cli.{name}")
+    with _interrupts_at_once():
+        import tyro
+
+        module = import_module(f"videoinpaint.cli.{name}")
     # A flag that may be left out need not offer the word "None" as a value.
     config = (tyro.conf.DisallowNone,)
     words = getattr(module, "ORDERED", list)(words)
     command = tyro.cli(
         module.COMMAND, prog=f"videoinpaint {name}", description=module.__doc__, args=words, config=config
     )
+    with _warnings_as_lines(), _signals_as_interrupts():
+        command.run()
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # closed by whoever started this
+            stream.flush()
+
+
+def _readers_left() -> bool:
+    """Whether nobody reads stdout or stderr any more, as after ``| head``; what is still to be said goes nowhere then.
+
+    A pipe to another process may break, too: that is an error like any other.
+    """
+    left = [stream.fileno() for stream in (sys.stdout, sys.stderr) if stream is not None and _is_left(stream)]
+    for number in left:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, number)
+        os.close(nowhere)
+    return bool(left)
+
+
+def _is_left(stream: TextIO) -> bool:
     try:
-        with _warnings_as_lines(), _signals_as_interrupts():
-            command.run()
-    except VideoInpaintError as error:
-        return _fail(str(error))
-    except OSError as error:
-        if error.filename is None and error.errno not in _DISK:
-            raise
-        remedy = "make room, or name another place" if error.errno in _DISK else "name another file or folder"
-        return _fail(f"{error.filename or 'the disk'}: {error.strerror}; {remedy}")
-    except KeyboardInterrupt as error:
-        number = error.number if isinstance(error, _Ended) else signal.SIGINT
-        return _fail("interrupted", code=128 + number)
-    return 0
+        watch = select.poll()
+        watch.register(stream.fileno(), 0)  # errors are told in any case
+        return bool(watch.poll(0))
+    except (AttributeError, OSError, ValueError):  # Windows has no poll; a notebook's stream is no file
+        return False
 
 
 class _Ended(KeyboardInterrupt):
@@ -98,7 +140,35 @@ class _Ended(KeyboardInterrupt):
 
 
 @contextmanager
-def _signals_as_interrupts() -> Iterator[None]:
+def _handled(end: Callable[[int, Any], None], usual: Any, *names: str) -> Iterator[None]:
+    """Let a function handle signals within the block, those that are handled as is usual until then."""
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []  # Python lets only the main thread set handlers
+    caught = [number for number in numbers if signal.getsignal(number) == usual]
+    for number in caught:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in caught:
+            signal.signal(number, usual)
+
+
+def _interrupts_at_once() -> AbstractContextManager[None]:
+    """Let Ctrl-C end the process itself: for imports, when there is nothing to clean up yet.
+
+    An exception would end up in the middle of a library that is loading, and torch's aborts then.
+    """
+
+    def end(number: int, _: Any) -> None:
+        os.write(2, b"error: interrupted\n")  # nothing can be imported here, to colour it
+        os._exit(128 + number)
+
+    return _handled(end, signal.default_int_handler, "SIGINT")
+
+
+def _signals_as_interrupts() -> AbstractContextManager[None]:
     """Let SIGTERM and SIGHUP interrupt the work as Ctrl-C does, where nobody handles or ignores (nohup) them."""
     here = os.getpid()
 
@@ -108,17 +178,7 @@ def _signals_as_interrupts() -> Iterator[None]:
             os.kill(os.getpid(), number)
         raise _Ended(number)
 
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    if threading.current_thread() is not threading.main_thread():
-        numbers = []  # Python lets only the main thread set handlers
-    caught = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
-    for number in caught:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number in caught:
-            signal.signal(number, signal.SIG_DFL)
+    return _handled(end, signal.SIG_DFL, "SIGTERM", "SIGHUP")
 
 
 @contextmanager

@@ -7,8 +7,8 @@ videoinpaint inpaint holiday.mp4 --mask 0=first.png 40=other.png --propagator ap
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,13 +17,15 @@ import tyro
 
 from videoinpaint.cli.internal import InternalFlags
 from videoinpaint.cli.masks import check_mask, check_numbers, masks_in_front, paths_by_frame, read_known
-from videoinpaint.cli.output import check_masks_folder, check_output, keep_masks, save_masks, write_all
+from videoinpaint.cli.output import check_masks_folder, check_output, keep_masks, kept_windows, save_masks, write_all
 from videoinpaint.errors import InputError
+from videoinpaint.files import user_path
 from videoinpaint.repair.streaming import ITERATIONS, POLICY
 from videoinpaint.threads import ahead
 
 if TYPE_CHECKING:
-    from videoinpaint.clips.files.sequences import FrameSequence
+    from videoinpaint.clips.files.sequences import FrameSequence, ImageFolder
+    from videoinpaint.clips.files.video import VideoReader
 
 CHUNK = 16  # frames of a folder or mask that are read at a time
 
@@ -111,13 +113,14 @@ class Inpaint:
     def run(self) -> None:
         """Check everything, then repair frame by frame and show progress."""
         from videoinpaint.clips.files.sequences import ImageFolder
-        from videoinpaint.clips.files.video import VideoReader, VideoWriter
+        from videoinpaint.clips.files.video import VideoReader
         from videoinpaint.clips.masks.meaning import Wish
         from videoinpaint.clips.masks.sequences import open_masks
         from videoinpaint.clips.validate import check_frames
 
         self._check_together()
-        video = (ImageFolder if self.video.is_dir() else VideoReader)(self.video, strict=self.strict)
+        place = user_path(self.video)
+        video = (ImageFolder if place.is_dir() else VideoReader)(place, strict=self.strict)
         height, width = check_frames(video.read(0, 1)).shape[1:3]
         if isinstance(video, ImageFolder):
             video.check_size()
@@ -131,10 +134,20 @@ class Inpaint:
                 invert=self.invert, threshold=self.threshold, object_id=self.object_id,
             )  # fmt: skip
             check_numbers(video, masks)
-            check_mask(masks, Path(self.mask[0]))
+            check_mask(masks, Path(self.mask[0]), dilate=self.dilate)
         else:
             check_numbers(video, None)
             known = read_known(marked or {0: Path(self.mask[0])}, len(video), (height, width), wish)
+        with kept_windows(self._windows, self.output) if self.resume else nullcontext():
+            self._write(video, masks, known)
+        print(f"wrote {self.output}: {len(video)} frames of {width}x{height}")
+        if self.weights == "random":
+            print(f"the weights of {self._inpainter} are random: this repair means nothing, only its cost does")
+
+    def _write(self, video: ImageFolder | VideoReader, masks: FrameSequence | None, known: Mapping[int, Any]) -> None:
+        """Repair the video and write it."""
+        from videoinpaint.clips.files.video import VideoReader, VideoWriter
+
         source = video if isinstance(video, VideoReader) else None
         writer = VideoWriter(
             self.output, video.fps if self.fps is None and source is None else self.fps, lossless=self.lossless,
@@ -149,11 +162,6 @@ class Inpaint:
         write_all(repaired, writer, len(video))
         if self.save_masks is not None:
             keep_masks(self.save_masks)
-        if self.resume:
-            shutil.rmtree(self._windows)
-        print(f"wrote {self.output}: {len(video)} frames of {width}x{height}")
-        if self.weights == "random":
-            print(f"the weights of {self._inpainter} are random: this repair means nothing, only its cost does")
 
     def _check_together(self) -> None:
         """Raise InputError for flags that do not go together."""
@@ -167,6 +175,10 @@ class Inpaint:
             raise InputError("--action-grid is not for internal, which works without a policy")
         if self.resume and (self.propagator is not None or self._inpainter == "internal"):
             raise InputError("--resume works with given masks; with internal, --folder keeps a checkpoint")
+        if self.lossless and self.codec not in (Inpaint.codec, "ffv1"):
+            raise InputError(f"--lossless is --codec ffv1, not {self.codec}: leave one of them out")
+        if self.quality is not None and (self.lossless or self.codec == "ffv1"):
+            raise InputError("--quality is not for --lossless or --codec ffv1, which keep every bit: leave it out")
         self.internal.check(self._inpainter, self.propagator)
 
     @property
@@ -177,7 +189,8 @@ class Inpaint:
 
     @property
     def _windows(self) -> Path:
-        return self.output.with_name(self.output.name + ".windows")
+        output = user_path(self.output)
+        return output.with_name(output.name + ".windows")
 
     def _large(self, video: FrameSequence, masks: FrameSequence) -> Iterator[Any]:
         from videoinpaint.repair.internal import repair_progressively

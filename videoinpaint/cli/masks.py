@@ -99,18 +99,22 @@ def check_single(masks: MaskSequence, path: Path) -> None:
         )
 
 
-def check_mask(masks: MaskSequence, path: Path, where: str = "") -> None:
+def check_mask(masks: MaskSequence, path: Path, where: str = "", dilate: int = 0) -> None:
     """Tell what a mask marks, and doubt it where it marks much.
 
     Args:
         masks: opened.
         path: theirs.
         where: said before that.
+        dilate: pixels by which it is to grow.
 
     Raises:
-        InputError: nothing, or everything, is missing in all frames.
+        InputError: nothing, or everything, is missing in all frames; of a single picture, after it grew, too. Others
+            grow when they are read again for the repair.
     """
     from videoinpaint.clips.masks.meaning import PLAIN
+    from videoinpaint.clips.masks.sequences import StillMask
+    from videoinpaint.repair.given_masks import grown
 
     found = masks.coverage
     if not found.frames:
@@ -118,6 +122,8 @@ def check_mask(masks: MaskSequence, path: Path, where: str = "") -> None:
     if found.full == found.total:
         raise InputError(f"mask {path} covers everything, nothing is known: leave known pixels black")
     tell(found, masks.wish == PLAIN, where)
+    if dilate and isinstance(masks, StillMask):
+        grown(masks.read(0, 1), dilate)
 
 
 def tell(found: Coverage, plain: bool = True, where: str = "") -> None:

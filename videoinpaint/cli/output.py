@@ -6,12 +6,12 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videoinpaint.errors import InputError
-from videoinpaint.files import check_place, user_path, write_atomically
+from videoinpaint.files import check_place, locked, user_path, write_atomically
 from videoinpaint.threads import behind
 
 if TYPE_CHECKING:
@@ -53,6 +53,30 @@ def check_output(path: Path, video: Path, pixels: int, lossless: bool) -> None:
             f"cannot write {path}: it will take {needed / 1e6:.1f} MB or more, {free / 1e6:.1f} MB are free; "
             "make room, or name another place"
         )
+
+
+@contextmanager
+def kept_windows(folder: Path, output: Path) -> Iterator[None]:
+    """Hold the folder of finished windows within the block, and remove it when all is done.
+
+    Meanwhile no other run adds windows to it, or removes it.
+
+    Args:
+        folder: made if it is not there.
+        output: the video, for messages.
+
+    Raises:
+        InputError: another run holds it.
+    """
+    if not folder.exists():
+        folder.mkdir()
+    with locked(folder, f"another repair of {output} is running: wait for its end, or name another output"):
+        try:
+            yield
+            shutil.rmtree(folder)
+        finally:
+            with suppress(OSError):
+                folder.rmdir()  # it is empty where a run failed before it kept anything
 
 
 def check_masks_folder(folder: Path) -> None:

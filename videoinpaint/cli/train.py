@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -102,7 +103,7 @@ class Train(EnvironmentFlags):
         print(f"policy:       {result.policy}")
         print(f"checkpoint:   {result.checkpoint}")
         print(f"TensorBoard:  tensorboard --logdir {result.folder}")
-        print(f"compare it:   videoinpaint evaluate --policies {result.folder} random heads12 heuristic")
+        print(f"compare it:   {self.comparison(result.folder)}")
 
     def config(self) -> TrainConfig:
         """The flags as the configuration of a run."""
@@ -116,6 +117,18 @@ class Train(EnvironmentFlags):
         flags["target_kl"] = self.target_kl or None
         env_id = PAPER_ID if self.preset == "paper" and self.env_id == DEFAULT_ID else self.env_id
         return TrainConfig(**flags, env=env, env_id=env_id, device=device, replay=self._replay())
+
+    def comparison(self, folder: Path) -> str:
+        """The command that plays the policy in the environment that it was trained in, beside others."""
+        words = ["videoinpaint", "evaluate"]
+        given = {field.name: getattr(self, field.name) for field in fields(EnvironmentFlags)}
+        given |= {"env_id": self.config().env_id, "precision": self.precision}
+        usual = {"env_id": DEFAULT_ID, "precision": "auto"}
+        for name, value in given.items():
+            if value is not None and value != usual.get(name):
+                values = value if isinstance(value, tuple) else (value,)
+                words += ["--" + name.replace("_", "-"), *map(str, values)]
+        return shlex.join([*words, "--policies", str(folder), "random", "heads12", "heuristic"])
 
     def _replay(self) -> ReplayConfig | None:
         paper = self.preset == "paper"

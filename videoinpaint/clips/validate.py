@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from videoinpaint.checks import plain_array
 from videoinpaint.clips.types import ClipSource, MaskSource
 from videoinpaint.errors import InputError
 
@@ -20,7 +21,7 @@ def check_frames(frames: Any, *, min_size: int = MIN_SIZE) -> NDArray[np.uint8]:
     Raises:
         InputError: NaN, another dtype or shape, no frame, or frames smaller than `min_size`.
     """
-    array = np.asarray(frames)
+    array = plain_array(frames, "frames")
     _check_finite("frames", array)
     if array.dtype != np.uint8:
         raise InputError(f"frames must be uint8 in 0..255, got {array.dtype}: scale to 0..255 and use .astype('uint8')")
@@ -42,7 +43,7 @@ def check_masks(masks: Any, num_frames: int, height: int, width: int) -> NDArray
     Raises:
         InputError: NaN, other values, another length or size than the clip's, or everywhere empty or full.
     """
-    array = np.asarray(masks)
+    array = plain_array(masks, "mask")
     _check_finite("mask", array)
     if array.ndim != 3:
         raise InputError(f"mask must have shape (T, H, W) = ({num_frames}, {height}, {width}), got {array.shape}")

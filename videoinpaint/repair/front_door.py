@@ -11,11 +11,10 @@ from numpy.typing import ArrayLike
 
 from videoinpaint.agents.policies import Policy
 from videoinpaint.clips.masks.meaning import Wish, holes_in
-from videoinpaint.clips.masks.synthetic import checked_dilate
 from videoinpaint.clips.validate import check_frames, check_pair
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import Detector, Inpainter, MaskPropagator
-from videoinpaint.repair.given_masks import checked_pairs
+from videoinpaint.repair.given_masks import Knowing, checked_pairs, grown
 from videoinpaint.repair.one_mask import check_tunable, follow, repair_followed
 from videoinpaint.repair.streaming import INPAINTER, ITERATIONS, POLICY, Parts, Pixels, Stream
 
@@ -83,7 +82,8 @@ def inpaint(
         uint8 ``(T, H, W, 3)``.
 
     Raises:
-        InputError: frames or masks of another type or shape, nothing or everything missing, or a setting out of range.
+        InputError: frames or masks of another type or shape, nothing or everything missing (in any window and its
+            reach, after the holes grew), or a setting out of range.
         UnknownNameError, MissingWeightsError, CorruptWeightsError: a part cannot be made.
     """
     wish = Wish(invert, threshold, object_id)
@@ -110,11 +110,12 @@ def inpaint(
         if isinstance(masks, Mapping):
             raise InputError("masks of some frames are carried to the others by a propagator: name one, such as 'flow'")
         clip, holes = check_pair(frames, holes)
+        holes = grown(holes, dilate)
         parts = Parts.made(
             inpainter, detector, policy, iterations, device, window, overlap, weights, reach, action_grid
         )
-        pairs = checked_pairs(clip, holes, parts.loop.inpainter, checked_dilate(dilate))
-        stream = Stream(parts.repairer(), parts.windows).run(pairs)
+        pairs = checked_pairs(clip, holes, parts.loop.inpainter)
+        stream = Stream(Knowing(parts.repairer(), parts.windows.reach, dilate), parts.windows).run(pairs)
     repaired = np.empty_like(clip)
     for index, frame in enumerate(stream):
         repaired[index] = frame

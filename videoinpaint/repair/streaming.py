@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoinpaint.agents.policies import Policy, acts_by_cell, make_policy, reset_policy
-from videoinpaint.checks import check_grid
+from videoinpaint.checks import check_grid, whole_number
 from videoinpaint.clips.validate import MIN_SIZE
 from videoinpaint.detectors import make_detector
 from videoinpaint.envs.loop import ClosedLoop, resolve_device
@@ -41,6 +41,9 @@ keep the one before, on whose repairs their returns were measured."""
 POLICY, ITERATIONS = "default", 1
 """The default controls, once: with all heads a second and third pass of the compact network change the error inside the
 hole by less than 0.01 dB and cost as much as the first (docs/models/inpainter-compact.md)."""
+
+MOST = 10**9
+"""Frames or passes that may be asked for: as many as anybody means by "all"."""
 
 Pixels = NDArray[np.uint8]
 
@@ -104,10 +107,10 @@ class Parts:
         place = resolve_device(device)
         made = make_inpainter(inpainter, device=place, weights=weights), make_detector(detector, device=place)
         usual = stream_of(made[0], (WINDOW, OVERLAP))
-        length = usual[0] if window is None else window
-        overlap = min(usual[1], length - 1) if overlap is None else overlap
-        reach = REACH if reach is None else reach
-        _check_settings(iterations, length, overlap, reach)
+        length = usual[0] if window is None else whole_number(window, "window", 2, MOST)
+        overlap = min(usual[1], length - 1) if overlap is None else whole_number(overlap, "overlap", 0, length - 1)
+        reach = REACH if reach is None else whole_number(reach, "reach", 0, MOST)
+        iterations = whole_number(iterations, "iterations", 1, MOST)
         windows = Windows(length, overlap, reach if isinstance(made[0], Reaching) else 0, bounded=window is None)
         actor = make_policy(policy, device=place)
         reset_policy(actor)
@@ -282,12 +285,3 @@ def _grid(asked: Any, policy: Policy, name: str, inpainter: Inpainter) -> tuple[
             "heuristic, random or a policy that was trained over a grid, or leave action_grid out"
         )
     return grid
-
-
-def _check_settings(iterations: int, window: int, overlap: int, reach: int) -> None:
-    if reach < 0:
-        raise InputError(f"reach must be 0 or more frames, got {reach}")
-    if iterations < 1:
-        raise InputError(f"iterations must be at least 1, got {iterations}")
-    if window < 2 or not 0 <= overlap < window:
-        raise InputError(f"window must be at least 2 and overlap from 0 to window - 1, got {window} and {overlap}")

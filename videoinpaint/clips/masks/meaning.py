@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from videoinpaint.checks import plain_array
 from videoinpaint.clips.masks.evidence import BLACK, LARGEST, Evidence, Planes, Tally
 from videoinpaint.errors import InputError
 
@@ -143,9 +144,9 @@ def holes_in(masks: ArrayLike, wish: Wish = PLAIN) -> Any:
     What is no array of real numbers comes back as it is, for the check that says what it should be.
 
     Raises:
-        InputError: it can be read in two ways, or nothing has the number of the object.
+        InputError: it can be read in two ways, nothing has the number of the object, or masks are of different sizes.
     """
-    array = np.asarray(masks)
+    array = plain_array(masks, "masks")
     kind = array.dtype.kind
     if kind == "b":
         return array ^ wish.invert

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from videoinpaint.checks import MAX_SIDE, whole_number
 from videoinpaint.clips.studio import exact, raster, shapes
 from videoinpaint.clips.studio.config import Range, StudioConfig
 from videoinpaint.clips.studio.draws import Draws
@@ -186,12 +188,10 @@ def _checked_area(area: Range) -> Range:
     return area
 
 
-def checked_dilate(dilate: int) -> int:
+def checked_dilate(dilate: Any) -> int:
     """The number of pixels itself.
 
     Raises:
-        InputError: it is negative.
+        InputError: it is negative, no whole number, or more than a frame may have.
     """
-    if dilate < 0:
-        raise InputError(f"dilate must be 0 or more pixels, got {dilate}")
-    return dilate
+    return whole_number(dilate, "dilate", 0, MAX_SIDE)
