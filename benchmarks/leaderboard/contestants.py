@@ -30,7 +30,7 @@ from videoinpaint.benchmarks.leaderboard.page import write_page
 from videoinpaint.benchmarks.leaderboard.pictures import add_pictures
 from videoinpaint.benchmarks.leaderboard.ranking import rank, reference_episodes
 from videoinpaint.benchmarks.leaderboard.rows import read_run
-from videoinpaint.benchmarks.leaderboard.submission import folder_hash
+from videoinpaint.benchmarks.leaderboard.submission import contents, hash_of
 from videoinpaint.benchmarks.leaderboard.table import show_board
 from videoinpaint.benchmarks.leaderboard.verification import FILE, ranked, read_verification, verify, write_verification
 from videoinpaint.benchmarks.protocol import tables
@@ -168,7 +168,10 @@ def _is_of(verification: Mapping[str, Any], folder: Path, held_out: HeldOut | No
     """Whether a verification is of the submission as it is now, on these held-out episodes."""
     there = verification["held_out"]
     asked = (None, 0) if held_out is None else (salt_hash(held_out.salt), held_out.count)
-    return verification["submission"] == folder_hash(folder) and (there["salt_sha256"], len(there["episodes"])) == asked
+    return (
+        verification["submission"] == hash_of(contents(folder))
+        and (there["salt_sha256"], len(there["episodes"])) == asked
+    )
 
 
 def run_all(
@@ -233,7 +236,7 @@ def _measure_all(
             print(f"{name} is left out: {error}", flush=True)
         else:
             told = "; ".join(found["verdict"]) or ", ".join(mark for mark, given in found["marks"].items() if given)
-            print(f"{name}: {'' if ranked(found['marks']) else 'not ranked: '}{told}", flush=True)
+            print(f"{name}: {'' if ranked(found) else 'not ranked: '}{told}", flush=True)
         advance()
 
     if flags.workers == 1:

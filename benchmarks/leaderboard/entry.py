@@ -6,7 +6,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ class Entry:
         name: of the builtin policy, the file or the entry point; of a fixed one its five controls.
         folder: of the submission.
         distribution: whose entry point it is; "" for others.
+        told: the sha256 of its files as the submission gives them, once they were compared.
     """
 
     text: str
@@ -46,6 +47,7 @@ class Entry:
     name: str
     folder: Path
     distribution: str = ""
+    told: Mapping[str, str] = field(default_factory=dict)
 
     def hashes(self) -> dict[str, str]:
         """sha256 by file name, or of an installed distribution's files together; nothing for builtin policies."""
@@ -71,6 +73,8 @@ class Entry:
             copy = folder / f"policy{Path(self.name).suffix}"
             shutil.copyfile(self.folder / self.name, copy)
             copy.chmod(0o644)
+            if self.told and sha256(copy) != self.told.get(self.name):
+                raise InputError(f"the weights {self.name} changed after they were looked at")
             name = str(copy)
         elif self.kind == "package":
             place = str(_installed(self).locate_file(""))

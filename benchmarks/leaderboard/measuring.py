@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from videoinpaint import files
 from videoinpaint.agents.evaluation.episodes import evaluate, make_evaluation_env
 from videoinpaint.agents.evaluation.record import EpisodeRecord
+from videoinpaint.agents.evaluation.run_record import sha256
 from videoinpaint.agents.policies.protocol import Policy
 from videoinpaint.benchmarks.leaderboard.entry import FORMS, kind_of, parse_entry
 from videoinpaint.benchmarks.leaderboard.isolated import IsolatedPolicy
@@ -124,6 +125,9 @@ def prepare(
         if policy is not None:
             asked["policy"] = _text_of(policy)
         differing = [key for key, value in asked.items() if getattr(known, key) != value]
+        source = None if policy is None else _source(policy)
+        if source is not None and known.weights and sha256(source) not in known.weights.values():
+            differing.append("policy")
         if differing:
             raise InputError(f"{folder} holds a submission with another {', '.join(differing)}: name another folder")
         check_versions(known, suite)

@@ -38,9 +38,11 @@ from videoinpaint.naming import one_line
 FORMAT = "videoinpaint-leaderboard-1"
 RANDOM, BEST_FIXED, ORACLE = LOW, "best fixed", HIGH
 COSTS = ("gflops_begin", "gflops", "gflops_detector", "gflops_total", "seconds_per_frame")
-CONSTANT = ("fixed:", "builtin:default", "builtin:heads4", "builtin:heads8", "builtin:heads12", "builtin:fusion",
-            "builtin:fixed-")  # fmt: skip
-"""How policies begin that choose the same whatever they see, other than plans."""
+CONSTANT = frozenset(f"builtin:{name}" for name in (
+    "default", "heads4", "heads8", "heads12", "fusion65", "fusion80", "fixed-bias", "fixed-average"))  # fmt: skip
+"""Policies that always choose the same, as those of the form ``fixed:`` do."""
+BLIND = frozenset(f"builtin:{name}" for name in ("random", "heads4then2", "heads6then2", "heads6once", "heads12once"))
+"""Those that do not look at what they see either, and choose otherwise from pass to pass."""
 _THRESHOLDS = 41
 
 
@@ -82,11 +84,9 @@ def rank(runs: Sequence[Run], references: Mapping[str, Sequence[dict[str, Any]]]
         check_versions(run.submission, suite)
     if missing := [name for name in (RANDOM, BEST_FIXED, ORACLE) if name not in references]:
         raise InputError(f"suite {suite.name} has no reference episodes of {', '.join(missing)}: a board needs them")
-    held_out = _all_held_out(runs)
-    score = score_name(suite)
-    methods: dict[str, list[Run]] = {}
-    for run in runs:
-        methods.setdefault(run.submission.method, []).append(run)
+    seeds = _held_out_seeds(runs)
+    held_out, score = bool(seeds), score_name(suite)
+    methods = _by_method(runs)
     known = {name: Row(name, (), normal(found, suite, score), score, held_out) for name, found in references.items()}
     rows = [Row(_free(name, known), tuple(found), (), score, held_out) for name, found in methods.items()]
     entries = [_entry(row, known, score) for row in (*rows, *known.values())]
@@ -102,7 +102,7 @@ def rank(runs: Sequence[Run], references: Mapping[str, Sequence[dict[str, Any]]]
             "env_id": suite.env_id,
             "digest": suite.digest,
             "episodes": len(suite.episodes),
-            "held_out": len(runs[0].held_out) if held_out else 0,
+            "held_out": len(seeds),
             "salt_sha256": ", ".join(sorted(salts)) or None,
         },
         "software": software(),
@@ -141,7 +141,8 @@ def _entry(row: Row, references: Mapping[str, Row], score: str) -> dict[str, Any
         "probability_of_improvement": None if versus_fixed is None else probability_of_improvement(*versus_fixed),
         "measures": _measures(row),
         "iterations": _mean(row, "length"),
-        "cost": {name: _mean(row, name) for name in COSTS},
+        "cost": {name: _mean(row, name) for name in COSTS if name != "seconds_per_frame"}
+        | {"seconds_per_frame": _seconds(row)},
         "pareto": False,
         "profile": _profile(matrix, references),
         "episodes": [_episode(*one, score) for one in row.episodes],
@@ -153,6 +154,8 @@ def _flags(row: Row, references: Mapping[str, Row]) -> list[str]:
     """What a reader should know of a method beyond its numbers."""
     found = [flag for run in row.runs for flag in (run.verification or {}).get("flags", [])]
     found += [f"{one_line(run.folder.name)} was not verified" for run in row.runs if run.verification is None]
+    if row.held_out and any(ranked(run.verification) and not run.held_out for run in row.runs):
+        found.append("without the held-out episodes that this board ranks by")
     trained = Counter(run.submission.training_seed for run in row.runs)
     if repeated := [str(seed) for seed, count in trained.items() if count > 1]:
         found.append(f"more than one run says that its training seed was {', '.join(repeated)}")
@@ -192,9 +195,13 @@ def _add_pareto(entries: list[dict[str, Any]]) -> None:
 
 def _add_equal_compute(entries: list[dict[str, Any]], rows: list[Row]) -> None:
     """Name the constant that costs most nearly what the best policy costs that looks at what it sees."""
-    pairs = [(entry, row.runs[0].submission.policy.startswith(CONSTANT)) for entry, row in zip(entries, rows)]
-    looking = [one for one, constant in pairs if not constant and one["ranked"] and one["cost"]["gflops_total"]]
-    constants = [one for one, constant in pairs if constant and one["ranked"] and one["cost"]["gflops_total"]]
+    counted = [
+        (entry, row.runs[0].submission.policy)
+        for entry, row in zip(entries, rows)
+        if entry["ranked"] and entry["cost"]["gflops_total"]
+    ]
+    constants = [one for one, policy in counted if policy in CONSTANT or policy.startswith("fixed:")]
+    looking = [one for one, policy in counted if one not in constants and policy not in BLIND]
     if looking and constants:
         best = max(looking, key=lambda one: one["score"]["mean"])
         cost = best["cost"]["gflops_total"]
@@ -222,11 +229,26 @@ def _about(name: str) -> str:
     return told.get(name, "")
 
 
-def _all_held_out(runs: Sequence[Run]) -> bool:
-    """Whether every run that can be ranked has the same held-out episodes: then they are what is ranked by."""
-    able = [run for run in runs if ranked(run.marks)]
-    seeds = [sorted(one["seed"] for one in run.held_out) for run in able]
-    return bool(able) and bool(seeds[0]) and all(one == seeds[0] for one in seeds)
+def _held_out_seeds(runs: Sequence[Run]) -> tuple[int, ...]:
+    """The held-out episodes that are ranked by: those of all runs that have some and can be ranked, if they are the
+    same. Runs without any have no rank then, so that nobody makes a board public again by failing there.
+    """
+    found = {tuple(sorted(one["seed"] for one in run.held_out)) for run in runs if ranked(run.verification)} - {()}
+    return found.pop() if len(found) == 1 else ()
+
+
+def _by_method(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Runs by the name of their row: those of one method, which are its training seeds. Of other authors it is another
+    row, so that nobody's numbers or marks are changed by what somebody else sends in under the same name.
+    """
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.submission.method, run.submission.authors), []).append(run)
+    named: dict[str, list[Run]] = {}
+    for (method, authors), found in groups.items():
+        shared = sum(key[0] == method for key in groups) > 1
+        named[_free(f"{method} ({authors})" if shared else method, named)] = found
+    return named
 
 
 def _profile(matrix: NDArray[np.float64], references: Mapping[str, Row]) -> list[list[float]]:
@@ -245,14 +267,18 @@ def _measures(row: Row) -> dict[str, dict[str, float]]:
         for seed, held, one in row.episodes:
             if held == _counts(row) and name in one.get("measures", {}):
                 by_run.setdefault(seed, []).append(one["measures"][name])
-        lengths = {len(values) for values in by_run.values()}
-        if len(lengths) == 1:
+        if sum(map(len, by_run.values())) == len(counted) and len(set(map(len, by_run.values()))) == 1:
             found[name] = mean_interval(list(by_run.values()))
     return found
 
 
 def _counts(row: Row) -> bool:
-    return row.held_out and any(run.held_out for run in row.runs)
+    return row.by_held_out
+
+
+def _seconds(row: Row) -> float | None:
+    """Of episodes that were played by whoever verified: what a submission says of its own machine nobody can check."""
+    return _mean(row, "seconds_per_frame") if row.by_held_out or not row.runs else None
 
 
 def _mean(row: Row, name: str) -> float | None:
@@ -284,9 +310,11 @@ def _log(row: Row) -> list[str]:
     return found
 
 
-def _free(name: str, references: Mapping[str, Row]) -> str:
+def _free(name: str, taken: Mapping[str, Any]) -> str:
     """A method's name, told apart from that of a reference."""
-    return f"{name} (submitted)" if name in references else name
+    while name in taken:
+        name += " (submitted)"
+    return name
 
 
 def _shown(score: str) -> str:

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoinpaint.benchmarks.leaderboard.marks import MARKS
+from videoinpaint.benchmarks.leaderboard.measuring import score_name
 from videoinpaint.benchmarks.leaderboard.submission import (
     Submission,
     check_complete,
     check_versions,
-    folder_hash,
+    contents,
+    hash_of,
     read_episodes,
     read_submission,
 )
@@ -81,8 +83,15 @@ class Row:
 
     @property
     def ranked(self) -> bool:
-        """Whether every run is verified well enough."""
-        return bool(self.runs) and all(ranked(run.marks) for run in self.runs)
+        """Whether every run is verified well enough, and played the held-out episodes where the board is about them."""
+        return bool(self.runs) and all(
+            ranked(run.verification) and bool(run.held_out or not self.held_out) for run in self.runs
+        )
+
+    @property
+    def by_held_out(self) -> bool:
+        """Whether held-out episodes count here: those that every run played."""
+        return self.held_out and bool(self.runs) and all(run.held_out for run in self.runs)
 
     @cached_property
     def episodes(self) -> list[tuple[int | None, bool, dict[str, Any]]]:
@@ -99,9 +108,7 @@ class Row:
         """Each run's scores of the episodes that count here: held-out ones where the board is about them."""
         if not self.runs:
             return [_scores(self.reference, self.score)]
-        return [
-            _scores(run.held_out if self.held_out and run.held_out else run.episodes, self.score) for run in self.runs
-        ]
+        return [_scores(run.held_out if self.by_held_out else run.episodes, self.score) for run in self.runs]
 
     @cached_property
     def public(self) -> list[Scores]:
@@ -135,13 +142,17 @@ def read_run(folder: Path, suite: FrozenSuite, verification: Path | None = None)
     Raises:
         InputError: the submission is malformed or incomplete, or changed after it was verified.
     """
-    submission = read_submission(folder)
-    episodes = read_episodes(folder)
+    held = contents(folder)
+    submission = read_submission(folder, held)
+    episodes = read_episodes(folder, held)
     check_versions(submission, suite)
     check_complete(episodes, suite)
+    score = score_name(suite)
+    if any(one.get(score) is None for one in episodes):
+        raise InputError(f"an episode of {folder} has no {score}, by which this suite is ranked: evaluate it anew")
     file = verification or folder / FILE
-    found = read_verification(file) if file.is_file() else None
-    if found is not None and found["submission"] != folder_hash(folder):
+    found = read_verification(file) if file.exists() else None
+    if found is not None and found["submission"] != hash_of(held):
         raise InputError(f"{folder} changed after it was verified, or was not verified as a whole: verify it again")
     return Run(folder, submission, episodes, found)
 

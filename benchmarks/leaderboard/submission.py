@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from videoinpaint.benchmarks.leaderboard.entry import Entry, parse_entry
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, frozen_suite, suite_of_file
 from videoinpaint.benchmarks.protocol.tracks import Size, track, track_names
+from videoinpaint.checks import seed_number
 from videoinpaint.errors import InputError, UnknownNameError
 from videoinpaint.naming import check_names, one_line
 from videoinpaint.precision import check_precision
@@ -81,8 +81,21 @@ class Submission:
     threads: int = 1
 
 
-def read_submission(folder: Path) -> Submission:
+def contents(folder: Path) -> dict[str, bytes]:
+    """The description and the episodes of a folder, by name, as they are now.
+
+    Raises:
+        InputError: one is missing, a link, or too large.
+    """
+    return {name: _bytes(folder / name) for name in (DESCRIPTION, EPISODES)}
+
+
+def read_submission(folder: Path, held: Mapping[str, bytes] | None = None) -> Submission:
     """``submission.yml`` of a folder, looked at from all sides but the policy's and the suite's.
+
+    Args:
+        folder: of the submission.
+        held: its :func:`contents`, which another process cannot change any more; else the file is read.
 
     Raises:
         InputError: it is missing, too large, no YAML of one level, lacks a key or has an unknown one, or a value is of
@@ -90,7 +103,7 @@ def read_submission(folder: Path) -> Submission:
     """
     file = folder / DESCRIPTION
     try:
-        content = yaml.load(_text(file), _Plain)
+        content = yaml.load(_text(file, held), _Plain)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise InputError(f"{file} is no plain YAML: {one_line(error)[:200]}") from error
     if not isinstance(content, dict):
@@ -119,7 +132,7 @@ def entry_of(submission: Submission, folder: Path) -> Entry:
     """
     entry = parse_entry(submission.policy, folder)
     entry.check_hashes(submission.weights)
-    return entry
+    return replace(entry, told=submission.weights)
 
 
 def suite_of(submission: Submission, data: str = "", file: Path | None = None) -> FrozenSuite:
@@ -162,16 +175,16 @@ def check_versions(submission: Submission, suite: FrozenSuite) -> None:
         )
 
 
-def read_episodes(folder: Path) -> list[dict[str, Any]]:
+def read_episodes(folder: Path, held: Mapping[str, bytes] | None = None) -> list[dict[str, Any]]:
     """The lines of ``episodes.jsonl``, each a record as :class:`EpisodeRecord` has it and the episode's digest.
 
-    A last line that was cut off is left out.
+    A last line that was cut off is left out. Arguments are those of :func:`read_submission`.
 
     Raises:
         InputError: a line is no such record.
     """
     file = folder / EPISODES
-    lines = _text(file).split("\n")[:-1]
+    lines = _text(file, held).split("\n")[:-1]
     return [_episode(f"line {number} of {file}", line) for number, line in enumerate(lines, 1)]
 
 
@@ -214,11 +227,11 @@ def append_episode(folder: Path, episode: Mapping[str, Any]) -> None:
         os.fsync(stream.fileno())
 
 
-def folder_hash(folder: Path) -> str:
-    """A sha256 over the description and the episodes: what a verification is about."""
+def hash_of(held: Mapping[str, bytes]) -> str:
+    """A sha256 over the description and the episodes of :func:`contents`: what a verification is about."""
     content = hashlib.sha256()
     for name in (DESCRIPTION, EPISODES):
-        content.update(_bytes(folder / name))
+        content.update(held[name])
         content.update(b"\0")
     return content.hexdigest()
 
@@ -253,6 +266,8 @@ def _check_value(file: Path, key: str, value: Any) -> None:
         raise InputError(f"{key} in {file} is empty or too long")
     if key == "precision" and check_precision(value) == "auto":
         raise InputError(f"precision in {file} must be float32 or bfloat16: auto is another on other machines")
+    if key in ("training_seed", "protocol") and value is not None:
+        seed_number(value, f"{key} in {file}")
     if key == "threads" and not 1 <= value <= 1024:
         raise InputError(f"threads in {file} must be 1 to 1024, got {value}")
     if key == "size":
@@ -263,19 +278,24 @@ def _check_value(file: Path, key: str, value: Any) -> None:
             told = ", ".join(f"{name} up to {most}" for name, most in _LARGEST_SIZE.items())
             raise InputError(f"size in {file} must be empty or hold {told}")
     elif isinstance(value, dict):
-        wanted: tuple[type, ...] = (str,) if key == "weights" else (int, float)
-        if len(value) > 100 or not all(isinstance(k, str) and type(v) in wanted for k, v in value.items()):
+        fits = (lambda one: isinstance(one, str)) if key == "weights" else _is_number
+        if len(value) > 100 or not all(isinstance(k, str) and fits(v) for k, v in value.items()):
             raise InputError(f"{key} in {file} must map names to {'sha256 sums' if key == 'weights' else 'numbers'}")
 
 
 _EPISODE = [one.name for one in fields(EpisodeRecord)]
 _EPISODE += ["digest", *(name for name, value in vars(EpisodeRecord).items() if isinstance(value, property))]
 _NEEDED = ("seed", "clip", "digest", "length", "episode_return", "actions", "rewards", "observations")
+_NUMBERS = ("length", "episode_return", "quality_gain", "gflops", "gflops_begin", "gflops_detector", "gflops_total",
+            "seconds_per_frame")  # fmt: skip
+"""Of these a board takes means."""
+_HIGHEST = 1e15
+"""No number of an episode is larger: the largest are operations, in units of 1e9."""
 
 
 def _episode(where: str, line: str) -> dict[str, Any]:
     try:
-        content = json.loads(line, parse_constant=_no_constant)
+        content = json.loads(line, parse_constant=_no_constant, parse_float=_bounded, parse_int=_bounded)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where} is no JSON of finite numbers ({one_line(error)[:100]})") from error
     if not isinstance(content, dict):
@@ -288,8 +308,15 @@ def _episode(where: str, line: str) -> dict[str, Any]:
         raise InputError(f"{where} has no seed or no clip")
     if not isinstance(actions, list) or not 1 <= len(actions) <= 1000 or not all(map(_is_action, actions)):
         raise InputError(f"the actions in {where} must be lists of five numbers in [-1, 1]")
-    if not _is_number(content["episode_return"]) or not isinstance(content["rewards"], list):
+    if content["episode_return"] is None or not isinstance(content["rewards"], list):
         raise InputError(f"{where} has no return or no rewards")
+    if wrong := [name for name in _NUMBERS if content.get(name) is not None and not _is_number(content[name])]:
+        raise InputError(f"{where} has no number in {', '.join(wrong)}")
+    measures, seen = content.get("measures", {}), content["observations"]
+    if not isinstance(measures, dict) or not all(map(_is_number, measures.values())):
+        raise InputError(f"the measures in {where} must be numbers by name")
+    if not isinstance(seen, list) or not all(isinstance(one, str) for one in seen):
+        raise InputError(f"the observations in {where} must be a list of hashes")
     return content
 
 
@@ -298,16 +325,30 @@ def _is_action(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    return type(value) in (int, float) and -_HIGHEST <= value <= _HIGHEST
+
+
+def _bounded(text: str) -> int | float:
+    """A number as JSON has it; int where it is written as one.
+
+    Raises:
+        ValueError: it is larger than any that is meant, such as 1e999, which Python reads as infinite.
+    """
+    if len(text) > 40:
+        raise ValueError(f"{text[:40]}... is too long for a number")
+    value = int(text) if text.lstrip("-").isdigit() else float(text)
+    if not -(2.0**63) <= value <= 2.0**63:
+        raise ValueError(f"{text} is too large")
+    return value
 
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number")
 
 
-def _text(file: Path) -> str:
+def _text(file: Path, held: Mapping[str, bytes] | None = None) -> str:
     try:
-        return _bytes(file).decode("utf-8")
+        return (_bytes(file) if held is None else held[file.name]).decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{file} is no text in UTF-8") from error
 

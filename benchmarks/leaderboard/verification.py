@@ -26,8 +26,9 @@ from videoinpaint.benchmarks.leaderboard.submission import (
     Submission,
     check_complete,
     check_versions,
+    contents,
     entry_of,
-    folder_hash,
+    hash_of,
     read_episodes,
     read_submission,
     suite_of,
@@ -44,6 +45,8 @@ from videoinpaint.naming import one_line
 
 FORMAT = "videoinpaint-verification-1"
 FILE = "verification.json"
+LARGEST = 2**28
+"""Bytes of a verification, with thousands of held-out episodes."""
 
 
 def verify(
@@ -71,24 +74,29 @@ def verify(
     found = Finding()
     submission: Submission | None = None
     known: FrozenSuite | None = None
+    episodes: list[dict[str, Any]] = []
+    told: str | None = None
     try:
-        submission = read_submission(folder)
+        held = contents(folder)  # once: what is hashed is what is looked at, whatever happens to the folder meanwhile
+        submission = read_submission(folder, held)
         known = suite if isinstance(suite, FrozenSuite) else suite(submission)
+        told, episodes = hash_of(held), read_episodes(folder, held)
         if known.by_name and known.name == submission.suite:
-            check_complete(read_episodes(folder), known)  # names the clip that is another in another copy
+            check_complete(episodes, known)  # names the clip that is another in another copy
         check_versions(submission, known)
-        episodes = read_episodes(folder)
         check_complete(episodes, known)
         entry = entry_of(submission, folder)
-    except VideoInpaintError as error:
-        found.wrong(error)
-    else:
         found.flags += _suspicious(episodes)
         found.log.append(f"{len(episodes)} episodes of suite {known.name}, digest {known.digest}, all there once")
         give_marks(found, submission, known, entry, episodes, held_out, limits, done)
         found.flags += _moved(episodes, known, earlier)
         found.flags += _beyond_the_oracle(episodes, known) if found.marks["replayed"] else []
-    return _result(found, folder, submission, known, held_out)
+    except VideoInpaintError as error:
+        found.wrong(error)
+    except Exception as error:  # what nobody thought of in one submission must not keep others from being looked at
+        found.marks = dict.fromkeys(MARKS, False)
+        found.wrong(f"it cannot be looked at to the end ({type(error).__name__}: {error})")
+    return _result(found, folder.name, submission, known, held_out, told, episodes)
 
 
 def write_verification(path: Path, verification: Mapping[str, Any]) -> Path:
@@ -102,15 +110,40 @@ def read_verification(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it is none.
     """
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > LARGEST:
+        raise InputError(f"{path} is missing, a link, or too large for a verification: verify the submission again")
     found = files.read_json(path, "a verification")
-    if found.get("format") != FORMAT or set(found.get("marks", {})) != set(MARKS):
+    if found.get("format") != FORMAT or not _is_whole(found):
         raise InputError(f"{path} is no verification of this version: verify the submission again")
     return found
 
 
-def ranked(marks: Mapping[str, bool]) -> bool:
-    """Whether marks are enough for a place: the numbers are right, and they are the policy's."""
-    return marks["replayed"] and (marks["re_run"] or marks["held_out"])
+def _is_whole(found: Mapping[str, Any]) -> bool:
+    """Whether what is read of a verification is there, and of its kind."""
+    marks, there = found.get("marks"), found.get("held_out")
+    texts = (found.get("flags"), found.get("log"), found.get("verdict"))
+    return (
+        isinstance(marks, dict)
+        and set(marks) == set(MARKS)
+        and all(isinstance(given, bool) for given in marks.values())
+        and all(isinstance(lines, list) and all(isinstance(line, str) for line in lines) for lines in texts)
+        and isinstance(found.get("submission"), str | None)
+        and isinstance(found.get("score"), float | int | None)
+        and isinstance(there, dict)
+        and isinstance(there.get("salt_sha256"), str | None)
+        and isinstance(there.get("episodes"), list)
+        and all(isinstance(one, dict) and type(one.get("seed")) is int for one in there["episodes"])
+    )
+
+
+def ranked(verification: Mapping[str, Any] | None) -> bool:
+    """Whether a submission has a place: the numbers are right, they are the policy's, and where it was to play episodes
+    that nobody knew before, it did.
+    """
+    if verification is None:
+        return False
+    marks, asked = verification["marks"], verification["held_out"]["salt_sha256"] is not None
+    return bool(marks["replayed"] and marks["re_run"] and (marks["held_out"] or not asked))
 
 
 def _suspicious(episodes: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -153,16 +186,16 @@ def _mean(episodes: Sequence[Mapping[str, Any]], suite: FrozenSuite) -> float | 
 
 
 def _result(
-    found: Finding, folder: Path, submission: Submission | None, suite: FrozenSuite | None, held_out: HeldOut | None
-) -> dict[str, Any]:
-    score = None
-    if found.marks["replayed"] and suite is not None:
-        score = _mean(read_episodes(folder), suite)
+    found: Finding, folder: str, submission: Submission | None, suite: FrozenSuite | None, held_out: HeldOut | None,
+    told: str | None, episodes: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:  # fmt: skip
+    # Of a track, whose clips everybody can have, there are no held-out episodes.
+    salt = None if held_out is None or (suite is not None and suite.by_name) else salt_hash(held_out.salt)
     return {
         "format": FORMAT,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "name": folder.name if submission is None else one_line(submission.name),
-        "submission": folder_hash(folder) if submission is not None and suite is not None else None,
+        "name": folder if submission is None else one_line(submission.name),
+        "submission": told,
         "suite": None if suite is None else {"name": suite.name, "env_id": suite.env_id, "digest": suite.digest},
         "software": software(),
         "machine": machine(),
@@ -171,9 +204,6 @@ def _result(
         "verdict": found.verdict,
         "flags": found.flags,
         "log": found.log,
-        "score": score,
-        "held_out": {
-            "salt_sha256": None if held_out is None else salt_hash(held_out.salt),
-            "episodes": found.held_out,
-        },
+        "score": _mean(episodes, suite) if found.marks["replayed"] and suite is not None else None,
+        "held_out": {"salt_sha256": salt, "episodes": found.held_out},
     }

@@ -58,7 +58,7 @@ def entered(name, shift, seed=None, *, noise=0.01, marks=MARKS, held_out=0, gflo
         "marks": {mark: mark in marks for mark in MARKS},
         "flags": [],
         "log": ["played"],
-        "held_out": {"salt_sha256": "5a" * 32, "episodes": secret},
+        "held_out": {"salt_sha256": "5a" * 32 if held_out else None, "episodes": secret},
     }
     episodes = [episode(i, score, gflops) for i, score in enumerate(scores)]
     return Run(Path(f"{name}-{seed}"), told, episodes, verification)
@@ -111,7 +111,9 @@ def test_held_out_episodes_are_ranked_by_where_all_have_them():
     assert found["suite"]["salt_sha256"] == "5a" * 32
     assert (entries["good"]["rank"], entries["knows the suite"]["rank"]) == (1, 2)
     assert entries["knows the suite"]["normalised"] == pytest.approx(0.35 / 0.4, abs=0.02)  # where references played
-    assert by_name(board(good, entered("b", 0.15)))["b"]["rank"] == 1  # not all have them
+    entries = by_name(board(good, entered("b", 0.15)))
+    assert (entries["good"]["rank"], entries["b"]["rank"]) == (1, None)  # it did not play what is ranked by
+    assert "without the held-out episodes" in " ".join(entries["b"]["flags"])
 
 
 def test_held_out_episodes_of_different_salts_are_not_ranked_by():
@@ -127,6 +129,61 @@ def test_episodes_of_a_held_out_run_that_failed_do_not_count():
     found = board(*runs)
     assert found["suite"]["held_out"] == 0
     assert not any(one["held_out"] for one in by_name(found)["a"]["episodes"])
+
+
+def test_whoever_fails_on_held_out_episodes_has_no_rank_and_changes_nobodys():
+    """It knows the suite by heart, and crashes on what it does not know."""
+    honest = entered("honest", 0.0, held_out=8)
+    cheat = entered("cheat", 0.2, held_out=8, marks=("replayed", "re_run"))
+    found = board(honest, cheat)
+    assert found["suite"]["held_out"] == 8
+    assert (by_name(found)["honest"]["rank"], by_name(found)["cheat"]["rank"]) == (1, None)
+
+
+def test_numbers_that_are_not_the_policys_own_have_no_rank():
+    foreign = entered("foreign", 0.2, held_out=8, marks=("replayed", "held_out"))
+    assert by_name(board(entered("honest", 0.0), foreign))["foreign"]["rank"] is None
+
+
+def test_a_training_without_held_out_episodes_takes_its_method_off_a_board_about_them():
+    runs = [entered("a", 0.1, 0, held_out=8), entered("a", 0.1, 1), entered("b", 0.0, held_out=8)]
+    entries = by_name(board(*runs))
+    assert (entries["a"]["rank"], entries["b"]["rank"]) == (None, 1)
+    assert len({len(run) for run in entries["a"]["profile"]}) == 1
+
+
+def test_nobody_else_enters_under_the_name_of_a_method():
+    mine, theirs = entered("ours", 0.1), entered("ours", -0.1, marks=())
+    theirs = replace(theirs, submission=replace(theirs.submission, authors="somebody else"))
+    entries = by_name(board(mine, theirs))
+    assert (entries["ours (a)"]["rank"], entries["ours (somebody else)"]["rank"]) == (1, None)
+    assert entries["ours (a)"]["score"]["mean"] == pytest.approx(by_name(board(mine))["ours"]["score"]["mean"])
+
+
+def test_how_long_a_strangers_machine_took_is_not_told():
+    entries = by_name(board(entered("public", 0.1)))
+    assert entries["public"]["cost"]["seconds_per_frame"] is None
+    assert by_name(board(entered("here", 0.1, held_out=4)))["here"]["cost"]["seconds_per_frame"] == pytest.approx(0.1)
+
+
+def test_plans_and_random_controls_are_neither_constants_nor_do_they_look():
+    runs = [
+        entered("plan", 0.3, policy="builtin:heads4then2", gflops=9.9),
+        entered("chance", 0.25, policy="builtin:random", gflops=9.8),
+        entered("looking", 0.1, gflops=10.0),
+        entered("near", 0.0, policy="builtin:heads8", gflops=12.0),
+        entered("far", 0.0, policy="fixed:2,0.6,0.9,0.45,0.2", gflops=30.0),
+    ]
+    entries = by_name(board(*runs))
+    assert "nearest to that of looking" in entries["near"]["remarks"]
+    assert not any(entries[name]["remarks"] for name in ("plan", "chance", "looking", "far"))
+
+
+def test_a_metric_that_some_episodes_lack_has_no_mean():
+    run = entered("some", 0.1)
+    for one in run.episodes[3:]:
+        one["measures"] = {}
+    assert by_name(board(run))["some"]["measures"] == {}
 
 
 def test_what_looks_wrong_is_flagged():

@@ -14,8 +14,9 @@ from videoinpaint.benchmarks.leaderboard.submission import (
     append_episode,
     check_complete,
     check_versions,
+    contents,
     entry_of,
-    folder_hash,
+    hash_of,
     read_episodes,
     read_submission,
 )
@@ -127,7 +128,7 @@ def test_a_pickle_is_refused_under_any_name(tmp_path):
 
 def test_an_interrupted_evaluation_goes_on_and_other_settings_do_not(submitted, suite):
     whole, file = (submitted / "episodes.jsonl").read_text(), submitted / "episodes.jsonl"
-    before = folder_hash(submitted)
+    before = hash_of(contents(submitted))
     file.write_text(whole.splitlines(keepends=True)[0] + '{"seed": 1, "cl')  # killed while it wrote
     submission = prepare(submitted, None, suite, {}, "float32", 1)
     done = []
@@ -138,7 +139,7 @@ def test_an_interrupted_evaluation_goes_on_and_other_settings_do_not(submitted, 
     assert [{k: v for k, v in one.items() if k not in times} for one in again] == [
         {k: v for k, v in json.loads(line).items() if k not in times} for line in whole.splitlines()
     ]
-    assert times or folder_hash(submitted) == before
+    assert times or hash_of(contents(submitted)) == before
     for change in ({"authors": "another"}, {"training_seed": 3}):
         with pytest.raises(InputError, match=f"another {next(iter(change))}"):
             prepare(submitted, None, suite, change, "float32", 1)
@@ -154,3 +155,44 @@ def test_lines_are_added_whole(tmp_path):
     (tmp_path / "episodes.jsonl").write_text('{"a": 1}\n{"b": ')
     append_episode(tmp_path, {"c": 2})
     assert (tmp_path / "episodes.jsonl").read_text() == '{"a": 1}\n{"c": 2}\n'
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("observations", "5"), ("observations", "[1]"), ("episode_return", "1e999"), ("episode_return", "9" * 400),
+        ("episode_return", "1e300"), ("episode_return", "null"), ("seconds_per_frame", '"x"'), ("gflops_total", "[]"),
+        ("measures", '{"psnr": 1e999}'), ("measures", '{"psnr": "x"}'), ("measures", "3"), ("quality_gain", '"a"'),
+        ("rewards", "[" + "1" * 50 + "]"), ("actions", "[[0,0,0,0,1e999]]"),
+    ],
+)  # fmt: skip
+def test_numbers_that_are_none_are_refused_at_the_door(submitted, key, value):
+    file = submitted / "episodes.jsonl"
+    lines = file.read_text().splitlines()
+    spoiled = json.dumps({**json.loads(lines[0]), key: "HERE"}).replace('"HERE"', value)
+    file.write_text("\n".join([spoiled, *lines[1:]]) + "\n")
+    with pytest.raises(InputError, match=r"line 1 of .*episodes.jsonl|in line 1"):
+        read_episodes(submitted)
+
+
+@pytest.mark.parametrize("line", ["training_seed: 0x" + "f" * 5000, "training_seed: -1", "budget: {steps: .inf}"])
+def test_a_description_with_numbers_that_are_none_is_refused(submitted, line):
+    file = submitted / "submission.yml"
+    kept = [one for one in file.read_text().splitlines() if not one.startswith(line.split(":")[0])]
+    file.write_text("\n".join([*kept, line]) + "\n")
+    with pytest.raises(InputError, match=line.split(":")[0]):
+        read_submission(submitted)
+
+
+def test_another_policy_does_not_enter_a_folder_that_is_there(tmp_path, suite):
+    from videoinpaint.agents.policies.export import blank_network, save_policy
+    from videoinpaint.agents.policies.networks import ClosedLoopPolicy
+
+    for seed in (0, 1):
+        network = blank_network(ClosedLoopPolicy)
+        network.action_net.linear.bias.data += seed
+        save_policy(tmp_path / str(seed) / "policy.safetensors", network, {})
+    prepare(tmp_path / "mine", str(tmp_path / "0"), suite, {}, "float32", 1)
+    assert prepare(tmp_path / "mine", str(tmp_path / "0"), suite, {}, "float32", 1).weights
+    with pytest.raises(InputError, match="another policy"):
+        prepare(tmp_path / "mine", str(tmp_path / "1"), suite, {}, "float32", 1)

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from videoinpaint.benchmarks.leaderboard.entry import Entry
 from videoinpaint.benchmarks.leaderboard.held_out import (
     check_hidden,
     held_out_seeds,
@@ -19,8 +20,9 @@ from videoinpaint.benchmarks.leaderboard.held_out import (
 from videoinpaint.benchmarks.leaderboard.isolated import IsolatedPolicy
 from videoinpaint.benchmarks.leaderboard.marks import HeldOut
 from videoinpaint.benchmarks.leaderboard.measuring import Arena, prepare, run
+from videoinpaint.benchmarks.leaderboard.rows import read_run
 from videoinpaint.benchmarks.leaderboard.submission import read_episodes
-from videoinpaint.benchmarks.leaderboard.verification import ranked, read_verification, verify
+from videoinpaint.benchmarks.leaderboard.verification import ranked, read_verification, verify, write_verification
 from videoinpaint.cli import main
 from videoinpaint.errors import InputError
 
@@ -70,10 +72,68 @@ def test_an_honest_submission_gets_every_mark(submitted, suite):
 def test_edited_numbers_are_found(submitted, suite, values, verdict):
     change(submitted, 1, **values)
     found = verify(submitted, suite=suite)
-    assert not ranked(found["marks"])
+    assert not ranked(found)
     assert verdict in " ".join(found["verdict"])
     assert found["marks"]["re_run"] == ("actions" not in values)
     assert all("seed 0" not in line for line in found["verdict"])
+
+
+def test_what_changes_while_it_is_looked_at_is_not_what_was_verified(submitted, suite, monkeypatch):
+    def rewriting(found, *_):
+        change(submitted, 0, episode_return=99.0)
+        found.marks.update(replayed=True, re_run=True)
+
+    monkeypatch.setattr("videoinpaint.benchmarks.leaderboard.verification.give_marks", rewriting)
+    found = verify(submitted, suite=suite)
+    assert found["score"] < 90
+    write_verification(submitted / "verification.json", found)
+    with pytest.raises(InputError, match="changed after it was verified"):
+        read_run(submitted, suite)
+
+
+def test_weights_that_change_after_they_were_looked_at_are_not_run(submitted, tmp_path):
+    (tmp_path / "policy.safetensors").write_bytes(b"one")
+    entry = Entry("file:policy.safetensors", "safetensors", "policy.safetensors", tmp_path)
+    entry = replace(entry, told=entry.hashes())
+    (tmp_path / "run").mkdir()
+    assert entry.job(tmp_path / "run")["kind"] == "safetensors"
+    (tmp_path / "policy.safetensors").write_bytes(b"another")
+    with pytest.raises(InputError, match="changed after they were looked at"):
+        entry.job(tmp_path / "run")
+
+
+def test_what_nobody_thought_of_is_a_verdict_too(submitted, suite, monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError("by nobody")
+
+    monkeypatch.setattr("videoinpaint.benchmarks.leaderboard.verification.give_marks", fail)
+    found = verify(submitted, suite=suite)
+    assert not any(found["marks"].values())
+    assert "ZeroDivisionError: by nobody" in found["verdict"][0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"marks": {"replayed": 1}}, {"held_out": None}, {"score": "x"}, {"flags": [1]}, {"submission": 5},
+     {"held_out": {"salt_sha256": None, "episodes": [{"seed": "a"}]}}, {"format": "other"}],
+)  # fmt: skip
+def test_a_verification_that_is_none_is_refused(submitted, suite, change, tmp_path):
+    found = verify(submitted, suite=suite)
+    file = write_verification(tmp_path / "verification.json", found)
+    assert read_verification(file) == json.loads(file.read_text())
+    write_verification(file, found | change)
+    with pytest.raises(InputError, match="no verification of this version"):
+        read_verification(file)
+    (tmp_path / "link.json").symlink_to(file)
+    with pytest.raises(InputError, match="a link"):
+        read_verification(tmp_path / "link.json")
+
+
+def test_verifications_of_one_name_do_not_meet(tmp_path, capsys):
+    folders = [str(tmp_path / who / "mine") for who in ("alice", "bob")]
+    for command in (["verify", "--output"], ["rank", "--verifications"]):
+        assert main(["leaderboard", command[0], *folders, command[1], str(tmp_path / "found")]) == 2
+        assert "several submissions are called mine" in capsys.readouterr().err
 
 
 def test_copies_of_an_episode_are_flagged(submitted, suite):

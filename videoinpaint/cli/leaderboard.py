@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -109,6 +110,7 @@ class Verify:
 
         if not self.folders:
             raise InputError("name the folder of a submission")
+        check_names_differ(self.folders, self.output)
         held_out = self._held_out()
         here = partial(suite_of, data="" if self.data is None else str(self.data), file=self.suite_file)
         failed = []
@@ -119,15 +121,16 @@ class Verify:
                 found = verify(folder, held_out=held_out, suite=here, earlier=earlier, done=advance)
             write_verification(place, found)
             self._tell(folder, found)
-            failed += [] if ranked(found["marks"]) else [folder.name]
+            failed += [] if ranked(found) else [folder.name]
         if failed:
             raise InputError(f"without a place on the board: {', '.join(failed)}")
 
     def place(self, folder: Path) -> Path:
         """Where a submission's verification is written."""
         from videoinpaint.benchmarks.leaderboard.verification import FILE
+        from videoinpaint.files import user_path
 
-        return folder / FILE if self.output is None else self.output / f"{folder.resolve().name}.json"
+        return folder / FILE if self.output is None else user_path(self.output) / f"{folder.resolve().name}.json"
 
     def _held_out(self) -> Any:
         from videoinpaint.benchmarks.leaderboard.held_out import MOST, check_hidden, read_salt
@@ -163,6 +166,8 @@ class Rank:
     """Write the board here."""
     verifications: Path | None = None
     """The folder that `verify --output` wrote to; by default verification.json of each submission."""
+    suite_file: Path | None = None
+    """A suite that was frozen into a file, for submissions that played it; it needs --references, too."""
     references: Path | None = None
     """References of the suite, as `python -m videoinpaint.benchmarks.policies.references --suites` writes them; by
     default those that ship."""
@@ -182,13 +187,14 @@ class Rank:
         from videoinpaint.cli.output import progress
         from videoinpaint.files import user_path
 
+        check_names_differ(self.folders, self.verifications)
         folders = [user_path(folder) for folder in self.folders]
         if not folders:
             raise InputError("name the folders of submissions")
         first = read_submission(folders[0])
         if first.suite in track_names():
             raise InputError(f"a board needs references of its suite, and nobody measured any of track {first.suite}")
-        suite = suite_of(first)
+        suite = suite_of(first, file=self.suite_file)
         runs = [read_run(folder, suite, self.place(folder)) for folder in folders]
         references = reference_episodes(suite, self.references)
         board = rank(runs, references, suite)
@@ -196,11 +202,13 @@ class Rank:
             with progress("playing", self.pictures * (SHOWN + 1), "repairs") as advance:
                 add_pictures(board, runs, references, suite, self.pictures, advance)
         show_board(board)
-        print(f"wrote {write_json(self.output, board)}")
+        print(f"wrote {write_json(user_path(self.output), board)}")
 
     def place(self, folder: Path) -> Path | None:
         """Where a submission's verification is, if not in its folder."""
-        return None if self.verifications is None else self.verifications / f"{folder.resolve().name}.json"
+        from videoinpaint.files import user_path
+
+        return None if self.verifications is None else user_path(self.verifications) / f"{folder.resolve().name}.json"
 
 
 @dataclass(frozen=True)
@@ -232,6 +240,14 @@ class Commit:
         from videoinpaint.benchmarks.leaderboard.held_out import make_salt
 
         print(make_salt(self.file))
+
+
+def check_names_differ(folders: Sequence[Path], together: Path | None) -> None:
+    """Raise InputError where verifications that lie together in one folder would have one name."""
+    names = [folder.resolve().name for folder in folders] if together is not None else []
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"several submissions are called {', '.join(doubled)}, as their verifications in {together} "
+                         "would be: rename one, or keep each verification in its submission")  # fmt: skip
 
 
 def _earlier(place: Path) -> dict[str, Any] | None:
