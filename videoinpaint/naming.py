@@ -17,6 +17,9 @@ from videoinpaint.errors import InputError
 
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{5,}")
 
+_NAMED = 5
+"""Unknown names that an error tells: a file may hold millions, and each is looked for among those that are known."""
+
 
 def stable_name(part: Any) -> str:
     """What a part is called in records and checkpoints: the same in every run and process.
@@ -63,10 +66,11 @@ def check_names(given: Sequence[str] | Mapping[str, Any], known: Sequence[str], 
     Raises:
         InputError: there is one.
     """
+    unknown = [name for name in given if name not in known]
     told = []
-    for name in given:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, 3)
-            told.append(f"{name!r}" + (f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""))
+    for name in unknown[:_NAMED]:
+        close = difflib.get_close_matches(name, known, 3)
+        told.append(f"{name!r}" + (f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""))
     if told:
-        raise InputError(f"{owner} has no {kind} {', '.join(told)}: use some of {', '.join(known)}")
+        more = f" and {len(unknown) - _NAMED:,} more" if len(unknown) > _NAMED else ""
+        raise InputError(f"{owner} has no {kind} {', '.join(told)}{more}: use some of {', '.join(known)}")

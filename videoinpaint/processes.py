@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import cv2
 import torch
 
-from videoinpaint.errors import InputError, VideoInpaintError
+from videoinpaint.errors import InputError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -78,11 +78,9 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), one_thread)
     try:
         yield pool
-    except (KeyboardInterrupt, VideoInpaintError):
-        pool.shutdown(cancel_futures=True)
-        raise
     finally:
-        pool.shutdown()
+        # Whatever went wrong, what waits would only keep it from being told; where nothing did, nothing waits.
+        pool.shutdown(cancel_futures=True)
 
 
 def one_thread() -> None:

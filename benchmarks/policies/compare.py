@@ -16,6 +16,7 @@ from videoinpaint.agents.evaluation.tasks import Task, batches, play_on_cluster,
 from videoinpaint.agents.policies.baselines import FixedPolicy
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.errors import InputError
+from videoinpaint.files import user_path
 
 Records = dict[str, list[list[EpisodeRecord]]]
 """Name -> one list of episodes a training seed; one list for what was not trained."""
@@ -53,7 +54,7 @@ def contestant(spec: str) -> Contestant:
         return Contestant(spec, spec, trained=spec not in POLICIES.names())
     policies: list[str] = []
     for part in filter(None, (part.strip() for part in listed.split(","))):
-        found = sorted(glob.glob(part)) if glob.has_magic(part) else [part]
+        found = sorted(glob.glob(str(user_path(part)))) if glob.has_magic(part) else [part]
         if not found:
             raise InputError(f"no policy matches {part!r} (in {spec!r})")
         policies += found

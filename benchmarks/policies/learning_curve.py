@@ -101,7 +101,8 @@ def run(flags: LearningCurve) -> dict[str, Any]:
         fixed setting, each with its interval; ``training``: every run's own curve; ``baselines``.
 
     Raises:
-        InputError: no run, a folder that is none, runs of different environments, or run.json names code.
+        InputError: no run, a folder that is none, runs of different environments or without a step that all of them
+            saved, or run.json names code.
     """
     runs = [read_run(folder) for folder in flags.runs]
     if not runs:
@@ -111,6 +112,8 @@ def run(flags: LearningCurve) -> dict[str, Any]:
             "the runs were trained in different environments: compare them with benchmarks.policies.returns"
         )
     steps = sorted(set.intersection(*(set(entry.policies) for entry in runs)))
+    if not steps:
+        raise InputError("the runs saved no policy after the same number of steps: look at fewer of them")
     env_id, kwargs = _env(runs[0])
     kwargs |= {"device": flags.device} | {k: v for k in ("clips", "masks") if (v := getattr(flags, k)) is not None}
     candidates, seeds = flags.candidates, flags.seeds

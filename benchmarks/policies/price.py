@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.episodes import env_kwargs
-from videoinpaint.controls import DEFAULT, controls_to_action
+from videoinpaint.controls import DEFAULT, HEADS, HIGH, controls_to_action
+
+ALL_HEADS = int(HIGH[HEADS])
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,13 @@ def run(flags: Price) -> dict[str, Any]:
 def _suite(flags: Price, clips: str, advance: Any) -> dict[str, Any]:
     size = {"num_frames": flags.num_frames, "height": flags.height, "width": flags.width, "device": flags.device}
     env = gymnasium.make("VideoInpaint-v1", disable_env_checker=True, **env_kwargs(clips, flags.masks, **size))
-    measured = np.array([_clip(env.unwrapped, seed, flags.heads, advance) for seed in range(flags.episodes)])
+    # What a price is of must be measured, whether it is to be tried or not.
+    passes = flags.heads if ALL_HEADS in flags.heads else (*flags.heads, ALL_HEADS)
+    measured = np.array([_clip(env.unwrapped, seed, passes, advance) for seed in range(flags.episodes)])
     env.close()
-    rewards, shares = measured[..., 0], measured[..., 1] / measured[:, -1:, 1]
     heads = np.array(flags.heads)
+    rewards, gflops = np.moveaxis(measured[:, : len(heads)], -1, 0)
+    shares = gflops / measured[:, [passes.index(ALL_HEADS)], 1]
     best = {str(price): float(heads[(rewards - price * shares).argmax(1)].mean()) for price in flags.prices}
     return {
         "gain": (rewards - rewards[:, :1]).mean(0).tolist(),

@@ -44,11 +44,13 @@ def played(total: float, quality: float, spread: float = 0.1) -> list[EpisodeRec
     return [record(seed, total + spread * seed, quality + spread * seed) for seed in range(6)]
 
 
-def test_a_group_is_one_method(tmp_path: Path) -> None:
+def test_a_group_is_one_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in (1, 0):
         (tmp_path / f"seed{seed}").mkdir()
     wild, listed = contestant(f"mine={tmp_path}/seed*"), contestant(f"mine={tmp_path}/seed0, {tmp_path}/seed1,")
     assert wild == listed == Contestant("mine", f"{tmp_path}/seed0", trained=True, seeds=(f"{tmp_path}/seed1",))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert contestant("mine=~/seed*") == wild
     assert contestant("heads4") == Contestant("heads4", "heads4", trained=False)
     assert contestant("mine:Policy").trained
     odd = tmp_path / "a=b"

@@ -182,6 +182,16 @@ def test_learning_curves_play_every_step_that_all_runs_saved(tmp_path, capsys):
     assert "held-out episodes" in capsys.readouterr().out
 
 
+def test_runs_without_a_common_step_are_refused_before_anything_plays(tmp_path, monkeypatch):
+    def play(*_, **__):
+        raise AssertionError("played")
+
+    monkeypatch.setattr(learning_curve, "Arena", play)
+    runs = (make_run(tmp_path / "a", [10, 20], PLAIN), make_run(tmp_path / "b", [30], PLAIN))
+    with pytest.raises(InputError, match="same number of steps"):
+        learning_curve.run(learning_curve.LearningCurve(runs=runs, plot=tmp_path / "curve.png"))
+
+
 def test_folders_without_a_training_run_are_refused(tmp_path):
     with pytest.raises(InputError, match="`videoinpaint train` wrote"):
         learning_curve.run(learning_curve.LearningCurve(runs=(tmp_path,)))

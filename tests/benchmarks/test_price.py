@@ -17,3 +17,14 @@ def test_dearer_compute_never_asks_for_more_heads(capsys):
     assert found["share"][0] < 1
     report(result)
     assert "studio:easy" in capsys.readouterr().out
+
+
+def test_a_price_is_of_a_pass_with_all_heads_whatever_is_tried():
+    size = {"suites": ("studio:easy",), "prices": (0.0,), "episodes": 1, "num_frames": 2, "height": 40, "width": 72}
+    few, all_, mixed = (
+        run(Price(heads=heads, **size))["suites"]["studio:easy"] for heads in ((2, 6), (2, 6, 12), (12, 6))
+    )
+    assert len(few["share"]) == len(few["gain"]) == 2
+    assert few["share"] == all_["share"][:2]
+    assert mixed["share"] == all_["share"][:0:-1]
+    assert few["share"][-1] < 1

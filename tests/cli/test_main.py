@@ -7,7 +7,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,6 +68,33 @@ def test_nested_commands_explain_themselves(words: list[str], capsys: pytest.Cap
         main([*words, "--help"])
     assert stop.value.code == 0
     assert "usage: videoinpaint " + " ".join(words) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "words", "flags"),
+    [
+        ("evaluate", "Evaluate", [], ["output", "report", "data"]),
+        ("train", "Train", [], ["output", "bank"]),
+        ("demo", "Demo", [], ["output"]),
+        ("clips", "Clips", [], ["preview"]),
+        ("bench", "Bench", ["table1"], ["output", "ablation"]),
+        ("trials", "Fit", ["fit", "~/folders"], ["output"]),
+        ("pretrain", "Aligner", ["aligner"], ["output", "folder"]),
+        ("pretrain", "OneShot", ["one-shot"], ["output", "folder", "init"]),
+        ("pretrain", "Inpainter", ["inpainter"], ["init", "detector_weights", "completion_weights"]),
+    ],
+)
+def test_a_tilde_is_the_home_of_the_user_in_every_flag_that_is_a_path(
+    module: str, name: str, words: list[str], flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[Any] = []
+    command = getattr(import_module(f"videoinpaint.cli.{module}"), name)
+    monkeypatch.setattr(command, "run", lambda self: ran.append(self))  # noqa: PLW0108 - `append` alone is never bound
+    monkeypatch.setenv("HOME", str(tmp_path))
+    given = [word for flag in flags for word in ("--" + flag.replace("_", "-"), f"~/{flag}")]
+    assert main([module, *words, *given]) == 0
+    assert [getattr(ran[0], flag) for flag in flags] == [tmp_path / flag for flag in flags]
+    assert getattr(ran[0], "folders", (tmp_path / "folders",)) == (tmp_path / "folders",)
 
 
 def test_unknown_command_lists_the_known_ones(fails: Fails) -> None:

@@ -61,6 +61,17 @@ def test_outcomes_are_told_apart(case, outcome: str) -> None:
     assert fuzz._outcome(case, 0.3)[0] == outcome
 
 
+@pytest.mark.parametrize(
+    ("case", "told"),
+    [(boom, "Traceback"), (lambda: np.nan, "not finite: nan"), (lambda: time.sleep(5), "no end within 0.3 s")],
+)
+def test_a_case_alone_tells_where_it_fails_or_else_how(case, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(fuzz.KINDS, "mine", lambda bench, rng: case())
+    (fault,) = fuzz.run(fuzz.Fuzz(only=7, kinds=("mine",), seconds=0.3)).faults
+    assert fault.startswith("case 7 (mine): ")
+    assert told in fault
+
+
 def test_half_a_file_is_seen(tmp_path) -> None:
     kills.work(tmp_path, 2)
     assert set(kills.whole(tmp_path)) == {"checkpoint.pt", *kills.RESULTS}

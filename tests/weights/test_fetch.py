@@ -230,6 +230,15 @@ def test_without_a_known_hash_the_first_one_is_recorded_and_holds(cache):
     load_safetensors("part")
 
 
+@pytest.mark.usefixtures("cache", "unknown")
+@pytest.mark.parametrize("record", [b"", b" \n", b"\xff\xfe"])
+def test_a_recorded_hash_that_was_lost_is_no_hash(record):
+    path = weights.fetch("unknown", progress=False)
+    path.with_name(f"{path.name}.sha256").write_bytes(record)
+    with pytest.raises(CorruptWeightsError, match="was recorded when it was fetched"):
+        load_safetensors("unknown")
+
+
 @pytest.mark.usefixtures("served")
 def test_a_web_page_is_no_weight_file(cache):
     Server.content = b"\n<!DOCTYPE html><html>Too many users have viewed this file</html>"

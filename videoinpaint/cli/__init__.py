@@ -11,7 +11,9 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import fields, is_dataclass, replace
 from importlib import import_module
+from pathlib import Path
 from typing import Any, TextIO
 
 from videoinpaint.errors import InputWarning, VideoInpaintError
@@ -100,7 +102,24 @@ def _dispatch(name: str, words: list[str]) -> None:
         module.COMMAND, prog=f"videoinpaint {name}", description=module.__doc__, args=words, config=config
     )
     with _warnings_as_lines(), _signals_as_interrupts():
-        command.run()
+        _resolved(command).run()
+
+
+def _resolved(flags: Any) -> Any:
+    """Flags with ``~`` resolved in every path: here, so that no command can forget one.
+
+    Raises:
+        InputError: a path can name no file.
+    """
+    from videoinpaint.files import user_path
+
+    if isinstance(flags, Path):
+        return user_path(flags)
+    if isinstance(flags, tuple):
+        return tuple(map(_resolved, flags))
+    if is_dataclass(flags) and not isinstance(flags, type):
+        return replace(flags, **{field.name: _resolved(getattr(flags, field.name)) for field in fields(flags)})
+    return flags
 
 
 def _flush() -> None:

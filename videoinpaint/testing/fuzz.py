@@ -89,7 +89,8 @@ def run(flags: Fuzz) -> Report:
             outcome, told = _outcome(functools.partial(KINDS[kind], bench, rng), flags.seconds)
             report.counts[kind][outcome] += 1
             if outcome in FAULTS:
-                report.faults.append(f"case {number} ({kind}): {outcome}: {told if flags.only is None else _where()}")
+                shown = told if flags.only is None else _where() or told
+                report.faults.append(f"case {number} ({kind}): {outcome}: {shown}")
     return report
 
 

@@ -246,10 +246,13 @@ def check_recorded(path: Path) -> None:
     """Compare a file with the hash recorded beside it when it was first fetched (``<file>.sha256``), if there is one.
 
     Raises:
-        CorruptWeightsError: the file has changed since.
+        CorruptWeightsError: the file has changed since, or what was recorded is no longer there to read.
     """
     record = recorded_hash(path)
-    if record.is_file() and (actual := _digest(path)) != (expected := record.read_text().split()[0]):
+    if not record.is_file():
+        return
+    expected, *_ = record.read_text(errors="replace").split() or ["nothing"]
+    if (actual := _digest(path)) != expected:
         raise CorruptWeightsError(
             f"{path} has sha256 {actual}, {expected} was recorded when it was fetched: delete both and get it again, "
             f"or delete {record.name} if you changed the file yourself"
