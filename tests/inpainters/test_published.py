@@ -376,3 +376,16 @@ def test_encoding_a_box_is_counted_at_each_size_of_frame():
     alone, shared = cost((160, 160), Meter()), Meter()
     assert cost((32, 64), shared) < alone
     assert cost((160, 160), shared) == alone
+
+
+def test_measuring_the_order_of_heads_is_no_part_of_what_a_pass_costs(reduced):
+    frames, holes = clip(2, 48, 96)
+
+    def cost(part, heads):
+        controls = Controls(heads=heads).to_array()[None]
+        return float(part.refine(part.begin(frames, holes), frames, holes, controls).gflops)
+
+    first, later = reduced["dstt"](weights="random"), reduced["dstt"](weights="random")
+    few = cost(later, 3)
+    assert cost(later, 12) == cost(first, 12) > few
+    assert cost(first, 3) == few
