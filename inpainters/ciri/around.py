@@ -57,8 +57,12 @@ class OneShotProPainter(OneShotPublished):
     def prepare(self, observed: Tensor, holes: Tensor) -> State:
         """Flows in both directions, completed, and what propagation leaves unfilled of the dilated holes."""
         frames, dilated = self.geometry.to_network(observed) * 2 - 1, self.geometry.mask_to_network(holes)
-        made = self._part.prepare(frames, dilated)
-        return {name: made[name] for name in ("flows_forward", "flows_backward", "unfilled")} | {"dilated": dilated}
+        length = frames.shape[1]
+        # As in the adapter a single frame is doubled, so that it has flow; what belongs to the second is then dropped.
+        seen = (frames, dilated) if length > 1 else (frames.repeat(1, 2, 1, 1, 1), dilated.repeat(1, 2, 1, 1, 1))
+        made = self._part.prepare(*seen)
+        flows = {name: made[name][:, : length - 1] for name in ("flows_forward", "flows_backward")}
+        return flows | {"unfilled": made["unfilled"][:, :length], "dilated": dilated}
 
     def encode_masked(self, frames: Tensor, prepared: State) -> Tensor:
         """See :class:`OneShotPublished`."""
