@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import cast
 
@@ -69,9 +70,18 @@ class OneShotProPainter(OneShotPublished):
         return self._encode(frames, torch.cat([prepared["dilated"], prepared["unfilled"] * prepared["dilated"]], 2))
 
     def _transform(self, features: Tensor, window: plan.Window, prepared: State, fusion: Tensor) -> Tensor:
-        holes = prepared["dilated"]
-        work = Pass(prepared, holes, holes, fusion, True)
-        return self._part.transform(work, features, window)
+        return self._part.transform(_pass_over(prepared, fusion), features, window)
+
+    def pattern(self, prepared: State) -> Hashable:
+        """Which windows of tokens touch the hole: these attend to more than themselves."""
+        work = _pass_over(prepared, prepared["dilated"].new_zeros(1))
+        windows = plan.published_windows(work.holes.shape[1])
+        return tuple(self._part.pattern(work, window)[0] for window in windows)
+
+
+def _pass_over(prepared: State, fusion: Tensor) -> Pass:
+    """A pass of the adapter over a whole clip, of which only the hole is looked at here."""
+    return Pass(prepared, prepared["dilated"], prepared["dilated"], fusion, True)
 
 
 def around(part: PublishedInpainter, learned: bool, attention: bool = True) -> OneShotPublished:

@@ -134,3 +134,12 @@ def test_a_single_frame_is_painted_around_propainter():
     assert result.frames.shape == (1, 1, 3, 64, 192)
     assert torch.isfinite(result.frames).all()
     assert float(result.gflops) > 0
+
+
+def test_around_propainter_a_pass_costs_what_its_own_hole_costs():
+    """Windows that touch the hole attend to more than themselves."""
+    small, large = (slice(4, 8), slice(4, 8)), (slice(2, 62), slice(2, 190))
+    part = TinyProPainter()
+    few, many = (float(repaired(part, 2, hole).gflops) for hole in (small, large))
+    assert many == float(repaired(TinyProPainter(), 2, large).gflops)
+    assert many > few
