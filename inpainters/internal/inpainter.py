@@ -78,9 +78,9 @@ class InternalInpainter:
             painted.append(frames)
             learnt.append(after)
         renewed = {name: torch.stack([after[name] for after in learnt]) for name in self._fresh}
-        size = repaired.shape[1], *repaired.shape[3:]
+        length, _, height, width = repaired.shape[1:]
         learns = state["holes"].flatten(1).any(1).tolist()
-        gflops = torch.tensor([self.gflops(*size, one) for one in learns], dtype=torch.float64)
+        gflops = torch.tensor([self.gflops(length, height, width, one) for one in learns], dtype=torch.float64)
         return Refinement(torch.stack(painted), gflops, state=renewed)
 
     def _pass(self, own: State, masks: Tensor, weights: tuple[float, float, float]) -> tuple[Tensor, State]:
