@@ -49,9 +49,10 @@ def resampled(picture: Picture, scale: float) -> Picture:
 
 
 def compressed(picture: Picture, quality: int) -> Picture:
-    """Through JPEG and back."""
-    _, stream = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(stream, cv2.IMREAD_COLOR))
+    """An RGB picture through JPEG and back."""
+    # OpenCV's codec takes and gives blue first; red and blue exchanged would be weighed and thinned out differently.
+    _, stream = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(stream, cv2.IMREAD_COLOR))[..., ::-1])
 
 
 def blurred(picture: Picture, rng: np.random.Generator) -> Picture:

@@ -95,7 +95,7 @@ class FocalDetector:
     @torch.no_grad()
     def detect(self, repaired: Tensor, masks: Tensor) -> Detection:
         """See :class:`videoinpaint.protocols.Detector`. Frames without a hole cost nothing."""
-        poor = torch.zeros_like(masks)
+        poor = masks.new_zeros(masks.shape)  # of no layout but the plain one can a flat view be written to
         frames, holes = repaired.flatten(0, 1), masks.flatten(0, 1)
         chosen = holes.flatten(1).any(1).nonzero().flatten()
         flat = poor.flatten(0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import cast
 
@@ -57,17 +58,30 @@ class OneShotProPainter(OneShotPublished):
     def prepare(self, observed: Tensor, holes: Tensor) -> State:
         """Flows in both directions, completed, and what propagation leaves unfilled of the dilated holes."""
         frames, dilated = self.geometry.to_network(observed) * 2 - 1, self.geometry.mask_to_network(holes)
-        made = self._part.prepare(frames, dilated)
-        return {name: made[name] for name in ("flows_forward", "flows_backward", "unfilled")} | {"dilated": dilated}
+        length = frames.shape[1]
+        # As in the adapter a single frame is doubled, so that it has flow; what belongs to the second is then dropped.
+        seen = (frames, dilated) if length > 1 else (frames.repeat(1, 2, 1, 1, 1), dilated.repeat(1, 2, 1, 1, 1))
+        made = self._part.prepare(*seen)
+        flows = {name: made[name][:, : length - 1] for name in ("flows_forward", "flows_backward")}
+        return flows | {"unfilled": made["unfilled"][:, :length], "dilated": dilated}
 
     def encode_masked(self, frames: Tensor, prepared: State) -> Tensor:
         """See :class:`OneShotPublished`."""
         return self._encode(frames, torch.cat([prepared["dilated"], prepared["unfilled"] * prepared["dilated"]], 2))
 
     def _transform(self, features: Tensor, window: plan.Window, prepared: State, fusion: Tensor) -> Tensor:
-        holes = prepared["dilated"]
-        work = Pass(prepared, holes, holes, fusion, True)
-        return self._part.transform(work, features, window)
+        return self._part.transform(_pass_over(prepared, fusion), features, window)
+
+    def pattern(self, prepared: State) -> Hashable:
+        """Which windows of tokens touch the hole: these attend to more than themselves."""
+        work = _pass_over(prepared, prepared["dilated"].new_zeros(1))
+        windows = plan.published_windows(work.holes.shape[1])
+        return tuple(self._part.pattern(work, window)[0] for window in windows)
+
+
+def _pass_over(prepared: State, fusion: Tensor) -> Pass:
+    """A pass of the adapter over a whole clip, of which only the hole is looked at here."""
+    return Pass(prepared, prepared["dilated"], prepared["dilated"], fusion, True)
 
 
 def around(part: PublishedInpainter, learned: bool, attention: bool = True) -> OneShotPublished:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import cast
 
 import torch
@@ -66,6 +67,10 @@ class OneShotPublished(OneShotModel):
         frames = (self.geometry.to_network(observed) * 2 - 1) * (1 - self.geometry.mask_to_network(holes))
         forward, backward = self.network.flows(frames)
         return {"forward": forward, "backward": backward}
+
+    def pattern(self, prepared: State) -> Hashable:
+        """What, beside shapes and heads, decides the cost of a pass over one clip; here nothing does."""
+        return None
 
     def propose(self, scene: Scene, previous: Tensor, masks: Tensor, controls: Tensor) -> tuple[Tensor, None]:
         """See :class:`OneShotModel`. Clips of a batch run with the heads of their own."""

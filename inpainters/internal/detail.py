@@ -114,9 +114,10 @@ def carried_detail(
         here = found[..., 2] == number
         frame, mask = load(int(number))
         fine = _finer(frame, before)
-        shown = cv2.remap(mask, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=1) == 0
+        # In whole numbers a look-up of which half lies in the hole would round to none of it.
+        hole = cv2.remap(mask.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=1)
         seen = cv2.remap(fine, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        here &= shown
+        here &= hole == 0
         detail[here], trust[here] = seen[here], found[..., 3][here]
     return detail, trust
 

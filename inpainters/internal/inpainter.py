@@ -78,8 +78,9 @@ class InternalInpainter:
             painted.append(frames)
             learnt.append(after)
         renewed = {name: torch.stack([after[name] for after in learnt]) for name in self._fresh}
-        spent = self.gflops(*repaired.shape[1:2], *repaired.shape[3:])
-        gflops = torch.full((len(repaired),), spent, dtype=torch.float64)
+        length, _, height, width = repaired.shape[1:]
+        learns = state["holes"].flatten(1).any(1).tolist()
+        gflops = torch.tensor([self.gflops(length, height, width, one) for one in learns], dtype=torch.float64)
         return Refinement(torch.stack(painted), gflops, state=renewed)
 
     def _pass(self, own: State, masks: Tensor, weights: tuple[float, float, float]) -> tuple[Tensor, State]:
@@ -96,9 +97,16 @@ class InternalInpainter:
     def _clip(self, frames: Tensor, holes: Tensor) -> TrainingClip:
         return TrainingClip(frames, holes, self.config.start, self.config.pool, self.config.seed, self.config.hidden)
 
-    def gflops(self, length: int, height: int, width: int) -> float:
-        """Of one pass over ``length`` frames: training (a backward pass counts as two forward) and painting."""
-        c = self.config
+    def gflops(self, length: int, height: int, width: int, learns: bool = True) -> float:
+        """Of one pass over ``length`` frames: training (a backward pass counts as two forward) and painting.
+
+        Args:
+            length, height, width: of the clip.
+            learns: whether it has a hole; without one it is painted, but nothing is trained.
+        """
+        c, painting = self.config, length * self._trainer.network.flops(height, width)
+        if not learns:
+            return painting / 1e9
         tall, wide = (height, width) if c.crop is None else (min(c.crop[0], height), min(c.crop[1], width))
         late = np.ceil(c.second_stage * self.steps)
         frames = c.batch * (self.steps + late)
@@ -106,7 +114,7 @@ class InternalInpainter:
         features = late * c.batch * 6 * VGG_MACS[c.backbone] * patch if c.weights[1] else 0.0
         training = 3 * frames * self._trainer.network.flops(tall, wide) + features
         updates = 12.0 * self.steps * parameter_count(self._trainer.network)
-        return (training + updates + length * self._trainer.network.flops(height, width)) / 1e9
+        return (training + updates + painting) / 1e9
 
 
 def loss_weights(

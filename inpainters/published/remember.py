@@ -64,7 +64,8 @@ class Features:
             rows, where = list(places), [chosen[place] for place in places]
             fresh = inputs[items][:, rows].flatten(0, 1)
             before = self.made[items][:, where].flatten(0, 1)
-            kind = ("encode", len(rows), box)
+            # A box is encoded with what lies around it, which is less at the edge of a smaller frame.
+            kind = ("encode", len(rows), box, *inputs.shape[-2:])
             made, cost = count(len(items), kind, lambda a=before, b=fresh, c=box: encode_again(encoder, a, b, c))  # type: ignore[misc]
             for item, own, new in zip(items, fresh.unflatten(0, (len(items), -1)), made.unflatten(0, (len(items), -1))):
                 self.seen[item, where], self.made[item, where] = own, new

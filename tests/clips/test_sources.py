@@ -1,5 +1,8 @@
 import pickle
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -22,6 +25,9 @@ from videoinpaint.clips import (
     resize_frames,
     resize_masks,
 )
+from videoinpaint.clips.masks import recorded
+from videoinpaint.clips.masks.recorded import FileMasks
+from videoinpaint.clips.sources import sequences
 from videoinpaint.envs.episodes import EpisodeSource
 from videoinpaint.errors import InputError, UnknownNameError
 
@@ -256,3 +262,32 @@ def test_several_sources_are_drawn_alike_and_found_by_name(tmp_path: Path, frame
 def test_one_bad_source_among_several_is_an_error_at_once(text: str) -> None:
     with pytest.raises((InputError, UnknownNameError)):
         make_clips(text)
+
+
+class SlowName(str):
+    """A name at which another thread gets its turn whenever it is looked up."""
+
+    def __hash__(self) -> int:
+        time.sleep(0)
+        return super().__hash__()
+
+
+@pytest.mark.parametrize("kind", ["clips", "masks"])
+def test_several_threads_may_draw_from_more_than_is_kept_open(kind, monkeypatch) -> None:
+    opened: dict = {}
+    monkeypatch.setattr(sequences, "_KEPT_OPEN", 3)
+    monkeypatch.setattr(recorded, "_KEPT_OPEN", 3)
+    monkeypatch.setattr(recorded, "open_mask", lambda entry, wish: entry)
+    masks = FileMasks.__new__(FileMasks)
+    masks._opened, masks._wish = opened, None
+
+    def draw(seed: int) -> bool:
+        picks = np.random.default_rng(seed).integers(8, size=400).tolist()
+        names = [SlowName(pick) for pick in picks]
+        if kind == "masks":
+            return all(masks._sequence(name) == name for name in names)
+        return all(sequences._kept(opened, name, partial(str, name)) == name for name in names)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(draw, range(4)))
+    assert len(opened) <= 3

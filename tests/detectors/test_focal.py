@@ -167,3 +167,13 @@ def test_it_works_in_the_loop(part):
     assert np.isfinite(reward)
     assert observation["masks"].any()
     env.close()
+
+
+def test_masks_of_any_layout_are_judged(part, monkeypatch):
+    monkeypatch.setattr(part, "score", lambda frames, holes: torch.full_like(holes, 3.0))
+    masks = torch.zeros(3, 2, 1, 32, 32)
+    masks[..., 8:20, 8:20] = 1
+    frames, turned = torch.rand(2, 3, 3, 32, 32), masks.transpose(0, 1)
+    seen, plain = part.detect(frames, turned), part.detect(frames, turned.contiguous())
+    assert plain.masks.any()
+    assert torch.equal(seen.masks, plain.masks)

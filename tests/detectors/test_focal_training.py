@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from videoinpaint.clips import make_clips, make_masks
 from videoinpaint.clips.sources.augmented import Windows
 from videoinpaint.detectors import make_detector
+from videoinpaint.detectors.focal.augmentation import compressed
 from videoinpaint.detectors.focal.hrnet import HRNetExtractor
 from videoinpaint.detectors.focal.pretraining import contrastive_loss, focal_precision, info_nce, train_focal
 from videoinpaint.errors import InputError
@@ -144,3 +145,14 @@ def test_the_loss_teaches_the_clustered_features_to_find_errors():
     after = focal_precision(network.eval(), held_out)
     assert before["average_precision"] < before["constant"] + 0.15
     assert after["average_precision"] > 0.8
+
+
+def test_jpeg_takes_red_for_red():
+    """It keeps brightness best, of which red is more than blue."""
+    stripes = np.uint8(200) * (np.arange(64) // 3 % 2).astype(np.uint8)[None].repeat(64, 0)
+    lost = []
+    for channel in (0, 2):
+        picture = np.zeros((64, 64, 3), np.uint8)
+        picture[..., channel] = stripes
+        lost.append(float(np.square(compressed(picture, 60).astype(float) - picture).mean()))
+    assert lost[0] < lost[1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import gymnasium
 import numpy as np
 import pytest
@@ -15,10 +17,11 @@ from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.errors import CorruptWeightsError, MissingWeightsError
 from videoinpaint.inpainters import PUBLISHED, make_inpainter
 from videoinpaint.inpainters.published import plan
-from videoinpaint.inpainters.published.cost import count_flops
+from videoinpaint.inpainters.published.cost import Meter, count_flops
 from videoinpaint.inpainters.published.geometry import Geometry, dilate
 from videoinpaint.inpainters.published.layers.heads import active_heads, count_heads, gated_modules
 from videoinpaint.inpainters.published.propainter.inpainter import in_pieces
+from videoinpaint.inpainters.published.remember import Features
 from videoinpaint.protocols import Detection
 from videoinpaint.testing import check_inpainter
 
@@ -354,3 +357,35 @@ def test_chunks_of_a_long_video_show_no_seam(parts):
     assert steps(chunks)[seams].max() <= 1.2 * steps(whole).max()
     difference = np.abs(chunks - whole).mean(axis=(1, 2, 3)) / masks.mean()
     assert difference.max() < 0.5 * np.abs(whole[masks] - pixels[masks]).mean()
+
+
+def test_encoding_a_box_is_counted_at_each_size_of_frame():
+    """What lies around a box is cut off at the edge of a small frame: its cost is not that of a large one."""
+    encoder = torch.nn.Conv2d(3, 4, 4, stride=4)
+
+    def cost(size, meter):
+        inputs = torch.zeros(1, 1, 3, *size)
+        features = Features.nothing(inputs, 4)
+        update = partial(
+            features.update, encoder, frames=[0], count=lambda items, *work: meter.run(work[0], items, work[1])
+        )
+        update(inputs.clone())
+        inputs[..., 8:16, 16:24] = 1
+        return float(update(inputs))
+
+    alone, shared = cost((160, 160), Meter()), Meter()
+    assert cost((32, 64), shared) < alone
+    assert cost((160, 160), shared) == alone
+
+
+def test_measuring_the_order_of_heads_is_no_part_of_what_a_pass_costs(reduced):
+    frames, holes = clip(2, 48, 96)
+
+    def cost(part, heads):
+        controls = Controls(heads=heads).to_array()[None]
+        return float(part.refine(part.begin(frames, holes), frames, holes, controls).gflops)
+
+    first, later = reduced["dstt"](weights="random"), reduced["dstt"](weights="random")
+    few = cost(later, 3)
+    assert cost(later, 12) == cost(first, 12) > few
+    assert cost(first, 3) == few

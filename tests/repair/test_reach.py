@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -14,9 +16,10 @@ from videoinpaint.inpainters import tracing
 from videoinpaint.inpainters.flow_propagation import PropagationInpainter
 from videoinpaint.inpainters.tracing import seen_motion, trace, traced
 from videoinpaint.protocols import Reaching
-from videoinpaint.repair import inpaint, inpaint_stream
+from videoinpaint.repair import inpaint, inpaint_stream, looped
 from videoinpaint.repair.cutouts import MARGINS, Cutout, cutout_of
-from videoinpaint.repair.streaming import HELD, SHORT, Windows
+from videoinpaint.repair.looped import LoopRepairer
+from videoinpaint.repair.streaming import HELD, SHORT, Stream, Windows
 
 CARRY = {"inpainter": "propagation", "detector": "none", "device": "cpu"}
 
@@ -273,3 +276,35 @@ def test_a_negative_reach_is_refused(reach: int) -> None:
     frames = panning(4)
     with pytest.raises(Exception, match="reach must lie in 0"):
         inpaint(frames, subtitle(frames, 0, 4), reach=reach, **CARRY)
+
+
+class Looking(LoopRepairer):
+    """Remembers the cutout that each window goes on from."""
+
+    def __init__(self) -> None:
+        super().__init__(SimpleNamespace(inpainter=PropagationInpainter(), begin_within=self._begun), None, 1)  # type: ignore[arg-type]
+        self.earlier: list[Cutout | None] = []
+
+    def _begun(self, frames: torch.Tensor, holes: torch.Tensor, inner: range, before: object) -> tuple:
+        return {"frames": frames[:, inner.start : inner.stop]}, {"flow": holes}
+
+    def _cutout(self, hole: np.ndarray, earlier: Cutout | None, frames: np.ndarray, holes: np.ndarray) -> Cutout:
+        self.earlier.append(earlier)
+        return super()._cutout(hole, earlier, frames, holes)
+
+    def _finished(self, state: dict[str, torch.Tensor]) -> np.ndarray:
+        return state["frames"][0].permute(0, 2, 3, 1).numpy()
+
+
+@pytest.mark.parametrize("reach", [3, 60])  # of as many frames on either side as the budget lets it look at
+def test_windows_of_a_scene_go_on_from_one_cutout_however_short_their_reach(reach, monkeypatch) -> None:
+    monkeypatch.setattr(looped, "BUDGET", 48 * 96 * (10 + 2 * reach))
+    frames, masks = panning(40), subtitle(panning(40), 0, 40)
+    repairer = Looking()
+    list(Stream(repairer, Windows(10, 3, 60)).run(zip(frames, masks, strict=True)))
+    assert len(repairer.earlier) > 4
+    assert repairer.earlier[0] is None
+    assert None not in repairer.earlier[1:]
+    # What is held of another scene begins after everything that was looked at.
+    repairer.repair(list(frames[:10]), list(masks[:10]), 40, range(10))
+    assert repairer.earlier[-1] is None

@@ -47,6 +47,13 @@ class _Seen:
             return None
         return {name: tensor[:, first - self.first : stop - self.first] for name, tensor in self.motion.items()}
 
+    def leads_to(self, first: int, wanted: int) -> bool:
+        """Whether a window follows in the same scene: it holds frames from `first` on and repairs those from `wanted`.
+
+        What was looked at may begin after the first frame that is held, where `BUDGET` shortened the reach.
+        """
+        return first < self.stop and self.first <= wanted
+
 
 class LoopRepairer:
     """Repairs windows of a video with given masks.
@@ -80,7 +87,8 @@ class LoopRepairer:
         if not isinstance(self.loop.inpainter, Reaching):
             state = self.loop.begin(*_tensors(own, missing))
             return np.where(missing[..., None], self._finished(state), own)
-        earlier = self._seen.cutout if self._seen and self._seen.first <= first < self._seen.stop else None
+        follows = self._seen is not None and self._seen.leads_to(first, first + wanted.start)
+        earlier = self._seen.cutout if self._seen and follows else None
         cutout = self._cutout(reduce(np.logical_or, holes), earlier, own, missing)
         reach = max(0, (BUDGET // (cutout.size[0] * cutout.size[1]) - len(wanted)) // 2)
         low, high = max(0, wanted.start - reach), min(len(frames), wanted.stop + reach)

@@ -15,6 +15,7 @@ from videoinpaint.inpainters import make_inpainter
 from videoinpaint.inpainters.ciri.around import ADAPTERS, around, load_around
 from videoinpaint.inpainters.ciri.curriculum import Curriculum
 from videoinpaint.inpainters.ciri.pretraining import draw_shot
+from videoinpaint.inpainters.ciri.published_inpainters import CIRIProPainterInpainter
 from videoinpaint.inpainters.ciri.published_pretraining import (
     PAPER,
     Trained,
@@ -25,6 +26,7 @@ from videoinpaint.inpainters.ciri.published_pretraining import (
     train_around,
 )
 from videoinpaint.inpainters.propagators import GivenTracker
+from videoinpaint.inpainters.published.cost import Meter
 from videoinpaint.inpainters.published.pretraining import sizes_of
 from videoinpaint.inpainters.published.recipes import SMALL
 
@@ -112,3 +114,32 @@ def test_the_published_numbers_are_a_preset():
     assert (PAPER.height, PAPER.width) == (240, 432)
     with pytest.raises(UnknownNameError, match="large"):
         one_shot_recipe("e2fgvi", "large")
+
+
+class TinyProPainter(CIRIProPainterInpainter):
+    def build(self, weights):
+        self.random_weights, self._meter = True, Meter()
+        return around(tiny("propainter")[0], learned=False)
+
+
+def repaired(part, length, hole):
+    frames = torch.rand(1, length, 3, 64, 192, generator=torch.Generator().manual_seed(0))
+    masks = torch.zeros(1, length, 1, 64, 192)
+    masks[..., hole[0], hole[1]] = 1
+    return part.refine(part.begin(frames, masks), frames, masks, NEUTRAL)
+
+
+def test_a_single_frame_is_painted_around_propainter():
+    result = repaired(TinyProPainter(), 1, (slice(20, 40), slice(30, 60)))
+    assert result.frames.shape == (1, 1, 3, 64, 192)
+    assert torch.isfinite(result.frames).all()
+    assert float(result.gflops) > 0
+
+
+def test_around_propainter_a_pass_costs_what_its_own_hole_costs():
+    """Windows that touch the hole attend to more than themselves."""
+    small, large = (slice(4, 8), slice(4, 8)), (slice(2, 62), slice(2, 190))
+    part = TinyProPainter()
+    few, many = (float(repaired(part, 2, hole).gflops) for hole in (small, large))
+    assert many == float(repaired(TinyProPainter(), 2, large).gflops)
+    assert many > few

@@ -13,7 +13,7 @@ from videoinpaint.boxes import box_of
 from videoinpaint.clips.files.images import resize_frames, resize_masks
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.internal import Internal, Trainer, highres
-from videoinpaint.inpainters.internal.detail import carried_detail, find_sources
+from videoinpaint.inpainters.internal.detail import Sources, carried_detail, find_sources
 from videoinpaint.inpainters.internal.highres import repair_progressively
 from videoinpaint.inpainters.internal.patches import PatchSource, Progressive
 from videoinpaint.inpainters.internal.tiling import draw_centre, grid_masks, is_near, tiles
@@ -240,3 +240,15 @@ def test_masks_that_were_followed_small_are_read_large():
     assert (second[0, 31], first[0, 31]) == (1, 0)
     with pytest.raises(InputError, match="2 frames"):
         large.read(1, 2)
+
+
+def test_a_place_that_lies_partly_in_the_hole_shows_nothing():
+    frame, mask = np.full((8, 8, 3), 100, np.uint8), np.zeros((8, 8), np.uint8)
+    mask[:, 4:] = 1
+    shown = []
+    for away in (2.0, 2.25, 2.5):  # from column 1: in column 3, and beyond it towards column 4
+        place, to = np.array([1]), np.array([[away, 0]], np.float32)
+        source = Sources(place, place, to, np.array([0]), np.ones(1, np.float32), (8, 8))
+        _, trust = carried_detail(source, lambda _: (frame, mask), (8, 8), (4, 4), (0, 0, 8, 8))
+        shown.append(float(trust[1, 1]))
+    assert shown == [1, 0, 0]

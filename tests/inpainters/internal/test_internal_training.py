@@ -261,3 +261,12 @@ def test_odd_sizes_single_frames_and_frames_without_holes(inpainter, shape):
     assert torch.isfinite(result.frames).all()
     known = (holes == 0).expand_as(frames)
     assert torch.equal(result.frames[known], frames[known])
+
+
+def test_a_clip_without_holes_costs_its_painting_alone(inpainter, scene):
+    frames = scene[0][None, :2].expand(2, -1, -1, -1, -1)
+    holes = torch.stack([scene[1][:2], torch.zeros_like(scene[1][:2])])
+    controls = np.repeat(Controls().to_array()[None], 2, 0)
+    costs = inpainter.refine(inpainter.begin(frames, holes), frames, holes, controls).gflops.tolist()
+    assert costs[0] == inpainter.gflops(2, 40, 56)
+    assert costs[1] == 2 * inpainter._trainer.network.flops(40, 56) / 1e9 < costs[0]

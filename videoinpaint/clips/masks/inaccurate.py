@@ -24,10 +24,10 @@ def inaccurate(
     Args:
         masks: uint8 ``(T, H, W)`` in {0, 1}, not empty in the first frame.
         rng: draws the kind, the severity and the errors.
-        kind: one of `MASK_ERRORS`: ``eroded`` and ``dilated`` by up to 30 % of the object's size (the root of its area
-            in the first frame), ``shifted`` by up to 40 %, ``missing_parts`` (up to three pieces of it, and sometimes
-            a whole frame), ``extra`` (up to three pieces that are none of it), ``late`` (by up to four frames). None
-            draws one for the clip.
+        kind: one of `MASK_ERRORS`: ``eroded`` by up to 15 % of the object's size (the root of its area in the first
+            frame), ``dilated`` by up to 30 %, ``shifted`` by up to 40 %, ``missing_parts`` (up to three pieces of it,
+            and sometimes a whole frame), ``extra`` (up to three pieces that are none of it), ``late`` (by up to four
+            frames). None draws one for the clip.
         severity: above 0 and at most 1, where errors have the sizes above; or a range to draw it from.
 
     Returns:

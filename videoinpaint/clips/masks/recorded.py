@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ Masks = NDArray[np.uint8]
 
 _TRIES = 16
 _KEPT_OPEN = 256  # masks that a source remembers: thousands of them must not fill the memory
+_KEEPING = threading.Lock()  # of the module, as a source that holds one could not be pickled
 
 
 class FileMasks:
@@ -94,7 +96,8 @@ class FileMasks:
 
     def _long_enough(self, count: int) -> list[str]:
         """The masks of which a clip of so many frames may get any."""
-        if self._usable[0] != count:
+        known, fit = self._usable
+        if known != count:
             fit = [name for name, entry in self._entries.items() if _fits(self._sequence(entry), count)]
             if not fit:
                 longest = max(len(self._sequence(entry)) for entry in self._entries.values())
@@ -103,7 +106,7 @@ class FileMasks:
                     "single picture for all frames, or a smaller num_frames"
                 )
             self._usable = count, fit
-        return self._usable[1]
+        return fit
 
     def _check(self, sequence: MaskSequence, count: int) -> None:
         if not _fits(sequence, count):
@@ -121,12 +124,16 @@ class FileMasks:
         return sequence.read(start + (Draws(rng).below(spare + 1) if self.shuffle else 0), count)
 
     def _sequence(self, entry: Path) -> MaskSequence:
-        """A mask, opened once: what its values mean is judged over all of its pictures."""
-        if entry not in self._opened:
-            if len(self._opened) >= _KEPT_OPEN:
+        """A mask, opened once: what its values mean is judged over all of its pictures. Several threads may ask."""
+        sequence = self._opened.get(entry)
+        if sequence is not None:
+            return sequence
+        fresh = open_mask(entry, wish=self._wish)
+        with _KEEPING:
+            sequence = self._opened.setdefault(entry, fresh)
+            if len(self._opened) > _KEPT_OPEN:
                 self._opened.pop(next(iter(self._opened)))
-            self._opened[entry] = open_mask(entry, wish=self._wish)
-        return self._opened[entry]
+        return sequence
 
 
 def _fits(sequence: MaskSequence, count: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ Opener = Callable[[], FrameSequence]
 """Opens a clip's frames. Openers are picklable, so that a source can travel to another process."""
 
 _KEPT_OPEN = 256  # listings and indices that a source remembers: thousands of clips must not fill the memory
+_KEEPING = threading.Lock()  # of the module, as a source that holds one could not be pickled
 
 
 class SequenceSource:
@@ -152,12 +154,16 @@ class SequenceSource:
 
 
 def _kept(opened: dict[str, FrameSequence], name: str, opener: Opener) -> FrameSequence:
-    """What an opener opens, remembered."""
-    if name not in opened:
-        if len(opened) >= _KEPT_OPEN:
+    """What an opener opens, remembered. Several threads may ask; they wait for each other only to remember."""
+    sequence = opened.get(name)
+    if sequence is not None:
+        return sequence
+    fresh = opener()
+    with _KEEPING:
+        sequence = opened.setdefault(name, fresh)
+        if len(opened) > _KEPT_OPEN:
             opened.pop(next(iter(opened)))
-        opened[name] = opener()
-    return opened[name]
+    return sequence
 
 
 def mirrored(clip: Clip) -> Clip:
