@@ -2,11 +2,11 @@
 
     python -m videoinpaint.benchmarks.policies.places --suites studio:easy studio:hard path/to/clips
 
-A policy sees the clip and not what its hole hides. So every clip gets several holes, drawn anew, and every fixed
-setting repairs each of them. A chooser that knows, of the truth, how the settings did in the clip's *other* holes
-takes the setting that was best there; beside it stand the best setting of all other clips, which a constant could be,
-and the best in each hole, which an oracle finds. Where the chooser gains no more than the constant, what is best in a
-hole is no property of the clip, and what an oracle gains there is out of reach for whoever sees the clip alone.
+Every clip gets several holes, drawn anew, and every fixed setting repairs each of them. A chooser that knows, of the
+truth, how the settings did in the clip's *other* holes takes the setting that was best there; beside it stand the best
+setting of all other clips, which a constant could be, and the best in each hole, which an oracle finds. Where the
+chooser gains no more than the constant, what is best in a hole is no property of the clip: a policy has to see it in
+the hole's own surroundings, if it is to be seen at all. It is no bound on policies, as it looks at nothing of the hole.
 """
 
 from __future__ import annotations
