@@ -267,9 +267,11 @@ class ClosedLoopPPO(PPO):
             raise InputError("cell_credit needs infos with a reward_map at every step: make them with reward_map=True")
         maps = np.stack(arose.maps)
         maps = (maps * maps.shape[2]).astype(np.float32)
-        for step, index, seen in arose.cut:
-            one = {key: value[None] for key, value in seen.items()}
-            maps[step, index] += self.gamma * self._evaluate(one, np.zeros((1, 5 * maps.shape[2]), np.float32))[1][0]
+        if arose.cut:
+            ends, envs, last = zip(*arose.cut)
+            seen = {key: np.stack([one[key] for one in last]) for key in last[0]}
+            _, values = self._evaluate(seen, np.zeros((len(last), 5 * maps.shape[2]), np.float32))
+            maps[list(ends), list(envs)] += self.gamma * values
         return maps
 
     def _cell_samples(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -150,7 +150,7 @@ def _is_torchscript(file: Path) -> bool:
         with zipfile.ZipFile(file) as archive:
             names = [name.partition("/")[2] for name in archive.namelist()[:100_000]]
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
-        return False
+        return False  # what is no readable archive is no TorchScript, whatever else it is
     return "constants.pkl" in names and any(name.startswith("code/") for name in names)
 
 

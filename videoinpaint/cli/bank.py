@@ -55,18 +55,16 @@ class Show:
         """Read and print."""
         from videoinpaint.cli.output import progress
         from videoinpaint.envs.bank.shards import Plan, read_shards
-        from videoinpaint.files import user_path
 
-        folder = user_path(self.folder)
         plan: Plan
-        plan, reading = read_shards(folder)
+        plan, reading = read_shards(self.folder)
         held, size = 0, 0
         parts = plan.shards()
         with progress("reading", len(parts), "files") as advance:
             for count, bytes_ in reading:
                 held, size = held + count, size + bytes_
                 advance()
-        print(f"{folder}: {held} of {plan.episodes} episodes of {plan.env_id}, from seed {plan.first}, undamaged")
+        print(f"{self.folder}: {held} of {plan.episodes} episodes of {plan.env_id}, from seed {plan.first}, undamaged")
         for name, value in plan.identity.items():
             print(f"  {name}: {value}")
         if held:

@@ -19,7 +19,6 @@ from videoinpaint.cli.internal import InternalFlags
 from videoinpaint.cli.masks import check_mask, check_numbers, masks_in_front, paths_by_frame, read_known
 from videoinpaint.cli.output import check_masks_folder, check_output, keep_masks, kept_windows, save_masks, write_all
 from videoinpaint.errors import InputError
-from videoinpaint.files import user_path
 from videoinpaint.repair.streaming import ITERATIONS, POLICY
 from videoinpaint.threads import ahead
 
@@ -119,8 +118,7 @@ class Inpaint:
         from videoinpaint.clips.validate import check_frames
 
         self._check_together()
-        place = user_path(self.video)
-        video = (ImageFolder if place.is_dir() else VideoReader)(place, strict=self.strict)
+        video = (ImageFolder if self.video.is_dir() else VideoReader)(self.video, strict=self.strict)
         height, width = check_frames(video.read(0, 1)).shape[1:3]
         if isinstance(video, ImageFolder):
             video.check_size()
@@ -189,8 +187,7 @@ class Inpaint:
 
     @property
     def _windows(self) -> Path:
-        output = user_path(self.output)
-        return output.with_name(output.name + ".windows")
+        return self.output.with_name(self.output.name + ".windows")
 
     def _large(self, video: FrameSequence, masks: FrameSequence) -> Iterator[Any]:
         from videoinpaint.repair.internal import repair_progressively

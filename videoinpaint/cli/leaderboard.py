@@ -65,9 +65,8 @@ class Evaluate:
         from videoinpaint.benchmarks.protocol.suite_references import suite_references
         from videoinpaint.benchmarks.protocol.tracks import Size, open_suite
         from videoinpaint.cli.output import progress
-        from videoinpaint.files import user_path
 
-        folder = user_path(self.output)
+        folder = self.output
         size = Size.given(self.num_frames, self.height, self.width)
         suite = open_suite(self.suite, self.env_id, "" if self.data is None else str(self.data), size)
         keys = ("name", "method", "training_seed", "authors", "licence", "training_data", "training_seeds")
@@ -106,7 +105,6 @@ class Verify:
         from videoinpaint.benchmarks.leaderboard.submission import suite_of
         from videoinpaint.benchmarks.leaderboard.verification import ranked, verify, write_verification
         from videoinpaint.cli.output import progress
-        from videoinpaint.files import user_path
 
         if not self.folders:
             raise InputError("name the folder of a submission")
@@ -114,7 +112,7 @@ class Verify:
         held_out = self._held_out()
         here = partial(suite_of, data="" if self.data is None else str(self.data), file=self.suite_file)
         failed = []
-        for folder in map(user_path, self.folders):
+        for folder in self.folders:
             place = self.place(folder)
             earlier = _earlier(place)
             with progress(f"verifying {folder.name}", _episodes(folder, self.held_out), "episodes") as advance:
@@ -128,9 +126,8 @@ class Verify:
     def place(self, folder: Path) -> Path:
         """Where a submission's verification is written."""
         from videoinpaint.benchmarks.leaderboard.verification import FILE
-        from videoinpaint.files import user_path
 
-        return folder / FILE if self.output is None else user_path(self.output) / f"{folder.resolve().name}.json"
+        return folder / FILE if self.output is None else self.output / f"{folder.resolve().name}.json"
 
     def _held_out(self) -> Any:
         from videoinpaint.benchmarks.leaderboard.held_out import MOST, check_hidden, read_salt
@@ -185,30 +182,27 @@ class Rank:
         from videoinpaint.benchmarks.protocol.tracks import track_names
         from videoinpaint.checks import whole_number
         from videoinpaint.cli.output import progress
-        from videoinpaint.files import user_path
 
         check_names_differ(self.folders, self.verifications)
-        folders = [user_path(folder) for folder in self.folders]
-        if not folders:
+        if not self.folders:
             raise InputError("name the folders of submissions")
-        first = read_submission(folders[0])
+        first = read_submission(self.folders[0])
         if first.suite in track_names():
             raise InputError(f"a board needs references of its suite, and nobody measured any of track {first.suite}")
         suite = suite_of(first, file=self.suite_file)
-        runs = [read_run(folder, suite, self.place(folder)) for folder in folders]
+        runs = [read_run(folder, suite, self.place(folder)) for folder in self.folders]
         references = reference_episodes(suite, self.references)
         board = rank(runs, references, suite)
         if whole_number(self.pictures, "pictures", 0, len(suite.episodes)):
             with progress("playing", self.pictures * (SHOWN + 1), "repairs") as advance:
                 add_pictures(board, runs, references, suite, self.pictures, advance)
         show_board(board)
-        print(f"wrote {write_json(user_path(self.output), board)}")
+        print(f"wrote {write_json(self.output, board)}")
 
     def place(self, folder: Path) -> Path | None:
         """Where a submission's verification is, if not in its folder."""
-        from videoinpaint.files import user_path
 
-        return None if self.verifications is None else user_path(self.verifications) / f"{folder.resolve().name}.json"
+        return None if self.verifications is None else self.verifications / f"{folder.resolve().name}.json"
 
 
 @dataclass(frozen=True)
@@ -223,9 +217,8 @@ class Html:
     def run(self) -> None:
         """Render and write."""
         from videoinpaint.benchmarks.leaderboard.page import write_page
-        from videoinpaint.files import user_path
 
-        print(f"wrote {write_page(user_path(self.board), user_path(self.output))}")
+        print(f"wrote {write_page(self.board, self.output)}")
 
 
 @dataclass(frozen=True)
