@@ -78,13 +78,20 @@ def test_edited_numbers_are_found(submitted, suite, values, verdict):
     assert all("seed 0" not in line for line in found["verdict"])
 
 
-def test_what_changes_while_it_is_looked_at_is_not_what_was_verified(submitted, suite, monkeypatch):
-    def rewriting(found, *_):
-        change(submitted, 0, episode_return=99.0)
+@pytest.mark.parametrize("when", ["while it is read", "while it plays"])
+def test_what_changes_while_it_is_looked_at_is_not_what_was_verified(submitted, suite, monkeypatch, when):
+    def mark(found, *_):
+        if when == "while it plays":
+            change(submitted, 0, episode_return=99.0)
         found.marks.update(replayed=True, re_run=True)
 
-    monkeypatch.setattr("videoinpaint.benchmarks.leaderboard.verification.give_marks", rewriting)
-    found = verify(submitted, suite=suite)
+    def looking_for_the_suite(_):
+        if when == "while it is read":
+            change(submitted, 0, episode_return=99.0)
+        return suite
+
+    monkeypatch.setattr("videoinpaint.benchmarks.leaderboard.verification.give_marks", mark)
+    found = verify(submitted, suite=looking_for_the_suite)
     assert found["score"] < 90
     write_verification(submitted / "verification.json", found)
     with pytest.raises(InputError, match="changed after it was verified"):
