@@ -1,4 +1,4 @@
-"""What a part hands to the loop is what its protocol says; anything else is one clear error that names the part.
+"""What the loop and its parts hand to each other is what the protocols say; anything else is one clear error.
 
 Parts can be anybody's. A wrong shape would otherwise fail somewhere else, or be broadcast to a wrong result.
 """
@@ -14,6 +14,34 @@ from torch import Tensor
 from videoinpaint.checks import shown
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import Detection, Detector, Inpainter, Refinement, State
+
+
+def check_size(inpainter: Inpainter, height: int, width: int) -> None:
+    """Frames that are large enough for the inpainter, in pixels.
+
+    Raises:
+        InputError: they are smaller than it accepts.
+    """
+    least = inpainter.min_size
+    if height < least[0] or width < least[1]:
+        raise InputError(
+            f"frames of {height}x{width} (height x width) are too small: inpainter {inpainter.name!r} needs at least "
+            f"{least[0]}x{least[1]}"
+        )
+
+
+def check_clip(inpainter: Inpainter, frames: Tensor, holes: Tensor) -> None:
+    """A clip that an inpainter can begin with.
+
+    Raises:
+        InputError: frames are not ``(B, T, 3, H, W)``, holes not ``(B, T, 1, H, W)``, or frames are too small.
+    """
+    if frames.ndim != 5 or frames.shape[2] != 3:
+        raise InputError(f"frames must have shape (B, T, 3, H, W), got {tuple(frames.shape)}")
+    expected = (*frames.shape[:2], 1, *frames.shape[3:])
+    if tuple(holes.shape) != expected:
+        raise InputError(f"holes must have shape {expected} for these frames, got {tuple(holes.shape)}")
+    check_size(inpainter, *frames.shape[3:])
 
 
 def check_begun(inpainter: Inpainter, begun: Any) -> State:

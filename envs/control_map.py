@@ -52,7 +52,7 @@ class ControlMap:
     @property
     def honoured_controls(self) -> frozenset[str]:
         """Which of "heads", "fusion" and "objective" change what the inpainter does."""
-        return self._core.honoured
+        return self._core.loop.inpainter.controls
 
     def to_controls(self, action: ArrayLike) -> Controls:
         """The controls that one action stands for; of an action for each cell their mean over the frame.

@@ -15,8 +15,6 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
-from videoinpaint.clips import make_clips, make_masks
-from videoinpaint.compiling import check_compiler
 from videoinpaint.controls import (
     DEFAULT,
     NAMES,
@@ -27,36 +25,27 @@ from videoinpaint.controls import (
     mean_controls,
     refining,
 )
-from videoinpaint.detectors import make_detector
 from videoinpaint.device import fetched, may_look
 from videoinpaint.envs import fork  # noqa: F401 - its import keeps forked workers from waiting for ever
 from videoinpaint.envs.bank import Bank, Identity, identify
 from videoinpaint.envs.batch import join, nested, take, unstacked, within
-from videoinpaint.envs.episodes import Episode, EpisodeSource
+from videoinpaint.envs.episodes import Episode
 from videoinpaint.envs.infos import MAX_ITERATIONS, REPAIRED, RUNNING, STOPPED, Info, episode_infos, flattened
-from videoinpaint.envs.loop import ClosedLoop, Observation, Round, check_size, resolve_device
-from videoinpaint.envs.loop import observe as observe_loop
+from videoinpaint.envs.loop import Round
+from videoinpaint.envs.parts import make_parts
 from videoinpaint.envs.prefetch import Prefetch
-from videoinpaint.envs.reward import TERMS, Reward
+from videoinpaint.envs.reward import TERMS
 from videoinpaint.envs.scoring import Scoring, as_numpy
 from videoinpaint.envs.settings import Settings
 from videoinpaint.envs.skipping import at_rest
 from videoinpaint.errors import InputError
 from videoinpaint.files import user_path
-from videoinpaint.inpainters import make_inpainter
-from videoinpaint.inpainters.boundary_fusion import fused
-from videoinpaint.inpainters.propagators import make_propagator, predict_masks
+from videoinpaint.inpainters.propagators import predict_masks
 from videoinpaint.metrics.segmentation import j_and_f, region_similarity
 from videoinpaint.protocols import (
-    Compilable,
-    Detector,
-    Inpainter,
-    MaskPropagator,
     State,
-    check_regional,
     draws_globally,
     heads_run_of,
-    is_untrained,
 )
 
 
@@ -76,7 +65,7 @@ class Outcome:
 
 
 class Core:
-    """Builds the parts and runs batches of episodes; it keeps nothing between calls.
+    """Runs batches of episodes; it keeps nothing between calls.
 
     A state is a flat dict of tensors that lead with B: ``loop/...`` (see :class:`ClosedLoop`), ``reward/...`` (the
     reference's features), ``last/...`` (raw metrics of the last repair; of the damaged clip at first), ``reference``
@@ -91,25 +80,11 @@ class Core:
         self.settings = settings
         self.layout: dict[str, tuple[tuple[int, ...], torch.dtype]] | None = None
         """Shape, without B, and type of every tensor of a state, which depend on the settings alone; None at first."""
-        self.device = resolve_device(settings.device)
         self.shape = (int(settings.num_frames), int(settings.height), int(settings.width))
-        self.propagator: MaskPropagator | None = None
-        if settings.propagator is not None:
-            self.propagator = make_propagator(settings.propagator, device=self.device)
-        followed_by = None if self.propagator is None else self.propagator.name
-        self.episodes = EpisodeSource(make_clips(settings.clips), make_masks(settings.masks), self.shape, followed_by)
-        where: dict[str, Any] = {"device": self.device, "precision": settings.precision}
-        made = make_inpainter(settings.inpainter, weights=settings.weights, **where)
-        inpainter = fused(made, settings.fusion)
-        check_size(inpainter, *self.shape[1:])
-        remedy = "leave action_grid out" if settings.propagator else "leave action_grid out, or give fusion='boundary'"
-        check_regional(inpainter, settings.action_grid, remedy)
-        detector = make_detector(settings.detector, weights=settings.detector_weights, **where)
-        if settings.compile:
-            _compile(made, detector, self.device)
-        self.loop = ClosedLoop(inpainter, detector, self.device, measure_full=settings.compute_price > 0)
-        self.reward = Reward(settings.backbone, device=self.device, psnr_scale=settings.psnr_scale)
-        self.scoring = Scoring(settings, self.reward, inpainter)
+        self.parts = parts = make_parts(settings, self.shape)
+        self.device, self.loop, self.reward = parts.device, parts.loop, parts.reward
+        self.propagator, self.episodes = parts.propagator, parts.episodes
+        self.scoring = Scoring(settings, self.reward, self.loop.inpainter)
         self.bank = None if settings.bank is None else self._open_bank(user_path(settings.bank))
         self.ahead = self._prefetch(int(settings.prefetch)) if settings.prefetch else None
 
@@ -170,21 +145,9 @@ class Core:
         if self.ahead is not None:
             self.ahead.expect(place, rng)
 
-    @property
-    def honoured(self) -> frozenset[str]:
-        """Which of "heads", "fusion", "objective" change what the inpainter does."""
-        return self.loop.inpainter.controls
-
-    @property
-    def random_weights(self) -> str:
-        """Untrained parts ("inpainter sttn"), with commas between, "" for none; with them only cost means anything."""
-        parts: list[tuple[str, Any]] = [("inpainter", self.loop.inpainter), ("detector", self.loop.detector)]
-        parts += [("propagator", self.propagator)] if self.propagator is not None else []
-        return ", ".join(f"{role} {part.name}" for role, part in parts if is_untrained(part))
-
     def info(self, info: Info, episode: Episode) -> Info:
         """What the environment hands out: an info with the episode's labels, flat if that was asked for."""
-        whole = episode.labels() | info | {"random_weights": self.random_weights}
+        whole = episode.labels() | info | {"random_weights": self.parts.untrained}
         return flattened(whole) if self.settings.flat_info else whole
 
     def begun_infos(self, state: State) -> list[Info]:
@@ -338,19 +301,6 @@ class Core:
         return episode_infos(as_numpy(metrics), terms, mean, measured, ends, maps)
 
 
-def _compile(inpainter: Inpainter, detector: Detector, device: torch.device) -> None:
-    """Compile the parts that can be; raise InputError where neither can, or nothing can here."""
-    parts = [part for part in (inpainter, detector) if isinstance(part, Compilable)]
-    if not parts:
-        raise InputError(
-            f"compile=True changes nothing: neither the inpainter {inpainter.name!r} nor the detector "
-            f"{detector.name!r} can be compiled: leave it out"
-        )
-    check_compiler(device)
-    for part in parts:
-        part.compile()
-
-
 def _together(played: Sequence[tuple[State, Outcome]], places: NDArray[np.int64]) -> tuple[State, Outcome]:
     """Parts of a batch as one, its episodes at their places."""
     states, outcomes = zip(*played)
@@ -358,15 +308,6 @@ def _together(played: Sequence[tuple[State, Outcome]], places: NDArray[np.int64]
     rewards = np.concatenate([outcome.rewards for outcome in outcomes])[places]
     terminated = np.concatenate([outcome.terminated for outcome in outcomes])[places]
     return take(join(states), places.tolist()), Outcome(rewards, terminated, [infos[place] for place in places])
-
-
-SEEN = ("loop/repaired", "loop/masks")
-"""The entries of a state that agents see."""
-
-
-def observe(state: State) -> Observation:
-    """What the agents see, of an environment's state; see :func:`videoinpaint.envs.loop.observe`."""
-    return observe_loop(state, "loop/")
 
 
 def _of(seen: dict[str, NDArray[np.float64]], prefix: str) -> State:

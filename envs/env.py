@@ -16,8 +16,9 @@ from videoinpaint.clips import ClipSource, MaskSource
 from videoinpaint.controls import as_numbers
 from videoinpaint.envs import snapshot
 from videoinpaint.envs.control_map import ControlMap
-from videoinpaint.envs.core import Core, Observation, observe
+from videoinpaint.envs.core import Core
 from videoinpaint.envs.episodes import Episode, check_options, rewound
+from videoinpaint.envs.observing import Observation, observe
 from videoinpaint.envs.rendering import Display
 from videoinpaint.envs.settings import Settings
 from videoinpaint.envs.shelf import make_shelf
@@ -303,7 +304,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         self._applied([0])
         self._done = False
         self._show()
-        return _first(observe(state)), self._core.info(self._core.begun_infos(state)[0], self._episode)
+        return _first(observe(state, "loop/")), self._core.info(self._core.begun_infos(state)[0], self._episode)
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One iteration: inpaint, detect, score.
@@ -328,7 +329,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         self._done = bool(outcome.terminated[0])
         self._show()
         info = self._core.info(outcome.infos[0], self._episode)
-        return _first(observe(state)), float(outcome.rewards[0]), self._done, False, info
+        return _first(observe(state, "loop/")), float(outcome.rewards[0]), self._done, False, info
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
         """The panels of the middle frame, uint8 ``(h, w, 3)``, for "rgb_array"; "human" shows them and gives None."""
@@ -387,7 +388,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         self._applied([0])
         self._episode, self._done = restored.episode, restored.done
         self._np_random, self._np_random_seed = restored.generator
-        return _first(observe(restored.state))
+        return _first(observe(restored.state, "loop/"))
 
     def _show(self) -> None:
         if self._window is not None and not self._shelf.empty:

@@ -16,11 +16,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from videoinpaint.checks import shown
 from videoinpaint.composition import WIDEN, compose, widened
 from videoinpaint.controls import HEADS, HIGH, check_controls, refining, skipped
-from videoinpaint.envs.batch import batch_size, nested, put, take, within
-from videoinpaint.envs.contract import check_begun, check_detection, check_refinement
+from videoinpaint.envs.batch import batch_size, nested, within
+from videoinpaint.envs.contract import check_begun, check_clip, check_detection, check_refinement, check_size
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.protocols import (
     Detection,
@@ -34,13 +33,6 @@ from videoinpaint.protocols import (
     stacked_masks,
 )
 from videoinpaint.regions import tiled
-
-__all__ = [
-    "EMPTY_BELOW", "GREY", "Clock", "ClosedLoop", "Observation", "Round", "check_size", "observe", "pictures", "put",
-    "resolve_device", "take",
-]  # fmt: skip
-
-Observation = dict[str, NDArray[np.uint8]]
 
 GREY = 128 / 255
 """What holes hold before the first pass: the mid-grey that is exact in uint8."""
@@ -162,7 +154,7 @@ class ClosedLoop:
 
     def _corrupted(self, frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
         """X and M0 as float32, on the device, grey in the holes."""
-        self._check(frames, holes)
+        check_clip(self.inpainter, frames, holes)
         holes = holes.to(self.device).gt(0).float()
         known = frames.to(self.device)
         known = known.float() / 255 if known.dtype == torch.uint8 else known.float()
@@ -191,19 +183,17 @@ class ClosedLoop:
             check_size(self.inpainter, *frames.shape[3:])
             begun, holes = self.inpainter.begin_one_shot(observed, trackers)
             predicted = stacked_masks(trackers).to(observed)
-            self._check(frames, holes)
+            check_clip(self.inpainter, frames, holes)
             previous, holes = {}, holes.to(self.device).gt(0).float()
         else:
             predicted = stacked_masks(trackers).to(observed)
-            self._check(frames, predicted)
+            check_clip(self.inpainter, frames, predicted)
             holes = widened(predicted, self.widen)
             known = torch.where(holes > 0, torch.full_like(observed, GREY), observed)
             previous, begun = {"previous": known}, self.inpainter.begin(known, holes)
         if holes.flatten(1).amin(1).any():
             raise InputError("the predicted masks cover every pixel of every frame: the target is too large to remove")
-        none = torch.zeros(len(frames), dtype=torch.float64)
-        own = {"corrupted": observed, "holes": holes, "repaired": observed, "masks": holes} | previous
-        return own | {"gflops": none, "full_gflops": none} | _remembered(begun), predicted
+        return _begun(observed, holes, begun) | previous, predicted
 
     @torch.no_grad()
     def refine(self, state: State, controls: ArrayLike) -> tuple[State, Tensor, Detection]:
@@ -299,33 +289,6 @@ class ClosedLoop:
         all_heads[..., HEADS] = HIGH[HEADS]
         return self._run(state, all_heads).gflops
 
-    def _check(self, frames: Tensor, holes: Tensor) -> None:
-        if frames.ndim != 5 or frames.shape[2] != 3:
-            raise InputError(f"frames must have shape (B, T, 3, H, W), got {tuple(frames.shape)}")
-        expected = (*frames.shape[:2], 1, *frames.shape[3:])
-        if tuple(holes.shape) != expected:
-            raise InputError(f"holes must have shape {expected} for these frames, got {tuple(holes.shape)}")
-        check_size(self.inpainter, *frames.shape[3:])
-
-
-def observe(state: State, prefix: str = "") -> Observation:
-    """What agents see: ``frames`` uint8 ``(B, 3T, H, W)`` and ``masks`` uint8 ``(B, T, H, W)``, new arrays.
-
-    Args:
-        state: a loop's, or one in which the loop's entries begin with `prefix`.
-        prefix: with its slash.
-    """
-    return {name: picture.cpu().numpy() for name, picture in pictures(state, prefix).items()}
-
-
-def pictures(state: State, prefix: str = "") -> dict[str, Tensor]:
-    """As :func:`observe`, new tensors where the state is."""
-    return {name: _to_uint8(state[prefix + key]) for name, key in (("frames", "repaired"), ("masks", "masks"))}
-
-
-def _to_uint8(values: Tensor) -> Tensor:
-    return values.flatten(1, 2).mul(255).round_().clamp_(0, 255).to(torch.uint8)
-
 
 def _begun(corrupted: Tensor, holes: Tensor, begun: State) -> State:
     """A loop's state before the first round."""
@@ -352,34 +315,3 @@ def _refined(controls: NDArray[np.float32], masks: Tensor) -> Tensor:
 def flagged(masks: Tensor) -> Tensor:
     """Bool ``(B,)``: whether any pixel of M_n ``(B, T, 1, H, W)`` is flagged."""
     return masks.flatten(1).amax(1).ge(EMPTY_BELOW)
-
-
-def check_size(inpainter: Inpainter, height: int, width: int) -> None:
-    """Raise `InputError` where frames are smaller than the inpainter accepts."""
-    least = inpainter.min_size
-    if height < least[0] or width < least[1]:
-        raise InputError(
-            f"frames of {height}x{width} (height x width) are too small: inpainter {inpainter.name!r} needs at least "
-            f"{least[0]}x{least[1]}"
-        )
-
-
-def resolve_device(device: str | torch.device) -> torch.device:
-    """The device behind a name; "auto" is the GPU where there is one.
-
-    Raises:
-        InputError: no such device on this machine.
-    """
-    if isinstance(device, str) and device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    reason = "it computes nothing"
-    try:
-        if not isinstance(device, str | torch.device):
-            raise TypeError("that is no name of a device")
-        resolved = torch.device(device)
-        # "meta" has shapes and no numbers; others may be known to torch and not be built into it
-        if float(torch.ones(1, device=resolved)) == 1:
-            return resolved
-    except Exception as error:  # each kind of device fails in a way of its own
-        reason = " ".join(str(error).split())[:200]
-    raise InputError(f"cannot use device {shown(device)} ({reason}): say 'auto', 'cpu' or 'cuda'")

@@ -22,17 +22,19 @@ from videoinpaint.envs import snapshot
 from videoinpaint.envs.batch import batch_size, join, take
 from videoinpaint.envs.calls import Calls
 from videoinpaint.envs.control_map import ControlMap
-from videoinpaint.envs.core import SEEN, Core, Observation, Outcome
+from videoinpaint.envs.core import Core, Outcome
 from videoinpaint.envs.env import VideoInpaintEnv
 from videoinpaint.envs.episodes import Episode, check_options, rewound
 from videoinpaint.envs.infos import TRUNCATED, Info
-from videoinpaint.envs.loop import pictures
+from videoinpaint.envs.observing import Observation, pictures
 from videoinpaint.envs.settings import Settings
 from videoinpaint.envs.shelf import Pile, make_shelf
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import State
 
 OUTPUTS = ("numpy", "torch")
+
+_OBSERVED = ("loop/repaired", "loop/masks")  # the entries of a state that agents see
 
 Seen = tuple[Sequence[int], State]
 """Numbers of environments, and what agents see of them, in that order."""
@@ -337,7 +339,7 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         known = {i for which, _ in seen for i in which}
         unseen = [i for i in range(self.num_envs) if i not in known]
         groups = self._shelf.groups(unseen) if unseen else []
-        rows = [(group, pictures(self._shelf.opened(group, SEEN), "loop/")) for group in groups] + list(seen)
+        rows = [(group, pictures(self._shelf.opened(group, _OBSERVED), "loop/")) for group in groups] + list(seen)
         numbers = [i for which, _ in rows for i in which]
         places = {i: place for place, i in enumerate(numbers)}
         whole = _ordered(join([part for _, part in rows]), [places[i] for i in range(self.num_envs)])

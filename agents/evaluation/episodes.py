@@ -19,10 +19,10 @@ from videoinpaint.agents.evaluation.record import EpisodeRecord, episode_record
 from videoinpaint.agents.policies.policy import SHIPPED, make_policy, shipped_policy
 from videoinpaint.agents.policies.protocol import Observation, Policy, choose, reset_policy
 from videoinpaint.checks import seed_number, shown
+from videoinpaint.device import resolve_device
 from videoinpaint.envs.episodes import Episode
 from videoinpaint.envs.ids import effective_kwargs, make_batch, with_offered, with_precision
 from videoinpaint.envs.infos import info_of
-from videoinpaint.envs.loop import resolve_device
 from videoinpaint.errors import InputError
 from videoinpaint.metrics.measures import Reference
 from videoinpaint.metrics.vfid import vfid_available, vfid_features

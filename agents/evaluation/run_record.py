@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 import videoinpaint
+from videoinpaint.device import resolve_device
 from videoinpaint.envs.ids import effective_kwargs
-from videoinpaint.envs.loop import resolve_device
 from videoinpaint.precision import resolve_precision
 from videoinpaint.version import __version__
 from videoinpaint.weights.files import FILES_READ

@@ -30,7 +30,8 @@ from videoinpaint.clips.types import Clip
 from videoinpaint.composition import WIDEN
 from videoinpaint.controls import DEFAULT
 from videoinpaint.detectors import make_detector
-from videoinpaint.envs.loop import ClosedLoop, resolve_device
+from videoinpaint.device import resolve_device
+from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter

@@ -29,7 +29,7 @@ from videoinpaint.benchmarks.protocol.statistics import mean_interval
 from videoinpaint.clips import make_clips
 from videoinpaint.clips.masks.inaccurate import MASK_ERRORS, inaccurate
 from videoinpaint.controls import HIGH, LOW
-from videoinpaint.envs.loop import resolve_device
+from videoinpaint.device import resolve_device
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.inpainters.ciri.crops import TEMPLATE, crop, laid_back, scaled, search_boxes, target_box
 from videoinpaint.inpainters.ciri.residue import GREY, ResidueDetector, load_residue_detector, residue_maps, template_of

@@ -31,7 +31,7 @@ from videoinpaint.benchmarks.report.charts import Line, lines_chart
 from videoinpaint.clips.masks.inaccurate import MASK_ERRORS
 from videoinpaint.composition import widened
 from videoinpaint.controls import DEFAULT
-from videoinpaint.envs.loop import resolve_device
+from videoinpaint.device import resolve_device
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.files import write_bytes
 from videoinpaint.inpainters import make_inpainter

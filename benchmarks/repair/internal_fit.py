@@ -28,7 +28,7 @@ from videoinpaint.clips.files.images import resize_frames
 from videoinpaint.clips.files.sequences import ImageFolder
 from videoinpaint.clips.masks import SquareMasks
 from videoinpaint.clips.types import Clip
-from videoinpaint.envs.loop import resolve_device
+from videoinpaint.device import resolve_device
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.internal.clip import HIDDEN, TrainingClip
 from videoinpaint.inpainters.internal.presets import preset

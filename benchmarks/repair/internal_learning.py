@@ -28,7 +28,8 @@ from videoinpaint.benchmarks.protocol.statistics import paired_difference
 from videoinpaint.benchmarks.protocol.suite import Pair, make_suite, pairing
 from videoinpaint.benchmarks.repair.timed import repair
 from videoinpaint.detectors import make_detector
-from videoinpaint.envs.loop import ClosedLoop, resolve_device
+from videoinpaint.device import resolve_device
+from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.inpainters.internal.clip import TrainingClip
 from videoinpaint.inpainters.internal.mixture import candidates

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from videoinpaint.controls import Controls
+from videoinpaint.device import resolve_device
 from videoinpaint.envs.batch import batch_size, join, nested, put, take, within
-from videoinpaint.envs.loop import GREY, ClosedLoop, observe, resolve_device
+from videoinpaint.envs.loop import GREY, ClosedLoop
+from videoinpaint.envs.observing import observe
 from videoinpaint.errors import CorruptWeightsError, InputError
 
 CONTROLS = np.repeat(Controls().to_array()[None], 3, 0)

@@ -42,7 +42,7 @@ class Sources:
         Raises:
             InputError: there is no such device.
         """
-        from videoinpaint.envs.loop import resolve_device
+        from videoinpaint.device import resolve_device
 
         return resolve_device(self.device)
 

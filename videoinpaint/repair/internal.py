@@ -34,7 +34,7 @@ def repair_whole(
         frames: uint8 ``(H, W, 3)`` each.
         masks: ``(H, W)`` each, anything but 0 is missing.
         settings: the network and its training.
-        device: as :func:`videoinpaint.envs.loop.resolve_device` takes it.
+        device: as :func:`videoinpaint.device.resolve_device` takes it.
         seconds: of training; None for `SECONDS`, or for no bound where the settings have steps.
         folder: of the checkpoint, which is continued if it is there; None for none.
 
@@ -43,7 +43,8 @@ def repair_whole(
     """
     import torch
 
-    from videoinpaint.envs.loop import check_size, resolve_device
+    from videoinpaint.device import resolve_device
+    from videoinpaint.envs.contract import check_size
     from videoinpaint.inpainters.internal import Budget, InternalInpainter, Trainer
     from videoinpaint.inpainters.internal.clip import TrainingClip
     from videoinpaint.inpainters.internal.trainer import crop_for
@@ -72,7 +73,7 @@ def repair_progressively(
         frames: uint8 ``(H, W, 3)`` each, larger than 960x540.
         masks: ``(H, W)`` each, anything but 0 is missing.
         settings: the network and its training.
-        device: as :func:`videoinpaint.envs.loop.resolve_device` takes it.
+        device: as :func:`videoinpaint.device.resolve_device` takes it.
         folder: of the levels' frames and checkpoints, gone on from if they are there; None for a temporary one.
 
     Raises:
@@ -81,7 +82,7 @@ def repair_progressively(
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    from videoinpaint.envs.loop import resolve_device
+    from videoinpaint.device import resolve_device
     from videoinpaint.inpainters.internal import highres
     from videoinpaint.inpainters.internal.patches import Progressive as Levels
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from videoinpaint.agents.policies import Policy, choose
 from videoinpaint.controls import action_to_controls, framewide
-from videoinpaint.envs.loop import ClosedLoop, observe
+from videoinpaint.envs.loop import ClosedLoop
+from videoinpaint.envs.observing import observe
 from videoinpaint.motion.camera import followed
 from videoinpaint.protocols import Reaching, State
 from videoinpaint.repair.cutouts import MARGINS, Cutout, cutout_of

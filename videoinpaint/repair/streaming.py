@@ -14,7 +14,8 @@ from videoinpaint.agents.policies import Policy, acts_by_cell, make_policy, rese
 from videoinpaint.checks import check_grid, whole_number
 from videoinpaint.clips.validate import MIN_SIZE
 from videoinpaint.detectors import make_detector
-from videoinpaint.envs.loop import ClosedLoop, resolve_device
+from videoinpaint.device import resolve_device
+from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.motion.cuts import is_cut, shows_enough
