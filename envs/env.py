@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
-from gymnasium.utils import seeding
 from numpy.typing import NDArray
+from torch import Tensor
 
 from videoinpaint.checks import seed_number, shown
 from videoinpaint.clips import ClipSource, MaskSource
 from videoinpaint.controls import as_numbers
-from videoinpaint.envs import snapshot
-from videoinpaint.envs.control_map import ControlMap
+from videoinpaint.envs.common import Common
 from videoinpaint.envs.core import Core
-from videoinpaint.envs.episodes import Episode, check_options, rewound
-from videoinpaint.envs.observing import Observation, observe
+from videoinpaint.envs.episodes import check_options
+from videoinpaint.envs.observing import Observation
 from videoinpaint.envs.rendering import Display
+from videoinpaint.envs.running import Running
 from videoinpaint.envs.settings import Settings
-from videoinpaint.envs.shelf import make_shelf
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import Detector, Inpainter
 
 RENDER_MODES = ("rgb_array", "human")
 
 
-class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]]):
+class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
     """
     ## Description
 
@@ -272,10 +272,7 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         self._window = Display(self.metadata["render_fps"]) if render_mode == "human" else None
         self._core = Core(settings)
         self.observation_space, self.action_space = self._core.spaces()
-        self._shelf = make_shelf(1, self._core.device)
-        self._maps = {}
-        self._episode: Episode | None = None
-        self._done = True
+        self._running = Running(self._core, 1)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -291,20 +288,11 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         """
         seed = None if seed is None else seed_number(seed)
         check_options(options)
-        generator = (self.np_random, self._np_random_seed) if seed is None else seeding.np_random(seed)
-        with rewound([generator[0]]):
-            episode = self._core.draw(self._core.seed(generator[0], seed), options)
-            state = self._core.begin([episode])
-            pile = self._shelf.begun(state, [episode])
-        # Whatever failed so far has left the episode before as it was.
-        self._np_random, self._np_random_seed = generator
-        self._episode = episode
-        self._shelf.store([0], [pile])
-        self._core.expect(0, self.np_random)
-        self._applied([0])
-        self._done = False
+        self._hand_over()
+        (_, seen), (info,) = self._running.begin([0], [seed], [options])
+        ((self._np_random, self._np_random_seed),) = self._running.generators
         self._show()
-        return _first(observe(state, "loop/")), self._core.info(self._core.begun_infos(state)[0], self._episode)
+        return _first(seen), info
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One iteration: inpaint, detect, score.
@@ -316,20 +304,16 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
             ResetNeeded: the episode is over, or none has begun.
             InputError: the action has another shape, or is not finite.
         """
-        if self._shelf.empty or self._episode is None or self._done:
+        if self._running.empty or self._running.done[0]:
             raise ResetNeeded("this episode is over (or none has begun): call reset() before step()")
         values = as_numbers(action)
         expected = self._core.settings.action_shape
         if values.shape != expected:
             raise InputError(f"an action has shape {expected}, got {values.shape}")
-        before = self._shelf.opened([0])
-        state, outcome = self._core.step(before, values[None])
-        self._shelf.store([0], [self._shelf.stepped([0], before, state)])
-        self._applied([0], outcome.infos)
-        self._done = bool(outcome.terminated[0])
+        done = self._running.step(values[None], [0])
         self._show()
-        info = self._core.info(outcome.infos[0], self._episode)
-        return _first(observe(state, "loop/")), float(outcome.rewards[0]), self._done, False, info
+        ((_, seen),) = done.seen
+        return _first(seen), float(done.rewards[0]), bool(done.terminated[0]), False, done.infos[0]
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
         """The panels of the middle frame, uint8 ``(h, w, 3)``, for "rgb_array"; "human" shows them and gives None."""
@@ -338,12 +322,12 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
                 "render() does nothing without a render_mode: pass render_mode='rgb_array' or 'human'"
             )
             return None
-        if self._shelf.empty:
+        if self._running.empty:
             raise ResetNeeded("nothing to render yet: call reset() before render()")
         if self.render_mode == "human":
             self._show()
             return None
-        return self._draw([0])[0]
+        return self._running.draw([0])[0]
 
     def close(self) -> None:
         """Close the window, and stop threads, if there are any. May be called more than once."""
@@ -357,10 +341,8 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         Raises:
             ResetNeeded: no episode has begun.
         """
-        if self._shelf.empty or self._episode is None:
-            raise ResetNeeded("there is no state yet: call reset() first")
-        state = self._shelf.opened([0])
-        return snapshot.save(self._core, state, self._episode, self._done, self.np_random, self.np_random_seed)
+        self._check_begun()
+        return self._running.state(0)
 
     def get_brief_state(self) -> dict[str, Any]:
         """As :meth:`get_state`, in a tenth of the bytes or fewer, and later restored as exactly: packed, and without
@@ -369,10 +351,8 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         Raises:
             ResetNeeded: no episode has begun.
         """
-        if self._shelf.empty or self._episode is None:
-            raise ResetNeeded("there is no state yet: call reset() first")
-        packed = self._shelf.packed(0)
-        return snapshot.save_brief(self._core, packed, self._episode, self._done, self.np_random, self.np_random_seed)
+        self._check_begun()
+        return self._running.brief_state(0)
 
     def set_state(self, state: dict[str, Any]) -> Observation:
         """Continue from a state of this or of another environment with the same arguments.
@@ -383,17 +363,23 @@ class VideoInpaintEnv(ControlMap, gymnasium.Env[Observation, NDArray[np.float32]
         Raises:
             InputError: the state is of another version, or of an environment with other arguments.
         """
-        restored = snapshot.load(self._core, state)
-        self._shelf.store([0], [self._shelf.begun(restored.state, [restored.episode], restored.changed)])
-        self._applied([0])
-        self._episode, self._done = restored.episode, restored.done
-        self._np_random, self._np_random_seed = restored.generator
-        return _first(observe(restored.state, "loop/"))
+        self._running.restore([state])
+        ((self._np_random, self._np_random_seed),) = self._running.generators
+        return _first(self._running.observe())
+
+    def _check_begun(self) -> None:
+        if self._running.empty:
+            raise ResetNeeded("there is no state yet: call reset() first")
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Gymnasium keeps the generator here, and lets anybody set it."""
+        self._running.generators = [(self.np_random, self.np_random_seed)]
 
     def _show(self) -> None:
-        if self._window is not None and not self._shelf.empty:
-            self._window.show(self._draw([0])[0])
+        if self._window is not None and not self._running.empty:
+            self._window.show(self._running.draw([0])[0])
 
 
-def _first(observation: Observation) -> Observation:
-    return {name: array[0] for name, array in observation.items()}
+def _first(seen: Mapping[str, Tensor]) -> Observation:
+    return {name: picture[0].cpu().numpy() for name, picture in seen.items()}

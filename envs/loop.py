@@ -16,7 +16,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from videoinpaint.composition import WIDEN, compose, widened
+from videoinpaint.composition import EMPTY_BELOW, GREY, WIDEN, compose, widened
 from videoinpaint.controls import HEADS, HIGH, check_controls, refining, skipped
 from videoinpaint.envs.batch import batch_size, nested, within
 from videoinpaint.envs.contract import check_begun, check_clip, check_detection, check_refinement, check_size
@@ -33,12 +33,6 @@ from videoinpaint.protocols import (
     stacked_masks,
 )
 from videoinpaint.regions import tiled
-
-GREY = 128 / 255
-"""What holes hold before the first pass: the mid-grey that is exact in uint8."""
-
-EMPTY_BELOW = 0.5
-"""A pixel counts as flagged where the predicted mask reaches this; an episode ends when none does."""
 
 
 class Clock(Protocol):

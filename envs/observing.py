@@ -29,3 +29,8 @@ def pictures(state: State, prefix: str = "") -> dict[str, Tensor]:
 
 def _to_uint8(values: Tensor) -> Tensor:
     return values.flatten(1, 2).mul(255).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def frames_of(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Frames ``(3T, H, W)`` of an observation as pictures ``(T, H, W, 3)``, a view of them."""
+    return frames.reshape(-1, 3, *frames.shape[1:]).transpose(0, 2, 3, 1)

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from videoinpaint.envs.loop import GREY
+from videoinpaint.composition import GREY
 from videoinpaint.memory import apart
 from videoinpaint.protocols import State
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from videoinpaint.composition import EMPTY_BELOW
 from videoinpaint.controls import skipped
-from videoinpaint.envs.loop import EMPTY_BELOW
 from videoinpaint.regions import summed
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,36 +10,26 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from gymnasium.error import ResetNeeded
-from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from videoinpaint.checks import MAX_COUNT, MAX_SEED, check_extent, seed_number, shown, whole_number
 from videoinpaint.controls import as_numbers
-from videoinpaint.envs import snapshot
-from videoinpaint.envs.batch import batch_size, join, take
 from videoinpaint.envs.calls import Calls
-from videoinpaint.envs.control_map import ControlMap
-from videoinpaint.envs.core import Core, Outcome
+from videoinpaint.envs.common import Common
+from videoinpaint.envs.core import Core
 from videoinpaint.envs.env import VideoInpaintEnv
-from videoinpaint.envs.episodes import Episode, check_options, rewound
-from videoinpaint.envs.infos import TRUNCATED, Info
-from videoinpaint.envs.observing import Observation, pictures
+from videoinpaint.envs.episodes import Episode, check_options
+from videoinpaint.envs.observing import Observation
+from videoinpaint.envs.running import Running, Seen
 from videoinpaint.envs.settings import Settings
-from videoinpaint.envs.shelf import Pile, make_shelf
 from videoinpaint.errors import InputError
-from videoinpaint.protocols import State
 
 OUTPUTS = ("numpy", "torch")
 
-_OBSERVED = ("loop/repaired", "loop/masks")  # the entries of a state that agents see
 
-Seen = tuple[Sequence[int], State]
-"""Numbers of environments, and what agents see of them, in that order."""
-
-
-@dataclass
+@dataclass(frozen=True)
 class BatchStep:
     """One step of every environment, before it is dressed as Gymnasium's or as Stable-Baselines3's.
 
@@ -61,7 +50,7 @@ class BatchStep:
     finals: dict[int, tuple[Observation, dict[str, Any]]] = field(default_factory=dict)
 
 
-class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np.float32], NDArray[Any]]):
+class VideoInpaintVectorEnv(Common, Calls, VectorEnv[Observation, NDArray[np.float32], NDArray[Any]]):
     """`VideoInpaintEnv`, `num_envs` times, as one batch on the device.
 
     Environment i, reset with seed s, plays the episodes that a single environment reset with seed s + i plays.
@@ -111,26 +100,20 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         asked = self._settings(settings)
         check_extent(asked.num_frames, asked.height, asked.width, self.num_envs)
         self._core = Core(asked)
+        self._running = Running(self._core, self.num_envs)
         self.single_observation_space, self.single_action_space = self._core.spaces()
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self._shelf = make_shelf(self.num_envs, self._core.device)
-        self._maps = {}
-        self._episodes: list[Episode] = []
-        self._done = np.ones(self.num_envs, dtype=np.bool_)
-        self._generators: list[tuple[np.random.Generator, int]] = [
-            seeding.np_random(None) for _ in range(self.num_envs)
-        ]
 
     @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
         """The generators of the environments."""
-        return tuple(generator for generator, _ in self._generators)
+        return tuple(generator for generator, _ in self._running.generators)
 
     @property
     def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
         """The seeds of those generators."""
-        return tuple(seed for _, seed in self._generators)
+        return tuple(seed for _, seed in self._running.generators)
 
     @property
     def episodes(self) -> list[Episode]:
@@ -138,7 +121,7 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
 
         For whoever measures. A policy that gets hold of it cheats.
         """
-        return list(self._episodes)
+        return list(self._running.episodes)
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -192,62 +175,15 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         for name, values in (("seed", seeds), ("options", options)):
             if values is not None and len(values) != self.num_envs:
                 raise InputError(f"{name} needs one entry an environment, {self.num_envs}, got {len(values)}")
-        if self._shelf.empty and len(which) < self.num_envs:
+        if self._running.empty and len(which) < self.num_envs:
             raise ResetNeeded("the first reset must be of all environments: leave 'reset_mask' out")
-        generators = list(self._generators)
-        with rewound([generators[i][0] for i in which]):
-            drawn, places = self._drawn(which, generators, seeds, options)
-            groups = self._shelf.groups(range(len(drawn)))
-            piles, told, seen = zip(*(self._begin([drawn[place] for place in group]) for group in groups), strict=True)
-        episodes = [drawn[place] for place in places]
-        begun = [info for infos in told for info in infos]
-        self._shelf.store(which, piles, places)
-        self._generators = generators
-        table = dict(enumerate(self._episodes)) | dict(zip(which, episodes))
-        self._episodes = [table[i] for i in range(self.num_envs)]
-        self._applied(which)
-        self._done[list(which)] = False
-        for i in which:
-            self._core.expect(i, generators[i][0])
-        # Environments that share an episode get an info each.
-        infos = [self._core.info(copy.deepcopy(begun[place]), e) for place, e in zip(places, episodes)]
-        return (which, _ordered(join(seen), places)), infos
-
-    def _drawn(
-        self,
-        which: Sequence[int],
-        generators: list[tuple[np.random.Generator, int]],
-        seeds: Sequence[int | None] | None,
-        options: Sequence[dict[str, Any] | None] | None,
-    ) -> tuple[list[Episode], list[int]]:
-        """Episodes, and of each environment the place of its own among them; `generators` get those of given seeds.
-
-        Equal episodes are drawn once: those of one seed, where all environments have the same options.
-        """
-        shared = options is None or not any(options) or all(asked is options[0] for asked in options)
-        drawn: list[Episode] = []
-        places: list[int] = []
-        known: dict[int, int] = {}  # seed -> place
-        for i in which:
-            seed = None if seeds is None or seeds[i] is None else seed_number(seeds[i])
-            if seed is not None:
-                generators[i] = seeding.np_random(seed)
-            own, asked = self._core.seed(generators[i][0], seed), options[i] if options else None
-            if not shared or own not in known:
-                known[own] = len(drawn)
-                drawn.append(self._core.draw(own, asked))
-            places.append(known[own])
-        return drawn, places
+        return self._running.begin(which, seeds, options)
 
     def _settings(self, given: dict[str, Any]) -> Settings:
         known = [name for name in inspect.signature(self.single).parameters if name != "render_mode"]
         if unknown := set(given) - set(known):
             raise TypeError(f"unexpected keyword arguments {sorted(unknown)}: use {', '.join(known)}")
         return Settings(**self.defaults | given)
-
-    def _begin(self, episodes: list[Episode]) -> tuple[Pile, list[Info], State]:
-        state = self._core.begin(episodes)
-        return self._shelf.begun(state, episodes), self._core.begun_infos(state), pictures(state, "loop/")
 
     def step(
         self, actions: NDArray[np.float32]
@@ -276,46 +212,38 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         expected = (self.num_envs, *self._core.settings.action_shape)
         if values.shape != expected:
             raise InputError(f"actions must have shape {expected}, got {values.shape}")
-        over = np.flatnonzero(self._done).tolist()
+        over = np.flatnonzero(self._running.done).tolist()
         if over and self.autoreset_mode != AutoresetMode.NEXT_STEP:
             raise ResetNeeded(f"the episodes of environments {over} are over: reset them with options['reset_mask']")
-        active = np.flatnonzero(~self._done).tolist()
-        result, seen = self._advance(values, active)
-        done = result.terminated | result.truncated
-        self._done = done.copy()
-        if self.autoreset_mode == AutoresetMode.SAME_STEP and done.any():
-            over, last = np.flatnonzero(done).tolist(), self._observe(*seen)
-            result.finals = {i: ({key: _own(value[i]) for key, value in last.items()}, result.infos[i]) for i in over}
+        active = np.flatnonzero(~self._running.done).tolist()
+        done = self._running.step(values, active, self.max_episode_steps)
+        seen, infos, finals = list(done.seen), list(done.infos), {}
+        if self.autoreset_mode == AutoresetMode.SAME_STEP and self._running.done.any():
+            over, last = np.flatnonzero(self._running.done).tolist(), self._observe(*seen)
+            finals = {i: ({key: _own(value[i]) for key, value in last.items()}, infos[i]) for i in over}
         if over:
-            begun, infos = self._reset(over)
+            begun, told = self._reset(over)
             seen.append(begun)
-            for i, info in zip(over, infos):
-                result.infos[i] = info
-        result.observation = self._observe(*seen)
-        return result
+            for i, info in zip(over, told):
+                infos[i] = info
+        return BatchStep(self._observe(*seen), done.rewards, done.terminated, done.truncated, infos, finals)
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:  # type: ignore[override]
         """The panels of each environment's middle frame, uint8 ``(h, w, 3)``; None without a render mode."""
         if self.render_mode != "rgb_array":
             return None
         self._check_running()
-        return tuple(self._draw(range(self.num_envs)))
+        return tuple(self._running.draw(range(self.num_envs)))
 
     def get_state(self) -> list[dict[str, Any]]:
         """One state an environment, each as of `VideoInpaintEnv.get_state`, exchangeable with it."""
         self._check_running()
-        return [
-            snapshot.save(self._core, self._shelf.opened([i]), episode, bool(self._done[i]), *self._generators[i])
-            for i, episode in enumerate(self._episodes)
-        ]
+        return [self._running.state(i) for i in range(self.num_envs)]
 
     def get_brief_state(self) -> list[dict[str, Any]]:
         """One state an environment, each as of `VideoInpaintEnv.get_brief_state`, exchangeable with it."""
         self._check_running()
-        return [
-            snapshot.save_brief(self._core, self._shelf.packed(i), episode, bool(self._done[i]), *self._generators[i])
-            for i, episode in enumerate(self._episodes)
-        ]
+        return [self._running.brief_state(i) for i in range(self.num_envs)]
 
     def set_state(self, states: Sequence[dict[str, Any]]) -> Observation:
         """Continue from one state an environment.
@@ -325,24 +253,11 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         """
         if not isinstance(states, list | tuple) or len(states) != self.num_envs:
             raise InputError(f"set_state needs a list of {self.num_envs} states, got {shown(states)}")
-        restored = [snapshot.load(self._core, state) for state in states]
-        piles = [self._shelf.begun(one.state, [one.episode], one.changed) for one in restored]
-        self._shelf.store(range(self.num_envs), piles)
-        self._episodes = [one.episode for one in restored]
-        self._applied(range(self.num_envs))
-        self._done = np.array([one.done for one in restored])
-        self._generators = [one.generator for one in restored]
+        self._running.restore(states)
         return self._observe()
 
     def _observe(self, *seen: Seen) -> Observation:
-        """The observation of all environments; what was not seen is looked up. What was seen last counts."""
-        known = {i for which, _ in seen for i in which}
-        unseen = [i for i in range(self.num_envs) if i not in known]
-        groups = self._shelf.groups(unseen) if unseen else []
-        rows = [(group, pictures(self._shelf.opened(group, _OBSERVED), "loop/")) for group in groups] + list(seen)
-        numbers = [i for which, _ in rows for i in which]
-        places = {i: place for place, i in enumerate(numbers)}
-        whole = _ordered(join([part for _, part in rows]), [places[i] for i in range(self.num_envs)])
+        whole = self._running.observe(*seen)
         if self.output == "torch":
             return whole  # type: ignore[return-value]
         return {name: picture.cpu().numpy() for name, picture in whole.items()}
@@ -352,40 +267,8 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         self._core.close()
 
     def _check_running(self) -> None:
-        if self._shelf.empty:
+        if self._running.empty:
             raise ResetNeeded("no episode has begun: call reset() first")
-
-    def _advance(self, actions: NDArray[np.float64], active: list[int]) -> tuple[BatchStep, list[Seen]]:
-        """Step the environments `active`; the others keep their state and get reward 0 and an empty info.
-
-        Returns:
-            the step without its observation, and what is to be seen of the environments that were stepped.
-        """
-        rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, np.bool_)
-        truncated = np.zeros(self.num_envs, np.bool_)
-        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        piles: list[Pile] = []
-        seen: list[Seen] = []
-        for group in self._shelf.groups(active) if active else []:
-            pile, outcome, iterations, picture = self._step(group, actions[group])
-            piles.append(pile)
-            seen.append((group, picture))
-            self._applied(group, outcome.infos)
-            rewards[group], terminated[group] = outcome.rewards, outcome.terminated
-            if self.max_episode_steps is not None:
-                truncated[group] = iterations >= self.max_episode_steps
-            for i, info in zip(group, outcome.infos):
-                cut = truncated[i] and not terminated[i]
-                infos[i] = self._core.info(info | ({"end": TRUNCATED} if cut else {}), self._episodes[i])
-        if active:
-            self._shelf.store(active, piles)
-        return BatchStep({}, rewards, terminated, truncated, infos), seen
-
-    def _step(self, group: list[int], actions: NDArray[np.float64]) -> tuple[Pile, Outcome, NDArray[np.int64], State]:
-        before = self._shelf.opened(group)
-        after, outcome = self._core.step(before, actions)
-        # What was opened ends here: the next group finds its memory free.
-        return self._shelf.stepped(group, before, after), outcome, after["iteration"].numpy(), pictures(after, "loop/")
 
     def _merge(self, infos: dict[int, dict[str, Any]], merged: dict[str, Any] | None = None) -> dict[str, Any]:
         """Gymnasium's form of vector infos: arrays over environments and a mask of who has them."""
@@ -407,11 +290,6 @@ class VideoInpaintVectorEnv(ControlMap, Calls, VectorEnv[Observation, NDArray[np
         ):
             raise InputError(f"options['reset_mask'] must be a bool array ({self.num_envs},) with a True, got {mask!r}")
         return np.flatnonzero(mask).tolist()
-
-
-def _ordered(state: State, places: Sequence[int]) -> State:
-    """The episodes at `places`; the same tensors where that changes nothing."""
-    return state if list(places) == list(range(batch_size(state))) else take(state, places)
 
 
 def _own(value: Any) -> Any:

@@ -12,6 +12,7 @@ from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
 from videoinpaint.controls import HEADS, HIGH, LOW, as_numbers, controls_to_action
+from videoinpaint.envs.observing import frames_of
 from videoinpaint.errors import InputError
 from videoinpaint.motion.neighbourhoods import cell_means
 
@@ -55,9 +56,8 @@ class TimeAxis(gymnasium.ObservationWrapper, RecordConstructorArgs):
 
     def observation(self, observation: dict[str, Pixels]) -> dict[str, Pixels]:
         """Split time from the channels and move channels last."""
-        masks = observation["masks"]
-        frames = observation["frames"].reshape(len(masks), 3, *masks.shape[1:])
-        return {"frames": np.ascontiguousarray(frames.transpose(0, 2, 3, 1)), "masks": masks[..., None].copy()}
+        frames = np.ascontiguousarray(frames_of(observation["frames"]))
+        return {"frames": frames, "masks": observation["masks"][..., None].copy()}
 
 
 class ChannelsLast(gymnasium.ObservationWrapper, RecordConstructorArgs):

@@ -7,6 +7,12 @@ from torch import Tensor
 
 from videoinpaint.motion.neighbourhoods import window_max, window_mean
 
+GREY = 128 / 255
+"""What holes hold before the first pass: the mid-grey that is exact in uint8."""
+
+EMPTY_BELOW = 0.5
+"""A pixel counts as flagged where the predicted mask reaches this; an episode ends when none does."""
+
 WIDEN = 1 / 72
 """By how much of the frame's width a predicted mask is widened on all sides where an inpainter needs a hard hole."""
 

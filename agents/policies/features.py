@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from videoinpaint.agents.policies.reveal import revealed
-from videoinpaint.envs.loop import GREY
+from videoinpaint.composition import GREY
 
 FEATURES = {
     "area": (0.09, 0.05),

@@ -37,6 +37,7 @@ from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, episode_digest
 from videoinpaint.benchmarks.protocol.suite_references import ranked_by
 from videoinpaint.benchmarks.protocol.tracks import size_of
 from videoinpaint.envs.ids import with_offered
+from videoinpaint.envs.observing import frames_of
 from videoinpaint.errors import InputError
 
 
@@ -79,21 +80,16 @@ class Arena:
         """What recorded actions lead to: reference, damaged and repaired frames, uint8 ``(T, H, W, 3)`` each."""
         env, options = self._at(seed)
         observation, _ = env.reset(seed=[seed], options=options)  # type: ignore[arg-type]
-        found = {"reference": env.unwrapped.episodes[0].frames, "damaged": _frames(observation)}  # type: ignore[attr-defined]
+        found = {"reference": env.unwrapped.episodes[0].frames, "damaged": frames_of(observation["frames"][0])}  # type: ignore[attr-defined]
         for action in actions:
             observation = env.step(np.asarray([action], dtype=np.float32))[0]
-        return found | {"repaired": _frames(observation)}
+        return found | {"repaired": frames_of(observation["frames"][0])}
 
     def close(self) -> None:
         """Close the environment."""
         if self._env is not None:
             self._env.close()
             self._env = None
-
-
-def _frames(observation: Any) -> NDArray[np.uint8]:
-    frames = observation["frames"][0]
-    return frames.reshape(-1, 3, *frames.shape[1:]).transpose(0, 2, 3, 1)
 
 
 def score_name(suite: FrozenSuite) -> str:

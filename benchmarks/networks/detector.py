@@ -24,8 +24,9 @@ from videoinpaint.benchmarks.protocol.statistics import mean_interval
 from videoinpaint.benchmarks.protocol.suite import make_suite, pairing
 from videoinpaint.benchmarks.repair.random_feedback import RandomDetector
 from videoinpaint.benchmarks.repair.timed import WINDOW, repair
+from videoinpaint.composition import EMPTY_BELOW
 from videoinpaint.detectors import make_detector
-from videoinpaint.envs.loop import EMPTY_BELOW, ClosedLoop
+from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.inpainters import make_inpainter
 
 POOR_ABOVE = 0.06

@@ -97,7 +97,7 @@ def _play(flags: Memory, count: int) -> dict[str, Any]:
     peak = peak_bytes()
     give_back()
     inner: Any = env.unwrapped
-    found = {"held": held_bytes(), "peak": peak, "kept": inner._shelf.nbytes / count}
+    found = {"held": held_bytes(), "peak": peak, "kept": inner._running.shelf.nbytes / count}
     tensors = inner.get_state()[0]["tensors"]
     return found | {"entries": {name: tensor.numel() * tensor.element_size() for name, tensor in tensors.items()}}
 

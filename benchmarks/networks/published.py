@@ -24,8 +24,9 @@ from videoinpaint.benchmarks.networks.published_order import plain_pass
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope, published, set_threads
 from videoinpaint.clips.studio.scenes import Studio
+from videoinpaint.composition import GREY
 from videoinpaint.controls import Controls
-from videoinpaint.envs.loop import GREY, ClosedLoop
+from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import PUBLISHED, make_inpainter
 from videoinpaint.inpainters.published import PublishedInpainter

@@ -110,7 +110,7 @@ def _episodes(env: VideoInpaintEnv, repeats: int) -> dict[str, list[float]]:
     seconds: dict[str, list[float]] = {"reset": [], "step": []}
     for seed in range(repeats + 1):
         times: dict[str, list[float]] = {"reset": [_timed(partial(env.reset, seed=seed), device)], "step": []}
-        while not env._done:
+        while not env._running.done[0]:
             times["step"].append(_timed(lambda: env.step(action), device))
         if seed:
             for name, values in times.items():
@@ -122,7 +122,7 @@ def _parts(env: VideoInpaintEnv, repeats: int) -> dict[str, list[float]]:
     """Seconds of a reset's and a step's parts, alternating, on one state."""
     core, device = env._core, str(env._core.device)
     env.reset(seed=0)
-    state = env._shelf.opened([0])
+    state = env._running.shelf.opened([0])
     loop, truth = within("loop", state), state["reference"].float() / 255
     controls = Controls().to_array()[None]
     scene = np.random.default_rng(0)
@@ -150,7 +150,7 @@ def _reward(env: VideoInpaintEnv, repeats: int, naive: bool) -> dict[str, Any]:
     """Our reward for one repair, and the naive one for the same, in turns: their ratio is paired."""
     env.reset(seed=0)
     env.step(env.to_action(Controls()))
-    state = env._shelf.opened([0])
+    state = env._running.shelf.opened([0])
     repaired, truth = state["loop/repaired"], state["reference"].float() / 255
     weights = state["loop/holes"].expand_as(truth)
     scorer: Reward = env._core.reward

@@ -148,7 +148,7 @@ def _shares(flags: Throughput) -> dict[str, float]:
     env = VideoInpaintVectorEnv(1, **flags.env_kwargs())
     env.reset(seed=0)
     core, seconds = env._core, dict.fromkeys(("inpainter", "detector", "reward", "step"), 0.0)
-    state = env._shelf.opened([0])
+    state = env._running.shelf.opened([0])
 
     @contextmanager
     def timed(name: str) -> Iterator[None]:
@@ -201,7 +201,7 @@ def _work(flags: Throughput) -> dict[str, float]:
     """GFLOPs and GB of memory traffic of a step of one environment with the controls in the middle of their ranges."""
     env = VideoInpaintVectorEnv(1, **flags.env_kwargs() | {"precision": "float32"})
     env.reset(seed=0)
-    step = partial(env._core.step, env._shelf.opened([0]), np.zeros((1, 5), np.float32))
+    step = partial(env._core.step, env._running.shelf.opened([0]), np.zeros((1, 5), np.float32))
     _, flops = count_flops(step)
     with _Traffic() as traffic:
         step()

@@ -18,6 +18,7 @@ from videoinpaint.benchmarks.papers.verdict import Claim
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.benchmarks.report.panels import Pixels, below, beside, closeup, labelled
 from videoinpaint.envs.episodes import Episode
+from videoinpaint.envs.observing import frames_of
 
 SCENES = ("object removal", "simple static background", "large-area damage", "complex textures", "dynamic backgrounds")
 GAIN = 0.012
@@ -104,8 +105,7 @@ def _repaired(suite: FrozenSuite, policy: Policy, flags: BenchFlags, own: dict[s
         observation, _, terminated, truncated, _ = env.step(action)
         done = bool(terminated or truncated)
     env.close()
-    frames = observation["frames"]
-    return frames.reshape(-1, 3, *frames.shape[1:]).transpose(0, 2, 3, 1)
+    return frames_of(observation["frames"])
 
 
 def boxed(frame: Pixels, where: NDArray[np.uint8]) -> Pixels:

@@ -23,9 +23,10 @@ from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.freezing import SOURCES
 from videoinpaint.benchmarks.report.panels import below, beside, labelled
-from videoinpaint.benchmarks.report.pictures import Pixels, frames_of, play, save_png
+from videoinpaint.benchmarks.report.pictures import Pixels, play, save_png
 from videoinpaint.controls import HEADS
 from videoinpaint.envs.ids import check_env
+from videoinpaint.envs.observing import frames_of
 from videoinpaint.envs.rendering import mapped, over_cells
 from videoinpaint.errors import InputError
 
@@ -105,7 +106,10 @@ def played(env: gymnasium.Env, policy: Policy, seed: int) -> Played:
     middle = len(seen[0]["masks"]) // 2
     returned = np.stack([info["reward_map"] for info in infos[1:]]).astype(np.float64).sum(0)
     return Played(
-        frames_of(seen[0])[middle], frames_of(seen[-1])[middle], infos[1]["control_map"][..., HEADS], returned
+        frames_of(seen[0]["frames"])[middle],
+        frames_of(seen[-1]["frames"])[middle],
+        infos[1]["control_map"][..., HEADS],
+        returned,
     )
 
 

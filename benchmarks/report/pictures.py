@@ -21,6 +21,7 @@ from videoinpaint.agents import Policy
 from videoinpaint.agents.policies import Observation, choose, reset_policy
 from videoinpaint.benchmarks.report.panels import SOFT, as_grey, below, beside, closeup, enlarged, labelled, strip
 from videoinpaint.clips import Clip
+from videoinpaint.envs.observing import frames_of
 from videoinpaint.files import write_atomically
 from videoinpaint.repair.streaming import INPAINTER
 
@@ -56,7 +57,7 @@ def record(env: gymnasium.Env, policy: Policy, clip: Clip, holes: Pixels) -> Rec
         holes: uint8 ``(T, H, W)`` in {0, 1}.
     """
     seen, infos = play(env, policy, 0, {"clip": clip, "mask": holes})
-    return Recording(clip.frames, [frames_of(o) for o in seen], [o["masks"] for o in seen], infos, clip.name)
+    return Recording(clip.frames, [frames_of(o["frames"]) for o in seen], [o["masks"] for o in seen], infos, clip.name)
 
 
 def play(
@@ -73,12 +74,6 @@ def play(
         infos.append(info)
         done = terminated or truncated
     return seen, infos
-
-
-def frames_of(observation: Observation) -> Pixels:
-    """The frames of an environment's observation, uint8 ``(T, H, W, 3)``."""
-    length, height, width = observation["masks"].shape
-    return observation["frames"].reshape(length, 3, height, width).transpose(0, 2, 3, 1)
 
 
 def loop_picture(recording: Recording, times: int = 1) -> Pixels:

@@ -15,8 +15,8 @@ from videoinpaint.agents.policies.baselines import FixedPolicy, HeuristicPolicy,
 from videoinpaint.agents.policies.composed import ComposedPolicy
 from videoinpaint.agents.policies.policy import check_actions
 from videoinpaint.agents.policies.protocol import choose
+from videoinpaint.composition import GREY
 from videoinpaint.controls import DEFAULT, HEADS, action_to_controls
-from videoinpaint.envs.loop import GREY
 from videoinpaint.errors import InputError, MissingWeightsError, UnknownNameError, VideoInpaintError
 from videoinpaint.registration import ENVIRONMENTS
 from videoinpaint.testing import check_policy

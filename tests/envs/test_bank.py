@@ -43,7 +43,7 @@ def bank(tmp_path, toy, few):
 
 def opened(env):
     """The whole state of an environment."""
-    return env.unwrapped._shelf.opened(range(getattr(env.unwrapped, "num_envs", 1)))
+    return env.unwrapped._running.shelf.opened(range(getattr(env.unwrapped, "num_envs", 1)))
 
 
 def same_bits(a, b):

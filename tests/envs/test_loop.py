@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from videoinpaint.composition import GREY
 from videoinpaint.controls import Controls
 from videoinpaint.device import resolve_device
 from videoinpaint.envs.batch import batch_size, join, nested, put, take, within
-from videoinpaint.envs.loop import GREY, ClosedLoop
+from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.envs.observing import observe
 from videoinpaint.errors import CorruptWeightsError, InputError
 

@@ -15,9 +15,8 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 from torch import Tensor
 
 from videoinpaint.clips import Clip, ClipSource, make_clips
-from videoinpaint.composition import widened
+from videoinpaint.composition import GREY, widened
 from videoinpaint.envs import ClosedLoop, VideoInpaintOneShotEnv, make_sb3_vec
-from videoinpaint.envs.loop import GREY
 from videoinpaint.envs.page import environment_page
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import Refinement, State

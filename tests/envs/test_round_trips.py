@@ -69,7 +69,7 @@ def steps(env, count, rounds=3):
 def test_a_step_looks_at_no_tensor_but_in_one_transfer(env_id, far, monkeypatch):
     env = gymnasium.make_vec(env_id, 3, "vector_entry_point", **SIZE)
     env.reset(seed=1)
-    core, state = env.unwrapped._core, env.unwrapped._shelf.opened(range(3))
+    core, state = env.unwrapped._core, env.unwrapped._running.shelf.opened(range(3))
     with monkeypatch.context() as patch, Witness(patch) as witness:
         core.step(state, actions(3, 0))
     assert witness.looks == []

@@ -41,11 +41,11 @@ def batch(**arguments):
 
 def test_packed_or_not_in_groups_or_at_once_episodes_are_the_same(monkeypatch):
     packed = batch()
-    assert packed.unwrapped._shelf.groups(range(5)) == [[0, 1, 2, 3], [4]]
+    assert packed.unwrapped._running.shelf.groups(range(5)) == [[0, 1, 2, 3], [4]]
     _, grouped = played(packed)
     monkeypatch.setattr(shelf, "AT_ONCE", 100)
     partly = batch()
-    assert partly.unwrapped._shelf.groups(range(5)) == [[0, 1, 2, 3, 4]]
+    assert partly.unwrapped._running.shelf.groups(range(5)) == [[0, 1, 2, 3, 4]]
     found, at_once = played(partly)
     for one, other in zip(grouped, at_once, strict=True):
         assert all(np.array_equal(one[0][key], other[0][key]) for key in other[0])
@@ -55,7 +55,7 @@ def test_packed_or_not_in_groups_or_at_once_episodes_are_the_same(monkeypatch):
         assert all(np.array_equal(one[end], other[end]) for end in (2, 3))
     monkeypatch.setattr(shelf, "may_look", lambda _: False)  # as on a GPU
     dense = batch()
-    assert isinstance(dense.unwrapped._shelf, shelf.DenseShelf)
+    assert isinstance(dense.unwrapped._running.shelf, shelf.DenseShelf)
     assert played(dense)[0] == found
 
 
@@ -74,7 +74,7 @@ def test_episodes_that_have_just_begun_stand_in_one_batch_with_others():
         one.reset(seed=0)
     env.step(np.zeros((2, 5), np.float32))
     env.reset(seed=[4, None], options={"reset_mask": np.array([True, False])})
-    opened, fresh = env.unwrapped._shelf.opened(range(2)), other.unwrapped._shelf.opened(range(2))
+    opened, fresh = env.unwrapped._running.shelf.opened(range(2)), other.unwrapped._running.shelf.opened(range(2))
     assert opened.keys() == fresh.keys()
     assert {name: tensor.shape for name, tensor in opened.items()} == {name: t.shape for name, t in fresh.items()}
     assert opened["iteration"].tolist() == [0, 1]
@@ -102,8 +102,8 @@ def test_an_environment_takes_a_fraction_of_its_state_and_one_of_many_less(env_i
     env.reset(seed=0)
     for _ in range(2):
         env.step(np.zeros((count, 5), np.float32))
-        state = env._shelf.opened(range(count))
-        assert env._shelf.nbytes < share * sum(tensor.nbytes for tensor in state.values())
+        state = env._running.shelf.opened(range(count))
+        assert env._running.shelf.nbytes < share * sum(tensor.nbytes for tensor in state.values())
 
 
 def test_environments_that_play_the_same_clip_share_it():
@@ -112,7 +112,7 @@ def test_environments_that_play_the_same_clip_share_it():
     for seeds in ([5] * 5, [6, 7, 8, 9, 10]):
         env._seeds = seeds
         env.reset()
-        found.append(env.env.unwrapped._shelf.nbytes)
+        found.append(env.env.unwrapped._running.shelf.nbytes)
     assert found[0] < found[1] / 4
     assert env.reset_infos[0]["metrics"] is not env.reset_infos[1]["metrics"]
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from videoinpaint.agents.evaluation.oracle import controls_grid, oracle_return
 from videoinpaint.agents.policies import make_policy
+from videoinpaint.composition import EMPTY_BELOW
 from videoinpaint.controls import DEFAULT, HEADS, LOW, SKIP, Controls, action_to_controls, controls_to_action
 from videoinpaint.envs import NaturalControls, VideoInpaintEnv, VideoInpaintVectorEnv
 from videoinpaint.envs.batch import within
-from videoinpaint.envs.loop import EMPTY_BELOW
 from videoinpaint.envs.skipping import at_rest
 from videoinpaint.errors import InputError
 
@@ -205,7 +205,7 @@ def test_an_oracle_stops_where_a_pass_costs_more_than_it_gains(skipping):
 def test_a_loop_repairs_once_at_least_and_stops_where_all_is_skipped(skipping):
     env = VideoInpaintEnv(**skipping)
     env.reset(seed=1)
-    loop, state = env._core.loop, within("loop", env._shelf.opened([0]))
+    loop, state = env._core.loop, within("loop", env._running.shelf.opened([0]))
     nothing, something = ([[heads, 0.65, 0.9, 0.45, 0.2]] for heads in (0, 2))
     first, wanted = next(loop.run(state, lambda _: nothing, 1)), next(loop.run(state, lambda _: something, 1))
     assert torch.equal(first["repaired"], wanted["repaired"])

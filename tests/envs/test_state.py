@@ -42,7 +42,9 @@ def test_a_restored_one_shot_episode_knows_the_true_masks_and_what_the_camera_sa
     fresh = gymnasium.make("VideoInpaintOneShot-v0", inpainter="telea", detector="none", **size).unwrapped
     fresh.set_state(first.get_state())
     for name in ("frames", "holes", "observed"):
-        assert np.array_equal(getattr(fresh._episode, name), getattr(first._episode, name)), name
+        assert np.array_equal(getattr(fresh._running.episodes[0], name), getattr(first._running.episodes[0], name)), (
+            name
+        )
 
 
 def begun(toy, seed=1):

@@ -14,7 +14,7 @@ from torch import Tensor
 from videoinpaint.agents.policies import Policy, choose
 from videoinpaint.controls import action_to_controls, framewide
 from videoinpaint.envs.loop import ClosedLoop
-from videoinpaint.envs.observing import observe
+from videoinpaint.envs.observing import frames_of, observe
 from videoinpaint.motion.camera import followed
 from videoinpaint.protocols import Reaching, State
 from videoinpaint.repair.cutouts import MARGINS, Cutout, cutout_of
@@ -150,5 +150,4 @@ def repaired_frames(
         return framewide(action_to_controls(choose(policy, observe(state), shape), skips=True))
 
     *_, last = loop.run(state, chosen, iterations)
-    frames = observe(last)["frames"][0]
-    return np.ascontiguousarray(frames.reshape(-1, 3, *frames.shape[1:]).transpose(0, 2, 3, 1))
+    return np.ascontiguousarray(frames_of(observe(last)["frames"][0]))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from videoinpaint.envs.loop import GREY
+from videoinpaint.composition import GREY
 
 TOLERANCE = 1e-3
 """How far a batch may differ from its items alone: summation order in convolutions, not one grey level of 1/255."""

@@ -1,9 +1,8 @@
-"""What single and vector environments both say about actions, the maps of controls they apply, and length."""
+"""What single and vector environments both say about their actions, and about the length of episodes."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
@@ -11,30 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from videoinpaint.controls import Controls, action_to_controls, as_numbers, controls_to_action, mean_controls
 from videoinpaint.envs.core import Core
-from videoinpaint.envs.infos import Info
-from videoinpaint.envs.rendering import SHOWN, draw
-from videoinpaint.envs.shelf import Shelf
 
 
-class ControlMap:
-    """See the module's docstring; the environments set `_core`, `_shelf` and `_maps`."""
+class Common:
+    """See the module's docstring; the environments set `_core`."""
 
     _core: Core
-    _shelf: Shelf
     _spec: EnvSpec | None = None
-    _maps: dict[int, NDArray[np.float32]]
-    """For pictures, where controls may vary over the frame: the map that each environment's last step applied."""
-
-    def _applied(self, which: Sequence[int], infos: Sequence[Info] | None = None) -> None:
-        """Keep the maps of a step's infos, one an environment of `which`; without infos forget theirs."""
-        if self._core.settings.varies:
-            unset = np.zeros(self._core.settings.action_shape, np.float32)
-            self._maps |= {i: infos[k]["control_map"].copy() if infos else unset for k, i in enumerate(which)}
-
-    def _draw(self, which: Sequence[int]) -> NDArray[np.uint8]:
-        """The pictures of these environments."""
-        maps = np.stack([self._maps[i] for i in which]) if self._core.settings.varies else None
-        return draw(self._shelf.opened(which, SHOWN), maps)
 
     @property
     def spec(self) -> EnvSpec | None:
