@@ -77,11 +77,11 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
     others; with `fusion="boundary"` the blend follows the map around any inpainter. A grid of one cell, `(1, 1)`, is
     the same environment with actions `(1, 1, 5)`, bit for bit.
 
-    **Skipping.** With `skips=True` the lowest value of `heads` is -1.4, to where the same affine map gives 0 heads;
-    below -1.2 a cell (without a grid, the frame) is skipped: its repair stays as it is, but for a soft edge beside
-    cells that are refined. Where no cell that holds a flagged pixel is refined, the step costs nothing and the episode
-    terminates. Actions within [-1, 1] mean what they mean elsewhere. A pass that skips some cells costs as with 2 heads
-    there.
+    **Skipping.** With `skips=True` the action value of `heads` may go down to -1.4, where the same affine map gives 0
+    heads. Below -1.2 it means that this cell (without a grid, the frame) is skipped: its repair stays as it is, but for
+    a soft edge beside cells that are refined. Where no cell that holds a flagged pixel is refined, the step costs
+    nothing and the episode terminates. Actions within [-1, 1] mean what they mean elsewhere. A pass that skips some
+    cells costs as with 2 heads there.
 
     Which of them change the repair depends on the inpainter: `env.unwrapped.honoured_controls` is a subset of
     `{"heads", "fusion", "objective"}`, where "objective" stands for alpha, beta and gamma.
@@ -118,8 +118,9 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
     `reward_weights="action"` (as in the paper) takes alpha, beta and gamma from the action, which lets an agent raise
     its reward without a better repair: rank policies by `info["quality"]`, which the action does not scale.
     With an action grid that is their mean over the cells.
-    `reward_weights="fixed"` uses 0.9, 0.45 and 0.2. `reward="improvement"` gives `R_n - R_{n-1}`, both under the
-    weights of step n, where `R_0` scores the corrupted clip; the price is paid at every step all the same.
+    `reward_weights="fixed"` uses 0.9, 0.45 and 0.2. `reward="improvement"` gives the new score minus the old one, `R_n
+    - R_{n-1}`, both under the weights of step n; the first step is compared with the damaged clip, `R_0`. The price is
+    paid at every step.
 
     ## Info
 
@@ -200,8 +201,8 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
     repair in grey, as the last step applied them: blue is the least, orange the most. After a reset, and in an
     episode that `set_state` restored until its next step, there is no map to show, and they are grey alone.
 
-    `gym.make_vec("VideoInpaint-v1", num_envs=4)` runs all environments as one batch; it takes the same arguments, and
-    `autoreset_mode` and `max_episode_steps`.
+    `gym.make_vec("VideoInpaint-v1", num_envs=4)` runs all environments as one batch; it takes the same arguments,
+    and `autoreset_mode`, `max_episode_steps` and `output` (`"torch"` gives tensors on the device, docs/throughput.md).
 
     `VideoInpaintBudget-v0` is `VideoInpaint-v1` with a price on computation, so that the number of heads becomes a
     decision. Its clips are longer and smaller, because the temporal reach of heads matters more in them: with

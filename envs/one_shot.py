@@ -111,8 +111,8 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
 
     ## What repeats exactly
 
-    The same episode in the same place of the same batch, with the same number of threads: the same bits. An episode in
-    a batch is that of the episode alone but for rounding: on one processor no bit differed, on another rewards did by
+    The same episode in the same place of the same batch, with the same number of threads: the same bits. In a batch an
+    episode gives the same result as alone, up to rounding: on one processor no bit differed, on another rewards did by
     up to 4e-8 and a few pixels by one of 255 levels. Another number of threads changes results by up to 5e-6: compare
     only what was run with the same `OMP_NUM_THREADS`, which every record holds (`machine`, `threads`).
 

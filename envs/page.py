@@ -69,6 +69,6 @@ def _arguments(kwargs: dict[str, object]) -> str:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         sys.exit("usage: python -m videoinpaint.envs.page FILE")
     print(f"wrote {write_page(sys.argv[1])}")

@@ -61,6 +61,8 @@ def _import_first(kind: str) -> None:
     import torch
 
     torch.set_num_threads(1)
+    if kind != "torchscript":
+        import torch._dynamo  # a network's optimizer wants it, and it wants a folder for temporary files
     if kind == "safetensors":
         import videoinpaint.agents.policies.export
     elif kind == "builtin":

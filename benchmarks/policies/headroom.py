@@ -232,7 +232,7 @@ def compared(
 
 def policy_table(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Titles and rows of everybody in all environments and suites, best return first."""
-    titles = ["environment", "suite", "policy", "return", "- best fixed", "score", "PSNR hole", "- best fixed"]
+    titles = ["environment", "suite", "policy", "return", "- best fixed", "captured", "PSNR hole", "- best fixed"]
     rows = []
     for name, suites in results["environments"].items():
         for spec, suite in suites.items():
@@ -282,7 +282,7 @@ def report(results: Mapping[str, Any]) -> None:
             f"{results['settings']['episodes']} episodes, 95% paired intervals; settings: how many of the grid are "
             "somewhere the best constant",
         )
-    caption = "95% intervals over clips and training seeds; score: 0 is the best fixed setting, 1 the oracle"
+    caption = "95% intervals over clips and training seeds; captured: 0 is the best fixed setting, 1 the oracle"
     tables.show("policies", *policy_table(results), caption)
 
 

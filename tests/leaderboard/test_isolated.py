@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from videoinpaint.agents.policies import make_policy
+from videoinpaint.agents.policies.export import blank_network, load_policy, save_policy
 from videoinpaint.benchmarks.leaderboard.entry import parse_entry
 from videoinpaint.benchmarks.leaderboard.isolated import GuestError, IsolatedPolicy, Limits
 from videoinpaint.benchmarks.leaderboard.wire import Channel
@@ -89,6 +91,20 @@ def test_constants_and_torchscript_act(tmp_path):
     torch.jit.script(Module()).save(str(tmp_path / "policy.pt"))
     with IsolatedPolicy(parse_entry("file:policy.pt", tmp_path)) as policy:
         assert np.allclose(policy.act(SEEN), 10 / 255)
+
+
+@pytest.mark.parametrize("name", ["trained", "trained-objective"])
+def test_trained_policies_act_as_they_do_outside(name, tmp_path):
+    """Making a network imports more of torch than it seems, which a confined process must not need."""
+    outside = make_policy(name)
+    with IsolatedPolicy(parse_entry(f"builtin:{name}", tmp_path)) as policy:
+        assert np.array_equal(policy.act(SEEN), outside.act(SEEN))
+
+
+def test_a_policy_file_acts_as_it_does_outside(tmp_path):
+    file = save_policy(tmp_path / "policy.safetensors", blank_network(), {})
+    with IsolatedPolicy(parse_entry("file:policy.safetensors", tmp_path)) as policy:
+        assert np.array_equal(policy.act(SEEN), load_policy(file).act(SEEN))
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ class EnvironmentFlags:
     masks: str | None = None
     """Holes: stationary, square, object, mixed, a mask file or folder, module:attribute; none one-shot."""
     propagator: str | None = None
-    """One-shot only: what carries the first frame's mask: flow, cutie (experimental), internal, module:attribute."""
+    """One-shot only: what carries the first frame's mask: appearance, flow, internal, cutie (experimental),
+    module:attribute."""
     num_frames: int | None = None
     """Frames of a clip."""
     height: int | None = None

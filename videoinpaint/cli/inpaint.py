@@ -81,8 +81,8 @@ class Inpaint:
     window: int | None = None
     """Frames repaired together: 24 by default, 10 of more than 500,000 pixels, or what the inpainter asks for."""
     reach: int | None = None
-    """Frames before and after a window from which content is carried into it, by compact and propagation: 60 by
-    default, fewer where memory asks for it."""
+    """Frames before and after a window from which content is carried into it, by compact, compact2 and propagation: 60
+    by default, fewer where memory asks for it."""
     dilate: int = 0
     """Pixels by which the mask grows. Where it ends at the very edge of what is to go, or just within, 2 pixels at
     432x240 take away the outline that is left otherwise."""
