@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from videoinpaint.agents.policies.cells import cell_features
-from videoinpaint.agents.policies.networks import ClosedLoopPolicy, thumbnails
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
 from videoinpaint.agents.policies.protocol import Observation, everywhere
 from videoinpaint.agents.policies.regional import RegionalPolicy
+from videoinpaint.agents.policies.thumbnails import thumbnails
 from videoinpaint.controls import clip_action
 from videoinpaint.envs.ids import spec_of
 from videoinpaint.errors import InputError, UnknownNameError

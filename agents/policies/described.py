@@ -14,8 +14,9 @@ from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, cat, stack
 
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
 from videoinpaint.agents.policies.features import BOUND, FEATURES, clip_features
-from videoinpaint.agents.policies.networks import ClosedLoopPolicy, check_space, thumbnails
+from videoinpaint.agents.policies.thumbnails import check_space, thumbnails
 from videoinpaint.motion.neighbourhoods import window_max, window_mean
 
 DETAILS = {

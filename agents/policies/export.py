@@ -14,13 +14,16 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 
 from videoinpaint.agents.policies.acting import NetworkPolicy
 from videoinpaint.agents.policies.cells import CHANNELS
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
 from videoinpaint.agents.policies.described import DETAILS, DescribedPolicy
+from videoinpaint.agents.policies.extractor import WIDTHS
 from videoinpaint.agents.policies.features import FEATURES
 from videoinpaint.agents.policies.full_resolution import LAYERS, PaperPolicy
-from videoinpaint.agents.policies.networks import LOG_STD, THUMBNAIL, WIDTHS, ClosedLoopPolicy
+from videoinpaint.agents.policies.heads import LOG_STD
 from videoinpaint.agents.policies.protocol import Policy
 from videoinpaint.agents.policies.regional import WIDTH, RegionalPolicy, cell_space
 from videoinpaint.agents.policies.stock import StockPolicy, stock_network, told_of
+from videoinpaint.agents.policies.thumbnails import THUMBNAIL
 from videoinpaint.controls import least_action
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.naming import stable_name

@@ -11,7 +11,9 @@ from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
-from videoinpaint.agents.policies.networks import ClosedLoopPolicy, check_space, summarised
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
+from videoinpaint.agents.policies.extractor import summarised
+from videoinpaint.agents.policies.thumbnails import check_space
 
 LAYERS = ((16, 8, 4), (32, 4, 2), (48, 3, 2))
 """Channels, kernel and stride of each convolution; the paper states none."""

@@ -16,13 +16,9 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
 from videoinpaint.agents.policies.cells import BOUND, CHANNELS, cell_features
-from videoinpaint.agents.policies.networks import (
-    ClosedLoopPolicy,
-    GaussianHead,
-    StandardisedValue,
-    check_space,
-    thumbnails,
-)
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
+from videoinpaint.agents.policies.heads import GaussianHead, StandardisedValue
+from videoinpaint.agents.policies.thumbnails import check_space, thumbnails
 from videoinpaint.errors import InputError
 
 WIDTH = 48

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
 
-from videoinpaint.agents.policies.networks import ClosedLoopPolicy
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
 from videoinpaint.agents.policies.regional import RegionalPolicy
 from videoinpaint.agents.ppo.cell_credit import cell_advantages, group_cell_advantages, smoothed
 from videoinpaint.agents.ppo.config import ReplayConfig

@@ -14,7 +14,8 @@ import torch
 from stable_baselines3.common.vec_env import VecEnv
 from torch.nn import functional as F
 
-from videoinpaint.agents.policies.networks import ClosedLoopPolicy, GaussianHead
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
+from videoinpaint.agents.policies.heads import GaussianHead
 from videoinpaint.agents.policies.protocol import Observation, Policy, choose, reset_policy
 from videoinpaint.agents.ppo.view import Seen, on_host, shown_to
 

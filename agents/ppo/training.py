@@ -15,10 +15,10 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from videoinpaint.agents.evaluation.run_record import run_record
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
 from videoinpaint.agents.policies.described import DescribedPolicy
 from videoinpaint.agents.policies.export import save_policy
 from videoinpaint.agents.policies.full_resolution import PaperPolicy
-from videoinpaint.agents.policies.networks import ClosedLoopPolicy
 from videoinpaint.agents.policies.policy import make_policy
 from videoinpaint.agents.policies.regional import RegionalPolicy, cell_space
 from videoinpaint.agents.ppo.algorithm import ClosedLoopPPO

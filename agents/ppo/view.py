@@ -16,9 +16,10 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 from torch import Tensor
 
 from videoinpaint.agents.policies.cells import cell_features
-from videoinpaint.agents.policies.networks import ClosedLoopPolicy, thumbnails
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
 from videoinpaint.agents.policies.policy import Observation
 from videoinpaint.agents.policies.regional import cell_space
+from videoinpaint.agents.policies.thumbnails import thumbnails
 from videoinpaint.errors import DivergedError, InputError
 
 Seen = dict[str, NDArray[Any]]

@@ -13,8 +13,9 @@ from stable_baselines3.common.vec_env import VecEnv
 from videoinpaint.agents import make_policy
 from videoinpaint.agents.policies.acting import NetworkPolicy
 from videoinpaint.agents.policies.baselines import RandomPolicy
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
 from videoinpaint.agents.policies.export import blank_network
-from videoinpaint.agents.policies.networks import LEAST_ROOM, ClosedLoopPolicy
+from videoinpaint.agents.policies.heads import LEAST_ROOM
 from videoinpaint.agents.policies.policy import Policy
 from videoinpaint.agents.ppo.behaviour_cloning import REACHED, clone_behaviour
 from videoinpaint.agents.ppo.training import TrainConfig, train

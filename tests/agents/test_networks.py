@@ -16,18 +16,11 @@ import videoinpaint
 from videoinpaint.agents import ClosedLoopExtractor, ClosedLoopPolicy, load_policy, make_policy, save_policy
 from videoinpaint.agents.policies.acting import NetworkPolicy
 from videoinpaint.agents.policies.export import blank_network
+from videoinpaint.agents.policies.extractor import LOOKED_AT
 from videoinpaint.agents.policies.features import FEATURES, clip_features
-from videoinpaint.agents.policies.networks import (
-    LEAST_ROOM,
-    LOG_STD,
-    LOOKED_AT,
-    THUMBNAIL,
-    GaussianHead,
-    StandardisedValue,
-    thumbnail_space,
-    thumbnails,
-)
+from videoinpaint.agents.policies.heads import LEAST_ROOM, LOG_STD, GaussianHead, StandardisedValue
 from videoinpaint.agents.policies.reveal import evenly
+from videoinpaint.agents.policies.thumbnails import THUMBNAIL, thumbnail_space, thumbnails
 from videoinpaint.controls import action_to_controls
 from videoinpaint.errors import CorruptWeightsError, InputError, MissingWeightsError
 from videoinpaint.testing import check_policy

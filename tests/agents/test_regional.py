@@ -19,12 +19,13 @@ from videoinpaint.agents.evaluation.oracle import best_fixed, controls_grid, ora
 from videoinpaint.agents.policies.acting import NetworkPolicy
 from videoinpaint.agents.policies.baselines import FixedPolicy, HeuristicPolicy, RandomPolicy
 from videoinpaint.agents.policies.cells import CHANNELS, cell_features, measured_by_cell
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
 from videoinpaint.agents.policies.export import blank_network, load_policy, save_policy
 from videoinpaint.agents.policies.features import FEATURES, measured
-from videoinpaint.agents.policies.networks import ClosedLoopPolicy, thumbnails
 from videoinpaint.agents.policies.protocol import choose
 from videoinpaint.agents.policies.regional import RegionalPolicy, cell_space
 from videoinpaint.agents.policies.reveal import revealed
+from videoinpaint.agents.policies.thumbnails import thumbnails
 from videoinpaint.agents.ppo.algorithm import ClosedLoopPPO
 from videoinpaint.agents.ppo.cell_credit import cell_advantages, smoothed
 from videoinpaint.agents.ppo.config import ReplayConfig
