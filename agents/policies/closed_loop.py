@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from videoinpaint.agents.policies.extractor import ClosedLoopExtractor
 from videoinpaint.agents.policies.features import clip_features
 from videoinpaint.agents.policies.heads import LOG_STD, START_STD, GaussianHead, StandardisedValue
+from videoinpaint.agents.policies.inputs import PolicyInput
 from videoinpaint.agents.policies.thumbnails import thumbnail_space, thumbnails
 from videoinpaint.errors import InputError
 
@@ -62,22 +63,18 @@ class ClosedLoopPolicy(ActorCriticPolicy):
         }
         super().__init__(observation_space, action_space, lr_schedule, **(defaults | kwargs))
 
-    @staticmethod
-    def looked_at_space(num_frames: int, height: int, width: int) -> spaces.Dict:
-        """The space of what :meth:`look` makes of clips of this shape."""
-        return thumbnail_space(num_frames)
-
-    @staticmethod
-    def look(frames: Tensor, masks: Tensor) -> dict[str, Tensor]:
-        """A batch of observations as this kind of policy sees it, so that whoever shows it the same one often (a
-        training) makes it once.
+    @classmethod
+    def input_for(cls, action_shape: tuple[int, ...]) -> PolicyInput:
+        """What this kind of policy looks at.
 
         Args:
-            frames: ``(B, 3T, H, W)`` in 0..255.
-            masks: ``(B, T, H, W)``, the same.
+            action_shape: of one action, ``(5,)`` or ``(rows, columns, 5)``: a policy that acts by cell looks at the
+                cells of the grid, any other at the same whatever it is.
+
+        Raises:
+            InputError: a policy that acts by cell, and a shape without a grid.
         """
-        small = thumbnails(frames, masks)
-        return {"thumbnails": small, "features": clip_features(small)}
+        return PolicyInput(lambda num_frames, height, width: thumbnail_space(num_frames), _look)
 
     def check_action_space(self, space: spaces.Space) -> dict[str, Any]:
         """The extractor's arguments that follow from the action space.
@@ -135,3 +132,8 @@ class ClosedLoopPolicy(ActorCriticPolicy):
         values, log_probs, entropy = self.evaluate_actions(observation, actions)
         assert entropy is not None
         return values.flatten(), log_probs, entropy
+
+
+def _look(frames: Tensor, masks: Tensor) -> dict[str, Tensor]:
+    small = thumbnails(frames, masks)
+    return {"thumbnails": small, "features": clip_features(small)}

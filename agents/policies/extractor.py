@@ -10,8 +10,9 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
 from videoinpaint.agents.policies.features import FEATURES, clip_features
+from videoinpaint.agents.policies.inputs import check_space
 from videoinpaint.agents.policies.reveal import evenly
-from videoinpaint.agents.policies.thumbnails import check_space, thumbnails
+from videoinpaint.agents.policies.thumbnails import thumbnails
 from videoinpaint.errors import InputError
 
 LOOKED_AT = 8
@@ -40,7 +41,7 @@ class ClosedLoopExtractor(BaseFeaturesExtractor):
     """
 
     def __init__(self, observation_space: spaces.Dict, features_dim: int = 64, white: float = 1.0) -> None:
-        check_space(observation_space)
+        check_space(observation_space, thumbnails=(None, 4, None, None), features=(len(FEATURES),))
         if features_dim <= len(FEATURES):
             least = len(FEATURES)
             raise InputError(

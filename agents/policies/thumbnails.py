@@ -8,7 +8,6 @@ from gymnasium import spaces
 from torch import Tensor
 
 from videoinpaint.agents.policies.features import BOUND, FEATURES
-from videoinpaint.errors import InputError
 from videoinpaint.motion.neighbourhoods import cell_means
 
 THUMBNAIL = (30, 54)
@@ -38,14 +37,3 @@ def thumbnail_space(num_frames: int) -> spaces.Dict:
     """The space of thumbnails and their features; Stable-Baselines3 takes nothing of four axes for an image."""
     pictures = spaces.Box(0, 255, (num_frames, 4, *THUMBNAIL), np.uint8)
     return spaces.Dict({"thumbnails": pictures, "features": spaces.Box(-BOUND, BOUND, (len(FEATURES),), np.float32)})
-
-
-def check_space(space: spaces.Space, small: str = "thumbnails") -> None:
-    """Raise InputError unless a space has frames and masks, or the stacked pictures of them under the name `small`."""
-    shapes = {k: s.shape for k, s in space.spaces.items()} if isinstance(space, spaces.Dict) else {}
-    pictures, masks, frames = (shapes.get(k) for k in (small, "masks", "frames"))
-    if pictures is not None and len(pictures) == 4 and pictures[1] == 4:
-        return
-    if frames and masks and len(frames) == len(masks) == 3 and frames == (3 * masks[0], *masks[1:]):
-        return
-    raise InputError(f"the policy needs frames (3T, H, W) and masks (T, H, W), got {shapes or space}")
