@@ -292,13 +292,14 @@ def test_an_episode_that_is_cut_off_is_worth_what_was_still_to_come_in_every_cel
     torch.nn.init.normal_(model.policy.value_net.linear.weight)
     model.policy.value_net.linear.bias.data += 2
     seen = {}
-    train, model.train = model.train, lambda: seen.update(gains=model._cell_samples()[1])
+    train, model.train = model.train, lambda: seen.update(returns=model._credit()[1])
     model.learn(15)
     model.train = train
     expected = model.rollout_buffer.swap_and_flatten(model.rollout_buffer.returns)
+    found = model.rollout_buffer.swap_and_flatten(seen["returns"])
     assert np.abs(model.rollout_buffer.rewards).max() > 0.5  # the parent added what was to come
-    assert np.allclose(seen["gains"].mean(1), expected[:, 0], atol=1e-4)
-    assert np.abs(np.diff(seen["gains"])).max() > 1e-3
+    assert np.allclose(found.mean(1), expected[:, 0], atol=1e-4)
+    assert np.abs(np.diff(found)).max() > 1e-3
 
 
 def test_maps_are_kept_for_whoever_reads_them(tmp_path, grid_kwargs):
