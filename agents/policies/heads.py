@@ -18,6 +18,9 @@ uniform)."""
 LEAST_ROOM = 0.1
 """What is left of the deviation at the bounds themselves."""
 
+RATE = 0.1
+"""How far the mean and the deviation of returns move towards those of every rollout."""
+
 
 class GaussianHead(nn.Module):
     """Mean and log standard deviation of every action dimension, both functions of the state (CLIP-RL, 3.1.2).
@@ -84,9 +87,9 @@ class StandardisedValue(nn.Module):
     std: Tensor
     fresh: Tensor
 
-    def __init__(self, latent: int, rate: float = 0.1) -> None:
+    def __init__(self, latent: int) -> None:
         super().__init__()
-        self.linear, self.rate = nn.Linear(latent, 1), rate
+        self.linear = nn.Linear(latent, 1)
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("std", torch.ones(()))
         self.register_buffer("fresh", torch.ones((), dtype=torch.bool))
@@ -102,7 +105,7 @@ class StandardisedValue(nn.Module):
         if self.fresh:
             self.mean.copy_(mean), self.std.copy_(std), self.fresh.fill_(False)
             return
-        mean, std = self.mean.lerp(mean, self.rate), self.std.lerp(std, self.rate)
+        mean, std = self.mean.lerp(mean, RATE), self.std.lerp(std, RATE)
         self.linear.weight.mul_(self.std / std)
         self.linear.bias.mul_(self.std).add_(self.mean - mean).div_(std)
         self.mean.copy_(mean), self.std.copy_(std)

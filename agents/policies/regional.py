@@ -51,13 +51,13 @@ class CellExtractor(BaseFeaturesExtractor):
 
 
 class CellLayers(nn.Module):
-    """Convolutions over the grid, for actor and critic: ``(B, C, rows, columns)`` to ``(B cells, WIDTH)``."""
+    """Convolutions over the grid, for actor and critic: ``(B, CHANNELS, rows, columns)`` to ``(B cells, WIDTH)``."""
 
     latent_dim_pi = latent_dim_vf = WIDTH
 
-    def __init__(self, channels: int = CHANNELS) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.policy_net, self.value_net = _layers(channels), _layers(channels)
+        self.policy_net, self.value_net = _layers(), _layers()
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """What actor and critic see."""
@@ -77,9 +77,9 @@ class _CellByCell(nn.Module):
         return x.permute(0, 2, 3, 1).flatten(0, 2)
 
 
-def _layers(channels: int) -> nn.Sequential:
+def _layers() -> nn.Sequential:
     convolutions = [nn.Conv2d(WIDTH, WIDTH, 3, padding=1, padding_mode="replicate") for _ in range(2)]
-    first = nn.Conv2d(channels, WIDTH, 1)
+    first = nn.Conv2d(CHANNELS, WIDTH, 1)
     return nn.Sequential(first, nn.ReLU(), convolutions[0], nn.ReLU(), convolutions[1], nn.ReLU(), _CellByCell())
 
 

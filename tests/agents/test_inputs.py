@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from gymnasium import spaces
 
 from videoinpaint.agents.policies.cells import cell_space
@@ -102,9 +101,3 @@ def test_what_is_told_of_the_replay_is_what_a_training_keeps(grid: tuple[int, in
     kept = trajectory_bytes(view.observation_space, int(np.prod(view.action_space.shape or ())), 2)
     view.close()
     assert f" {kept / 1e3:,.1f} kB each" in replay_told(config)
-
-
-def test_tensors_are_looked_at_as_arrays_are(observation: dict) -> None:
-    looks = ClosedLoopPolicy.input_for((5,))
-    tensors = looks.show({key: torch.from_numpy(value) for key, value in observation.items()})
-    assert all(np.array_equal(tensors[key], value) for key, value in looks.show(observation).items())

@@ -120,7 +120,11 @@ def test_length_and_size_are_free(observation: dict) -> None:
 def test_stock_policy_learns_with_the_extractor(toy_vec: VecEnv) -> None:
     kwargs = {"features_extractor_class": ClosedLoopExtractor}
     model = PPO("MultiInputPolicy", toy_vec, n_steps=4, batch_size=6, n_epochs=1, policy_kwargs=kwargs)
+    assert isinstance(model.policy.features_extractor, ClosedLoopExtractor)
+    before = {name: value.clone() for name, value in model.policy.named_parameters()}
     model.learn(12)
+    still = [name for name, value in model.policy.named_parameters() if torch.equal(value, before[name])]
+    assert not still
 
 
 def test_extractor_sees_the_same_with_and_without_normalisation(observation: dict) -> None:
