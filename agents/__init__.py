@@ -9,8 +9,9 @@ from videoinpaint.agents.policies import POLICIES, Policy, make_policy, shipped_
 
 if TYPE_CHECKING:
     from videoinpaint.agents.evaluation import EpisodeRecord, evaluate
+    from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
     from videoinpaint.agents.policies.export import load_policy, save_policy
-    from videoinpaint.agents.policies.networks import ClosedLoopExtractor, ClosedLoopPolicy
+    from videoinpaint.agents.policies.extractor import ClosedLoopExtractor
     from videoinpaint.agents.ppo import TrainConfig, TrainResult, train
 
 __all__ = [
@@ -32,7 +33,8 @@ __all__ = [
 _HOMES = {
     "evaluation": ("EpisodeRecord", "evaluate"),
     "policies.export": ("load_policy", "save_policy"),
-    "policies.networks": ("ClosedLoopExtractor", "ClosedLoopPolicy"),
+    "policies.closed_loop": ("ClosedLoopPolicy",),
+    "policies.extractor": ("ClosedLoopExtractor",),
     "ppo": ("TrainConfig", "TrainResult", "train"),
 }
 

@@ -87,7 +87,7 @@ def resume(
         return restore(stored)
     except InputError:
         raise
-    except Exception as error:
+    except Exception as error:  # a damaged file, or one of another program, can fail in nearly any way
         raise InputError(f"{path} is not a checkpoint of {owner} ({error}): name another folder") from error
 
 

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from videoinpaint.agents.policies.cells import cell_features
-from videoinpaint.agents.policies.networks import ClosedLoopPolicy, thumbnails
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
 from videoinpaint.agents.policies.protocol import Observation, everywhere
 from videoinpaint.agents.policies.regional import RegionalPolicy
 from videoinpaint.controls import clip_action
@@ -61,7 +60,8 @@ class NetworkPolicy:
         """See :class:`videoinpaint.agents.policies.policy.Policy`."""
         if isinstance(self.network, RegionalPolicy):
             return self.act_by_cell(observation, 1, 1)[:, 0, 0]
-        means = self.network.get_distribution(self.network.look(*self._pictures(observation))).mode()
+        seen = self.network.input_for((5,)).look(*self._pictures(observation))
+        means = self.network.get_distribution(seen).mode()
         return clip_action(means.cpu().numpy(), self.network.skips)
 
     @torch.no_grad()
@@ -69,8 +69,8 @@ class NetworkPolicy:
         """See :class:`videoinpaint.agents.policies.protocol.ActsByCell`."""
         if not isinstance(self.network, RegionalPolicy):
             return everywhere(self.act(observation), rows, columns)
-        cells = cell_features(thumbnails(*self._pictures(observation)), rows, columns)
-        return clip_action(self.network.means(cells).cpu().numpy(), self.network.skips)
+        seen = self.network.input_for((rows, columns, 5)).look(*self._pictures(observation))
+        return clip_action(self.network.means(seen["cells"]).cpu().numpy(), self.network.skips)
 
     def _pictures(self, observation: Observation) -> tuple[torch.Tensor, torch.Tensor]:
         frames, masks = (torch.from_numpy(np.asarray(observation[key])).to(self.device) for key in ("frames", "masks"))

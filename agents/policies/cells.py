@@ -6,12 +6,15 @@ hole has no known pixels), and over the whole clip.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from gymnasium import spaces
 from torch import Tensor
 from torch.nn import functional as F
 
 from videoinpaint.agents.policies.features import FEATURES, clip_features, shares
 from videoinpaint.agents.policies.reveal import REACHES, by_reach, look
+from videoinpaint.agents.policies.thumbnails import thumbnails
 from videoinpaint.motion.neighbourhoods import cell_means, window_mean
 
 CHANNELS = 3 * len(FEATURES)
@@ -25,28 +28,44 @@ Pairs = dict[str, tuple[Tensor, Tensor]]
 """By name, sums of values and how many pixels they are of, both as means over a cell: ``(B, rows, columns)``."""
 
 
-def cell_features(thumbnails: Tensor, rows: int, columns: int) -> Tensor:
-    """Standardised, ``(B, CHANNELS, rows, columns)`` in [-5, 5], of ``thumbnails (B, T, 4, h, w)`` in 0..255."""
-    near = _pairs(thumbnails, (rows, columns))
+def cell_features(small: Tensor, rows: int, columns: int) -> Tensor:
+    """Standardised, ``(B, CHANNELS, rows, columns)`` in [-5, 5], of thumbnails ``small (B, T, 4, h, w)`` in 0..255."""
+    near = _pairs(small, (rows, columns))
     wide = {name: (_around(values), _around(count)) for name, (values, count) in near.items()}
-    whole = clip_features(thumbnails)[:, :, None, None].expand(-1, -1, rows, columns)
+    whole = clip_features(small)[:, :, None, None].expand(-1, -1, rows, columns)
     return torch.cat([_standardised(near), _standardised(wide), whole], 1)
 
 
-def measured_by_cell(thumbnails: Tensor, rows: int, columns: int, *, around: bool = False) -> dict[str, Tensor]:
+def seen_by_cell(frames: Tensor, masks: Tensor, rows: int, columns: int) -> dict[str, Tensor]:
+    """What a policy over a grid looks at: ``cells``, the :func:`cell_features` of observations.
+
+    Args:
+        frames: ``(B, 3T, H, W)`` in 0..255 of any type.
+        masks: ``(B, T, H, W)``, the same.
+        rows, columns: of the grid.
+    """
+    return {"cells": cell_features(thumbnails(frames, masks), rows, columns)}
+
+
+def cell_space(rows: int, columns: int) -> spaces.Dict:
+    """The space of :func:`seen_by_cell`."""
+    return spaces.Dict({"cells": spaces.Box(-BOUND, BOUND, (CHANNELS, rows, columns), np.float32)})
+
+
+def measured_by_cell(small: Tensor, rows: int, columns: int, *, around: bool = False) -> dict[str, Tensor]:
     """By the names of ``FEATURES``, each ``(B, rows, columns)`` in its own unit; 0 where nothing is marked.
 
     Args:
-        thumbnails: ``(B, T, 4, h, w)`` in 0..255: RGB and mask.
+        small: thumbnails ``(B, T, 4, h, w)`` in 0..255: RGB and mask.
         rows, columns: of the grid.
         around: over the cell and its neighbours, else over the cell alone.
     """
-    pairs = _pairs(thumbnails, (rows, columns))
+    pairs = _pairs(small, (rows, columns))
     return _measured({k: (_around(v), _around(n)) for k, (v, n) in pairs.items()} if around else pairs)
 
 
-def _pairs(thumbnails: Tensor, grid: tuple[int, int]) -> Pairs:
-    colours, masks = thumbnails[:, :, :3], thumbnails[:, :, 3]
+def _pairs(small: Tensor, grid: tuple[int, int]) -> Pairs:
+    colours, masks = small[:, :, :3], small[:, :, 3]
     grey, holes = colours.float().mean(2) / 255, masks.float().gt(127.5).float()
     every = torch.ones_like(grey)
     found: Pairs = {"area": (holes, every), "brightness": (grey, every), "square": (grey.square(), every)}

@@ -14,8 +14,10 @@ from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, cat, stack
 
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
 from videoinpaint.agents.policies.features import BOUND, FEATURES, clip_features
-from videoinpaint.agents.policies.networks import ClosedLoopPolicy, check_space, thumbnails
+from videoinpaint.agents.policies.inputs import PolicyInput, check_space
+from videoinpaint.agents.policies.thumbnails import thumbnails
 from videoinpaint.motion.neighbourhoods import window_max, window_mean
 
 DETAILS = {
@@ -79,8 +81,7 @@ class DescriptionExtractor(BaseFeaturesExtractor):
     """
 
     def __init__(self, observation_space: spaces.Dict, white: float = 1.0) -> None:
-        if set(getattr(observation_space, "spaces", {})) != {"description"}:
-            check_space(observation_space)
+        check_space(observation_space, description=(DESCRIBED,))
         super().__init__(observation_space, DESCRIBED)
         self.white = white
 
@@ -97,15 +98,13 @@ class DescribedPolicy(ClosedLoopPolicy):
 
     extractor: ClassVar[type[BaseFeaturesExtractor]] = DescriptionExtractor
 
-    @staticmethod
-    def looked_at_space(num_frames: int, height: int, width: int) -> spaces.Dict:
+    @classmethod
+    def input_for(cls, action_shape: tuple[int, ...]) -> PolicyInput:
         """See `ClosedLoopPolicy`; the same for clips of any shape."""
-        return description_space()
-
-    @staticmethod
-    def look(frames: Tensor, masks: Tensor) -> dict[str, Tensor]:
-        """See `ClosedLoopPolicy`."""
-        return {"description": described(frames, masks)}
+        return PolicyInput(
+            lambda num_frames, height, width: description_space(),
+            lambda frames, masks: {"description": described(frames, masks)},
+        )
 
 
 def _mean(values: Tensor, marked: Tensor) -> Tensor:

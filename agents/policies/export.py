@@ -14,13 +14,16 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 
 from videoinpaint.agents.policies.acting import NetworkPolicy
 from videoinpaint.agents.policies.cells import CHANNELS
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
 from videoinpaint.agents.policies.described import DETAILS, DescribedPolicy
+from videoinpaint.agents.policies.extractor import WIDTHS
 from videoinpaint.agents.policies.features import FEATURES
 from videoinpaint.agents.policies.full_resolution import LAYERS, PaperPolicy
-from videoinpaint.agents.policies.networks import LOG_STD, THUMBNAIL, WIDTHS, ClosedLoopPolicy
+from videoinpaint.agents.policies.heads import LOG_STD
 from videoinpaint.agents.policies.protocol import Policy
-from videoinpaint.agents.policies.regional import WIDTH, RegionalPolicy, cell_space
+from videoinpaint.agents.policies.regional import WIDTH, RegionalPolicy
 from videoinpaint.agents.policies.stock import StockPolicy, stock_network, told_of
+from videoinpaint.agents.policies.thumbnails import THUMBNAIL
 from videoinpaint.controls import least_action
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.naming import stable_name
@@ -149,9 +152,7 @@ def blank_network(kind: type[ClosedLoopPolicy] = ClosedLoopPolicy, *, skips: boo
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        lowest = least_action(skips)
+        shape = (1, 1, 5) if kind.by_cell else (5,)
+        lowest = np.broadcast_to(least_action(skips), shape).astype(np.float32)
         actions = spaces.Box(lowest, np.ones_like(lowest), dtype=np.float32)
-        if kind is RegionalPolicy:
-            one_cell = spaces.Box(lowest[None, None], np.ones((1, 1, 5), np.float32), dtype=np.float32)
-            return RegionalPolicy(cell_space(1, 1), one_cell, lambda _: 0.0)
-        return kind(kind.looked_at_space(1, 32, 32), actions, lambda _: 0.0)
+        return kind(kind.input_for(shape).space(1, 32, 32), actions, lambda _: 0.0)

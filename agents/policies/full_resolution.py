@@ -11,7 +11,9 @@ from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
-from videoinpaint.agents.policies.networks import ClosedLoopPolicy, check_space, summarised
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
+from videoinpaint.agents.policies.extractor import summarised
+from videoinpaint.agents.policies.inputs import PolicyInput, check_space
 
 LAYERS = ((16, 8, 4), (32, 4, 2), (48, 3, 2))
 """Channels, kernel and stride of each convolution; the paper states none."""
@@ -48,7 +50,7 @@ class FullResolutionExtractor(BaseFeaturesExtractor):
     """
 
     def __init__(self, observation_space: spaces.Dict, features_dim: int = 64, white: float = 1.0) -> None:
-        check_space(observation_space, "pictures")
+        check_space(observation_space, pictures=(None, 4, None, None))
         super().__init__(observation_space, features_dim)
         self.white = white
         layers: list[nn.Module] = []
@@ -72,12 +74,7 @@ class PaperPolicy(ClosedLoopPolicy):
 
     extractor: ClassVar[type[BaseFeaturesExtractor]] = FullResolutionExtractor
 
-    @staticmethod
-    def looked_at_space(num_frames: int, height: int, width: int) -> spaces.Dict:
+    @classmethod
+    def input_for(cls, action_shape: tuple[int, ...]) -> PolicyInput:
         """See `ClosedLoopPolicy`."""
-        return picture_space(num_frames, height, width)
-
-    @staticmethod
-    def look(frames: Tensor, masks: Tensor) -> dict[str, Tensor]:
-        """See `ClosedLoopPolicy`."""
-        return {"pictures": stacked(frames, masks)}
+        return PolicyInput(picture_space, lambda frames, masks: {"pictures": stacked(frames, masks)})

@@ -7,31 +7,22 @@ frame that looks alike everywhere gets one setting everywhere, whatever the grid
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
-from videoinpaint.agents.policies.cells import BOUND, CHANNELS, cell_features
-from videoinpaint.agents.policies.networks import (
-    ClosedLoopPolicy,
-    GaussianHead,
-    StandardisedValue,
-    check_space,
-    thumbnails,
-)
+from videoinpaint.agents.policies.cells import CHANNELS, cell_space, seen_by_cell
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
+from videoinpaint.agents.policies.heads import GaussianHead, StandardisedValue
+from videoinpaint.agents.policies.inputs import PolicyInput, check_space
 from videoinpaint.errors import InputError
 
 WIDTH = 48
 """Channels of every layer."""
-
-
-def cell_space(rows: int, columns: int) -> spaces.Dict:
-    """The space of :func:`videoinpaint.agents.policies.cells.cell_features`."""
-    return spaces.Dict({"cells": spaces.Box(-BOUND, BOUND, (CHANNELS, rows, columns), np.float32)})
 
 
 class CellExtractor(BaseFeaturesExtractor):
@@ -47,8 +38,7 @@ class CellExtractor(BaseFeaturesExtractor):
     """
 
     def __init__(self, observation_space: spaces.Dict, grid: tuple[int, int] = (1, 1), white: float = 1.0) -> None:
-        if set(getattr(observation_space, "spaces", {})) != {"cells"}:
-            check_space(observation_space)
+        check_space(observation_space, cells=(CHANNELS, *grid))
         super().__init__(observation_space, CHANNELS)
         self.grid, self.white = grid, white
 
@@ -57,17 +47,17 @@ class CellExtractor(BaseFeaturesExtractor):
         if "cells" in observations:
             return observations["cells"]
         scale = 255 / self.white
-        return cell_features(thumbnails(observations["frames"] * scale, observations["masks"] * scale), *self.grid)
+        return seen_by_cell(observations["frames"] * scale, observations["masks"] * scale, *self.grid)["cells"]
 
 
 class CellLayers(nn.Module):
-    """Convolutions over the grid, for actor and critic: ``(B, C, rows, columns)`` to ``(B cells, WIDTH)``."""
+    """Convolutions over the grid, for actor and critic: ``(B, CHANNELS, rows, columns)`` to ``(B cells, WIDTH)``."""
 
     latent_dim_pi = latent_dim_vf = WIDTH
 
-    def __init__(self, channels: int = CHANNELS) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.policy_net, self.value_net = _layers(channels), _layers(channels)
+        self.policy_net, self.value_net = _layers(), _layers()
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """What actor and critic see."""
@@ -87,9 +77,9 @@ class _CellByCell(nn.Module):
         return x.permute(0, 2, 3, 1).flatten(0, 2)
 
 
-def _layers(channels: int) -> nn.Sequential:
+def _layers() -> nn.Sequential:
     convolutions = [nn.Conv2d(WIDTH, WIDTH, 3, padding=1, padding_mode="replicate") for _ in range(2)]
-    first = nn.Conv2d(channels, WIDTH, 1)
+    first = nn.Conv2d(CHANNELS, WIDTH, 1)
     return nn.Sequential(first, nn.ReLU(), convolutions[0], nn.ReLU(), convolutions[1], nn.ReLU(), _CellByCell())
 
 
@@ -119,11 +109,18 @@ class RegionalPolicy(ClosedLoopPolicy):
     extractor: ClassVar[type[BaseFeaturesExtractor]] = CellExtractor
     by_cell = True
 
+    @classmethod
+    def input_for(cls, action_shape: tuple[int, ...]) -> PolicyInput:
+        """See `ClosedLoopPolicy`; features of the cells of the grid that acts, for clips of any shape."""
+        rows, columns = _grid(action_shape)
+        return PolicyInput(
+            lambda num_frames, height, width: cell_space(rows, columns),
+            partial(seen_by_cell, rows=rows, columns=columns),
+        )
+
     def check_action_space(self, space: spaces.Space) -> dict[str, Any]:
         """The extractor's arguments that follow from the action space; see the class."""
-        if not isinstance(space, spaces.Box) or len(space.shape) != 3 or space.shape[2] != 5:
-            raise InputError(f"RegionalPolicy needs actions (rows, columns, 5), see action_grid, got {space}")
-        self.grid = (space.shape[0], space.shape[1])
+        self.grid = _grid(space.shape if isinstance(space, spaces.Box) else ())
         return {"grid": self.grid}
 
     @property
@@ -156,3 +153,9 @@ class RegionalPolicy(ClosedLoopPolicy):
         """The means ``(B, rows, columns, 5)`` on features of cells ``(B, CHANNELS, rows, columns)``, of any grid."""
         mean, _ = self.action_net(self.mlp_extractor.forward_actor(cells))
         return mean.view(len(cells), *cells.shape[2:], 5)
+
+
+def _grid(action_shape: tuple[int, ...]) -> tuple[int, int]:
+    if len(action_shape) != 3 or action_shape[2] != 5:
+        raise InputError(f"RegionalPolicy needs actions (rows, columns, 5), see action_grid, got shape {action_shape}")
+    return action_shape[0], action_shape[1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -19,45 +18,22 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
 
-from videoinpaint.agents.policies.networks import ClosedLoopPolicy
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
 from videoinpaint.agents.policies.regional import RegionalPolicy
-from videoinpaint.agents.ppo.cell_credit import cell_advantages, group_cell_advantages, smoothed
+from videoinpaint.agents.ppo.cell_credit import (
+    cell_advantages,
+    group_cell_advantages,
+    rewards_by_cell,
+    smoothed,
+    values_by_cell,
+)
 from videoinpaint.agents.ppo.config import ReplayConfig
 from videoinpaint.agents.ppo.group_baseline import group_advantages
-from videoinpaint.agents.ppo.replay import TrajectoryReplay, corrected_advantages, importance_weights
+from videoinpaint.agents.ppo.replay import TrajectoryReplay
+from videoinpaint.agents.ppo.samples import Samples, fresh_samples, replayed_samples
 from videoinpaint.agents.ppo.view import Arose
 from videoinpaint.checks import find_unusable
 from videoinpaint.errors import DivergedError, InputError
-
-_CHUNK = 256  # observations evaluated at a time outside of the updates
-
-
-@dataclass(frozen=True)
-class Samples:
-    """What one round of updates learns from, S steps.
-
-    Attributes:
-        observations: each ``(S, ...)``.
-        actions: ``(S, A)``.
-        log_probs: ``(S,)`` under the policy as it stands before the updates; ``(S, cells)`` of one that acts by cell.
-        weights: ``(S,)``: how far that policy would have taken the action, against the one that did.
-        advantages, returns: ``(S,)``; ``(S, cells)`` where it is known in which cells rewards arose.
-    """
-
-    observations: dict[str, NDArray[Any]]
-    actions: NDArray[np.float32]
-    log_probs: NDArray[np.float32]
-    weights: NDArray[np.float32]
-    advantages: NDArray[np.float32]
-    returns: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.actions)
-
-    def __add__(self, other: Samples) -> Samples:
-        joined = {f.name: np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)[1:]}
-        seen = {key: np.concatenate([values, other.observations[key]]) for key, values in self.observations.items()}
-        return Samples(seen, **joined)
 
 
 class ClosedLoopPPO(PPO):
@@ -150,7 +126,7 @@ class ClosedLoopPPO(PPO):
         finally:
             self.policy, self._set_aside = learner, None
         if going_on and self.cell_credit:
-            self._arose = self._rewards_by_cell(arose, n_rollout_steps)
+            self._arose = rewards_by_cell(self.policy, arose, n_rollout_steps, self.gamma)
         if going_on and self.replay is not None:
             assert isinstance(rollout_buffer, DictRolloutBuffer)
             assert self._last_episode_starts is not None
@@ -162,11 +138,14 @@ class ClosedLoopPPO(PPO):
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         variance = explained_variance(self.rollout_buffer.values.flatten(), self.rollout_buffer.returns.flatten())
-        samples = self._fresh_samples()
+        stale = self.max_weight if self.rounds_since_sync else None
+        samples = fresh_samples(self.policy, self.rollout_buffer, *self._credit(), stale)
         self.episodes_begun += (self.rollout_buffer.episode_starts != 0).sum(axis=0)
         self.policy.value_net.update(torch.as_tensor(samples.returns, device=self.device))  # type: ignore[operator]
         if self.replay is not None and len(self.replay):
-            samples += self._replayed_samples(self.replay)
+            # An episode of the rollout for every start of one, so that the ratio is one of trajectories.
+            episodes = max(1, int(self.rollout_buffer.episode_starts.sum()))
+            samples += replayed_samples(self.policy, self.replay, episodes, self.gamma, self.gae_lambda)
         clip = float(self.clip_range(self._current_progress_remaining))  # type: ignore[operator]
         logs = self._epochs(samples, clip)
         if wrong := find_unusable(self.policy.state_dict()):
@@ -179,6 +158,24 @@ class ClosedLoopPPO(PPO):
         self.logger.record("train/importance_weight", float(samples.weights.mean()))
         self._synchronise()
 
+    def _credit(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The rollout's advantages and returns ``(S, E)``; with `cell_credit` ``(S, E, cells)``."""
+        buffer = self.rollout_buffer
+        starts, gains, returns = buffer.episode_starts, buffer.advantages, buffer.returns
+        if not self.cell_credit:
+            if self.group_size > 1:
+                gains = group_advantages(gains, starts, self.group_size, self.episodes_begun)
+            return gains, returns
+        assert isinstance(self.policy, RegionalPolicy)
+        assert isinstance(self._last_obs, dict)
+        values = values_by_cell(self.policy, buffer, self._last_obs)
+        starts = np.concatenate([starts, self._last_episode_starts[None]]) != 0  # type: ignore[index]
+        gains = cell_advantages(self._arose, values, starts, self.gamma, self.gae_lambda)
+        returns = gains + values[:-1]
+        if self.group_size > 1:
+            gains = group_cell_advantages(gains, starts[:-1], self.group_size, self.episodes_begun)
+        return smoothed(gains, self.policy.grid), returns
+
     def _epochs(self, samples: Samples, clip: float) -> list[dict[str, float]]:
         advantages = samples.advantages
         if self.normalize_advantage:
@@ -189,6 +186,7 @@ class ClosedLoopPPO(PPO):
             for start in range(0, len(order), self.batch_size):
                 loss, log = self._loss(samples, advantages, order[start : start + self.batch_size], clip)
                 logs.append(log)
+                # Half as much again, as Stable-Baselines3 has it: a minibatch's estimate of the divergence is noisy.
                 if self.target_kl is not None and log["approx_kl"] > 1.5 * self.target_kl:
                     return logs
                 _check_number(loss, "loss")
@@ -238,93 +236,6 @@ class ClosedLoopPPO(PPO):
         left = min(max(self._current_progress_remaining, 0.0), 1.0)  # the last rollout may end beyond the steps
         return self.final_ent_coef + (self.ent_coef - self.final_ent_coef) * left
 
-    def _fresh_samples(self) -> Samples:
-        """The rollout, flattened; its weights are 1 unless a stale behaviour policy collected it."""
-        buffer = self.rollout_buffer
-        gains = buffer.advantages
-        if self.group_size > 1:
-            gains = group_advantages(gains, buffer.episode_starts, self.group_size, self.episodes_begun)
-        seen = {key: buffer.swap_and_flatten(values) for key, values in buffer.observations.items()}
-        actions, acted, advantages, returns = (
-            buffer.swap_and_flatten(values) for values in (buffer.actions, buffer.log_probs, gains, buffer.returns)
-        )
-        actions, acted = actions.astype(np.float32, copy=False), acted.flatten()
-        log_probs, weights = acted, np.ones_like(acted)
-        if self.cell_credit:
-            advantages, returns = self._cell_samples()
-        if self.rounds_since_sync or self.policy.by_cell:  # the buffer holds those of whole actions
-            log_probs, _ = self._evaluate(seen, actions)
-        if self.rounds_since_sync:
-            weights = _weights(log_probs, acted, self.max_weight)
-        by_cell = (len(actions), -1) if self.cell_credit else (-1,)
-        return Samples(seen, actions, log_probs, weights, advantages.reshape(by_cell), returns.reshape(by_cell))
-
-    def _rewards_by_cell(self, arose: Arose, steps: int) -> NDArray[np.float32]:
-        """A rollout's reward maps ``(S, E, K)``, in units in which their mean is the reward. What an episode that was
-        cut off would have earned is in them, as it is in the parent's rewards.
-        """
-        if len(arose.maps) != steps:
-            raise InputError("cell_credit needs infos with a reward_map at every step: make them with reward_map=True")
-        maps = np.stack(arose.maps)
-        maps = (maps * maps.shape[2]).astype(np.float32)
-        if arose.cut:
-            ends, envs, last = zip(*arose.cut)
-            seen = {key: np.stack([one[key] for one in last]) for key in last[0]}
-            _, values = self._evaluate(seen, np.zeros((len(last), 5 * maps.shape[2]), np.float32))
-            maps[list(ends), list(envs)] += self.gamma * values
-        return maps
-
-    def _cell_samples(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Advantages and returns of the rollout ``(E S, K)``, flattened as the buffer flattens."""
-        buffer = self.rollout_buffer
-        assert isinstance(self.policy, RegionalPolicy)
-        assert isinstance(self._last_obs, dict)
-        assert self._last_episode_starts is not None
-        rows = {k: np.concatenate([v, self._last_obs[k][None]]) for k, v in buffer.observations.items()}
-        flat = {k: v.reshape(-1, *v.shape[2:]) for k, v in rows.items()}
-        actions = np.zeros((len(next(iter(flat.values()))), buffer.action_dim), np.float32)
-        values = self._evaluate(flat, actions)[1].reshape(len(self._arose) + 1, buffer.n_envs, -1)
-        starts = np.concatenate([buffer.episode_starts, self._last_episode_starts[None]]) != 0
-        gains = cell_advantages(self._arose, values, starts, self.gamma, self.gae_lambda)
-        returns = gains + values[:-1]
-        if self.group_size > 1:
-            gains = group_cell_advantages(gains, starts[:-1], self.group_size, self.episodes_begun)
-        gains = smoothed(gains, self.policy.grid)
-        return buffer.swap_and_flatten(gains), buffer.swap_and_flatten(returns)
-
-    def _replayed_samples(self, replay: TrajectoryReplay) -> Samples:
-        """Steps of old trajectories, about `ratio` for each fresh one, with advantages under the present policy."""
-        # An episode of the rollout for every start of one, so that the ratio is one of trajectories.
-        fresh = max(1, int(self.rollout_buffer.episode_starts.sum()))
-        old = replay.sample(max(1, round(replay.config.ratio * fresh)))
-        seen = {key: values[old.valid] for key, values in old.observations.items()}
-        actions, acted = old.actions[old.valid], old.log_probs[old.valid]
-        log_probs, values = self._evaluate(seen, actions)
-        values = values.reshape(len(values), -1).mean(1)
-        weights = _weights(log_probs, acted, replay.config.max_weight)
-        padded = [_scatter(steps, old.valid) for steps in (values, weights)]
-        advantages, targets = corrected_advantages(
-            padded[0],
-            torch.from_numpy(old.rewards),
-            padded[1],
-            torch.from_numpy(old.valid),
-            self.gamma,
-            self.gae_lambda,
-        )
-        return Samples(seen, actions, log_probs, weights, advantages.numpy()[old.valid], targets.numpy()[old.valid])
-
-    @torch.no_grad()
-    def _evaluate(self, seen: dict[str, NDArray], actions: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Log probabilities and values under the present policy, ``(S,)`` or by cell, in bounded batches."""
-        parts = []
-        for start in range(0, len(actions), _CHUNK):
-            cut = slice(start, start + _CHUNK)
-            part = {key: torch.as_tensor(values[cut], device=self.device) for key, values in seen.items()}
-            values, log_probs, _ = self.policy.evaluate_parts(part, torch.as_tensor(actions[cut], device=self.device))
-            parts.append((log_probs.cpu().numpy(), values.cpu().numpy()))
-        log_probs_all, values_all = zip(*parts)
-        return np.concatenate(log_probs_all), np.concatenate(values_all)
-
     def _synchronise(self) -> None:
         if self.behaviour is None:
             return
@@ -337,14 +248,3 @@ class ClosedLoopPPO(PPO):
 def _check_number(value: Tensor, what: str) -> None:
     if not torch.isfinite(value):
         raise DivergedError(f"training went astray: the {what} is {float(value)}; lower the learning rate")
-
-
-def _weights(log_probs: NDArray, acted: NDArray, max_weight: float) -> NDArray[np.float32]:
-    whole = log_probs.reshape(len(acted), -1).sum(1)  # an action's cells are independent
-    return importance_weights(torch.from_numpy(whole), torch.from_numpy(acted), max_weight).numpy()
-
-
-def _scatter(steps: NDArray[np.float32], valid: NDArray[np.bool_]) -> Tensor:
-    padded = np.zeros(valid.shape, dtype=np.float32)
-    padded[valid] = steps
-    return torch.from_numpy(padded)

@@ -7,16 +7,17 @@ all iterations explore, each is worth less than it costs, so that the number of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import torch
 from stable_baselines3.common.vec_env import VecEnv
 from torch.nn import functional as F
 
-from videoinpaint.agents.policies.networks import ClosedLoopPolicy, GaussianHead
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
+from videoinpaint.agents.policies.heads import GaussianHead
+from videoinpaint.agents.policies.inputs import Seen
 from videoinpaint.agents.policies.protocol import Observation, Policy, choose, reset_policy
-from videoinpaint.agents.ppo.view import Seen, on_host, shown_to
+from videoinpaint.agents.ppo.view import on_host
 
 UPDATES = 200
 RATE = 2e-3
@@ -38,7 +39,7 @@ def clone_behaviour(
         expert: the policy whose actions are learnt. It plays, so the states are those that it comes to.
         env: environments with the observations of `VideoInpaint`, which are left within an episode.
         steps: of each environment.
-        show: makes of a batch of observations what the network sees; None: as this kind of policy looks at them.
+        show: makes of a batch of observations what the network sees; None: what it looks at.
 
     Returns:
         the root mean square difference to the expert's actions in the end. These are bounded to ``REACHED`` of their
@@ -47,7 +48,7 @@ def clone_behaviour(
     Raises:
         InputError: the expert returns something else than actions.
     """
-    show = partial(shown_to, type(network)) if show is None else show
+    show = network.input_for(network.action_space.shape or ()).show if show is None else show
     reset_policy(expert)
     seen, actions = [], []
     observation = env.reset()

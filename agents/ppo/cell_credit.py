@@ -9,8 +9,54 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from stable_baselines3.common.buffers import DictRolloutBuffer
 
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
+from videoinpaint.agents.policies.inputs import Seen
 from videoinpaint.agents.ppo.group_baseline import group_advantages
+from videoinpaint.agents.ppo.samples import evaluate
+from videoinpaint.agents.ppo.view import Arose
+from videoinpaint.errors import InputError
+
+
+def rewards_by_cell(policy: ClosedLoopPolicy, arose: Arose, steps: int, gamma: float) -> NDArray[np.float32]:
+    """A rollout's reward maps ``(S, E, K)``, in units in which their mean over cells is the reward.
+
+    What an episode that was cut off would have earned is in them, as it is in Stable-Baselines3's rewards.
+
+    Args:
+        policy: one that acts by cell; it says what was still to come.
+        arose: what was noted while the rollout was collected.
+        steps: of the rollout.
+        gamma: discount.
+
+    Raises:
+        InputError: a step had no reward map.
+    """
+    if len(arose.maps) != steps:
+        raise InputError("cell_credit needs infos with a reward_map at every step: make them with reward_map=True")
+    maps = np.stack(arose.maps)
+    maps = (maps * maps.shape[2]).astype(np.float32)
+    if arose.cut:
+        ends, envs, last = zip(*arose.cut)
+        seen = {key: np.stack([one[key] for one in last]) for key in last[0]}
+        _, values = evaluate(policy, seen, np.zeros((len(last), 5 * maps.shape[2]), np.float32))
+        maps[list(ends), list(envs)] += gamma * values
+    return maps
+
+
+def values_by_cell(policy: ClosedLoopPolicy, buffer: DictRolloutBuffer, last: Seen) -> NDArray[np.float32]:
+    """What a policy predicts along a rollout, ``(S + 1, E, K)`` in units of whole returns.
+
+    Args:
+        policy: one that acts by cell.
+        buffer: the rollout, of S steps in E environments.
+        last: what is seen after it, each ``(E, ...)``.
+    """
+    rows = {key: np.concatenate([seen, last[key][None]]) for key, seen in buffer.observations.items()}
+    flat = {key: seen.reshape(-1, *seen.shape[2:]) for key, seen in rows.items()}
+    actions = np.zeros(((buffer.buffer_size + 1) * buffer.n_envs, buffer.action_dim), np.float32)
+    return evaluate(policy, flat, actions)[1].reshape(buffer.buffer_size + 1, buffer.n_envs, -1)
 
 
 def cell_advantages(

@@ -29,12 +29,12 @@ from videoinpaint.naming import stable_name
 
 VERSION = 2
 STATE, CONFIG, POLICY = "state.pt", "config.json", "policy.safetensors"
+KEPT = 2
+"""Checkpoints of a run that are kept: where the last one is damaged, the one before it is left."""
 
 
-def save_checkpoint(
-    folder: Path, model: ClosedLoopPPO, config: Mapping[str, Any], extra: Mapping[str, Any], keep: int = 2
-) -> Path:
-    """Write ``folder/step-N`` and delete all but the `keep` latest.
+def save_checkpoint(folder: Path, model: ClosedLoopPPO, config: Mapping[str, Any], extra: Mapping[str, Any]) -> Path:
+    """Write ``folder/step-N`` and delete all but the ``KEPT`` latest.
 
     Args:
         folder: where a run keeps its checkpoints.
@@ -47,7 +47,7 @@ def save_checkpoint(
         save_policy(draft / POLICY, model.learner, {"steps": model.num_timesteps})
         write_record(draft / CONFIG, config)
         torch.save(pack(_model_state(model) | {"version": VERSION, "extra": dict(extra)}), draft / STATE)
-    for old in checkpoints(folder)[:-keep]:
+    for old in checkpoints(folder)[:-KEPT]:
         shutil.rmtree(old)
     return target
 

@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from videoinpaint.agents.policies.networks import START_STD
+from videoinpaint.agents.policies.heads import START_STD
 from videoinpaint.checks import MAX_COUNT, real_number, shown, whole_number
 from videoinpaint.errors import InputError
 from videoinpaint.naming import check_names, plain
@@ -98,7 +98,7 @@ class TrainConfig:
         clone: a policy whose behaviour is cloned before training begins, anything that `make_policy` takes
             (:mod:`videoinpaint.agents.ppo.behaviour_cloning`); None for none.
         policy: what the network sees: "features", thumbnails and hand-made features
-            (:mod:`videoinpaint.agents.policies.networks`), where actions are by cell of a grid the features of cells
+            (:mod:`videoinpaint.agents.policies.extractor`), where actions are by cell of a grid the features of cells
             (:mod:`videoinpaint.agents.policies.regional`); "paper", frames and masks at full resolution and nothing
             else (:mod:`videoinpaint.agents.policies.full_resolution`); or "described", hand-made features and nothing
             else, among them the finest detail (:mod:`videoinpaint.agents.policies.described`).

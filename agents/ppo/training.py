@@ -15,12 +15,9 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from videoinpaint.agents.evaluation.run_record import run_record
-from videoinpaint.agents.policies.described import DescribedPolicy
 from videoinpaint.agents.policies.export import save_policy
-from videoinpaint.agents.policies.full_resolution import PaperPolicy
-from videoinpaint.agents.policies.networks import ClosedLoopPolicy
+from videoinpaint.agents.policies.kinds import NETWORKS, trained_kind
 from videoinpaint.agents.policies.policy import make_policy
-from videoinpaint.agents.policies.regional import RegionalPolicy, cell_space
 from videoinpaint.agents.ppo.algorithm import ClosedLoopPPO
 from videoinpaint.agents.ppo.behaviour_cloning import clone_behaviour
 from videoinpaint.agents.ppo.callbacks import Checkpointer, ProgressReport, Recorder, progress_bar
@@ -37,13 +34,6 @@ from videoinpaint.files import read_json, writing
 from videoinpaint.version import __version__
 
 MakeEnvs = Callable[[TrainConfig], VecEnv]
-
-NETWORKS: dict[str, type[ClosedLoopPolicy]] = {
-    "features": ClosedLoopPolicy,
-    "paper": PaperPolicy,
-    "described": DescribedPolicy,
-}
-"""By the names of `TrainConfig.policy`, what is trained where actions are for whole frames."""
 
 # What may differ between a run and its continuation.
 _FREE = {"steps", "output", "checkpoint_every", "progress", "device", "resume"}
@@ -189,13 +179,12 @@ def _build(config: TrainConfig, make_env: MakeEnvs) -> ClosedLoopPPO:
         kwargs["learning_rate"] = lambda remaining: config.learning_rate * max(remaining, 0.0)
     # Minibatches alike in size: one that holds what is left over would pull as hard as the others.
     kwargs["batch_size"] = math.ceil(rollout / math.ceil(rollout / config.batch_size))
-    network = NETWORKS[config.policy]
-    env = TrainingView(make_env(config), network)
-    kwargs["policy_kwargs"] = {"start_std": config.start_std}
-    by_cell = len(env.action_space.shape or ()) == 3
-    kwargs["policy"] = RegionalPolicy if by_cell else network
+    base = make_env(config)
+    kind = trained_kind(NETWORKS[config.policy], base.action_space.shape or ())
+    env = TrainingView(base, kind)
+    kwargs |= {"policy": kind, "policy_kwargs": {"start_std": config.start_std}}
     told = bool(_env_kwargs(config).get("reward_map")) if make_env is make_training_envs else False
-    kwargs["cell_credit"] = by_cell and told and config.cell_credit and config.replay is None
+    kwargs["cell_credit"] = kind.by_cell and told and config.cell_credit and config.replay is None
     replay = config.replay if make_env is not make_training_envs else replay_of(config)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*truncated mini-batch")
@@ -221,13 +210,12 @@ def replay_told(config: TrainConfig) -> str:
     frames, height, width = (
         int(argument_of(config.env_id, config.env, name) or 0) for name in ("num_frames", "height", "width")
     )
-    space = NETWORKS[config.policy].looked_at_space(frames, height, width)
-    rows, columns = argument_of(config.env_id, config.env, "action_grid") or (1, 1)
-    space = cell_space(rows, columns) if rows * columns > 1 else space
-    each = trajectory_bytes(space, 5 * rows * columns, replay.max_steps)
+    actions = (*(argument_of(config.env_id, config.env, "action_grid") or ()), 5)
+    seen = trained_kind(NETWORKS[config.policy], actions).input_for(actions)
+    each = trajectory_bytes(seen.space(frames, height, width), math.prod(actions), replay.max_steps)
     held = min(replay.trajectories, replay.max_bytes // each)
     return (
-        f"replay: {held:,} of {replay.trajectories:,} trajectories of {replay.max_steps} steps, {each / 1e6:.2f} MB "
+        f"replay: {held:,} of {replay.trajectories:,} trajectories of {replay.max_steps} steps, {each / 1e3:,.1f} kB "
         f"each, {held * each / 2**30:.2f} GiB when full"
     )
 

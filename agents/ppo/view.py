@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 from torch import Tensor
 
-from videoinpaint.agents.policies.cells import cell_features
-from videoinpaint.agents.policies.networks import ClosedLoopPolicy, thumbnails
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
+from videoinpaint.agents.policies.inputs import Seen
+from videoinpaint.agents.policies.kinds import trained_kind
 from videoinpaint.agents.policies.policy import Observation
-from videoinpaint.agents.policies.regional import cell_space
 from videoinpaint.errors import DivergedError, InputError
-
-Seen = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,8 @@ class TrainingView(VecEnvWrapper):
     Where actions are by cell of a grid, observations become the features of its cells and nothing else.
 
     Raises:
-        InputError: other observations, or a `PaperPolicy` or `DescribedPolicy` on a grid.
+        InputError: other observations, or a policy that is not for these actions
+            (:func:`videoinpaint.agents.policies.kinds.trained_kind`).
     """
 
     def __init__(self, venv: VecEnv, policy: type[ClosedLoopPolicy] = ClosedLoopPolicy) -> None:
@@ -62,16 +59,10 @@ class TrainingView(VecEnvWrapper):
             raise InputError(f"training needs observations with frames (3T, H, W) and masks (T, H, W), got {space}")
         shape = space["masks"].shape or (0, 0, 0)
         actions = venv.action_space.shape or ()
-        if policy is not ClosedLoopPolicy and len(actions) == 3:
-            raise InputError(
-                f"a {policy.__name__} chooses for whole frames: leave action_grid out, or take policy features"
-            )
-        self.show = partial(shown_to, policy)
+        seen = trained_kind(policy, actions).input_for(actions)
+        self.show = seen.show
         """A batch of observations as training sees them."""
-        seen = policy.looked_at_space(*shape)
-        if len(actions) == 3:
-            self.show, seen = partial(by_cell, grid=actions[:2]), cell_space(*actions[:2])
-        super().__init__(venv, observation_space=seen)
+        super().__init__(venv, observation_space=seen.space(*shape))
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, dtype=np.int64)
         self._before: NDArray[np.uint8] | None = None
@@ -123,24 +114,9 @@ class TrainingView(VecEnvWrapper):
             self._before = _middle({key: value[0] for key, value in following.items()})
 
 
-def shown_to(policy: type[ClosedLoopPolicy], observation: Observation) -> Seen:
-    """A batch of observations as a kind of policy looks at it, as arrays."""
-    return {name: seen.cpu().numpy() for name, seen in policy.look(*_tensors(observation)).items()}
-
-
-def by_cell(observation: Observation, grid: tuple[int, int]) -> Seen:
-    """Of a batch of observations ``cells``, float32 ``(B, C, rows, columns)``."""
-    return {"cells": cell_features(thumbnails(*_tensors(observation)), *grid).cpu().numpy()}
-
-
 def on_host(observation: Mapping[str, Any]) -> Observation:
     """Arrays, as policies take them, of arrays or of tensors on any device."""
     return {key: np.asarray(value.cpu() if isinstance(value, Tensor) else value) for key, value in observation.items()}
-
-
-def _tensors(observation: Mapping[str, Any]) -> list[Tensor]:
-    """Frames and masks where they are: what is made of them on a GPU is small when it comes over."""
-    return [torch.as_tensor(observation[key]) for key in ("frames", "masks")]
 
 
 def _batch_of_one(observation: Mapping[str, Any]) -> dict[str, Any]:

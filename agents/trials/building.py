@@ -8,7 +8,7 @@ from typing import Any
 
 import gymnasium
 
-from videoinpaint.agents.policies.networks import ClosedLoopPolicy
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
 from videoinpaint.agents.trials import cells, clips, folder
 from videoinpaint.agents.trials.cell_fit import fit_by_cell
 from videoinpaint.agents.trials.cells import CellTrials

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videoinpaint.agents.policies.export import blank_network
-from videoinpaint.agents.policies.networks import GaussianHead
+from videoinpaint.agents.policies.heads import GaussianHead
 from videoinpaint.agents.policies.regional import RegionalPolicy
 from videoinpaint.agents.trials.cells import ENDS, FIRST, OBJECTIVE, PLANS, CellTrials
 from videoinpaint.controls import ALPHA, BETA, DEFAULT, FUSION, GAMMA, HEADS, HIGH, LOW, OBJECTIVES, controls_to_action

@@ -18,8 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from videoinpaint.agents.policies.cells import CHANNELS
-from videoinpaint.agents.ppo.view import by_cell
+from videoinpaint.agents.policies.cells import CHANNELS, seen_by_cell
 from videoinpaint.agents.trials.folder import Kind
 from videoinpaint.agents.trials.playing import steps
 from videoinpaint.controls import DEFAULT, OBJECTIVES, Controls, controls_to_action
@@ -118,4 +117,5 @@ def try_plans(env: gymnasium.Env, seed: int, passes: int) -> dict[str, Tensor]:
 
 
 def _cells(observation: Mapping[str, np.ndarray], grid: tuple[int, int]) -> np.ndarray:
-    return by_cell({name: values[None] for name, values in observation.items()}, grid=grid)["cells"][0]
+    frames, masks = (torch.as_tensor(observation[name])[None] for name in ("frames", "masks"))
+    return seen_by_cell(frames, masks, *grid)["cells"][0].numpy()

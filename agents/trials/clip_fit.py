@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from videoinpaint.agents.policies.described import DescribedPolicy
 from videoinpaint.agents.policies.export import blank_network
-from videoinpaint.agents.policies.networks import GaussianHead
+from videoinpaint.agents.policies.heads import GaussianHead
 from videoinpaint.agents.trials.clips import ACTIONS, FUSIONS, TRIED, ClipTrials
 from videoinpaint.controls import ALPHA, BETA, FUSION, GAMMA, HEADS
 

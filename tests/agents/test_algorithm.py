@@ -12,6 +12,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from videoinpaint.agents.ppo.algorithm import ClosedLoopPPO
 from videoinpaint.agents.ppo.replay import ReplayConfig
+from videoinpaint.agents.ppo.samples import Samples, fresh_samples, replayed_samples
 from videoinpaint.agents.ppo.view import TrainingView
 from videoinpaint.errors import InputError
 
@@ -50,15 +51,21 @@ def test_replay_fills_and_learns(toy_vec: VecEnv) -> None:
     assert len(model.replay) == 18
 
 
+def fresh(model: ClosedLoopPPO, max_weight: float | None) -> Samples:
+    """The last rollout as the next round of updates would see it."""
+    buffer = model.rollout_buffer
+    return fresh_samples(model.policy, buffer, buffer.advantages, buffer.returns, max_weight)
+
+
 def test_replayed_weights_are_one_while_the_policy_is_unchanged(toy_vec: VecEnv) -> None:
     model = make(toy_vec, replay=REPLAY, learning_rate=0.0)
     model.learn(18)
     assert model.replay is not None
-    samples = model._replayed_samples(model.replay)
+    samples = replayed_samples(model.policy, model.replay, 6, 0.9, 0.9)
     np.testing.assert_allclose(samples.weights, 1, atol=1e-4)
     with torch.no_grad():
         model.policy.action_net.linear.bias.add_(0.5)
-    moved = model._replayed_samples(model.replay)
+    moved = replayed_samples(model.policy, model.replay, 6, 0.9, 0.9)
     assert np.abs(moved.weights - 1).max() > 0.1
     assert moved.weights.max() <= REPLAY.max_weight
 
@@ -72,7 +79,7 @@ def test_behaviour_lags_and_is_synchronised(toy_vec: VecEnv) -> None:
     assert not torch.equal(weights_of(model.policy), start)
     model.learn(18, reset_num_timesteps=False)
     assert model.rounds_since_sync == 2
-    samples = model._fresh_samples()
+    samples = fresh(model, max_weight=model.max_weight)
     assert np.abs(samples.weights - 1).max() > 1e-3
     model.learn(18, reset_num_timesteps=False)
     assert model.rounds_since_sync == 0
@@ -95,8 +102,8 @@ def test_the_behaviour_policy_is_the_one_that_acts(toy_vec: VecEnv) -> None:
 def test_a_policy_far_from_the_one_that_acted_still_has_a_gradient(toy_vec: VecEnv) -> None:
     model = make(toy_vec)
     model.learn(18)
-    fresh = model._fresh_samples()
-    far = replace(fresh, log_probs=fresh.log_probs - 500)  # a ratio of e^500, which no float32 holds
+    near = fresh(model, max_weight=None)
+    far = replace(near, log_probs=near.log_probs - 500)  # a ratio of e^500, which no float32 holds
     loss, _ = model._loss(far, -np.ones(len(far), np.float32), np.arange(len(far)), 0.2)
     loss.backward()
     gradients = [p.grad for p in model.policy.parameters() if p.grad is not None]

@@ -13,12 +13,12 @@ from stable_baselines3.common.vec_env import VecEnv
 from videoinpaint.agents import make_policy
 from videoinpaint.agents.policies.acting import NetworkPolicy
 from videoinpaint.agents.policies.baselines import RandomPolicy
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
 from videoinpaint.agents.policies.export import blank_network
-from videoinpaint.agents.policies.networks import LEAST_ROOM, ClosedLoopPolicy
+from videoinpaint.agents.policies.heads import LEAST_ROOM
 from videoinpaint.agents.policies.policy import Policy
 from videoinpaint.agents.ppo.behaviour_cloning import REACHED, clone_behaviour
 from videoinpaint.agents.ppo.training import TrainConfig, train
-from videoinpaint.agents.ppo.view import shown_to
 from videoinpaint.controls import action_to_controls
 from videoinpaint.envs.sb3 import make_sb3_vec
 from videoinpaint.errors import InputError, UnknownNameError
@@ -49,7 +49,7 @@ def test_the_mean_becomes_the_experts_and_nothing_else_changes(toy_vec: VecEnv) 
     toy_vec.seed(0)
     observation = toy_vec.reset()
     assert isinstance(observation, dict)
-    shown = {key: torch.from_numpy(value) for key, value in shown_to(ClosedLoopPolicy, observation).items()}
+    shown = {key: torch.from_numpy(value) for key, value in ClosedLoopPolicy.input_for((5,)).show(observation).items()}
     deviation = _in_the_middle(network, shown)
     toy_vec.seed(0)
     difference = clone_behaviour(network, Brightness(), toy_vec, 24)

@@ -6,11 +6,9 @@ import pytest
 import torch
 
 from videoinpaint.agents.policies.described import DESCRIBED, described
-from videoinpaint.agents.policies.export import load_policy
 from videoinpaint.agents.trials import PLANS, SETTINGS, ClipTrials, build_trials, fit_policy, load_trials
 from videoinpaint.agents.trials.clip_fit import parabolas, returned, untried
 from videoinpaint.agents.trials.clips import FUSIONS, KIND, TRIED, try_settings
-from videoinpaint.cli import main
 from videoinpaint.controls import ALPHA, BETA, FUSION, GAMMA, HEADS, Controls, action_to_controls, controls_to_action
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.weights import save_safetensors
@@ -106,22 +104,6 @@ def test_a_policy_learns_which_setting_suits_which_clip():
 
 def test_the_same_seed_fits_the_same_bits_and_another_others(check_fits_repeat):
     check_fits_repeat(two_kinds(8))
-
-
-def test_the_commands_go_on_and_write_a_policy_that_acts(tmp_path, capsys):
-    flags = ["--num-frames", "2", "--height", "32", "--width", "48", "--env-id", "VideoInpaint-v1"]
-    folder, output = tmp_path / "trials", tmp_path / "policy.safetensors"
-    assert main(["trials", "build", str(folder), *flags, "--episodes", "1"]) == 0
-    assert main(["trials", "build", str(folder), *flags, "--episodes", "2"]) == 0
-    assert "2 episodes, 1 of them now" in capsys.readouterr().out
-    assert main(["trials", "fit", str(folder), "--output", str(output), "--epochs", "1"]) == 0
-    policy = load_policy(output)
-    assert policy.training["env_id"] == "VideoInpaint-v1"
-    assert not policy.by_cell
-    observation, _ = gymnasium.make("VideoInpaint-v1", **SMALL).reset(seed=0)
-    acted = policy.act({name: values[None] for name, values in observation.items()})
-    assert acted.shape == (1, 5)
-    assert np.abs(acted).max() <= 1
 
 
 @pytest.mark.parametrize("env_id", ["VideoInpaint-v0", "VideoInpaintBudget-v0"])

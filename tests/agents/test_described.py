@@ -19,7 +19,7 @@ from videoinpaint.agents.policies.described import (
 )
 from videoinpaint.agents.policies.export import blank_network, load_policy, save_policy
 from videoinpaint.agents.policies.features import FEATURES, clip_features
-from videoinpaint.agents.policies.networks import thumbnails
+from videoinpaint.agents.policies.thumbnails import thumbnails
 from videoinpaint.errors import InputError
 
 

@@ -204,6 +204,17 @@ def test_the_oracle_beats_fixed_controls_on_the_environment(small: dict) -> None
         assert found.record.episode_return >= fixed.episode_return - 1e-4
 
 
+def test_the_oracle_plays_the_clip_and_the_hole_that_it_is_told(small: dict) -> None:
+    env = gymnasium.make("VideoInpaint-v1", **small, max_iterations=1)
+    rng = np.random.default_rng(0)
+    options = {"clip": rng.integers(0, 256, (2, 40, 48, 3), np.uint8), "mask": np.zeros((2, 40, 48), bool)}
+    options["mask"][:, 10:20, 10:20] = True
+    found = oracle_return(env, GRID[:2], seed=3, options=options)
+    env.reset(seed=3, options=options)
+    assert env.step(found.actions[0])[1] == pytest.approx(found.record.episode_return)
+    assert found.record.clip != oracle_return(env, GRID[:2], seed=3).record.clip
+
+
 def test_a_score_of_ones_own_is_maximised(toy_env: type) -> None:
     found = oracle_return(toy_env(), GRID, seed=3, score=lambda record: -record.controls[-1]["heads"])
     assert {c["heads"] for c in found.record.controls} == {2}

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from videoinpaint.agents.policies.features import BOUND, FEATURES, clip_features
-from videoinpaint.agents.policies.networks import THUMBNAIL
+from videoinpaint.agents.policies.thumbnails import THUMBNAIL
 
 NAMES = list(FEATURES)
 

@@ -16,18 +16,11 @@ import videoinpaint
 from videoinpaint.agents import ClosedLoopExtractor, ClosedLoopPolicy, load_policy, make_policy, save_policy
 from videoinpaint.agents.policies.acting import NetworkPolicy
 from videoinpaint.agents.policies.export import blank_network
+from videoinpaint.agents.policies.extractor import LOOKED_AT
 from videoinpaint.agents.policies.features import FEATURES, clip_features
-from videoinpaint.agents.policies.networks import (
-    LEAST_ROOM,
-    LOG_STD,
-    LOOKED_AT,
-    THUMBNAIL,
-    GaussianHead,
-    StandardisedValue,
-    thumbnail_space,
-    thumbnails,
-)
+from videoinpaint.agents.policies.heads import LEAST_ROOM, LOG_STD, GaussianHead, StandardisedValue
 from videoinpaint.agents.policies.reveal import evenly
+from videoinpaint.agents.policies.thumbnails import THUMBNAIL, thumbnail_space, thumbnails
 from videoinpaint.controls import action_to_controls
 from videoinpaint.errors import CorruptWeightsError, InputError, MissingWeightsError
 from videoinpaint.testing import check_policy
@@ -127,7 +120,11 @@ def test_length_and_size_are_free(observation: dict) -> None:
 def test_stock_policy_learns_with_the_extractor(toy_vec: VecEnv) -> None:
     kwargs = {"features_extractor_class": ClosedLoopExtractor}
     model = PPO("MultiInputPolicy", toy_vec, n_steps=4, batch_size=6, n_epochs=1, policy_kwargs=kwargs)
+    assert isinstance(model.policy.features_extractor, ClosedLoopExtractor)
+    before = {name: value.clone() for name, value in model.policy.named_parameters()}
     model.learn(12)
+    still = [name for name, value in model.policy.named_parameters() if torch.equal(value, before[name])]
+    assert not still
 
 
 def test_extractor_sees_the_same_with_and_without_normalisation(observation: dict) -> None:

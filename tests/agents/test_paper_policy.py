@@ -93,10 +93,10 @@ def test_the_papers_replay_fits_into_eight_gigabytes_of_thumbnails() -> None:
     ring = TrajectoryReplay(spaces.Dict({"a": spaces.Box(0, 255, (2,), np.uint8)}), 5, replay)
     assert ring.slots == 50_000
     told = replay_told(config)
-    assert told.startswith("replay: 50,000 of 50,000 trajectories of 3 steps, 0.16 MB each, 7.")
+    assert told.startswith("replay: 50,000 of 50,000 trajectories of 3 steps, 155.9 kB each, 7.")
     full = replay_told(TrainConfig(Path("x"), policy="paper", replay=ReplayConfig(max_bytes=8 * 2**30)))
     assert full.startswith("replay: 3,")
-    assert "2.49 MB each" in full
+    assert "2,488.4 kB each" in full
     longer = TrainConfig(Path("x"), replay=ReplayConfig(), env={"max_iterations": 5})
     assert replay_of(longer).max_steps == 5  # type: ignore[union-attr]
 

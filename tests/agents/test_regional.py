@@ -19,12 +19,13 @@ from videoinpaint.agents.evaluation.oracle import best_fixed, controls_grid, ora
 from videoinpaint.agents.policies.acting import NetworkPolicy
 from videoinpaint.agents.policies.baselines import FixedPolicy, HeuristicPolicy, RandomPolicy
 from videoinpaint.agents.policies.cells import CHANNELS, cell_features, measured_by_cell
+from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
 from videoinpaint.agents.policies.export import blank_network, load_policy, save_policy
 from videoinpaint.agents.policies.features import FEATURES, measured
-from videoinpaint.agents.policies.networks import ClosedLoopPolicy, thumbnails
 from videoinpaint.agents.policies.protocol import choose
 from videoinpaint.agents.policies.regional import RegionalPolicy, cell_space
 from videoinpaint.agents.policies.reveal import revealed
+from videoinpaint.agents.policies.thumbnails import thumbnails
 from videoinpaint.agents.ppo.algorithm import ClosedLoopPPO
 from videoinpaint.agents.ppo.cell_credit import cell_advantages, smoothed
 from videoinpaint.agents.ppo.config import ReplayConfig
@@ -291,13 +292,14 @@ def test_an_episode_that_is_cut_off_is_worth_what_was_still_to_come_in_every_cel
     torch.nn.init.normal_(model.policy.value_net.linear.weight)
     model.policy.value_net.linear.bias.data += 2
     seen = {}
-    train, model.train = model.train, lambda: seen.update(gains=model._cell_samples()[1])
+    train, model.train = model.train, lambda: seen.update(returns=model._credit()[1])
     model.learn(15)
     model.train = train
     expected = model.rollout_buffer.swap_and_flatten(model.rollout_buffer.returns)
+    found = model.rollout_buffer.swap_and_flatten(seen["returns"])
     assert np.abs(model.rollout_buffer.rewards).max() > 0.5  # the parent added what was to come
-    assert np.allclose(seen["gains"].mean(1), expected[:, 0], atol=1e-4)
-    assert np.abs(np.diff(seen["gains"])).max() > 1e-3
+    assert np.allclose(found.mean(1), expected[:, 0], atol=1e-4)
+    assert np.abs(np.diff(found)).max() > 1e-3
 
 
 def test_maps_are_kept_for_whoever_reads_them(tmp_path, grid_kwargs):

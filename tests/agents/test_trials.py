@@ -13,7 +13,6 @@ from videoinpaint.agents.policies.export import load_policy, save_policy
 from videoinpaint.agents.trials import PLANS, CellTrials, build_trials, fit_policy, load_trials
 from videoinpaint.agents.trials.cell_fit import _drawn, best_plan, laid_over, over_cells, returned
 from videoinpaint.agents.trials.cells import KIND, try_plans
-from videoinpaint.cli import main
 from videoinpaint.controls import DEFAULT, HEADS, action_to_controls, controls_to_action
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.regions import influence, spread, summed
@@ -160,26 +159,6 @@ def test_a_policy_learns_where_to_go_on_and_where_to_stop(tmp_path):
 
 def test_the_same_seed_fits_the_same_bits_and_another_others(check_fits_repeat):
     check_fits_repeat(two_kinds(8))
-
-
-def test_the_commands_go_on_and_write_a_policy_that_acts(tmp_path, capsys):
-    flags = ["--action-grid", "2", "3", "--num-frames", "2", "--height", "32", "--width", "48"]
-    folder, output = tmp_path / "trials", tmp_path / "policy.safetensors"
-    flags += ["--env-id", "VideoInpaintRegions-v0"]
-    assert main(["trials", "build", str(folder), *flags, "--episodes", "1"]) == 0
-    assert main(["trials", "build", str(folder), *flags, "--episodes", "2"]) == 0
-    assert "2 episodes, 1 of them now" in capsys.readouterr().out
-    assert main(["trials", "fit", str(folder), "--output", str(output), "--epochs", "1"]) == 0
-    policy = load_policy(output)
-    assert policy.trained_grid == [2, 3]
-    assert policy.training["env_id"] == "VideoInpaintRegions-v0"
-    assert policy.training["env"]["compute_price"] == 0.03
-    assert main(["trials", "build", str(folder), *flags, "--episodes", "2", "--compute-price", "0.1"]) == 2
-    assert "another environment" in capsys.readouterr().err
-    observation, _ = small_env().reset(seed=0)
-    acted = policy.act_by_cell({name: values[None] for name, values in observation.items()}, 4, 5)
-    assert acted.shape == (1, 4, 5, 5)
-    assert np.abs(acted).max() <= 1
 
 
 def test_bad_input_is_named(tmp_path):

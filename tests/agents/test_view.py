@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from videoinpaint.agents.ppo.training import NETWORKS
+from videoinpaint.agents.policies.kinds import NETWORKS
 from videoinpaint.agents.ppo.view import TrainingView, on_host
 from videoinpaint.envs.sb3 import make_sb3_vec
 

@@ -151,8 +151,8 @@ def test_headroom_of_a_grid_writes_a_table(tmp_path):
 
 def make_run(folder, steps, env):
     """A training run's folder with untrained policies at every step."""
+    from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
     from videoinpaint.agents.policies.export import save_policy
-    from videoinpaint.agents.policies.networks import ClosedLoopPolicy
     from videoinpaint.envs import VideoInpaintEnv
 
     made = VideoInpaintEnv(**env)

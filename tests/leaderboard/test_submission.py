@@ -185,8 +185,8 @@ def test_a_description_with_numbers_that_are_none_is_refused(submitted, line):
 
 
 def test_another_policy_does_not_enter_a_folder_that_is_there(tmp_path, suite):
+    from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
     from videoinpaint.agents.policies.export import blank_network, save_policy
-    from videoinpaint.agents.policies.networks import ClosedLoopPolicy
 
     for seed in (0, 1):
         network = blank_network(ClosedLoopPolicy)
