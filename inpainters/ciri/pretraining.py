@@ -28,7 +28,7 @@ from videoinpaint.inpainters.ciri.shots import (
     warm_loss,
 )
 from videoinpaint.inpainters.compact.inpainter import WEIGHTS as BACKBONE
-from videoinpaint.inpainters.compact.pretraining import Batch, draw_controls, objective_weights, repair_losses
+from videoinpaint.inpainters.compact.pretraining import ROUGH, Batch, draw_controls, objective_weights, repair_losses
 from videoinpaint.inpainters.published.discriminator import TemporalPatchDiscriminator, adversarial_losses
 from videoinpaint.metrics.backbone import Backbone, get_backbone
 from videoinpaint.weights import load_into, load_safetensors, save_safetensors
@@ -134,7 +134,7 @@ def one_shot_loss(
     rebuilt = sum((weights[name] * value).mean() for name, value in terms.items())
     rough = 0.0 if coarse is None else ((coarse - shot.background).abs() * masks).sum() / (masks.sum() * 3 + 1)
     fooled, told = adversarial_losses(both.critic, shot.background, repaired)
-    total = rebuilt + 0.5 * rough + ADVERSARIAL * fooled + told + MAP * mapped
+    total = rebuilt + ROUGH * rough + ADVERSARIAL * fooled + told + MAP * mapped
     scalars = {name: float(value.detach().mean()) for name, value in terms.items()}
     return total, scalars | {
         "map": float(mapped.detach()),
