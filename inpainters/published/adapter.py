@@ -1,7 +1,7 @@
 """A published network in the closed loop: pass 1 is its published inference, later passes redo what is flagged.
 
-What the six networks share is here, in `work` and in `painting`; what distinguishes them is a handful of hooks, the
-public methods of :class:`PublishedInpainter`.
+What the six networks share is here, in `work` and in `painting`; what distinguishes them is a handful of hooks,
+:class:`videoinpaint.inpainters.published.painting.Hooks`, and what is prepared for an episode.
 """
 
 from __future__ import annotations
@@ -133,19 +133,19 @@ class PublishedInpainter(ABC):
         """The networks by part, untrained, of ``self.sizes``."""
 
     def inputs(self, work: Pass, frames: Sequence[int]) -> Tensor:
-        """What the encoder takes of some frames, ``(n, len(frames), c, h, w)``: here the frames, 0 in their holes."""
+        """See :class:`Hooks`; here the frames, 0 in their holes."""
         return work.frames[:, frames] * (1 - work.holes[:, frames])
 
     def encode(self, inputs: Tensor) -> Tensor:
-        """Inputs ``(N, c, h, w)`` to features ``(N, C, h/4, w/4)``."""
+        """See :class:`Hooks`."""
         return self.networks["main"].encode(inputs)  # type: ignore[operator]
 
     @abstractmethod
     def transform(self, work: Pass, features: Tensor, window: plan.Window) -> Tensor:
-        """From the features of a window's frames ``(n, K, C, h/4, w/4)`` to those of its local frames."""
+        """See :class:`Hooks`."""
 
     def decode(self, features: Tensor, box: Box) -> Tensor:
-        """Features ``(N, C, h/4, w/4)`` to what frames in [-1, 1] show in a box."""
+        """See :class:`Hooks`."""
         return decode_box(cast(nn.Sequential, self.networks["main"].decoder), features, box)
 
     def prepare(self, frames: Tensor, holes: Tensor) -> State:
@@ -175,7 +175,7 @@ class PublishedInpainter(ABC):
         return self.networks["main"].decoder(local.flatten(0, 1)).unflatten(0, local.shape[:2]), state  # type: ignore[operator]
 
     def pattern(self, work: Pass, window: plan.Window) -> list[Hashable]:
-        """For each item: what, beside shapes and heads, decides the cost of `transform`."""
+        """See :class:`Hooks`; here nothing does."""
         return [None] * len(work.frames)
 
     @torch.no_grad()
