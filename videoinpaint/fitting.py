@@ -101,8 +101,12 @@ class FitConfig:
         warm = min(1.0, (iteration + 1) / max(self.warmup, 1))
         if self.steps:
             return self.learning_rate * warm * self.factor ** sum(iteration >= step for step in self.steps)
-        cosine = 0.5 * (1 + math.cos(math.pi * iteration / self.iterations))
-        return self.learning_rate * warm * (0.02 + 0.98 * cosine)
+        return self.learning_rate * warm * along_cosine(iteration, self.iterations)
+
+
+def along_cosine(done: float, whole: float, left: float = 0.02) -> float:
+    """The share of a learning rate after ``done`` of ``whole``: it falls from 1 to ``left`` along half a cosine."""
+    return left + (1 - left) * (0.5 * (1 + math.cos(math.pi * done / whole)))
 
 
 def fit(

@@ -16,7 +16,7 @@ from videoinpaint.benchmarks.papers.verdict import Claim
 from videoinpaint.benchmarks.protocol.envelope import published
 from videoinpaint.errors import InputError, MissingWeightsError
 from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter
-from videoinpaint.inpainters.ciri.removal import removal_config
+from videoinpaint.inpainters.ciri.removal_config import removal_config
 
 PROPAGATOR = "flow"
 BACKBONES = {"sttn": "STTN", "dstt": "DSTT", "fuseformer": "FuseFormer", "e2fgvi": "E2FGVI"}

@@ -35,7 +35,7 @@ from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter
-from videoinpaint.inpainters.ciri.removal import removal_config
+from videoinpaint.inpainters.ciri.removal_config import removal_config
 from videoinpaint.inpainters.propagators import GivenTracker, make_propagator
 from videoinpaint.metrics import contour_accuracy, region_similarity
 from videoinpaint.metrics.measures import Reference

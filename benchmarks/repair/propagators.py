@@ -149,9 +149,8 @@ def _doubted(found: np.ndarray, true: np.ndarray) -> dict[str, float]:
 
 
 def _learnt(config: MaskTraining, frames: Tensor, mask: Tensor) -> Tensor:
-    learner = MaskLearner(config, frames, mask)
-    for _ in learner.train():
-        pass
+    learner = MaskLearner(config, frames[0], mask)
+    learner.train()
     found = (learner.probabilities(frames) > 0.5).float()
     found[0] = mask
     return found

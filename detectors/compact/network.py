@@ -16,6 +16,7 @@ from videoinpaint.motion.neighbourhoods import window_mean
 from videoinpaint.resampling import enlarged
 
 PLANES = 11
+WIDTH, WIDE = 48, 64  # channels at a quarter and at an eighth of the resolution
 REACH = 49  # pixels of the window in which the scene around a hole is summed up
 
 
@@ -23,24 +24,20 @@ class DetectorNetwork(nn.Module):
     """How poor every 4 x 4 block is, and per-channel error estimates.
 
     A wide branch at an eighth of the resolution sees far and, one frame each way, through time.
-
-    Args:
-        width: channels at a quarter of the resolution.
-        wide: channels at an eighth.
     """
 
-    def __init__(self, width: int = 48, wide: int = 64) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Conv2d(PLANES, 24, 3, stride=2, padding=1)
-        self.down = nn.Conv2d(24, width, 3, stride=2, padding=1)
-        self.body = nn.ModuleList(nn.Conv2d(width, width, 3, padding=d, dilation=d) for d in (1, 2))
-        self.further = nn.Conv2d(width, wide, 3, stride=2, padding=1)
-        self.context = nn.ModuleList(nn.Conv2d(wide, wide, 3, padding=d, dilation=d) for d in (1, 2, 4))
-        self.time = nn.ModuleList(nn.Conv1d(wide, wide, 3, padding=1, padding_mode="replicate") for _ in (1, 2))
-        self.back = nn.Conv2d(wide, width, 1)
-        self.last = nn.Conv2d(width, width, 3, padding=1)
-        self.poor = nn.Conv2d(width, 1, 1)
-        self.channels = nn.Conv2d(width, 3, 1)
+        self.down = nn.Conv2d(24, WIDTH, 3, stride=2, padding=1)
+        self.body = nn.ModuleList(nn.Conv2d(WIDTH, WIDTH, 3, padding=d, dilation=d) for d in (1, 2))
+        self.further = nn.Conv2d(WIDTH, WIDE, 3, stride=2, padding=1)
+        self.context = nn.ModuleList(nn.Conv2d(WIDE, WIDE, 3, padding=d, dilation=d) for d in (1, 2, 4))
+        self.time = nn.ModuleList(nn.Conv1d(WIDE, WIDE, 3, padding=1, padding_mode="replicate") for _ in (1, 2))
+        self.back = nn.Conv2d(WIDE, WIDTH, 1)
+        self.last = nn.Conv2d(WIDTH, WIDTH, 3, padding=1)
+        self.poor = nn.Conv2d(WIDTH, 1, 1)
+        self.channels = nn.Conv2d(WIDTH, 3, 1)
 
     def forward(self, repaired: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of being poor ``(B, T, 1, h, w)`` and error estimates ``(B, T, 3, h, w)`` >= 0, h = ceil(H / 4).

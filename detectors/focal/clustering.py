@@ -15,19 +15,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 ROUNDS = 10
+"""Of assignment and averaging, at most."""
 MOST = 2000
 """Pixels of an image that HDBSCAN looks at; the others follow the nearest cluster."""
 SMALLEST = 20
 """Pixels that are a cluster at least, for HDBSCAN."""
 
 
-def two_centres(features: Tensor, holes: Tensor, rounds: int = ROUNDS) -> Tensor:
+def two_centres(features: Tensor, holes: Tensor) -> Tensor:
     """The authentic and the poor centre of each image, by 2-means with cosine similarity.
 
     Args:
         features: ``(N, P, C)`` of unit length, P pixels.
         holes: ``(N, P)``, how much of each pixel M0 covers, in [0, 1]; at 0 a pixel is authentic for certain.
-        rounds: of assignment and averaging, at most.
 
     Returns:
         ``(N, 2, C)`` of unit length; zeros where an image has no such pixel (all known, or nothing known).
@@ -35,7 +35,7 @@ def two_centres(features: Tensor, holes: Tensor, rounds: int = ROUNDS) -> Tensor
     sums = torch.stack([1 - holes, holes], 1) @ features
     centres = F.normalize(sums, dim=-1)
     poor = holes.new_zeros(())
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         now = (scores(features, centres) > 0) * holes
         if torch.equal(now, poor):
             break
@@ -57,19 +57,18 @@ def scores(features: Tensor, centres: Tensor) -> Tensor:
     return torch.einsum("npc,nc->np", features, centres[:, 1] - centres[:, 0])
 
 
-def smaller_cluster(features: Tensor, rounds: int = ROUNDS) -> Tensor:
+def smaller_cluster(features: Tensor) -> Tensor:
     """FOCAL as published, without guidance: 2-means of all pixels, the smaller cluster is forged; bool ``(N, P)``.
 
     It starts, instead of at random, at the pixel least like the mean and the pixel least like that one.
 
     Args:
         features: ``(N, P, C)`` of unit length.
-        rounds: of assignment and averaging, at most.
     """
     mean = F.normalize(features.mean(1), dim=-1)
     first = _least_like(features, mean)
     centres = torch.stack([first, _least_like(features, first)], 1)
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         second = (scores(features, centres) > 0).float()
         sums = torch.stack([1 - second, second], 1) @ features
         centres = torch.where(sums.abs().sum(-1, keepdim=True) == 0, centres, F.normalize(sums, dim=-1))

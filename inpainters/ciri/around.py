@@ -13,12 +13,13 @@ from videoinpaint.errors import CorruptWeightsError
 from videoinpaint.files import user_path
 from videoinpaint.inpainters.ciri.published import OneShotPublished
 from videoinpaint.inpainters.published import plan
-from videoinpaint.inpainters.published.adapter import Pass, PublishedInpainter
+from videoinpaint.inpainters.published.adapter import PublishedInpainter
 from videoinpaint.inpainters.published.dstt.inpainter import DSTTInpainter
 from videoinpaint.inpainters.published.e2fgvi.inpainter import E2FGVIHQInpainter, E2FGVIInpainter
 from videoinpaint.inpainters.published.fuseformer.inpainter import FuseFormerInpainter
 from videoinpaint.inpainters.published.propainter.inpainter import ProPainterInpainter
 from videoinpaint.inpainters.published.sizes import stored_sizes
+from videoinpaint.inpainters.published.work import Pass
 from videoinpaint.protocols import State
 from videoinpaint.weights import load_into, load_safetensors, save_safetensors
 

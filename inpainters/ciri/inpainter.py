@@ -13,14 +13,16 @@ from videoinpaint.controls import DEFAULT, HEADS, HIGH
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.ciri.compact import OneShotCompact
 from videoinpaint.inpainters.ciri.model import OneShotModel, Scene
-from videoinpaint.inpainters.ciri.pretraining import WEIGHTS
-from videoinpaint.inpainters.ciri.removal import RemovalConfig, RemovalReport, RepairMasks, remove_residues
+from videoinpaint.inpainters.ciri.removal import RemovalReport, remove_residues
+from videoinpaint.inpainters.ciri.removal_config import RemovalConfig
+from videoinpaint.inpainters.ciri.removal_objective import RepairMasks
 from videoinpaint.inpainters.ciri.residue import ResidueDetector, load_residue_detector
 from videoinpaint.inpainters.compact.config import CompactConfig
 from videoinpaint.protocols import Refinement, State, Tracker, stacked_masks
 from videoinpaint.regions import is_map
 from videoinpaint.weights import build_loaded, load_safetensors
 
+WEIGHTS = "ciri-compact"
 RANDOM = "random"
 
 

@@ -9,6 +9,11 @@ from torch.nn import functional as F
 SLOPE = 0.1
 WIDTH = 32
 EACH = 8  # channels that every scale brings
+STEEPNESS, HALFWAY = 8, 0.4
+"""Before it learns, the joint map is one half where the mean of the maps is ``HALFWAY``; from 0 to 1, the mean takes it
+from 0.04 to 0.99."""
+SHARPNESS = 10.0
+"""Of the softmax over the first frame's places, whose likeness to a pixel lies in [-1, 1]."""
 
 
 class JointMap(nn.Module):
@@ -57,23 +62,22 @@ class JointMap(nn.Module):
         x = F.leaky_relu(self.third(x), SLOPE)
         mean = torch.stack([_sized(part, full) for part in maps]).mean(0)
         fine = torch.cat([_sized(x, full), mean * 2 - 1, predicted * 2 - 1, frames * 2 - 1], dim=1)
-        return 8 * (mean - 0.4) + self.last(F.leaky_relu(self.fine(fine), SLOPE))
+        return STEEPNESS * (mean - HALFWAY) + self.last(F.leaky_relu(self.fine(fine), SLOPE))
 
 
-def looked_up(keys: Tensor, target: Tensor, length: int, sharpness: float = 10.0) -> Tensor:
+def looked_up(keys: Tensor, target: Tensor, length: int) -> Tensor:
     """Whether the places of the first frame that resemble a pixel most belong to the target (as memory networks read).
 
     Args:
         keys: of unit length, ``(B * T, C, h, w)``.
         target: in the first frame, ``(B, 1, h, w)`` in [0, 1].
         length: T.
-        sharpness: of the softmax over the first frame.
 
     Returns:
         ``(B * T, 1, h, w)`` in [0, 1].
     """
     frames = keys.unflatten(0, (-1, length)).flatten(3)
-    similar = torch.einsum("btcn,bcm->btnm", frames, frames[:, 0]) * sharpness
+    similar = torch.einsum("btcn,bcm->btnm", frames, frames[:, 0]) * SHARPNESS
     # Clip by clip: the library sums one product of a batch in another order than a product alone.
     parts = zip(similar.softmax(-1).split(1), target.flatten(1).split(1))
     read = torch.cat([torch.einsum("btnm,bm->btn", each, its) for each, its in parts])

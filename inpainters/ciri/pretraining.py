@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,64 +10,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videoinpaint.clips.masks.inaccurate import inaccurate
 from videoinpaint.clips.sources.augmented import OneShotWindows
 from videoinpaint.controls import DEFAULT
 from videoinpaint.fitting import FitConfig, fit
 from videoinpaint.inpainters.ciri.compact import OneShotCompact
 from videoinpaint.inpainters.ciri.curriculum import Curriculum
-from videoinpaint.inpainters.ciri.inactivation import FAR, Guidance
-from videoinpaint.inpainters.ciri.model import OneShotModel
+from videoinpaint.inpainters.ciri.inpainter import WEIGHTS
+from videoinpaint.inpainters.ciri.shots import (
+    ADVERSARIAL,
+    MAP,
+    WARM_BATCH,
+    Shot,
+    draw_shot,
+    guided,
+    target_iou,
+    target_psnr,
+    warm_loss,
+)
 from videoinpaint.inpainters.compact.inpainter import WEIGHTS as BACKBONE
-from videoinpaint.inpainters.compact.pretraining import Batch, draw_controls, objective_weights, repair_losses
+from videoinpaint.inpainters.compact.pretraining import ROUGH, Batch, draw_controls, objective_weights, repair_losses
 from videoinpaint.inpainters.published.discriminator import TemporalPatchDiscriminator, adversarial_losses
 from videoinpaint.metrics.backbone import Backbone, get_backbone
 from videoinpaint.weights import load_into, load_safetensors, save_safetensors
 
-WEIGHTS = "ciri-compact"
-
-ADVERSARIAL = 0.01  # lambda_adv of Eq. 6; lambda_rec is 1
-MAP = 0.2
-"""Weight of the cross-entropy of the joint map against the true masks, which only synthetic clips have. Not published:
-there the maps learn from the reconstruction alone."""
-
-WARM_BATCH = 3  # windows a step of the warm-up, for each window of the rest
-NEARLY_RIGHT = 0.4  # share of windows whose masks are good
-TWICE = 0.3  # share whose masks have errors of two kinds
 SECOND = 0.33  # share of the iterations that train a second pass
-
-
-@dataclass(frozen=True)
-class Shot:
-    """A batch of clips with a target."""
-
-    observed: Tensor
-    background: Tensor
-    truth: Tensor
-    predicted: Tensor
-
-    @property
-    def first(self) -> Tensor:
-        """The given mask of the first frame, ``(B, 1, H, W)``."""
-        return self.truth[:, 0]
-
-
-def draw_shot(windows: OneShotWindows, rng: np.random.Generator) -> Shot:
-    """A batch of windows, and for each masks as a propagator might get them wrong, or nearly right: a model that saw
-    nothing but large errors would distrust good masks.
-    """
-    observed, background, truth = windows.draw(rng)
-    wrong = [_wrong(clip.squeeze(1).byte().numpy(), rng) for clip in truth]
-    return Shot(observed, background, truth, torch.from_numpy(np.stack(wrong)).unsqueeze(2).float())
-
-
-def _wrong(masks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    wrong = inaccurate(masks, rng, severity=_severity(rng))
-    return inaccurate(wrong, rng, severity=_severity(rng)) if rng.random() < TWICE else wrong
-
-
-def _severity(rng: np.random.Generator) -> float:
-    return rng.uniform(0.02, 0.25) if rng.random() < NEARLY_RIGHT else rng.uniform(0.2, 1.0)
 
 
 class Trained(nn.Module):
@@ -139,12 +105,6 @@ def start_from(model: OneShotCompact, init: Path | None) -> None:
     load_into(model if whole else model.network, WEIGHTS if whole else BACKBONE, init)
 
 
-def warm_loss(model: OneShotModel, shot: Shot) -> tuple[Tensor, dict[str, float]]:
-    """The joint map's cross-entropy alone; painting and its critic rest."""
-    mapped = map_loss(model.guide(shot.observed, shot.predicted, shot.first), shot)
-    return mapped, {"map": float(mapped.detach())}
-
-
 def one_shot_loss(
     both: Trained,
     shot: Shot,
@@ -157,13 +117,8 @@ def one_shot_loss(
 
     A third of the iterations train a second pass, after the network's own, detached first one.
     """
-    model, blend = both.model, curriculum.blend(share, shot.truth) if curriculum else None
-    features = model.features(shot.observed)
-    guidance = model.guide(shot.observed, shot.predicted, shot.first, features=features)
-    mapped = map_loss(guidance, shot)  # always of inaccurate masks: with true ones it would learn to trust them
-    if blend is not None:
-        guidance = model.guide(shot.observed, shot.predicted, shot.first, blend, features)
-    scene = model.scene(shot.observed, guidance)
+    model = both.model
+    scene, mapped = guided(model, shot, curriculum, share)
     previous, masks = shot.observed, scene.holes
     if rng.random() < SECOND:
         with torch.no_grad():
@@ -179,24 +134,13 @@ def one_shot_loss(
     rebuilt = sum((weights[name] * value).mean() for name, value in terms.items())
     rough = 0.0 if coarse is None else ((coarse - shot.background).abs() * masks).sum() / (masks.sum() * 3 + 1)
     fooled, told = adversarial_losses(both.critic, shot.background, repaired)
-    total = rebuilt + 0.5 * rough + ADVERSARIAL * fooled + told + MAP * mapped
+    total = rebuilt + ROUGH * rough + ADVERSARIAL * fooled + told + MAP * mapped
     scalars = {name: float(value.detach().mean()) for name, value in terms.items()}
     return total, scalars | {
         "map": float(mapped.detach()),
         "fooled": float(fooled.detach()),
         "told": float(told.detach()),
     }
-
-
-def map_loss(guidance: Guidance, shot: Shot) -> Tensor:
-    """Cross-entropy of the joint map in the frames after the first, where the target is looked for at all.
-
-    The target counts twice: what is wrongly repainted can be carried in again, and what is missed stays.
-    """
-    logits, truth = guidance.logits[:, 1:], shot.truth[:, 1:]
-    judged = (logits > FAR).to(logits.dtype)
-    entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none") * (1 + truth)
-    return (entropy * judged).sum() / judged.sum().clamp_min(1)
 
 
 def _rough_error(repaired: Tensor, reference: Tensor, holes: Tensor, rng: np.random.Generator) -> Tensor:
@@ -208,26 +152,15 @@ def _rough_error(repaired: Tensor, reference: Tensor, holes: Tensor, rng: np.ran
 
 @torch.no_grad()
 def quality(model: OneShotCompact, shots: list[Shot]) -> dict[str, float]:
-    """PSNR inside the true masks, of the repair and of compact's way (holes = predictions), and the masks' IoU."""
+    """PSNR in the target, of the repair and of what is carried in along the motion, and the IoU of map and masks."""
     rows: dict[str, list[float]] = {}
     neutral = torch.from_numpy(DEFAULT.to_array()[None])
     for shot in shots:
         scene = model.scene(shot.observed, model.guide(shot.observed, shot.predicted, shot.first))
         painted, _ = model.paint(scene, shot.observed, scene.holes, neutral.expand(len(shot.observed), -1))
-        rows.setdefault("psnr_local", []).append(_psnr(scene.composed(painted.clamp(0, 1)), shot))
+        rows.setdefault("psnr_local", []).append(target_psnr(scene.composed(painted.clamp(0, 1)), shot))
         carried = scene.composed(scene.prepared["propagated"])
-        rows.setdefault("psnr_carried", []).append(_psnr(carried, shot))
-        rows.setdefault("iou", []).append(_iou(scene.guidance.joint, shot.truth))
-        rows.setdefault("iou_predicted", []).append(_iou(shot.predicted, shot.truth))
+        rows.setdefault("psnr_carried", []).append(target_psnr(carried, shot))
+        rows.setdefault("iou", []).append(target_iou(scene.guidance.joint, shot.truth))
+        rows.setdefault("iou_predicted", []).append(target_iou(shot.predicted, shot.truth))
     return {name: float(np.mean(values)) for name, values in rows.items()}
-
-
-def _psnr(repaired: Tensor, shot: Shot) -> float:
-    error = ((repaired - shot.background).square() * shot.truth).sum() / (shot.truth.sum() * 3).clamp_min(1)
-    return float(-10 * torch.log10(error + 1e-8))
-
-
-def _iou(masks: Tensor, truth: Tensor) -> float:
-    found = masks[:, 1:] > 0.5
-    both, either = (found & (truth[:, 1:] > 0)).sum(), (found | (truth[:, 1:] > 0)).sum()
-    return float(both / either.clamp_min(1))

@@ -21,8 +21,18 @@ from videoinpaint.fitting import FitConfig, fit
 from videoinpaint.inpainters.ciri.around import around, save_around
 from videoinpaint.inpainters.ciri.curriculum import Curriculum
 from videoinpaint.inpainters.ciri.model import Scene
-from videoinpaint.inpainters.ciri.pretraining import ADVERSARIAL, MAP, WARM_BATCH, Shot, draw_shot, map_loss
 from videoinpaint.inpainters.ciri.published import OneShotPublished
+from videoinpaint.inpainters.ciri.shots import (
+    ADVERSARIAL,
+    MAP,
+    WARM_BATCH,
+    Shot,
+    draw_shot,
+    guided,
+    target_iou,
+    target_psnr,
+    warm_loss,
+)
 from videoinpaint.inpainters.published.adapter import PublishedInpainter
 from videoinpaint.inpainters.published.discriminator import TemporalPatchDiscriminator, adversarial_losses
 from videoinpaint.inpainters.published.recipes import recipe_of
@@ -151,21 +161,15 @@ def resting_loss(model: OneShotPublished, shot: Shot) -> tuple[Tensor, dict[str,
     """The joint map's cross-entropy alone, on features of the network as it is; network and critic rest."""
     with torch.no_grad():
         features = model.features(shot.observed)
-    mapped = map_loss(model.guide(shot.observed, shot.predicted, shot.first, features=features), shot)
-    return mapped, {"map": float(mapped.detach())}
+    return warm_loss(model, shot, features)
 
 
 def around_loss(
     both: Trained, shot: Shot, curriculum: Curriculum | None, share: float
 ) -> tuple[Tensor, dict[str, float]]:
     """Eq. 6 after ``share`` of the training: the network's own frames, and those that the joint map composes."""
-    model, blend = both.model, curriculum.blend(share, shot.truth) if curriculum else None
-    features = model.features(shot.observed)
-    guidance = model.guide(shot.observed, shot.predicted, shot.first, features=features)
-    mapped = map_loss(guidance, shot)  # of inaccurate masks, as the joint map is never to trust true ones
-    if blend is not None:
-        guidance = model.guide(shot.observed, shot.predicted, shot.first, blend, features)
-    scene = model.scene(shot.observed, guidance)
+    model = both.model
+    scene, mapped = guided(model, shot, curriculum, share)
     neutral = torch.from_numpy(DEFAULT.to_array()).to(shot.observed).expand(len(shot.observed), -1)
     painted, _ = model.propose(scene, shot.observed, scene.holes, neutral)
     joint = scene.guidance.joint
@@ -190,8 +194,8 @@ def quality(model: OneShotPublished, shots: list[Shot]) -> dict[str, float]:
             trusting = model.given(shot.observed, widened(masks))
             rows.setdefault(f"psnr_trusting{name}", []).append(_repaired(model, trusting, shot))
             if not name:
-                rows.setdefault("iou", []).append(_iou(scene.guidance.joint, shot.truth))
-                rows.setdefault("iou_predicted", []).append(_iou(masks, shot.truth))
+                rows.setdefault("iou", []).append(target_iou(scene.guidance.joint, shot.truth))
+                rows.setdefault("iou_predicted", []).append(target_iou(masks, shot.truth))
     shares = model.inactivation.share.detach().sigmoid().tolist()
     return {name: float(np.mean(row)) for name, row in rows.items()} | {f"share_{i}": b for i, b in enumerate(shares)}
 
@@ -199,7 +203,7 @@ def quality(model: OneShotPublished, shots: list[Shot]) -> dict[str, float]:
 def _repaired(model: OneShotPublished, scene: Scene, shot: Shot) -> float:
     neutral = torch.from_numpy(DEFAULT.to_array()).to(shot.observed).expand(len(shot.observed), -1)
     painted, _ = model.paint(scene, shot.observed, scene.holes, neutral)
-    return _psnr(scene.composed(painted.clamp(0, 1)), shot)
+    return target_psnr(scene.composed(painted.clamp(0, 1)), shot)
 
 
 @torch.no_grad()
@@ -213,21 +217,9 @@ def backbone_quality(part: PublishedInpainter, shots: list[Shot]) -> dict[str, f
             cut = part.geometry.mask_to_network(holes)
             painted, _ = part.propose(frames * (1 - cut), cut, frames.shape[1])
             painted = part.geometry.from_network((painted + 1) / 2, *holes.shape[-2:]).clamp(0, 1)
-            rows.setdefault(name, []).append(_psnr(torch.where(holes > 0, painted, shot.observed), shot))
+            rows.setdefault(name, []).append(target_psnr(torch.where(holes > 0, painted, shot.observed), shot))
     return {name: float(np.mean(row)) for name, row in rows.items()}
 
 
 def _on(shot: Shot, device: torch.device) -> Shot:
     return replace(shot, **{name: cast(Tensor, value).to(device) for name, value in vars(shot).items()})
-
-
-def _psnr(repaired: Tensor, shot: Shot) -> float:
-    inside = shot.truth[:, 1:]  # the first frame's mask is given: it is right whatever happens
-    error = ((repaired - shot.background)[:, 1:].square() * inside).sum() / (inside.sum() * 3).clamp_min(1)
-    return float(-10 * torch.log10(error + 1e-8))
-
-
-def _iou(masks: Tensor, truth: Tensor) -> float:
-    found = masks[:, 1:] > 0.5
-    both, either = (found & (truth[:, 1:] > 0)).sum(), (found | (truth[:, 1:] > 0)).sum()
-    return float(both / either.clamp_min(1))

@@ -23,6 +23,7 @@ CHANNELS = (16, 32, 64)
 HEADS = (2, 4)  # best matches kept apart, at a quarter and at an eighth of the resolution
 CELLS = 12  # of the template, a side
 KERNEL, SPREAD = 5, 3  # the template's kernel has 5 x 5 cells, three cells of the search features apart
+FRAMES_AT_ONCE = 8  # bounds the memory of `residue_maps`
 TONES = (0.03, 0.1)  # widths of the colour comparison
 
 
@@ -226,9 +227,7 @@ def template_of(frame: Tensor, first: Tensor) -> Tensor:
     return crop((frame * inside + GREY * (1 - inside))[None], box, TEMPLATE)
 
 
-def residue_maps(
-    detector: ResidueDetector, template: Tensor, repaired: Tensor, boxes: Tensor, chunk: int = 8
-) -> Tensor:
+def residue_maps(detector: ResidueDetector, template: Tensor, repaired: Tensor, boxes: Tensor) -> Tensor:
     """M_res of repaired frames, laid over the frames, ``(T, 1, H, W)`` in [0, 1], zero outside the search boxes.
 
     Args:
@@ -236,11 +235,10 @@ def residue_maps(
         template: :func:`template_of` the first frame.
         repaired: ``(T, 3, H, W)`` in [0, 1].
         boxes: ``(T, 4)``, see :func:`videoinpaint.inpainters.ciri.crops.search_boxes`.
-        chunk: frames looked at together; bounds the memory.
     """
     height, width = repaired.shape[-2:]
     parts = [
         laid_back(detector(template, crop(frames, places, SEARCH)).sigmoid(), places, height, width)
-        for frames, places in zip(repaired.split(chunk), boxes.split(chunk))
+        for frames, places in zip(repaired.split(FRAMES_AT_ONCE), boxes.split(FRAMES_AT_ONCE))
     ]
     return torch.cat(parts)

@@ -30,7 +30,24 @@ LOSS_ENDS = {"fidelity": (0.4, 2.0), "texture": (0.04, 12.0), "temporal": (0.03,
 
 MAPS = 0.25  # the share of iterations in which heads and fusion vary over the frame
 
+ROUGH = 0.5  # weight of the error of the coarse image, and of what the chooser carries in
+
+# Of `repair_losses`.
+SQUARES = 2.0  # weight of squared beside absolute errors, in colours of [0, 1]: large errors count more
 SMALLEST = 32  # pixels a side that the perceptual loss needs
+CELL = 8  # pixels of AlexNet's first strides together: frames are shifted by up to this before LPIPS
+AREA = 0.12
+"""LPIPS is told as for a hole with this share of the frame: a mean over the frame grows with the hole."""
+LEAST_AREA, MOST_TIMES = 0.02, 3
+"""Smaller holes count as if they had this share of the frame; and no LPIPS counts more often than so many times."""
+
+# Of `imperfect_error_mask`.
+BLIND = 0.15  # share of masks that know nothing of the error
+BLUR = 7  # pixels over which the error is averaged
+LEVELS = (0.2, 0.8)  # shares of the hole that a mask leaves unflagged, from .. to
+SOFTNESS = 0.25  # width of a mask's edge, as a share of its level
+SHARPER = (1, 4)  # times as sharp, from .. to
+SAMPLED = 5000  # pixels from which the level is estimated
 
 
 def train_inpainter(
@@ -186,10 +203,10 @@ def unrolled_loss(
     weights = objective_weights(controls)
     share = masks / (masks.sum() * 3 + 1)
     rough = ((coarse.float() - batch.reference).abs() * share).sum()
-    total = sum((weights[name] * value).mean() for name, value in terms.items()) + 0.5 * rough
+    total = sum((weights[name] * value).mean() for name, value in terms.items()) + ROUGH * rough
     if model.chooser is not None:
         carried = ((inputs.propagated - batch.reference).abs() * share).sum()
-        total, terms = total + 0.5 * carried, terms | {"carried": carried}
+        total, terms = total + ROUGH * carried, terms | {"carried": carried}
     scalars = {f"{name}{min(passes, 2)}": float(value.detach().mean()) for name, value in terms.items()}
     return total, scalars | {"coarse": float(rough.detach())}
 
@@ -214,9 +231,9 @@ def repair_losses(
     dims = (1, 2, 3, 4)
     error = repaired - batch.reference
     area = masks.sum(dims) * 3 + 1
-    fidelity = ((error.abs() + 2 * error.square()) * masks).sum(dims) / area
+    fidelity = ((error.abs() + SQUARES * error.square()) * masks).sum(dims) / area
     shape = repaired.shape[:2]
-    top, left = (int(rng.integers(0, min(8, side - SMALLEST + 1))) for side in repaired.shape[-2:])
+    top, left = (int(rng.integers(0, min(CELL, side - SMALLEST + 1))) for side in repaired.shape[-2:])
     both = torch.cat([repaired.flatten(0, 1), batch.reference.flatten(0, 1)])[..., top:, left:]
     with _autocast(bfloat16, both.device):
         features = backbone(both)
@@ -225,9 +242,9 @@ def repair_losses(
     either = torch.maximum(masks[:, 1:], masks[:, :-1])
     change = (error[:, 1:] - error[:, :-1]).abs()
     temporal = (change * either).sum(dims) / (either.sum(dims) * 3 + 1)
-    # LPIPS over the frame grows with the hole; relative to its area it is comparable among clips.
-    share = masks.mean(dims).clamp_min(0.02)
-    return {"fidelity": fidelity, "texture": texture * (0.12 / share).clamp(max=3), "temporal": temporal}
+    # Relative to the hole's area LPIPS is comparable among clips.
+    share = masks.mean(dims).clamp_min(LEAST_AREA)
+    return {"fidelity": fidelity, "texture": texture * (AREA / share).clamp(max=MOST_TIMES), "temporal": temporal}
 
 
 def objective_weights(controls: Tensor) -> dict[str, Tensor]:
@@ -241,13 +258,13 @@ def objective_weights(controls: Tensor) -> dict[str, Tensor]:
 def imperfect_error_mask(repaired: Tensor, batch: Batch, rng: np.random.Generator) -> Tensor:
     """A stand-in for a detector: the true error, blurred, thresholded at a random level, sometimes wrong."""
     error = (repaired - batch.reference).abs().mean(2, keepdim=True).flatten(0, 1)
-    if rng.random() < 0.15:  # a detector that knows nothing: a smooth random field
+    if rng.random() < BLIND:  # a smooth random field
         error = torch.from_numpy(rng.random(error[..., ::8, ::8].shape)).float().to(error.device)
         error = F.interpolate(error, size=repaired.shape[-2:], mode="bilinear")
-    error = F.avg_pool2d(error, 7, stride=1, padding=3).view_as(batch.holes)
+    error = F.avg_pool2d(error, BLUR, stride=1, padding=BLUR // 2).view_as(batch.holes)
     inside = error[batch.holes > 0]
-    level = torch.quantile(inside[:: max(1, inside.numel() // 5000)], float(rng.uniform(0.2, 0.8)))
-    soft = torch.sigmoid((error - level) / (0.25 * level + 1e-4) * float(rng.uniform(1, 4)))
+    level = torch.quantile(inside[:: max(1, inside.numel() // SAMPLED)], float(rng.uniform(*LEVELS)))
+    soft = torch.sigmoid((error - level) / (SOFTNESS * level + 1e-4) * float(rng.uniform(*SHARPER)))
     return soft * batch.holes
 
 

@@ -25,6 +25,7 @@ mixture of both with the compact network's repair, see :mod:`videoinpaint.inpain
 HIDDEN = ("moved", "free-form")
 """What hides known pixels in training: the clip's own masks moved, or random brush strokes."""
 
+HELD_OUT_FRAMES = 8
 STROKES = (0.05, 0.2)
 """Share of the frame that brush strokes take."""
 
@@ -143,9 +144,9 @@ class TrainingClip:
     def _pool_keys(self) -> list[Shift | None]:
         return [None] if self.kind == "none" else [*self.shifts, None]
 
-    def held_out_examples(self, limit: int = 8) -> Examples:
-        """Some frames, evenly spread, under the translation that training never uses."""
-        count = min(limit, len(self))
+    def held_out_examples(self) -> Examples:
+        """At most `HELD_OUT_FRAMES` frames, evenly spread, under the translation that training never uses."""
+        count = min(HELD_OUT_FRAMES, len(self))
         index = np.linspace(0, len(self) - 1, count).round().astype(int)
         return self._examples(index, index, self.held_out, self.holes, index)
 

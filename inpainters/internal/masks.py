@@ -8,7 +8,6 @@ other frames, it finds the object there.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -18,11 +17,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videoinpaint.errors import InputError
+from videoinpaint.fitting import along_cosine
 from videoinpaint.inpainters.internal.clip import draw_shift, moved
 from videoinpaint.inpainters.internal.losses import draw_change
 from videoinpaint.inpainters.internal.networks import MULTIPLE, BaseNetwork
 from videoinpaint.inpainters.internal.trainer import signed
 from videoinpaint.motion.neighbourhoods import window_max
+
+REACH = 0.04
+"""How far an object may move from frame to frame, as a share of the frame's diagonal."""
 
 
 @dataclass(frozen=True)
@@ -51,67 +54,32 @@ class MaskTraining:
     seed: int = 0
 
 
-def propagate_mask(
-    frames: Tensor, mask: Tensor, given: int = 0, *, config: MaskTraining | None = None, follow: bool = True
-) -> Tensor:
-    """The object's mask in every frame, learnt from one.
-
-    Args:
-        frames: ``(T, 3, H, W)`` in [0, 1].
-        mask: ``(1, H, W)``, 1 = object, of the frame ``given``.
-        given: index of the frame that the mask belongs to.
-        config: defaults of :class:`MaskTraining`.
-        follow: keep only regions that touch, or nearly touch, the mask of the frame before (behind, for earlier
-            frames). Where none does, the frame's mask is empty and the search goes on from the last one that was not.
-
-    Returns:
-        ``(T, 1, H, W)`` in {0, 1}; the given frame has the given mask. Frames without the object may come out empty.
-
-    Raises:
-        InputError: nothing, or everything, is marked; a mask of another size; no such frame.
-    """
-    learner = MaskLearner(config or MaskTraining(), frames, mask, given)
-    for _ in learner.train():
-        pass
-    found = (learner.probabilities(frames) > 0.5).to(frames.dtype)
-    found[given] = learner.mask
-    return followed(found, given) if follow else found
-
-
 class MaskLearner:
     """A base network that learns one object from one frame.
 
     Args:
         config: see :class:`MaskTraining`.
-        frames, mask, given: see :func:`propagate_mask`.
+        frame: ``(3, H, W)`` in [0, 1].
+        mask: ``(1, H, W)``, above one half is object: neither nothing nor everything.
     """
 
-    def __init__(self, config: MaskTraining, frames: Tensor, mask: Tensor, given: int = 0) -> None:
-        if not 0 <= given < len(frames):
-            raise InputError(f"no frame {given} in a clip of {len(frames)}")
-        if mask.shape != (1, *frames.shape[-2:]):
-            raise InputError(f"the mask must have shape {(1, *frames.shape[-2:])}, got {tuple(mask.shape)}")
-        self.mask = (mask > 0.5).to(frames.dtype)
-        if not self.mask.any() or self.mask.all():
-            what = "empty: mark the object in a frame that shows it" if not self.mask.any() else "the whole frame"
-            raise InputError(f"the given mask is {what}")
-        self.config, self.frame = config, frames[given : given + 1]
+    def __init__(self, config: MaskTraining, frame: Tensor, mask: Tensor) -> None:
+        self.config, self.frame, self.mask = config, frame[None], (mask > 0.5).to(frame.dtype)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.network = BaseNetwork(3, 1, config.width).to(frames.device)
+            self.network = BaseNetwork(3, 1, config.width).to(frame.device)
         self.steps = 0
         self._optimiser = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
 
-    def train(self) -> Iterator[float]:
-        """Train to the end, step by step; yields each step's loss.
+    def train(self) -> None:
+        """Train to the end.
 
         Raises:
             InputError: the loss is not finite.
         """
         while self.steps < self.config.steps:
-            cosine = 0.5 * (1 + math.cos(math.pi * self.steps / self.config.steps))
             for group in self._optimiser.param_groups:
-                group["lr"] = self.config.learning_rate * (0.02 + 0.98 * cosine)
+                group["lr"] = self.config.learning_rate * along_cosine(self.steps, self.config.steps)
             pasted, target = self.example(np.random.default_rng([self.config.seed, self.steps]))
             with torch.enable_grad():
                 judged = torch.ones_like(target) if self.config.both else 1 - self.mask[None]
@@ -123,7 +91,6 @@ class MaskLearner:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
             self._optimiser.step()
             self.steps += 1
-            yield float(loss.detach())
 
     def example(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """X' ``(1, 3, H, W)``, the frame with a moved copy of its object, and what is to be found, ``(1, 1, H, W)``."""
@@ -166,22 +133,18 @@ def weighted_cross_entropy(logits: Tensor, target: Tensor, judged: Tensor, alpha
     return (entropy * weight).sum() / judged.sum().clamp_min(1)
 
 
-def followed(masks: Tensor, given: int = 0, reach: float = 0.04) -> Tensor:
+def followed(masks: Tensor) -> Tensor:
     """Masks ``(T, 1, H, W)`` in {0, 1} without the regions that do not continue the object, frame by frame.
 
-    Args:
-        masks: of all frames; that of ``given`` is trusted.
-        given: where to begin, in both directions of time.
-        reach: how far the object may move from frame to frame, as a share of the frame's diagonal.
+    The first mask is trusted. Of each other one those regions are kept that touch, or nearly touch, the mask of the
+    frame before; where none does the mask is empty, and the search goes on from the last one that was not.
     """
-    radius = max(1, round(reach * math.hypot(*masks.shape[-2:])))
-    result = masks.clone()
-    for order in (range(given + 1, len(masks)), range(given - 1, -1, -1)):
-        before = masks[given]
-        for index in order:
-            near = window_max(before[None], radius)[0]
-            result[index] = _touching(masks[index], near)
-            before = result[index] if result[index].any() else before
+    radius = max(1, round(REACH * math.hypot(*masks.shape[-2:])))
+    result, before = masks.clone(), masks[0]
+    for index in range(1, len(masks)):
+        near = window_max(before[None], radius)[0]
+        result[index] = _touching(masks[index], near)
+        before = result[index] if result[index].any() else before
     return result
 
 

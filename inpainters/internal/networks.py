@@ -19,6 +19,8 @@ Arch = Literal["base", "stacked", "coarse-to-fine"]
 ARCHS: tuple[Arch, ...] = ("base", "stacked", "coarse-to-fine")
 MULTIPLE = 4
 """Frames are mirrored up to a multiple of this, two halvings, and cropped back."""
+INPUTS = 5
+"""Channels of the input: red, green, blue and the mask as published, and how far the start is to be trusted."""
 
 # (out_c, kernel, stride, dilation) at width 1, as printed.
 ENCODER = ((48, 5, 1, 1), (96, 3, 2, 1), (96, 3, 1, 1), (192, 3, 2, 1), (192, 3, 1, 1), (192, 3, 1, 1), (192, 3, 1, 2),
@@ -39,7 +41,7 @@ class BaseNetwork(nn.Module):
         branch: add the second encoder of the coarse-to-fine network.
     """
 
-    def __init__(self, inputs: int = 4, outputs: int = 3, width: float = 1.0, branch: bool = False) -> None:
+    def __init__(self, inputs: int, outputs: int, width: float, branch: bool = False) -> None:
         super().__init__()
         self.encoder = _chain(inputs, ENCODER, width)
         self.branch = _chain(inputs, BRANCH, width) if branch else None
@@ -65,55 +67,48 @@ class InternalNetwork(nn.Module):
     Args:
         arch: "base", "stacked" or "coarse-to-fine".
         width: factor on all inner channels; 1 is the paper's.
-        extra: further input channels beyond RGB and the mask.
-        outputs: channels of the output picture (3 for frames, 1 for masks, which come from the base network only).
         residual: the output, zero to begin with, corrects what the holes hold at the input, and nothing else.
 
     Raises:
         InputError: an unknown arch, or a width outside (0, 4].
     """
 
-    def __init__(
-        self, arch: str = "base", width: float = 1.0, *, extra: int = 0, outputs: int = 3, residual: bool = False
-    ) -> None:
+    def __init__(self, arch: str = "base", width: float = 1.0, *, residual: bool = False) -> None:
         super().__init__()
         if arch not in ARCHS:
             raise InputError(f"unknown internal network {arch!r}: use one of {', '.join(ARCHS)}")
         if not 0 < width <= 4:
             raise InputError(f"width must lie in (0, 4], got {width}")
-        inputs = 4 + extra
-        self.arch, self.width, self.extra, self.residual = arch, width, extra, residual
-        stages = [BaseNetwork(inputs, outputs, width)]
+        self.arch, self.width, self.residual = arch, width, residual
+        stages = [BaseNetwork(INPUTS, 3, width)]
         if arch != "base":
-            stages.append(BaseNetwork(inputs, outputs, width, branch=arch == "coarse-to-fine"))
+            stages.append(BaseNetwork(INPUTS, 3, width, branch=arch == "coarse-to-fine"))
         self.stages = nn.ModuleList(stages)
         if residual:
             for stage in stages:
                 nn.init.zeros_(stage.decoder[-1].conv.weight)  # type: ignore[union-attr,arg-type]
                 nn.init.zeros_(stage.decoder[-1].conv.bias)  # type: ignore[union-attr,arg-type]
 
-    def forward(self, frames: Tensor, holes: Tensor, extra: Tensor | None = None) -> list[Tensor]:
+    def forward(self, frames: Tensor, holes: Tensor, trust: Tensor) -> list[Tensor]:
         """The output of each stage, the final one last.
 
         Args:
             frames: ``(N, 3, H, W)`` in [-1, 1]; whatever the holes hold is what the network starts from.
             holes: ``(N, 1, H, W)`` in {0, 1}.
-            extra: ``(N, extra, H, W)``.
+            trust: how far to trust what the holes hold, ``(N, 1, H, W)`` in [0, 1].
 
         Returns:
-            ``(N, outputs, H, W)`` each, in (-1, 1), or [-2, 2] with ``residual``.
+            ``(N, 3, H, W)`` each, in (-1, 1), or [-2, 2] with ``residual``.
         """
         height, width = frames.shape[-2:]
-        frames, holes = _grown(frames), _grown(holes)
-        more = [] if extra is None else [_grown(extra)]
+        frames, holes, trust = _grown(frames), _grown(holes), _grown(trust)
         results, seen = [], frames
         for stage in self.stages:
-            made = stage(torch.cat([seen, holes, *more], dim=1))
+            made = stage(torch.cat([seen, holes, trust], dim=1))
             # Only inside: absolute error pins a correction to zero where, as in most of a frame, zero is exact.
             made = torch.where(holes > 0, seen + made, frames) if self.residual else made
             results.append(made[..., :height, :width])
-            if made.shape[1] == frames.shape[1]:
-                seen = torch.where(holes > 0, made, frames)
+            seen = torch.where(holes > 0, made, frames)
         return results
 
     def flops(self, height: int, width: int) -> float:

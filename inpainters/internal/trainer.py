@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_, parameters_to_vector, vector_to_parameters
 
 from videoinpaint.errors import DivergedError, InputError
+from videoinpaint.fitting import along_cosine
 from videoinpaint.inpainters.internal import losses
 from videoinpaint.inpainters.internal.clip import HIDDEN, STARTS, Examples, Source, TrainingClip
 from videoinpaint.inpainters.internal.networks import ARCHS, InternalNetwork
@@ -86,7 +87,7 @@ class Internal:
         """A fresh network; the same seed gives the same weights."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            return InternalNetwork(self.arch, self.width, extra=1, residual=self.start != "none")
+            return InternalNetwork(self.arch, self.width, residual=self.start != "none")
 
 
 PAPER = Internal("coarse-to-fine", 1.0, "none", 2e-4, 1.0, 0.25, focus=1.0, crop=None, mirror=False, patch=None)
@@ -166,7 +167,7 @@ class Trainer:
         """
         c = self.config
         for group in self.optimiser.param_groups:
-            group["lr"] = c.learning_rate * (c.decay + (1 - c.decay) * 0.5 * (1 + math.cos(math.pi * progress)))
+            group["lr"] = c.learning_rate * along_cosine(progress, 1, c.decay)
         rng = np.random.default_rng([c.seed, self.steps])
         batch = clip.draw(rng, c.batch, flagged, c.crop, c.mirror)
         with torch.enable_grad():

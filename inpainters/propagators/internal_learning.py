@@ -33,10 +33,10 @@ class InternalPropagator:
     def start(self, frames: Tensor, first: Tensor) -> InternalTracker:
         """Train; see :class:`videoinpaint.protocols.MaskPropagator`."""
         target = check_target(frames, first)
-        learner = MaskLearner(self.training, frames.detach().float().to(self.device), target.float().to(self.device))
-        for _ in learner.train():
-            pass
-        return InternalTracker(learner, frames.detach().float().to(self.device))
+        shown = frames.detach().float().to(self.device)
+        learner = MaskLearner(self.training, shown[0], target.float().to(self.device))
+        learner.train()
+        return InternalTracker(learner, shown)
 
 
 class InternalTracker:

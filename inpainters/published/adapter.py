@@ -1,15 +1,14 @@
 """A published network in the closed loop: pass 1 is its published inference, later passes redo what is flagged.
 
-What the six networks share is here; what distinguishes them is a handful of hooks (see :class:`PublishedInpainter`).
+What the six networks share is here, in `work` and in `painting`; what distinguishes them is a handful of hooks,
+:class:`videoinpaint.inpainters.published.painting.Hooks`, and what is prepared for an episode.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal, cast
 
@@ -19,11 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videoinpaint.boxes import Box, box_of, within
+from videoinpaint.boxes import Box
 from videoinpaint.controls import DEFAULT, FUSION, HEADS
 from videoinpaint.inpainters.published import plan
 from videoinpaint.inpainters.published.calibration import calibration_clip
 from videoinpaint.inpainters.published.cost import Meter
+from videoinpaint.inpainters.published.feature_cache import Features
 from videoinpaint.inpainters.published.geometry import FLAGGED, Geometry
 from videoinpaint.inpainters.published.layers.heads import (
     MAX_HEADS,
@@ -36,59 +36,13 @@ from videoinpaint.inpainters.published.layers.heads import (
 from videoinpaint.inpainters.published.layers.regions import decode_box
 from videoinpaint.inpainters.published.layers.windows import mean_by_window
 from videoinpaint.inpainters.published.loading import load_networks, load_trained, randomise
-from videoinpaint.inpainters.published.remember import Features, alike
+from videoinpaint.inpainters.published.painting import encode, paint
 from videoinpaint.inpainters.published.sizes import Sizes, stored_sizes
+from videoinpaint.inpainters.published.work import FEATURE, TOKEN, Pass, alike, flagged_frames, frames_of, jobs_of
 from videoinpaint.protocols import Refinement, State
 from videoinpaint.regions import is_map, spread
 
 RANDOM = "random"
-
-FEATURE, TOKEN = 4, 12
-"""Pixels a side of a feature, and between neighbouring tokens of the networks that cut them from features."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """Episodes of a batch whose pass consists of the same work.
-
-    Attributes:
-        items: their places in the batch.
-        windows: what is computed.
-        heads: how many heads run; None: each window of attention runs its own number.
-        whole: see `Pass`.
-    """
-
-    items: tuple[int, ...]
-    windows: tuple[plan.Window, ...]
-    heads: int | None
-    whole: bool
-
-
-@dataclass(frozen=True)
-class Pass:
-    """What one pass over equal episodes works on, at the network's size.
-
-    Attributes:
-        state: of these episodes.
-        frames: ``(n, T, 3, h, w)`` in [-1, 1].
-        holes: ``(n, T, 1, h, w)`` in {0, 1}, dilated.
-        fusion: ``(n,)``, or a map at the features' size, ``(n, 1, h/4, w/4)``.
-        whole: the whole hole of the episode is painted, as the published network does.
-        heads: the control at every token, ``(n, rows, cols)``, where it varies over the frame.
-    """
-
-    state: State
-    frames: Tensor
-    holes: Tensor
-    fusion: Tensor
-    whole: bool
-    heads: Tensor | None = None
-
-    def take(self, items: list[int]) -> Pass:
-        """The same for some of its episodes."""
-        state = {name: tensor[items] for name, tensor in self.state.items()}
-        heads = None if self.heads is None else self.heads[items]
-        return Pass(state, self.frames[items], self.holes[items], self.fusion[items], self.whole, heads)
 
 
 class PublishedInpainter(ABC):
@@ -179,19 +133,19 @@ class PublishedInpainter(ABC):
         """The networks by part, untrained, of ``self.sizes``."""
 
     def inputs(self, work: Pass, frames: Sequence[int]) -> Tensor:
-        """What the encoder takes of some frames, ``(n, len(frames), c, h, w)``: here the frames, 0 in their holes."""
+        """See :class:`Hooks`; here the frames, 0 in their holes."""
         return work.frames[:, frames] * (1 - work.holes[:, frames])
 
     def encode(self, inputs: Tensor) -> Tensor:
-        """Inputs ``(N, c, h, w)`` to features ``(N, C, h/4, w/4)``."""
+        """See :class:`Hooks`."""
         return self.networks["main"].encode(inputs)  # type: ignore[operator]
 
     @abstractmethod
     def transform(self, work: Pass, features: Tensor, window: plan.Window) -> Tensor:
-        """From the features of a window's frames ``(n, K, C, h/4, w/4)`` to those of its local frames."""
+        """See :class:`Hooks`."""
 
     def decode(self, features: Tensor, box: Box) -> Tensor:
-        """Features ``(N, C, h/4, w/4)`` to what frames in [-1, 1] show in a box."""
+        """See :class:`Hooks`."""
         return decode_box(cast(nn.Sequential, self.networks["main"].decoder), features, box)
 
     def prepare(self, frames: Tensor, holes: Tensor) -> State:
@@ -215,13 +169,13 @@ class PublishedInpainter(ABC):
         """
         state = self.prepare_local(frames, holes, count)
         window = plan.Window(tuple(range(count)), tuple(range(count, frames.shape[1])), tuple(range(count)))
-        work = Pass(state, frames, holes, frames.new_full((len(frames),), 0.5), True)
+        work = self._whole(state, frames, holes)
         features = self.encode(self.inputs(work, window.frames).flatten(0, 1)).unflatten(0, frames.shape[:2])
         local = self.transform(work, features, window)
         return self.networks["main"].decoder(local.flatten(0, 1)).unflatten(0, local.shape[:2]), state  # type: ignore[operator]
 
     def pattern(self, work: Pass, window: plan.Window) -> list[Hashable]:
-        """For each item: what, beside shapes and heads, decides the cost of `transform`."""
+        """See :class:`Hooks`; here nothing does."""
         return [None] * len(work.frames)
 
     @torch.no_grad()
@@ -229,13 +183,13 @@ class PublishedInpainter(ABC):
         """See :class:`videoinpaint.protocols.Inpainter`."""
         frames, holes = self._view(frames, masks)
         state = {"initial": masks >= FLAGGED} | self.prepare(frames, holes)
-        work = Pass(state, frames, holes, frames.new_full((len(frames),), 0.5), True)
+        work = self._whole(state, frames, holes)
         # The first pass sees just this: encode what it will need, of each clip, and remember it.
         features = Features.nothing(self.inputs(work, range(frames.shape[1])), self.feature_channels)
         windows = plan.published_windows(frames.shape[1])
-        for needed, items in alike([_frames_of(plan.touched(windows, flags)) for flags in _flagged(holes)]):
-            part, own = work.take(items), features.take(items)
-            own.update(self.encode, self.inputs(part, needed), needed, self._count_alone)
+        for needed, items in alike([frames_of(plan.touched(windows, flags)) for flags in flagged_frames(holes)]):
+            own = features.take(items)
+            encode(self, self._meter, work.take(items), own, needed)
             features.seen[items], features.made[items] = own.seen, own.made
         return state | {"seen": features.seen, "features": features.made}
 
@@ -249,17 +203,23 @@ class PublishedInpainter(ABC):
         fusion, heads = self._laid(controls, frames, (size[0], size[1]))
         everything = Pass(kept, frames, holes, fusion, True, heads)
         features = Features(state["seen"].clone(), state["features"].clone())
-        for job in self._jobs(state, masks, holes, controls):
+        first = ((masks >= FLAGGED) == state["initial"]).flatten(1).all(1).tolist()
+        asked = [self.heads_run(float(row[HEADS])) if controls.ndim == 2 else None for row in controls]
+        for job in jobs_of(holes, [is_first or self.windows == "published" for is_first in first], asked):
             items = list(job.items)
             work, own = replace(everything.take(items), whole=job.whole), features.take(items)
             running = (self.num_heads, 1) if job.heads is None else (job.heads, job.heads)
             with active_heads(self.networks, running[0], self.ranking(running[1])):
-                painted[items], gflops[items] = self._paint(work, own, job)
+                painted[items], gflops[items] = paint(self, self._meter, work, own, job)
             features.seen[items], features.made[items] = own.seen, own.made
         whole, reached = (self.geometry.from_network(x, size[0], size[1])[:, :length] for x in (painted, holes))
         # Where nothing is painted the frames come back as they are, not as resizing leaves them.
         result = torch.where(reached > 0, ((whole + 1) / 2).clamp(0, 1), repaired)
         return Refinement(result, gflops, state={"seen": features.seen, "features": features.made})
+
+    def _whole(self, state: State, frames: Tensor, holes: Tensor) -> Pass:
+        """The pass of the published network over whole episodes."""
+        return Pass(state, frames, holes, frames.new_full((len(frames),), self.own_fusion), True)
 
     def _view(self, frames: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         """Frames in [-1, 1] and dilated holes at the network's size; a single frame is doubled, so that it has flow."""
@@ -296,73 +256,13 @@ class PublishedInpainter(ABC):
         shares = mean_by_window(work.heads, window) * (self.num_heads / MAX_HEADS)
         return shares.round().clamp(1, self.num_heads).long()
 
-    def _jobs(self, state: State, masks: Tensor, holes: Tensor, values: NDArray[np.float32]) -> list[Job]:
-        """The batch sorted by equal work. Nothing flagged: no job."""
-        flagged = _flagged(holes)
-        first = ((masks >= FLAGGED) == state["initial"]).flatten(1).all(1).tolist()
-        sorted_by_work: dict[tuple[tuple[plan.Window, ...], int | None, bool], list[int]] = defaultdict(list)
-        windows = plan.published_windows(holes.shape[1])
-        for item, (flags, is_first) in enumerate(zip(flagged, first)):
-            whole = is_first or self.windows == "published"
-            chosen = tuple((plan.touched if whole else plan.cover)(windows, flags))
-            if chosen:
-                heads = self.heads_run(float(values[item, HEADS])) if values.ndim == 2 else None
-                sorted_by_work[chosen, heads, whole].append(item)
-        return [Job(tuple(items), *kind) for kind, items in sorted_by_work.items()]
-
-    def _paint(self, work: Pass, features: Features, job: Job) -> tuple[Tensor, Tensor]:
-        """Frames ``(n, T, 3, h, w)`` with predictions inside the holes, and the GFLOPs of each, ``(n,)``."""
-        predicted = torch.zeros_like(work.frames)
-        needed = _frames_of(job.windows)
-        spent = features.update(self.encode, self.inputs(work, needed), needed, self._count_alone)
-        for window, share in zip(job.windows, plan.shares(job.windows)):
-            local, costs = self._transform(work, features.made[:, window.frames], window, job)
-            spent += costs
-            spent += self._decode(work, local, window, share, predicted)
-        return torch.where(work.holes > 0, predicted, work.frames), spent
-
-    def _transform(self, work: Pass, features: Tensor, window: plan.Window, job: Job) -> tuple[Tensor, Tensor]:
-        """`transform`, together for the items whose cost follows one pattern."""
-        result = features[:, : len(window.local)].clone()
-        costs = torch.zeros(len(features), dtype=torch.float64)
-        for pattern, equal in alike(self.pattern(work, window)):
-            part = work.take(equal)
-            kind = ("transform", len(window.local), len(window.references), job.heads, work.whole, pattern)
-            result[equal], costs[equal] = self._count(
-                part, kind, partial(self.transform, part, features[equal], window)
-            )
-        return result, costs
-
-    def _decode(
-        self, work: Pass, local: Tensor, window: plan.Window, share: dict[int, float], predicted: Tensor
-    ) -> Tensor:
-        """Add the shares of a window's predictions to ``predicted``, in a box around each item's holes; the GFLOPs."""
-        costs = torch.zeros(len(local), dtype=torch.float64)
-        places = [window.local.index(frame) for frame in window.wanted]
-        boxes = [box_of(holes) for holes in work.holes[:, window.wanted]]
-        for box, equal in alike(boxes):
-            assert box is not None  # a wanted frame has a hole
-            features = local[equal][:, places].flatten(0, 1)
-            kind = ("decode", len(places), box)
-            images, costs[equal] = self._count(work.take(equal), kind, partial(self.decode, features, box))
-            for frame, image in zip(window.wanted, images.unflatten(0, (len(equal), -1)).unbind(1)):
-                for item, one in zip(equal, image):
-                    predicted[item, frame][within(box)] += share[frame] * one
-        return costs
-
-    def _count_alone(self, items: int, kind: tuple[Hashable, ...], call: Callable[[], Tensor]) -> tuple[Tensor, float]:
-        return self._meter.run(kind, items, call)
-
-    def _count(self, work: Pass, kind: tuple[Hashable, ...], call: Callable[[], Tensor]) -> tuple[Tensor, float]:
-        return self._meter.run((*kind, *work.frames.shape[-2:]), len(work.frames), call)
-
     def ranking(self, heads: int) -> HeadOrder | None:
         """The measured order of heads; not needed, and not measured, where all run or their index is their order."""
         if heads >= self.num_heads or self.sizes.nested:
             return None
         if self._order is None:
             frames, holes = (t.to(self.device) for t in calibration_clip(*self.calibration_size))
-            everything = replace(DEFAULT, fusion=0.5).to_array()[None]  # half and half, as published
+            everything = replace(DEFAULT, fusion=self.own_fusion).to_array()[None]
             # Every attention runs again for each head then, which must not be remembered as what a pass costs.
             meter, self._meter = self._meter, Meter()
             try:
@@ -371,13 +271,3 @@ class PublishedInpainter(ABC):
             finally:
                 self._meter = meter
         return self._order
-
-
-def _flagged(holes: Tensor) -> list[list[bool]]:
-    """Of each episode, which frames have a hole."""
-    return holes.flatten(2).amax(2).gt(0).tolist()
-
-
-def _frames_of(windows: Sequence[plan.Window]) -> tuple[int, ...]:
-    """All frames that some windows look at."""
-    return tuple(sorted({frame for window in windows for frame in window.frames}))

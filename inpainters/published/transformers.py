@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from videoinpaint.inpainters.published.adapter import Pass, PublishedInpainter
+from videoinpaint.inpainters.published.adapter import PublishedInpainter
 from videoinpaint.inpainters.published.geometry import Geometry
 from videoinpaint.inpainters.published.plan import Window
+from videoinpaint.inpainters.published.work import Pass
 
 
 class FrameTransformerInpainter(PublishedInpainter):

@@ -229,4 +229,3 @@ def test_fusion_weighs_transformer_against_propagated(network: E2FGVI) -> None:
     mixed = network.transform(features, 1, torch.tensor([1.0, 0.25]))
     torch.testing.assert_close(mixed[0], 2 * hallucinated[0, :1])
     torch.testing.assert_close(mixed[1], 0.5 * hallucinated[1, :1] + 1.5 * features[1, :1])
-    torch.testing.assert_close(network.transform(features, wanted=[1]), network.transform(features)[:, 1:])

@@ -18,10 +18,10 @@ from videoinpaint.errors import CorruptWeightsError, MissingWeightsError
 from videoinpaint.inpainters import PUBLISHED, make_inpainter
 from videoinpaint.inpainters.published import plan
 from videoinpaint.inpainters.published.cost import Meter, count_flops
+from videoinpaint.inpainters.published.feature_cache import Features
 from videoinpaint.inpainters.published.geometry import Geometry, dilate
 from videoinpaint.inpainters.published.layers.heads import active_heads, count_heads, gated_modules
 from videoinpaint.inpainters.published.propainter.inpainter import in_pieces
-from videoinpaint.inpainters.published.remember import Features
 from videoinpaint.protocols import Detection
 from videoinpaint.testing import check_inpainter
 
@@ -366,9 +366,7 @@ def test_encoding_a_box_is_counted_at_each_size_of_frame():
     def cost(size, meter):
         inputs = torch.zeros(1, 1, 3, *size)
         features = Features.nothing(inputs, 4)
-        update = partial(
-            features.update, encoder, frames=[0], count=lambda items, *work: meter.run(work[0], items, work[1])
-        )
+        update = partial(features.update, encoder, frames=[0], meter=meter)
         update(inputs.clone())
         inputs[..., 8:16, 16:24] = 1
         return float(update(inputs))

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 from torchvision.models.optical_flow import raft_large
 
+from videoinpaint.inpainters.published.propainter import raft as raft_module
 from videoinpaint.inpainters.published.propainter.raft import RAFT, clip_flows
 
 
@@ -63,16 +64,18 @@ def test_names_survive_inside_another_module(raft: RAFT) -> None:
     torch.nn.ModuleDict({"flow": RAFT()}).load_state_dict(outer.state_dict(), strict=True)
 
 
-def test_clip_flows_are_those_of_the_pairs(raft: RAFT) -> None:
+def test_clip_flows_are_those_of_the_pairs(raft: RAFT, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raft_module, "PAIRS_AT_ONCE", 3)
     frames = _frames(3, batch=2)
-    forward, backward = clip_flows(raft, frames, iterations=2, pairs_at_once=3)
+    forward, backward = clip_flows(raft, frames, iterations=2)
     assert forward.shape == backward.shape == (2, 2, 2, 128, 136)
     for t in range(2):
         torch.testing.assert_close(forward[:, t], raft(frames[:, t], frames[:, t + 1], 2)[1], atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(backward[:, t], raft(frames[:, t + 1], frames[:, t], 2)[1], atol=1e-4, rtol=1e-4)
 
 
-def test_every_frame_of_a_clip_is_encoded_once(raft: RAFT) -> None:
+def test_every_frame_of_a_clip_is_encoded_once(raft: RAFT, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raft_module, "PAIRS_AT_ONCE", 3)
     seen = {"feature_encoder": 0, "context_encoder": 0}
 
     def counter(name: str):
@@ -82,7 +85,7 @@ def test_every_frame_of_a_clip_is_encoded_once(raft: RAFT) -> None:
         return count
 
     handles = [getattr(raft.network, name).register_forward_hook(counter(name)) for name in seen]
-    clip_flows(raft, _frames(4), iterations=1, pairs_at_once=3)
+    clip_flows(raft, _frames(4), iterations=1)
     for handle in handles:
         handle.remove()
     assert seen == {"feature_encoder": 4, "context_encoder": 4}

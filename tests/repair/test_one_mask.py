@@ -202,6 +202,12 @@ def test_residues_are_removed_by_tuning_what_follows_the_target(window: int) -> 
     assert after < 0.8 * before
 
 
+def test_residue_removal_that_changes_nothing_says_so() -> None:
+    frames, masks = scene(3)
+    with pytest.warns(InputWarning, match="no residue was removed: the propagator has no parameters"):
+        videoinpaint.inpaint(frames, masks[0], propagator="held", remove_residues=True, **FAST | {"inpainter": "ciri"})
+
+
 def test_residue_removal_needs_ciri_and_a_propagator() -> None:
     frames, masks = scene(3)
     with pytest.raises(InputError, match="use ciri"):

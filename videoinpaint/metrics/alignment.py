@@ -41,6 +41,9 @@ class Encoder:
     offset: float
 
 
+HIDDEN = 32  # channels of the network that predicts offsets and modulation
+GROUPS = 8  # of channels: those of a group move and are modulated together
+
 ENCODERS = {"alex": Encoder(1, 192, 8, 7.0), "vgg16": Encoder(2, 256, 4, 1.5)}
 
 
@@ -74,20 +77,16 @@ class Aligner(nn.Module):
 
     Args:
         net: the backbone whose features are aligned.
-        hidden: channels of the network that predicts offsets and modulation.
-        groups: channels of a group move and are modulated together.
     """
 
-    taps: Tensor
-
-    def __init__(self, net: str = "alex", hidden: int = 32, groups: int = 8) -> None:
+    def __init__(self, net: str = "alex") -> None:
         super().__init__()
         self.encoder = encoder_of(net)
-        self.net, self.groups = net, groups
+        self.net = net
         channels = self.encoder.channels
-        self.reduce = nn.Conv2d(channels, hidden, 1)
+        self.reduce = nn.Conv2d(channels, HIDDEN, 1)
         self.predict = nn.Sequential(
-            nn.Conv2d(hidden + 3, hidden, 3, padding=1), nn.ReLU(), nn.Conv2d(hidden, groups * 27, 3, padding=1)
+            nn.Conv2d(HIDDEN + 3, HIDDEN, 3, padding=1), nn.ReLU(), nn.Conv2d(HIDDEN, GROUPS * 27, 3, padding=1)
         )
         self.kernel = nn.Parameter(torch.zeros(channels, 1, 3, 3))
         self.bias = nn.Parameter(torch.zeros(channels))
@@ -108,7 +107,7 @@ class Aligner(nn.Module):
         coarse = F.adaptive_avg_pool2d(weights, (features.shape[-2], features.shape[-1])).to(features.dtype)
         # Directions, not lengths, decide how to move: activations differ by an order of magnitude between clips.
         seen = F.relu(self.reduce(unit_length(warped) * features.shape[1] ** 0.5))
-        offsets, modulation = self.predict(torch.cat([seen, coarse], 1)).split([self.groups * 18, self.groups * 9], 1)
+        offsets, modulation = self.predict(torch.cat([seen, coarse], 1)).split([GROUPS * 18, GROUPS * 9], 1)
         refined = deformable_conv(warped, offsets, 2 * torch.sigmoid(modulation), self.kernel, self.bias)
         return F.relu(refined)  # E's layers end in a ReLU, so what is aligned with them does too
 

@@ -15,9 +15,9 @@ from videoinpaint.clips.validate import check_frames
 from videoinpaint.composition import widened
 from videoinpaint.device import resolve_device
 from videoinpaint.envs.contract import check_size
-from videoinpaint.errors import InputError
+from videoinpaint.errors import InputError, warn
 from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter
-from videoinpaint.inpainters.ciri.removal import removal_config
+from videoinpaint.inpainters.ciri.removal_config import removal_config
 from videoinpaint.inpainters.propagators import GivenTracker, follow_from, make_propagator
 from videoinpaint.protocols import Inpainter, MaskPropagator, OneShotInpainter, Tracker
 from videoinpaint.repair.doubts import tell_doubts
@@ -108,6 +108,8 @@ def check_tunable(inpainter: Inpainter) -> CIRIInpainter:
 def tuned(followed: Followed, parts: Parts, propagator: str) -> Followed:
     """The clip followed again, its tracker tuned on it until a repair shows less of the target (CIRI, Section 3.3).
 
+    Gives an `InputWarning` where the tracker stays as it was.
+
     Args:
         followed: the clip; all of it is repaired at once, several times.
         parts: with an inpainter of CIRI, which is frozen.
@@ -119,7 +121,9 @@ def tuned(followed: Followed, parts: Parts, propagator: str) -> Followed:
     inpainter = check_tunable(parts.loop.inpainter)
     if followed.sample:
         raise InputError("residues can be removed where the first frame's mask is given: mark the target there, too")
-    inpainter.tune(followed.tracker, _shown(followed.clip, parts.loop.device), removal_config(propagator))
+    report = inpainter.tune(followed.tracker, _shown(followed.clip, parts.loop.device), removal_config(propagator))
+    if not report.tuned:
+        warn(f"no residue was removed: {report.reason}")
     return replace(followed, masks=_masks(followed.tracker))
 
 

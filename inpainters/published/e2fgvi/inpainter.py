@@ -8,11 +8,12 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from videoinpaint.inpainters.published.adapter import Pass, PublishedInpainter
+from videoinpaint.inpainters.published.adapter import PublishedInpainter
 from videoinpaint.inpainters.published.e2fgvi.attention import WINDOW
 from videoinpaint.inpainters.published.e2fgvi.network import E2FGVI
 from videoinpaint.inpainters.published.geometry import Geometry
 from videoinpaint.inpainters.published.plan import Window
+from videoinpaint.inpainters.published.work import Pass
 from videoinpaint.protocols import State
 
 PAIRS_AT_ONCE = 16  # frames whose flow is estimated together

@@ -7,8 +7,6 @@ are those of the published checkpoints.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -89,7 +87,6 @@ class E2FGVI(nn.Module):
         num_local: int | None = None,
         fusion: float | Tensor = 0.5,
         *,
-        wanted: Sequence[int] | None = None,
         counts: Tensor | None = None,
     ) -> Tensor:
         """Hallucinate, and fuse: ``f = 2 * (w * transformer + (1 - w) * propagated)``.
@@ -98,16 +95,14 @@ class E2FGVI(nn.Module):
             features: ``(B, T, 128, h, w)``, propagated for the local frames, encoded for the others.
             num_local: how many of the first frames to return; None for all.
             fusion: w in [0, 1], one number, ``(B,)`` or a map ``(B, 1, h, w)``; 0.5 is the published sum.
-            wanted: the frames to return, instead of the first ``num_local``.
             counts: int64 ``(B, N)``: how many heads each window runs; None: those that are active.
 
         Returns:
-            ``(B, num_local or len(wanted), 128, h, w)``.
+            ``(B, num_local, 128, h, w)``.
         """
         tokens = self.tokens(features, counts)
-        kept = slice(num_local) if wanted is None else list(wanted)
         size = (features.shape[-2], features.shape[-1])
-        return self.fuse(self.sc(tokens[:, kept], size), features[:, kept], fusion)
+        return self.fuse(self.sc(tokens[:, :num_local], size), features[:, :num_local], fusion)
 
     def tokens(self, features: Tensor, counts: Tensor | None = None) -> Tensor:
         """Features ``(B, T, 128, h, w)`` to the tokens that leave the transformer, ``(B, T, rows, cols, 512)``."""

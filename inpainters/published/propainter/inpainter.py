@@ -8,7 +8,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from videoinpaint.inpainters.published.adapter import Pass, PublishedInpainter
+from videoinpaint.inpainters.published.adapter import PublishedInpainter
 from videoinpaint.inpainters.published.geometry import Geometry
 from videoinpaint.inpainters.published.plan import Window
 from videoinpaint.inpainters.published.propainter.attention import WINDOW, touched_by
@@ -16,6 +16,7 @@ from videoinpaint.inpainters.published.propainter.completion import FlowCompleti
 from videoinpaint.inpainters.published.propainter.network import STRIDE, ProPainter
 from videoinpaint.inpainters.published.propainter.raft import ITERATIONS, RAFT, clip_flows
 from videoinpaint.inpainters.published.propainter.recurrent_propagation import propagate_images
+from videoinpaint.inpainters.published.work import Pass
 from videoinpaint.motion.flow import neighbour_flows
 from videoinpaint.protocols import State
 

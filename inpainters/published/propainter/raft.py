@@ -18,6 +18,7 @@ from torchvision.models.optical_flow import raft_large
 STRIDE = 8  # of the feature maps
 MIN_SIZE = 128  # the coarsest correlation level needs two cells on each axis
 ITERATIONS = 20
+PAIRS_AT_ONCE = 8  # whose correlation volumes are held together: bounds the memory, does not change the result
 
 # Original names and torchvision's, both ways round: (torchvision pattern, original).
 _NAMES = (
@@ -206,9 +207,7 @@ def upsample(flow: Tensor, mask: Tensor) -> Tensor:
     return fine.permute(0, 1, 4, 2, 5, 3).reshape(number, 2, STRIDE * high, STRIDE * wide)
 
 
-def clip_flows(
-    raft: RAFT, frames: Tensor, iterations: int = ITERATIONS, pairs_at_once: int = 8
-) -> tuple[Tensor, Tensor]:
+def clip_flows(raft: RAFT, frames: Tensor, iterations: int = ITERATIONS) -> tuple[Tensor, Tensor]:
     """Flows between neighbouring frames of clips, both ways; every frame is encoded once, pairs are matched in chunks.
 
     Frames that RAFT cannot take (smaller than 128, no multiple of 8) are resized for it, and their flows back.
@@ -217,7 +216,6 @@ def clip_flows(
         raft: the network.
         frames: ``(B, T, 3, H, W)`` in [-1, 1].
         iterations: recurrent updates.
-        pairs_at_once: how many correlation volumes are held at once; bounds the memory, does not change the result.
 
     Returns:
         forward ``(B, T-1, 2, H, W)`` from frame t to t+1, and backward from t+1 to t, in pixels.
@@ -228,13 +226,13 @@ def clip_flows(
         return none, none
     size = [max(MIN_SIZE, -(-n // STRIDE) * STRIDE) for n in (height, width)]
     flat = frames.flatten(0, 1)
-    encoded = [raft.encode(_resized(part, size)) for part in flat.split(pairs_at_once)]
+    encoded = [raft.encode(_resized(part, size)) for part in flat.split(PAIRS_AT_ONCE)]
     features, context = (torch.cat(parts) for parts in zip(*encoded))
     earlier = torch.arange(batch * time, device=frames.device).view(batch, time)[:, :-1].flatten()
     here, there = torch.cat([earlier, earlier + 1]), torch.cat([earlier + 1, earlier])
     flows = [
         raft.match(features[a], features[b], context[a], iterations)[1]
-        for a, b in zip(here.split(pairs_at_once), there.split(pairs_at_once))
+        for a, b in zip(here.split(PAIRS_AT_ONCE), there.split(PAIRS_AT_ONCE))
     ]
     scale = frames.new_tensor([width / size[1], height / size[0]]).view(2, 1, 1)
     both = torch.cat([_resized(part, [height, width]) * scale for part in flows])

@@ -14,7 +14,6 @@ from videoinpaint.errors import CorruptWeightsError, UnknownNameError
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.inpainters.ciri.around import ADAPTERS, around, load_around
 from videoinpaint.inpainters.ciri.curriculum import Curriculum
-from videoinpaint.inpainters.ciri.pretraining import draw_shot
 from videoinpaint.inpainters.ciri.published_inpainters import CIRIProPainterInpainter
 from videoinpaint.inpainters.ciri.published_pretraining import (
     PAPER,
@@ -25,6 +24,7 @@ from videoinpaint.inpainters.ciri.published_pretraining import (
     schedule_of,
     train_around,
 )
+from videoinpaint.inpainters.ciri.shots import Shot, draw_shot, target_psnr
 from videoinpaint.inpainters.propagators import GivenTracker
 from videoinpaint.inpainters.published.cost import Meter
 from videoinpaint.inpainters.published.pretraining import sizes_of
@@ -83,6 +83,14 @@ def test_a_trained_file_plays_and_removes_the_target(name, tmp_path):
     assert (holes[:, 0] >= shot.first).all()
     with pytest.raises(CorruptWeightsError, match=f"ciri_{name}"):
         make_inpainter("ciri_dstt", weights=str(path))
+
+
+def test_what_is_measured_in_the_target_leaves_the_first_frame_out():
+    background, truth = torch.zeros(1, 3, 3, 8, 8), torch.zeros(1, 3, 1, 8, 8)
+    truth[..., 2:6, 2:6] = 1
+    shot, repaired = Shot(background, background, truth, truth), torch.full_like(background, 0.1)
+    repaired[:, 0] = 1
+    assert target_psnr(repaired, shot) == pytest.approx(20, abs=1e-3)
 
 
 def test_without_attention_a_network_learns_to_take_masks_as_they_come(tmp_path):

@@ -20,7 +20,7 @@ from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter
 from videoinpaint.inpainters.ciri.joint import looked_up
 from videoinpaint.inpainters.ciri.model import NEAR, Scene
 from videoinpaint.inpainters.ciri.published import OneShotPublished
-from videoinpaint.inpainters.ciri.removal import RemovalConfig
+from videoinpaint.inpainters.ciri.removal_config import RemovalConfig
 from videoinpaint.inpainters.compact.config import CompactConfig
 from videoinpaint.inpainters.compact.inputs import Inputs
 from videoinpaint.inpainters.propagators import GivenTracker, make_propagator

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from videoinpaint.clips.sources.pasted import OneShotClips
 from videoinpaint.errors import InputError
-from videoinpaint.inpainters.ciri import removal
+from videoinpaint.inpainters.ciri import removal_objective
 from videoinpaint.inpainters.ciri.contextual import contextual_similarity, conv3_2
-from videoinpaint.inpainters.ciri.removal import RemovalConfig, removal_config, remove_residues, spans_of
+from videoinpaint.inpainters.ciri.removal import RemovalReport, remove_residues
+from videoinpaint.inpainters.ciri.removal_config import RemovalConfig, removal_config
+from videoinpaint.inpainters.ciri.removal_objective import SPAN, spans_of
 from videoinpaint.inpainters.ciri.residue import ResidueDetector, load_residue_detector
 from videoinpaint.inpainters.ciri.residue_pretraining import blurred, tensors
 from videoinpaint.metrics.backbone import get_backbone
@@ -76,7 +78,7 @@ def detector() -> ResidueDetector:
     return load_residue_detector()
 
 
-def tuned(scene: Scene, detector: ResidueDetector, seed: int = 0) -> tuple[ThresholdTracker, object]:
+def tuned(scene: Scene, detector: ResidueDetector, seed: int = 0) -> tuple[ThresholdTracker, RemovalReport]:
     observed, truth, painter = scene
     tracker = ThresholdTracker(truth)
     return tracker, remove_residues(tracker, observed, truth[0], painter, detector, FAST, seed)
@@ -116,9 +118,9 @@ class TestRemoval:
         tracker, report = tuned(scene, detector)
         assert float(tracker.level.detach()) < 2.0
         assert report.tuned
-        assert report.residue_after < report.residue_before
-        assert report.loss_after == min(report.losses) < report.loss_before
-        assert (report.steps, report.parameters) == (4, 1)
+        assert report.residues[report.kept_epoch] < report.residues[0]
+        assert report.losses[report.kept_epoch] == min(report.losses) < report.losses[0]
+        assert len(report.losses) == len(report.residues) == FAST.epochs + 1
 
     def test_nothing_but_the_tracker_changes(self, scene: Scene, detector: ResidueDetector) -> None:
         before = {k: v.clone() for k, v in detector.state_dict().items()}
@@ -137,11 +139,10 @@ class TestRemoval:
         tracker = ThresholdTracker(truth, level=0.0)
         config = RemovalConfig(learning_rate=200.0, epochs=1, chunk=4)
         report = remove_residues(tracker, observed, truth[0], painter, detector, config)
-        if report.kept_epoch == 0:
-            assert float(tracker.level) == 0.0
-            assert not report.tuned
-            assert report.loss_after == report.loss_before
-        assert report.loss_after == min(report.losses)
+        assert report.losses[1] > report.losses[0]
+        assert not report.tuned
+        assert report.reason
+        assert float(tracker.level.detach()) == 0.0
 
     def test_without_parameters_or_on_one_frame_there_is_nothing_to_tune(
         self, scene: Scene, detector: ResidueDetector
@@ -199,21 +200,20 @@ class TestRemoval:
             asked.append(chosen.tolist())
             return painter(masks, chosen)
 
-        monkeypatch.setattr(removal, "spans_of", lambda length: spans_of(length, 3))
+        monkeypatch.setattr(removal_objective, "SPAN", 3)
         tracker = ThresholdTracker(truth)
         report = remove_residues(tracker, observed, truth[0], spied, detector, FAST)
         assert {tuple(one) for one in asked} == {(0, 1, 2), (0, 3)}
-        assert report.residue_before == pytest.approx(whole.residue_before, rel=1e-4)
+        assert report.residues[0] == pytest.approx(whole.residues[0], rel=1e-4)
         assert report.tuned
-        assert report.loss_after < report.loss_before
         assert float(tracker.level) != 2.0
 
     def test_spans_cover_a_clip_of_any_length(self) -> None:
         for length in (2, 31, 32, 33, 64, 973):
             spans = spans_of(length)
             assert np.concatenate(spans).tolist() == list(range(1, length))
-            assert max(map(len, spans)) <= removal.SPAN - 1
-        assert len(spans_of(removal.SPAN)) == 1
+            assert max(map(len, spans)) <= SPAN - 1
+        assert len(spans_of(SPAN)) == 1
 
     def test_a_frame_without_a_prediction_is_searched_where_the_target_was(
         self, scene: Scene, detector: ResidueDetector
@@ -222,7 +222,7 @@ class TestRemoval:
         missed = truth.clone()
         missed[2] = 0
         report = remove_residues(ThresholdTracker(missed), observed, truth[0], painter, detector, FAST)
-        assert np.isfinite(report.loss_after)
+        assert np.isfinite(report.losses).all()
 
 
 class TestConfig:
@@ -243,4 +243,4 @@ class TestConfig:
         sums = RemovalConfig(published_sums=True, epochs=1)
         summed = remove_residues(ThresholdTracker(truth), observed, truth[0], painter, detector, sums)
         mean = remove_residues(ThresholdTracker(truth), observed, truth[0], painter, detector, RemovalConfig(epochs=1))
-        assert summed.residue_before == pytest.approx(mean.residue_before * 3 * 255**2 / 4, rel=0.05)
+        assert summed.residues[0] == pytest.approx(mean.residues[0] * 3 * 255**2 / 4, rel=0.05)

@@ -13,11 +13,15 @@ from videoinpaint.metrics.backbone import get_backbone
 
 
 @pytest.mark.parametrize(
-    ("arch", "count"), [("base", 1_629_663), ("stacked", 3_259_326), ("coarse-to-fine", 4_405_998)]
+    ("arch", "count", "encoders"),
+    [("base", 1_629_663, 1), ("stacked", 3_259_326, 2), ("coarse-to-fine", 4_405_998, 3)],
 )
-def test_networks_have_the_published_size_where_half_of_the_channels_are_gates(arch, count):
-    """Added up by hand from Appendix A.1: out_c channels after in_c need k^2 (in_c / 2) out_c weights, out_c biases."""
-    assert parameter_count(InternalNetwork(arch)) == count
+def test_networks_have_the_published_size_where_half_of_the_channels_are_gates(arch, count, encoders):
+    """Added up by hand from Appendix A.1: out_c channels after in_c need k^2 (in_c / 2) out_c weights, out_c biases.
+
+    Every encoder has a channel more than the publication's, with 48 kernels of 5 x 5.
+    """
+    assert parameter_count(InternalNetwork(arch)) == count + encoders * 48 * 25
 
 
 def test_the_base_network_is_the_printed_list():
@@ -48,7 +52,7 @@ def test_mirroring_goes_on_beyond_the_picture():
 @pytest.mark.parametrize("size", [(16, 16), (17, 30), (41, 50)])
 def test_any_size_passes_and_lies_in_the_range(arch, size):
     network = InternalNetwork(arch, 0.1)
-    results = network(torch.rand(2, 3, *size) * 2 - 1, torch.ones(2, 1, *size))
+    results = network(torch.rand(2, 3, *size) * 2 - 1, torch.ones(2, 1, *size), torch.ones(2, 1, *size))
     assert [tuple(r.shape) for r in results] == [(2, 3, *size)] * (1 if arch == "base" else 2)
     assert all(r.abs().max() < 1 for r in results)
 
@@ -57,7 +61,7 @@ def test_the_signal_survives_seventeen_gated_layers():
     torch.manual_seed(0)
     network = InternalNetwork("base")
     frames = torch.rand(2, 3, 48, 48) * 2 - 1
-    outputs = network(frames, torch.zeros(2, 1, 48, 48))[0].detach()
+    outputs = network(frames, *torch.zeros(2, 2, 1, 48, 48))[0].detach()
     assert outputs.std() > 0.01
 
 
@@ -66,7 +70,7 @@ def test_flops_are_those_of_the_convolutions():
     for module in network.modules():
         if isinstance(module, torch.nn.Conv2d):
             module.register_forward_hook(lambda m, _, out: counted.append(2 * out[0, 0].numel() * m.weight.numel()))
-    network(torch.rand(1, 3, 38, 50), torch.zeros(1, 1, 38, 50))
+    network(torch.rand(1, 3, 38, 50), *torch.zeros(2, 1, 1, 38, 50))
     assert network.flops(38, 50) == pytest.approx(sum(counted))
 
 

@@ -18,3 +18,12 @@ def test_training_makes_it_follow_and_a_far_copy_is_left_out(scene):
         found = tracker.masks()
     assert j_and_f(found[None, 1:], masks[None, 1:]).mean() > 0.6
     assert not (found[2:, :, 32:44, 56:68] > 0.5).any()
+
+
+def test_one_frame_and_a_mask_at_the_border(scene):
+    frames, _ = scene(length=1)
+    mask = torch.zeros(1, *frames.shape[-2:])
+    mask[:, :9, :7] = 1
+    tracker = make_propagator("internal", training=MaskTraining(width=0.2), steps=2).start(frames, mask)
+    with torch.no_grad():
+        assert torch.equal(tracker.masks(), mask[None])

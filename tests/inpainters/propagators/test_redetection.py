@@ -53,7 +53,9 @@ def test_steps_that_search_and_go_back_carry_gradients(scene):
     frames, masks = _around_the_picture(scene)
     tracker = COARSE.start(frames, masks[0])
     tracker.masks()[-1].sum().backward()
-    assert all(torch.isfinite(p.grad).all() and p.grad.any() for p in tracker.parameters() if p.grad is not None)
+    gradients = [parameter.grad for parameter in tracker.parameters()]
+    assert gradients
+    assert all(grad is not None and torch.isfinite(grad).all() and grad.any() for grad in gradients)
     with torch.no_grad():
         assert torch.equal(tracker.masks(), tracker.masks())
 

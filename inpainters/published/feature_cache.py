@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from videoinpaint.boxes import Box, box_of
+from videoinpaint.inpainters.published.cost import Meter
 from videoinpaint.inpainters.published.layers.regions import encode_again
-
-Key = TypeVar("Key", bound=Hashable)
-Count = Callable[[int, tuple[Hashable, ...], Callable[[], Tensor]], tuple[Tensor, float]]
-"""(items, kind of work, call) -> what the call gives, and the GFLOPs of each item."""
+from videoinpaint.inpainters.published.work import alike
 
 UNSEEN = 9.0  # no input of a network holds this
 
@@ -42,7 +39,7 @@ class Features:
         return Features(self.seen[items], self.made[items])
 
     def update(
-        self, encoder: Callable[[Tensor], Tensor], inputs: Tensor, frames: Sequence[int], count: Count
+        self, encoder: Callable[[Tensor], Tensor], inputs: Tensor, frames: Sequence[int], meter: Meter
     ) -> Tensor:
         """Bring some frames up to date, in place: only a box around what has changed is encoded.
 
@@ -50,7 +47,7 @@ class Features:
             encoder: ``(N, c, h, w)`` to ``(N, C, h/4, w/4)``.
             inputs: of these frames now, ``(B, len(frames), c, h, w)``.
             frames: their places in the clip.
-            count: counts the work.
+            meter: counts the work.
 
         Returns:
             the GFLOPs of each episode, ``(B,)``.
@@ -66,7 +63,7 @@ class Features:
             before = self.made[items][:, where].flatten(0, 1)
             # A box is encoded with what lies around it, which is less at the edge of a smaller frame.
             kind = ("encode", len(rows), box, *inputs.shape[-2:])
-            made, cost = count(len(items), kind, lambda a=before, b=fresh, c=box: encode_again(encoder, a, b, c))  # type: ignore[misc]
+            made, cost = meter.run(kind, len(items), lambda a=before, b=fresh, c=box: encode_again(encoder, a, b, c))  # type: ignore[misc]
             for item, own, new in zip(items, fresh.unflatten(0, (len(items), -1)), made.unflatten(0, (len(items), -1))):
                 self.seen[item, where], self.made[item, where] = own, new
                 costs[item] = cost
@@ -77,11 +74,3 @@ def _what_changed(changed: Tensor) -> tuple[tuple[int, ...], Box | None]:
     """Which frames of ``changed (K, 1, h, w)`` have changed anywhere, and the box around all of it."""
     places = changed.flatten(1).any(1).nonzero().flatten().tolist()
     return tuple(places), box_of(changed)
-
-
-def alike(keys: Sequence[Key]) -> list[tuple[Key, list[int]]]:
-    """Each different key, and where it stands."""
-    places: dict[Key, list[int]] = {}
-    for place, key in enumerate(keys):
-        places.setdefault(key, []).append(place)
-    return list(places.items())
