@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from videoinpaint.composition import GREY
 from videoinpaint.inpainters.flow_propagation import propagate
 
 WINDOW = 12  # frames the compact network repairs together
@@ -88,6 +89,6 @@ def compact_repair(frames: Tensor, holes: Tensor) -> Tensor:
     controls = DEFAULT.to_array()[None]
     parts = []
     for cut, hole in zip(frames.split(WINDOW), holes.split(WINDOW)):
-        shown = torch.where(hole > 0, torch.full_like(cut, 128 / 255), cut)[None]
+        shown = torch.where(hole > 0, torch.full_like(cut, GREY), cut)[None]
         parts.append(inpainter.refine(inpainter.begin(shown, hole[None]), shown, hole[None], controls).frames[0])
     return torch.where(holes > 0, torch.cat(parts), frames)

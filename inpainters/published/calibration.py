@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from videoinpaint.clips.studio.scenes import Studio
+from videoinpaint.composition import GREY
 
 SEED, FRAMES = 7, 2
 
@@ -20,4 +21,4 @@ def calibration_clip(height: int, width: int) -> tuple[Tensor, Tensor]:
     frames = torch.from_numpy(np.ascontiguousarray(clip.frames)).permute(0, 3, 1, 2)[None].float() / 255
     holes = torch.zeros(1, FRAMES, 1, height, width)
     holes[..., height // 4 : 3 * height // 4, width // 3 : 2 * width // 3] = 1
-    return torch.where(holes > 0, torch.full_like(frames, 128 / 255), frames), holes
+    return torch.where(holes > 0, torch.full_like(frames, GREY), frames), holes
