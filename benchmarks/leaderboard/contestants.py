@@ -23,6 +23,7 @@ from typing import Any
 import tyro
 import yaml
 
+from videoinpaint.benchmarks.leaderboard.folder import contents, hash_of
 from videoinpaint.benchmarks.leaderboard.held_out import check_hidden, read_salt, salt_hash
 from videoinpaint.benchmarks.leaderboard.marks import HeldOut
 from videoinpaint.benchmarks.leaderboard.measuring import prepare, run
@@ -30,7 +31,6 @@ from videoinpaint.benchmarks.leaderboard.page import write_page
 from videoinpaint.benchmarks.leaderboard.pictures import add_pictures
 from videoinpaint.benchmarks.leaderboard.ranking import rank, reference_episodes
 from videoinpaint.benchmarks.leaderboard.rows import read_run
-from videoinpaint.benchmarks.leaderboard.submission import contents, hash_of
 from videoinpaint.benchmarks.leaderboard.table import show_board
 from videoinpaint.benchmarks.leaderboard.verification import FILE, ranked, read_verification, verify, write_verification
 from videoinpaint.benchmarks.protocol import tables

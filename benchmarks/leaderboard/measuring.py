@@ -18,17 +18,13 @@ from videoinpaint.agents.evaluation.record import EpisodeRecord
 from videoinpaint.agents.evaluation.run_record import sha256
 from videoinpaint.agents.policies.protocol import Policy
 from videoinpaint.benchmarks.leaderboard.entry import FORMS, kind_of, parse_entry
+from videoinpaint.benchmarks.leaderboard.folder import DESCRIPTION, EPISODES, README
 from videoinpaint.benchmarks.leaderboard.isolated import IsolatedPolicy
+from videoinpaint.benchmarks.leaderboard.recorded import append_episode, check_complete, read_episodes
 from videoinpaint.benchmarks.leaderboard.submission import (
-    DESCRIPTION,
-    EPISODES,
-    README,
     Submission,
-    append_episode,
-    check_complete,
     check_versions,
     entry_of,
-    read_episodes,
     read_submission,
     write_submission,
 )

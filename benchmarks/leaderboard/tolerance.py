@@ -17,6 +17,7 @@ from videoinpaint.agents.policies.baselines import FixedPolicy
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope, plain, set_threads
 from videoinpaint.benchmarks.protocol.frozen import frozen_suite
+from videoinpaint.checks import is_number
 from videoinpaint.controls import Controls
 
 TOLERANCES = {
@@ -69,7 +70,7 @@ def differences(
     allowed, wrong = TOLERANCES[precision], []
     for path in sorted({*first, *second}):
         x, y, shown = first.get(path), second.get(path), ".".join(path)
-        if x is None or y is None or not (_is_number(x) and _is_number(y)):
+        if x is None or y is None or not (is_number(x) and is_number(y)):
             if x != y:
                 wrong.append(f"{shown} is {x!r:.40} in one and {y!r:.40} in the other")
             continue
@@ -91,10 +92,6 @@ def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
             yield from _leaves(entry, (*path, str(index)))
     else:
         yield path, value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, kw_only=True)

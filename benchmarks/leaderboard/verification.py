@@ -18,18 +18,16 @@ from numpy.typing import ArrayLike
 
 from videoinpaint import files
 from videoinpaint.agents.evaluation.run_record import machine, software
+from videoinpaint.benchmarks.leaderboard.folder import contents, hash_of
 from videoinpaint.benchmarks.leaderboard.held_out import salt_hash
 from videoinpaint.benchmarks.leaderboard.isolated import Limits
 from videoinpaint.benchmarks.leaderboard.marks import MARKS, Finding, HeldOut, give_marks
 from videoinpaint.benchmarks.leaderboard.measuring import score_name
+from videoinpaint.benchmarks.leaderboard.recorded import check_complete, read_episodes
 from videoinpaint.benchmarks.leaderboard.submission import (
     Submission,
-    check_complete,
     check_versions,
-    contents,
     entry_of,
-    hash_of,
-    read_episodes,
     read_submission,
     suite_of,
 )

@@ -9,17 +9,10 @@ import pytest
 import torch
 
 from videoinpaint.benchmarks.leaderboard.entry import parse_entry
+from videoinpaint.benchmarks.leaderboard.folder import contents, hash_of
 from videoinpaint.benchmarks.leaderboard.measuring import prepare, run
-from videoinpaint.benchmarks.leaderboard.submission import (
-    append_episode,
-    check_complete,
-    check_versions,
-    contents,
-    entry_of,
-    hash_of,
-    read_episodes,
-    read_submission,
-)
+from videoinpaint.benchmarks.leaderboard.recorded import append_episode, check_complete, read_episodes
+from videoinpaint.benchmarks.leaderboard.submission import check_versions, entry_of, read_submission
 from videoinpaint.errors import InputError
 
 

@@ -20,8 +20,8 @@ from videoinpaint.benchmarks.leaderboard.held_out import (
 from videoinpaint.benchmarks.leaderboard.isolated import IsolatedPolicy
 from videoinpaint.benchmarks.leaderboard.marks import HeldOut
 from videoinpaint.benchmarks.leaderboard.measuring import Arena, prepare, run
+from videoinpaint.benchmarks.leaderboard.recorded import read_episodes
 from videoinpaint.benchmarks.leaderboard.rows import read_run
-from videoinpaint.benchmarks.leaderboard.submission import read_episodes
 from videoinpaint.benchmarks.leaderboard.verification import ranked, read_verification, verify, write_verification
 from videoinpaint.cli import main
 from videoinpaint.errors import InputError

@@ -256,7 +256,7 @@ def _earlier(place: Path) -> dict[str, Any] | None:
 
 def _episodes(folder: Path, more: int) -> int:
     """How many will be played, for the progress; a submission that cannot be read plays none."""
-    from videoinpaint.benchmarks.leaderboard.submission import read_episodes
+    from videoinpaint.benchmarks.leaderboard.recorded import read_episodes
 
     try:
         return len(read_episodes(folder)) + more
