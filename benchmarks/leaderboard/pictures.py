@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from videoinpaint.benchmarks.leaderboard.board_entry import ORACLE
 from videoinpaint.benchmarks.leaderboard.measuring import Arena
-from videoinpaint.benchmarks.leaderboard.ranking import ORACLE
 from videoinpaint.benchmarks.leaderboard.rows import Run
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.naming import one_line
