@@ -116,7 +116,8 @@ def prepare(
         asked |= {"suite": suite.name, "env_id": suite.env_id, "size": _size(suite), "suite_digest": suite.digest}
         if policy is not None:
             asked["policy"] = _text_of(policy)
-        differing = [key for key, value in asked.items() if getattr(known, key) != value]
+        changed = replace(known, **asked)
+        differing = [key for key in asked if getattr(known, key) != getattr(changed, key)]
         source = None if policy is None else _source(policy)
         if source is not None and known.weights and sha256(source) not in known.weights.values():
             differing.append("policy")

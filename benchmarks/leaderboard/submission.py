@@ -18,11 +18,12 @@ from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, frozen_suite, s
 from videoinpaint.benchmarks.protocol.tracks import Size, track, track_names
 from videoinpaint.checks import is_number, seed_number
 from videoinpaint.errors import InputError, UnknownNameError
-from videoinpaint.naming import check_names, one_line
+from videoinpaint.naming import as_seen, check_names, one_line
 from videoinpaint.precision import check_precision
 from videoinpaint.registration import ENVIRONMENTS
 from videoinpaint.version import __version__
 
+NAMES = ("name", "authors", "method")
 _LONGEST_TEXT = 2000
 _LONGEST_NAME = 100
 
@@ -30,6 +31,8 @@ _LONGEST_NAME = 100
 @dataclass(frozen=True, kw_only=True)
 class Submission:
     """What ``submission.yml`` says.
+
+    ``name``, ``authors`` and ``method`` are kept as they are seen, so that no invisible character makes another of one.
 
     Attributes:
         name: of this submission.
@@ -74,6 +77,10 @@ class Submission:
     contamination: str = "none"
     precision: str = "float32"
     threads: int = 1
+
+    def __post_init__(self) -> None:
+        for key in NAMES:
+            object.__setattr__(self, key, as_seen(getattr(self, key)))
 
 
 def read_submission(folder: Path, held: Mapping[str, bytes] | None = None) -> Submission:
@@ -190,6 +197,8 @@ def _check_value(file: Path, key: str, value: Any) -> None:
         raise InputError(f"{key} in {file} must be {told}, got {type(value).__name__}")
     if isinstance(value, str) and not 0 < len(value) <= (_LONGEST_NAME if key in ("name", "method") else _LONGEST_TEXT):
         raise InputError(f"{key} in {file} is empty or too long")
+    if key in NAMES and not as_seen(value):
+        raise InputError(f"{key} in {file} has nothing to see: write a name")
     if key == "precision" and check_precision(value) == "auto":
         raise InputError(f"precision in {file} must be float32 or bfloat16: auto is another on other machines")
     if key in ("training_seed", "protocol") and value is not None:
