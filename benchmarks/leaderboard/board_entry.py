@@ -13,6 +13,7 @@ from videoinpaint.benchmarks.leaderboard.marks import MARKS
 from videoinpaint.benchmarks.leaderboard.rows import Row, matrix_of
 from videoinpaint.benchmarks.leaderboard.verification import ranked, too_good
 from videoinpaint.benchmarks.protocol.statistics import (
+    Interval,
     interquartile_mean,
     mean_interval,
     middle_difference,
@@ -38,7 +39,7 @@ def board_entry(row: Row, references: Mapping[str, Row], score: str) -> dict[str
     """
     matrix = row.matrix()
     low, high = (interquartile_mean(references[name].matrix()) for name in (RANDOM, ORACLE))
-    public = interquartile_mean(matrix_of(row.public, sorted(row.public[0])))  # on the episodes of the references
+    public = interquartile_mean(matrix_of(row.public))  # on the episodes of the references
     mean = middle_interval(matrix)
     versus_fixed = None if row.name == BEST_FIXED else row.against(references[BEST_FIXED])
     first = row.runs[0].submission if row.runs else None
@@ -75,7 +76,7 @@ def _flags(row: Row, references: Mapping[str, Row]) -> list[str]:
     """What a reader should know of a method beyond its numbers."""
     found = [flag for run in row.runs for flag in (run.verification or {}).get("flags", [])]
     found += [f"{one_line(run.folder.name)} was not verified" for run in row.runs if run.verification is None]
-    if row.held_out and any(ranked(run.verification) and not run.held_out for run in row.runs):
+    if any(ranked(run.verification) and not row.has_played(run) for run in row.runs):
         found.append("without the held-out episodes that this board ranks by")
     trained = Counter(run.submission.training_seed for run in row.runs)
     if repeated := [str(seed) for seed, count in trained.items() if count > 1]:
@@ -83,7 +84,7 @@ def _flags(row: Row, references: Mapping[str, Row]) -> list[str]:
     weights = Counter(str(sorted(run.submission.weights.values())) for run in row.runs if run.submission.weights)
     if any(count > 1 for count in weights.values()):
         found.append("runs of different training seeds have the same weights")
-    actions = Counter(str([one["actions"] for one in run.episodes]) for run in row.runs)
+    actions = Counter(str(sorted((one["seed"], one["actions"]) for one in run.public)) for run in row.runs)
     if any(count > 1 for count in actions.values()):
         found.append("runs of different training seeds choose the very same actions")
     if row.runs:
@@ -109,22 +110,10 @@ def _profile(matrix: NDArray[np.float64], references: Mapping[str, Row]) -> list
     return [[float(x), float(y)] for x, y in zip(thresholds, performance_profile(matrix, thresholds))]
 
 
-def _measures(row: Row) -> dict[str, dict[str, float]]:
-    """Means over training seeds and clips of every metric that all episodes have."""
-    found = {}
-    counted = [one for _, held, one in row.episodes if held == _counts(row)]
-    for name in counted[0].get("measures", {}) if counted else ():
-        by_run: dict[Any, list[float]] = {}
-        for seed, held, one in row.episodes:
-            if held == _counts(row) and name in one.get("measures", {}):
-                by_run.setdefault(seed, []).append(one["measures"][name])
-        if sum(map(len, by_run.values())) == len(counted) and len(set(map(len, by_run.values()))) == 1:
-            found[name] = mean_interval(list(by_run.values()))
-    return found
-
-
-def _counts(row: Row) -> bool:
-    return row.by_held_out
+def _measures(row: Row) -> dict[str, Interval]:
+    """Means over runs and clips of every metric that all episodes have."""
+    names = row.counted[0][0].get("measures", {})
+    return {name: mean_interval(values) for name in names if (values := row.measured(name)) is not None}
 
 
 def _seconds(row: Row) -> float | None:
@@ -133,8 +122,8 @@ def _seconds(row: Row) -> float | None:
 
 
 def _mean(row: Row, name: str) -> float | None:
-    values = [one.get(name) for _, held, one in row.episodes if held == _counts(row)]
-    return float(np.mean([float(v) for v in values if v is not None])) if values and None not in values else None
+    values = [one.get(name) for episodes in row.counted for one in episodes]
+    return float(np.mean([float(v) for v in values if v is not None])) if None not in values else None
 
 
 def _episode(seed: int | None, held_out: bool, record: Mapping[str, Any], score: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from videoinpaint import files
 from videoinpaint.agents.evaluation.run_record import software
 from videoinpaint.benchmarks.leaderboard.board_entry import BEST_FIXED, ORACLE, RANDOM, board_entry
 from videoinpaint.benchmarks.leaderboard.measuring import score_name
+from videoinpaint.benchmarks.leaderboard.methods import by_method
 from videoinpaint.benchmarks.leaderboard.rows import Row, Run, normal
 from videoinpaint.benchmarks.leaderboard.submission import check_versions
 from videoinpaint.benchmarks.leaderboard.verification import ranked
@@ -71,11 +72,9 @@ def rank(runs: Sequence[Run], references: Mapping[str, Sequence[dict[str, Any]]]
         check_versions(run.submission, suite)
     if missing := [name for name in (RANDOM, BEST_FIXED, ORACLE) if name not in references]:
         raise InputError(f"suite {suite.name} has no reference episodes of {', '.join(missing)}: a board needs them")
-    seeds = _held_out_seeds(runs)
-    held_out, score = bool(seeds), score_name(suite)
-    methods = _by_method(runs)
+    held_out, score = _held_out_seeds(runs), score_name(suite)
     known = {name: Row(name, (), normal(found, suite, score), score, held_out) for name, found in references.items()}
-    rows = [Row(_free(name, known), tuple(found), (), score, held_out) for name, found in methods.items()]
+    rows = [Row(name, tuple(found), (), score, held_out) for name, found in by_method(runs, references).items()]
     entries = [board_entry(row, known, score) for row in (*rows, *known.values())]
     _add_ranks(entries, [*rows, *known.values()])
     _add_pareto(entries)
@@ -89,7 +88,7 @@ def rank(runs: Sequence[Run], references: Mapping[str, Sequence[dict[str, Any]]]
             "env_id": suite.env_id,
             "digest": suite.digest,
             "episodes": len(suite.episodes),
-            "held_out": len(seeds),
+            "held_out": len(held_out),
             "salt_sha256": ", ".join(sorted(salts)) or None,
         },
         "software": software(),
@@ -155,27 +154,6 @@ def _held_out_seeds(runs: Sequence[Run]) -> tuple[int, ...]:
     """
     found = {tuple(sorted(one["seed"] for one in run.held_out)) for run in runs if ranked(run.verification)} - {()}
     return found.pop() if len(found) == 1 else ()
-
-
-def _by_method(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Runs by the name of their row: those of one method, which are its training seeds. Of other authors it is another
-    row, so that nobody's numbers or marks are changed by what somebody else sends in under the same name.
-    """
-    groups: dict[tuple[str, str], list[Run]] = {}
-    for run in runs:
-        groups.setdefault((run.submission.method, run.submission.authors), []).append(run)
-    named: dict[str, list[Run]] = {}
-    for (method, authors), found in groups.items():
-        shared = sum(key[0] == method for key in groups) > 1
-        named[_free(f"{method} ({authors})" if shared else method, named)] = found
-    return named
-
-
-def _free(name: str, taken: Mapping[str, Any]) -> str:
-    """A method's name, told apart from that of a reference."""
-    while name in taken:
-        name += " (submitted)"
-    return name
 
 
 def _shown(score: str) -> str:

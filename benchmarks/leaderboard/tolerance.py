@@ -30,8 +30,9 @@ in [-1, 1]. The measurement behind them stands in docs/leaderboard.md."""
 MOVED = 1e-3
 """Mean scores that differ by more from an earlier verification are flagged."""
 
-_TIMES = ("seconds",)
-_IGNORED = ("policy", "observations", "actions")
+_IGNORED = ("policy", "observations", "actions", "seconds_per_frame")
+"""Keys of a record that are not compared: names and times differ from machine to machine, the others are looked at by
+themselves."""
 
 
 def kind_of(path: Sequence[str]) -> str:
@@ -84,7 +85,7 @@ def differences(
 def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     if isinstance(value, Mapping):
         for key, entry in value.items():
-            if not key.startswith(_TIMES) and not (not path and key in _IGNORED):
+            if path or key not in _IGNORED:
                 yield from _leaves(entry, (*path, str(key)))
     elif isinstance(value, list):
         yield (*path, "count"), str(len(value))
