@@ -14,6 +14,7 @@ from videoinpaint.benchmarks.leaderboard.measuring import score_name
 from videoinpaint.benchmarks.leaderboard.methods import by_method
 from videoinpaint.benchmarks.leaderboard.rows import Row, Run, normal
 from videoinpaint.benchmarks.leaderboard.submission import check_versions
+from videoinpaint.benchmarks.leaderboard.tolerance import TOLERANCES
 from videoinpaint.benchmarks.leaderboard.verification import ranked
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
@@ -101,13 +102,16 @@ def rank(runs: Sequence[Run], references: Mapping[str, Sequence[dict[str, Any]]]
 
 
 def _add_ranks(entries: list[dict[str, Any]], rows: list[Row]) -> None:
-    """Ranks of what was verified; others have none."""
+    """Ranks of what was verified; others have none. What threads and precision make of the same actions is a tie."""
     chosen = [index for index, row in enumerate(rows) if row.ranked]
     if not chosen:
         return
 
     def differs(a: int, b: int) -> bool:
-        return significant(middle_difference(*rows[chosen[a]].against(rows[chosen[b]])))
+        one, other = rows[chosen[a]], rows[chosen[b]]
+        difference = middle_difference(*one.against(other))
+        noise = max(TOLERANCES[run.submission.precision][""] for run in (*one.runs, *other.runs))
+        return significant(difference) and abs(difference["mean"]) > noise
 
     ranks = tied_ranks([entries[index]["score"]["mean"] for index in chosen], differs)
     for index, place in zip(chosen, ranks):

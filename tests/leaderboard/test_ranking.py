@@ -92,6 +92,9 @@ def test_a_copy_that_adds_what_the_tolerance_allows_shares_the_rank():
     found = by_name(board(lead, copy))
     assert (found["leader"]["rank"], found["copy"]["rank"]) == (1, 1)
     assert found["copy"]["score"] == found["leader"]["score"]
+    other = [one | {"episode_return": one["episode_return"] + 1e-8} for one in lead.episodes]  # with other threads
+    found = by_name(board(lead, replace(copy, verification=lead.verification | {"replayed": other})))
+    assert (found["leader"]["rank"], found["copy"]["rank"]) == (1, 1)
 
 
 def test_a_metric_has_a_row_a_run_and_a_column_a_clip():
