@@ -37,6 +37,16 @@ def whole_number(value: Any, name: str, low: int, high: int) -> int:
     return int(value)
 
 
+def is_number(value: Any, largest: float | None = None) -> bool:
+    """Whether a value is a number as JSON has them, an int or a float; a truth value is none.
+
+    Args:
+        value: anything.
+        largest: beyond which nothing is accepted, nor NaN; None: every number.
+    """
+    return type(value) in (int, float) and (largest is None or -largest <= value <= largest)
+
+
 def plain_array(value: Any, name: str) -> NDArray[Any]:
     """An array of what was given, which may be nested lists; an array itself is not copied.
 

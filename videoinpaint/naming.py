@@ -7,6 +7,7 @@ import functools
 import inspect
 import json
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,11 @@ import numpy as np
 from videoinpaint.errors import InputError
 
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{5,}")
+
+_NO_INK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Characters without ink that Python calls printable; those that only format it does not."""
 
 _NAMED = 5
 """Unknown names that an error tells: a file may hold millions, and each is looked for among those that are known."""
@@ -41,7 +47,12 @@ def stable_name(part: Any) -> str:
 
 def one_line(text: Any) -> str:
     """A name as tables and terminals can show it: on one line, without control characters and halves of characters."""
-    return "".join(c for c in " ".join(str(text).split()) if c.isprintable() or c == " ")
+    return " ".join("".join(c for c in str(text) if c.isprintable() or c.isspace()).split())
+
+
+def as_seen(name: Any) -> str:
+    """A name on one line without what leaves nothing to see: joiners, fillers, variation selectors, outer blanks."""
+    return one_line(_NO_INK.sub("", unicodedata.normalize("NFC", str(name))))
 
 
 def is_stable(name: Any) -> bool:

@@ -65,6 +65,11 @@ class Registry:
         self.group = group or f"videoinpaint.{kind}s"
         self._builtin = dict(builtin)
 
+    @property
+    def builtin(self) -> list[str]:
+        """Names that this package brings, sorted."""
+        return sorted(self._builtin)
+
     def names(self) -> list[str]:
         """Every known name, built-in and installed, sorted."""
         return sorted({*self._builtin, *(point.name for point in entry_points(group=self.group))})

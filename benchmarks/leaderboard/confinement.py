@@ -26,6 +26,9 @@ MEMORY = 2**31
 CPU_SECONDS = 3600
 NOBODY = 65534
 
+OPEN = "files: the guest could read what its user can (no Landlock here)"
+"""Told where a policy cannot be kept from the verifier's files."""
+
 _SET_DUMPABLE, _PARENT_DEATH, _KEEP_CAPS, _DROP_BOUND, _NO_NEW_PRIVILEGES = 4, 1, 8, 24, 38  # of prctl
 _NEW_NETWORK, _NEW_USER = 0x40000000, 0x10000000  # of unshare
 _READ_ANYWHERE = 2  # CAP_DAC_READ_SEARCH
@@ -61,7 +64,7 @@ def confine(folders: Sequence[str], needed: Sequence[str], memory: int = MEMORY)
     held = _held()  # before the file that says it cannot be read
     told = [_without_network()]
     landlock = _only_these(folders)
-    told.append(landlock or "files: the guest could read what its user can (no Landlock here)")
+    told.append(landlock or OPEN)
     told.append(_as_nobody(needed, landlock is not None))
     told.append(_limits(held, memory))
     if _prctl(_PARENT_DEATH, signal.SIGKILL):

@@ -23,6 +23,7 @@ from typing import Any
 import tyro
 import yaml
 
+from videoinpaint.benchmarks.leaderboard.folder import contents, hash_of
 from videoinpaint.benchmarks.leaderboard.held_out import check_hidden, read_salt, salt_hash
 from videoinpaint.benchmarks.leaderboard.marks import HeldOut
 from videoinpaint.benchmarks.leaderboard.measuring import prepare, run
@@ -30,9 +31,14 @@ from videoinpaint.benchmarks.leaderboard.page import write_page
 from videoinpaint.benchmarks.leaderboard.pictures import add_pictures
 from videoinpaint.benchmarks.leaderboard.ranking import rank, reference_episodes
 from videoinpaint.benchmarks.leaderboard.rows import read_run
-from videoinpaint.benchmarks.leaderboard.submission import contents, hash_of
 from videoinpaint.benchmarks.leaderboard.table import show_board
-from videoinpaint.benchmarks.leaderboard.verification import FILE, ranked, read_verification, verify, write_verification
+from videoinpaint.benchmarks.leaderboard.verification import (
+    FILE,
+    earlier_verification,
+    ranked,
+    verify,
+    write_verification,
+)
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import plain
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, frozen_suite
@@ -156,7 +162,7 @@ def measure(
     folder = work / one.name
     run(folder, prepare(folder, one.policy, suite, one.about, "float32", threads), suite)
     file = folder / FILE
-    earlier = read_verification(file) if file.is_file() else None
+    earlier = earlier_verification(file)
     if earlier is not None and _is_of(earlier, folder, held_out):
         return folder, earlier
     found = verify(folder, held_out=held_out, suite=suite, earlier=earlier)

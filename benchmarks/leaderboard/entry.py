@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -49,6 +50,11 @@ class Entry:
     distribution: str = ""
     told: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def is_code(self) -> bool:
+        """Whether code of whoever submitted it runs, not this package's own with their numbers."""
+        return self.kind in ("package", "torchscript")
+
     def hashes(self) -> dict[str, str]:
         """sha256 by file name, or of an installed distribution's files together; nothing for builtin policies."""
         if self.kind == "package":
@@ -93,8 +99,8 @@ def parse_entry(text: Any, folder: Path) -> Entry:
     """
     form, _, rest = text.partition(":") if isinstance(text, str) else ("", "", "")
     if form == "builtin" and _BUILTIN.fullmatch(rest):
-        if rest not in POLICIES.names():
-            raise InputError(f"there is no policy builtin:{rest}: use one of {', '.join(POLICIES.names())}")
+        if rest not in POLICIES.builtin:
+            raise InputError(f"there is no policy builtin:{rest}: use one of {', '.join(POLICIES.builtin)}")
         return Entry(text, "builtin", rest, folder)
     if form == "fixed" and _FIXED.fullmatch(rest):
         _check_controls([float(value) for value in rest.split(",")])
@@ -162,9 +168,18 @@ def _installed(entry: Entry) -> Distribution:
 
 
 def _hash_of(found: Distribution) -> str:
-    """Over the names and contents of a distribution's files, except what Python compiles and pip notes down."""
+    """Over the names and contents of a distribution's files, except what Python compiles and pip notes down.
+
+    Raises:
+        InputError: its files lie elsewhere, where nothing says which they are.
+    """
+    origin = json.loads(found.read_text("direct_url.json") or "{}")
+    if found.files is None or origin.get("dir_info", {}).get("editable"):
+        raise InputError(
+            f"which files {found.metadata['Name']} has is not known, as in an editable installation: install a wheel"
+        )
     content = hashlib.sha256(f"{found.metadata['Name']}=={found.version}\n".encode())
-    for file in sorted(found.files or [], key=str):
+    for file in sorted(found.files, key=str):
         place = Path(str(file.locate()))
         if file.suffix != ".pyc" and ".dist-info" not in str(file) and place.is_file():
             content.update(f"{file} {sha256(place)}\n".encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +46,7 @@ class Finding:
         verdict: what is wrong, a sentence each; empty where nothing is.
         flags: what a reader should know.
         log: what was done and found, a line each.
+        replayed: records of the suite's episodes as they were played here; empty without the mark.
         held_out: records of held-out episodes.
     """
 
@@ -52,6 +54,7 @@ class Finding:
     verdict: list[str] = field(default_factory=list)
     flags: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
+    replayed: list[dict[str, Any]] = field(default_factory=list)
     held_out: list[dict[str, Any]] = field(default_factory=list)
 
     def wrong(self, text: Any) -> None:
@@ -113,7 +116,10 @@ def give_marks(
     done: Callable[[], Any],
 ) -> None:
     """Play what was recorded, the policy beside it, and the held-out episodes; what is found goes into `found`."""
-    arena = Arena(suite, submission.precision, submission.threads)
+    threads = min(submission.threads, os.cpu_count() or 1)
+    if threads < submission.threads:
+        found.log.append(f"{threads} threads of the {submission.threads} that it asks for, as this machine has no more")
+    arena = Arena(suite, submission.precision, threads)
     policy = IsolatedPolicy(entry, limits)
     guest: IsolatedPolicy | None = None
     try:
@@ -142,20 +148,20 @@ def _replay(
 ) -> bool:
     """Give the marks replayed and re-run; returns whether the policy still acts."""
     largest, allowed = no_differences(), TOLERANCES[arena.precision]["action"]
-    apart, same, replayed = 0.0, 0, True
+    apart, same, played = 0.0, 0, []
     for episode in episodes:
         witness = Witness(episode["actions"], guest)
         try:
             again = arena.play(witness, episode["seed"], "")
         except InputError as error:
-            replayed = False
             found.wrong(f"seed {episode['seed']} cannot be replayed: {error}")
         else:
             off, wrong = differences(episode, again, arena.precision)
             largest = {kind: max(value, off[kind]) for kind, value in largest.items()}
             same += episode["observations"] == again["observations"]
-            if wrong:
-                replayed = False
+            if not wrong:
+                played.append(again)
+            else:
                 more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
                 found.wrong(f"seed {episode['seed']} is not what was recorded: {wrong[0]}{more}")
         apart = max(apart, witness.apart)
@@ -166,7 +172,8 @@ def _replay(
     told = ", ".join(f"{kind or 'other numbers'} {value:.1e}" for kind, value in largest.items())
     found.log.append(f"replayed {len(episodes)} episodes, largest differences: {told}")
     found.log.append(f"{same} of {len(episodes)} episodes showed the very observations that were recorded")
-    found.marks["replayed"] = replayed
+    found.marks["replayed"] = len(played) == len(episodes)
+    found.replayed = played if found.marks["replayed"] else []
     if guest is not None:
         found.log.append(f"the policy's actions differ from the recorded ones by {apart:.1e} at most")
         found.marks["re_run"] = apart <= allowed

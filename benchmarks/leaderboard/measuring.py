@@ -18,17 +18,13 @@ from videoinpaint.agents.evaluation.record import EpisodeRecord
 from videoinpaint.agents.evaluation.run_record import sha256
 from videoinpaint.agents.policies.protocol import Policy
 from videoinpaint.benchmarks.leaderboard.entry import FORMS, kind_of, parse_entry
+from videoinpaint.benchmarks.leaderboard.folder import DESCRIPTION, EPISODES, README
 from videoinpaint.benchmarks.leaderboard.isolated import IsolatedPolicy
+from videoinpaint.benchmarks.leaderboard.recorded import append_episode, check_complete, read_episodes
 from videoinpaint.benchmarks.leaderboard.submission import (
-    DESCRIPTION,
-    EPISODES,
-    README,
     Submission,
-    append_episode,
-    check_complete,
     check_versions,
     entry_of,
-    read_episodes,
     read_submission,
     write_submission,
 )
@@ -120,7 +116,8 @@ def prepare(
         asked |= {"suite": suite.name, "env_id": suite.env_id, "size": _size(suite), "suite_digest": suite.digest}
         if policy is not None:
             asked["policy"] = _text_of(policy)
-        differing = [key for key, value in asked.items() if getattr(known, key) != value]
+        changed = replace(known, **asked)
+        differing = [key for key in asked if getattr(known, key) != getattr(changed, key)]
         source = None if policy is None else _source(policy)
         if source is not None and known.weights and sha256(source) not in known.weights.values():
             differing.append("policy")

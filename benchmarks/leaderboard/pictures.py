@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from videoinpaint.benchmarks.leaderboard.board_entry import ORACLE
 from videoinpaint.benchmarks.leaderboard.measuring import Arena
-from videoinpaint.benchmarks.leaderboard.ranking import ORACLE
+from videoinpaint.benchmarks.leaderboard.methods import by_method
 from videoinpaint.benchmarks.leaderboard.rows import Run
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.naming import one_line
@@ -40,7 +41,7 @@ def add_pictures(
         count: of clips, from the suite's first.
         done: called after every repair.
     """
-    players = _players(board, runs, references)
+    players = players_of(board, runs, references)
     arena = Arena(suite)
     try:
         for frozen in suite.episodes[:count]:
@@ -65,18 +66,13 @@ def strip(frames: NDArray[np.uint8]) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
 
 
-def _players(
+def players_of(
     board: Mapping[str, Any], runs: Sequence[Run], references: Mapping[str, Sequence[dict[str, Any]]]
 ) -> dict[str, dict[int, Any]]:
     """Name -> seed -> actions, of the best ranked entries and of references that recorded theirs."""
-    by_method: dict[str, Run] = {}
-    for run in runs:
-        by_method.setdefault(one_line(run.submission.method), run)
-    found: dict[str, dict[int, Any]] = {}
-    for entry in board["entries"]:
-        best = by_method.get(entry["name"].removesuffix(" (submitted)"))
-        if entry["rank"] is not None and best is not None and len(found) < SHOWN:
-            found[entry["name"]] = {one["seed"]: one["actions"] for one in best.episodes}
+    methods = by_method(runs, references)
+    ranked = [entry["name"] for entry in board["entries"] if entry["rank"] is not None]
+    found = {name: {one["seed"]: one["actions"] for one in methods[name][0].public} for name in ranked[:SHOWN]}
     if all(one.get("actions") for one in references[ORACLE]):
         found[ORACLE] = {one["seed"]: one["actions"] for one in references[ORACLE]}
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,17 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from videoinpaint.benchmarks.leaderboard.folder import contents, hash_of
 from videoinpaint.benchmarks.leaderboard.marks import MARKS
 from videoinpaint.benchmarks.leaderboard.measuring import score_name
-from videoinpaint.benchmarks.leaderboard.submission import (
-    Submission,
-    check_complete,
-    check_versions,
-    contents,
-    hash_of,
-    read_episodes,
-    read_submission,
-)
+from videoinpaint.benchmarks.leaderboard.recorded import check_complete, read_episodes
+from videoinpaint.benchmarks.leaderboard.submission import Submission, check_versions, read_submission
 from videoinpaint.benchmarks.leaderboard.verification import FILE, ranked, read_verification
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.errors import InputError
@@ -38,7 +32,7 @@ class Run:
     Attributes:
         folder: of the submission.
         submission: what it says.
-        episodes: those of the suite.
+        episodes: those of the suite, as they were submitted.
         verification: of the submission as it is now; None where nobody verified it.
     """
 
@@ -51,6 +45,11 @@ class Run:
     def marks(self) -> dict[str, bool]:
         """By name."""
         return dict.fromkeys(MARKS, False) if self.verification is None else self.verification["marks"]
+
+    @property
+    def public(self) -> list[dict[str, Any]]:
+        """Episodes of the suite: as whoever verified replayed them; as they were submitted without that mark."""
+        return self.verification["replayed"] if self.verification and self.marks["replayed"] else self.episodes
 
     @property
     def held_out(self) -> list[dict[str, Any]]:
@@ -72,26 +71,28 @@ class Row:
         runs: one a training seed; none for a reference.
         reference: episodes of a reference that ships with the suite.
         score: which entry of an episode is ranked by.
-        held_out: the board is about held-out episodes.
+        held_out: seeds of the held-out episodes that the board is about; empty where it is about the suite's.
     """
 
     name: str
     runs: tuple[Run, ...]
     reference: tuple[dict[str, Any], ...]
     score: str
-    held_out: bool
+    held_out: tuple[int, ...]
 
     @property
     def ranked(self) -> bool:
         """Whether every run is verified well enough, and played the held-out episodes where the board is about them."""
-        return bool(self.runs) and all(
-            ranked(run.verification) and bool(run.held_out or not self.held_out) for run in self.runs
-        )
+        return bool(self.runs) and all(ranked(run.verification) and self.has_played(run) for run in self.runs)
+
+    def has_played(self, run: Run) -> bool:
+        """Whether a run has all of the held-out episodes that the board is about."""
+        return {one["seed"] for one in run.held_out}.issuperset(self.held_out)
 
     @property
     def by_held_out(self) -> bool:
         """Whether held-out episodes count here: those that every run played."""
-        return self.held_out and bool(self.runs) and all(run.held_out for run in self.runs)
+        return bool(self.held_out and self.runs) and all(map(self.has_played, self.runs))
 
     @cached_property
     def episodes(self) -> list[tuple[int | None, bool, dict[str, Any]]]:
@@ -99,25 +100,36 @@ class Row:
         found: list[tuple[int | None, bool, dict[str, Any]]] = [(None, False, one) for one in self.reference]
         for run in self.runs:
             seed = run.submission.training_seed
-            found += [(seed, False, one) for one in run.episodes]
+            found += [(seed, False, one) for one in run.public]
             found += [(seed, True, one) for one in run.held_out]
         return found
 
     @cached_property
+    def counted(self) -> list[list[dict[str, Any]]]:
+        """Each run's episodes that count here: held-out ones where the board is about them."""
+        if self.by_held_out:
+            return [[one for one in run.held_out if one["seed"] in self.held_out] for run in self.runs]
+        return [run.public for run in self.runs] or [list(self.reference)]
+
+    @cached_property
     def by_run(self) -> list[Scores]:
-        """Each run's scores of the episodes that count here: held-out ones where the board is about them."""
-        if not self.runs:
-            return [_scores(self.reference, self.score)]
-        return [_scores(run.held_out if self.by_held_out else run.episodes, self.score) for run in self.runs]
+        """Each run's scores of the episodes that count here."""
+        return [_scores(episodes, self.score) for episodes in self.counted]
 
     @cached_property
     def public(self) -> list[Scores]:
         """Each run's scores of the suite's own episodes."""
-        return [_scores(run.episodes, self.score) for run in self.runs] or [_scores(self.reference, self.score)]
+        return [_scores(run.public, self.score) for run in self.runs] or [_scores(self.reference, self.score)]
 
     def matrix(self) -> NDArray[np.float64]:
-        """``(training seeds, clips)``."""
-        return matrix_of(self.by_run, sorted(self.by_run[0]))
+        """Scores of the episodes that count here, ``(runs, clips)``."""
+        return matrix_of(self.by_run)
+
+    def measured(self, name: str) -> NDArray[np.float64] | None:
+        """A metric of the episodes that count here, ``(runs, clips)``; None where an episode lacks it."""
+        if not all(name in one.get("measures", {}) for episodes in self.counted for one in episodes):
+            return None
+        return matrix_of([{one["seed"]: one["measures"][name] for one in episodes} for episodes in self.counted])
 
     def against(self, other: Row) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Both rows' scores on the episodes that count and both have; else on the suite's own."""
@@ -128,7 +140,7 @@ class Row:
             shared = set(mine[0]).intersection(*mine, *theirs)
         if not shared:
             raise InputError(f"{one_line(self.name)} and {one_line(other.name)} played no episode in common")
-        return matrix_of(mine, sorted(shared)), matrix_of(theirs, sorted(shared))
+        return matrix_of(mine, shared), matrix_of(theirs, shared)
 
 
 def read_run(folder: Path, suite: FrozenSuite, verification: Path | None = None) -> Run:
@@ -154,7 +166,10 @@ def read_run(folder: Path, suite: FrozenSuite, verification: Path | None = None)
     found = read_verification(file) if file.exists() else None
     if found is not None and found["submission"] != hash_of(held):
         raise InputError(f"{folder} changed after it was verified, or was not verified as a whole: verify it again")
-    return Run(folder, submission, episodes, found)
+    run = Run(folder, submission, episodes, found)
+    if {one["seed"]: one.get(score) is None for one in run.public} != dict.fromkeys(suite.seeds, False):
+        raise InputError(f"{file} has not the {score} of every episode as it was replayed: verify {folder} again")
+    return run
 
 
 def normal(found: Sequence[Mapping[str, Any]], suite: FrozenSuite, score: str) -> tuple[dict[str, Any], ...]:
@@ -181,6 +196,6 @@ def _scores(episodes: Sequence[Mapping[str, Any]], score: str) -> Scores:
     return {one["seed"]: float(one[score]) for one in episodes}
 
 
-def matrix_of(scores: Sequence[Scores], seeds: Sequence[int]) -> NDArray[np.float64]:
-    """``(training seeds, clips)``, the clips in the order of `seeds`."""
-    return np.array([[run[seed] for seed in seeds] for run in scores])
+def matrix_of(scores: Sequence[Scores], seeds: Collection[int] | None = None) -> NDArray[np.float64]:
+    """``(runs, clips)``: a row a run, the clips in the order of their seeds; those of `seeds`, else all."""
+    return np.array([[run[seed] for seed in sorted(scores[0] if seeds is None else seeds)] for run in scores])

@@ -1,33 +1,29 @@
-"""A submission's folder: what it holds, and what is wrong with it in one sentence. See docs/leaderboard.md."""
+"""``submission.yml``: what is submitted, and what is wrong with it in one sentence. See docs/leaderboard.md."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from videoinpaint import files
-from videoinpaint.agents.evaluation.record import EpisodeRecord
 from videoinpaint.benchmarks.leaderboard.entry import Entry, parse_entry
+from videoinpaint.benchmarks.leaderboard.folder import DESCRIPTION, HIGHEST, text_of
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, frozen_suite, suite_of_file
 from videoinpaint.benchmarks.protocol.tracks import Size, track, track_names
-from videoinpaint.checks import seed_number
+from videoinpaint.checks import is_number, seed_number
 from videoinpaint.errors import InputError, UnknownNameError
-from videoinpaint.naming import check_names, one_line
+from videoinpaint.naming import as_seen, check_names, one_line
 from videoinpaint.precision import check_precision
 from videoinpaint.registration import ENVIRONMENTS
 from videoinpaint.version import __version__
 
-DESCRIPTION, EPISODES, README = "submission.yml", "episodes.jsonl", "README.md"
-LARGEST = {DESCRIPTION: 2**16, EPISODES: 2**26, README: 2**20}
-"""Bytes that are read of each file."""
+NAMES = ("name", "authors", "method")
 _LONGEST_TEXT = 2000
 _LONGEST_NAME = 100
 
@@ -35,6 +31,8 @@ _LONGEST_NAME = 100
 @dataclass(frozen=True, kw_only=True)
 class Submission:
     """What ``submission.yml`` says.
+
+    ``name``, ``authors`` and ``method`` are kept as they are seen, so that no invisible character makes another of one.
 
     Attributes:
         name: of this submission.
@@ -80,14 +78,9 @@ class Submission:
     precision: str = "float32"
     threads: int = 1
 
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """The description and the episodes of a folder, by name, as they are now.
-
-    Raises:
-        InputError: one is missing, a link, or too large.
-    """
-    return {name: _bytes(folder / name) for name in (DESCRIPTION, EPISODES)}
+    def __post_init__(self) -> None:
+        for key in NAMES:
+            object.__setattr__(self, key, as_seen(getattr(self, key)))
 
 
 def read_submission(folder: Path, held: Mapping[str, bytes] | None = None) -> Submission:
@@ -95,7 +88,8 @@ def read_submission(folder: Path, held: Mapping[str, bytes] | None = None) -> Su
 
     Args:
         folder: of the submission.
-        held: its :func:`contents`, which another process cannot change any more; else the file is read.
+        held: its :func:`videoinpaint.benchmarks.leaderboard.folder.contents`, which another process cannot change any
+            more; else the file is read.
 
     Raises:
         InputError: it is missing, too large, no YAML of one level, lacks a key or has an unknown one, or a value is of
@@ -103,7 +97,7 @@ def read_submission(folder: Path, held: Mapping[str, bytes] | None = None) -> Su
     """
     file = folder / DESCRIPTION
     try:
-        content = yaml.load(_text(file, held), _Plain)
+        content = yaml.load(text_of(file, held), _Plain)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise InputError(f"{file} is no plain YAML: {one_line(error)[:200]}") from error
     if not isinstance(content, dict):
@@ -175,67 +169,6 @@ def check_versions(submission: Submission, suite: FrozenSuite) -> None:
         )
 
 
-def read_episodes(folder: Path, held: Mapping[str, bytes] | None = None) -> list[dict[str, Any]]:
-    """The lines of ``episodes.jsonl``, each a record as :class:`EpisodeRecord` has it and the episode's digest.
-
-    A last line that was cut off is left out. Arguments are those of :func:`read_submission`.
-
-    Raises:
-        InputError: a line is no such record.
-    """
-    file = folder / EPISODES
-    lines = _text(file, held).split("\n")[:-1]
-    return [_episode(f"line {number} of {file}", line) for number, line in enumerate(lines, 1)]
-
-
-def check_complete(episodes: Sequence[Mapping[str, Any]], suite: FrozenSuite) -> None:
-    """See that every episode of a suite is there, once, and that no other is.
-
-    Raises:
-        InputError: one is missing, doubled, of another suite, or has another clip or other pixels.
-    """
-    known = {one.seed: one for one in suite.episodes}
-    seen: set[int] = set()
-    for episode in episodes:
-        frozen = known.get(episode["seed"])
-        if frozen is None:
-            raise InputError(f"{EPISODES} has an episode of seed {episode['seed']}, which suite {suite.name} has not")
-        if frozen.seed in seen:
-            raise InputError(f"{EPISODES} has the episode of seed {frozen.seed} more than once")
-        if (episode["clip"], episode["digest"]) != (frozen.clip, frozen.digest):
-            raise InputError(
-                f"the episode of seed {frozen.seed} has another clip or other pixels than suite {suite.name} "
-                f"({one_line(episode['clip'])} there, {frozen.clip} here)"
-            )
-        seen.add(frozen.seed)
-    if missing := [seed for seed in suite.seeds if seed not in seen]:
-        raise InputError(
-            f"{EPISODES} lacks the episodes of seeds {', '.join(map(str, missing))}: finish the evaluation"
-        )
-
-
-def append_episode(folder: Path, episode: Mapping[str, Any]) -> None:
-    """Add one line, whole; what an interrupted run left of a line is removed first."""
-    file = folder / EPISODES
-    line = json.dumps(episode, allow_nan=False).encode() + b"\n"
-    with files.writing(file), file.open("ab+") as stream:
-        end = stream.tell()
-        stream.seek(0)
-        stream.truncate(stream.read().rfind(b"\n") + 1 if end else 0)
-        stream.write(line)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def hash_of(held: Mapping[str, bytes]) -> str:
-    """A sha256 over the description and the episodes of :func:`contents`: what a verification is about."""
-    content = hashlib.sha256()
-    for name in (DESCRIPTION, EPISODES):
-        content.update(held[name])
-        content.update(b"\0")
-    return content.hexdigest()
-
-
 class _Plain(yaml.SafeLoader):
     """YAML without references to itself, which can make a large document out of a small one."""
 
@@ -264,6 +197,8 @@ def _check_value(file: Path, key: str, value: Any) -> None:
         raise InputError(f"{key} in {file} must be {told}, got {type(value).__name__}")
     if isinstance(value, str) and not 0 < len(value) <= (_LONGEST_NAME if key in ("name", "method") else _LONGEST_TEXT):
         raise InputError(f"{key} in {file} is empty or too long")
+    if key in NAMES and not as_seen(value):
+        raise InputError(f"{key} in {file} has nothing to see: write a name")
     if key == "precision" and check_precision(value) == "auto":
         raise InputError(f"precision in {file} must be float32 or bfloat16: auto is another on other machines")
     if key in ("training_seed", "protocol") and value is not None:
@@ -278,87 +213,6 @@ def _check_value(file: Path, key: str, value: Any) -> None:
             told = ", ".join(f"{name} up to {most}" for name, most in _LARGEST_SIZE.items())
             raise InputError(f"size in {file} must be empty or hold {told}")
     elif isinstance(value, dict):
-        fits = (lambda one: isinstance(one, str)) if key == "weights" else _is_number
+        fits = (lambda one: isinstance(one, str)) if key == "weights" else partial(is_number, largest=HIGHEST)
         if len(value) > 100 or not all(isinstance(k, str) and fits(v) for k, v in value.items()):
             raise InputError(f"{key} in {file} must map names to {'sha256 sums' if key == 'weights' else 'numbers'}")
-
-
-_EPISODE = [one.name for one in fields(EpisodeRecord)]
-_EPISODE += ["digest", *(name for name, value in vars(EpisodeRecord).items() if isinstance(value, property))]
-_NEEDED = ("seed", "clip", "digest", "length", "episode_return", "actions", "rewards", "observations")
-_NUMBERS = ("length", "episode_return", "quality_gain", "gflops", "gflops_begin", "gflops_detector", "gflops_total",
-            "seconds_per_frame")  # fmt: skip
-"""Of these a board takes means."""
-_HIGHEST = 1e15
-"""No number of an episode is larger: the largest are operations, in units of 1e9."""
-
-
-def _episode(where: str, line: str) -> dict[str, Any]:
-    try:
-        content = json.loads(line, parse_constant=_no_constant, parse_float=_bounded, parse_int=_bounded)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is no JSON of finite numbers ({one_line(error)[:100]})") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{where} is no episode")
-    check_names(list(content), _EPISODE, where, "key")
-    if missing := [name for name in _NEEDED if name not in content]:
-        raise InputError(f"{where} lacks {', '.join(missing)}")
-    actions = content["actions"]
-    if type(content["seed"]) is not int or not isinstance(content["clip"], str):
-        raise InputError(f"{where} has no seed or no clip")
-    if not isinstance(actions, list) or not 1 <= len(actions) <= 1000 or not all(map(_is_action, actions)):
-        raise InputError(f"the actions in {where} must be lists of five numbers in [-1, 1]")
-    if content["episode_return"] is None or not isinstance(content["rewards"], list):
-        raise InputError(f"{where} has no return or no rewards")
-    if wrong := [name for name in _NUMBERS if content.get(name) is not None and not _is_number(content[name])]:
-        raise InputError(f"{where} has no number in {', '.join(wrong)}")
-    measures, seen = content.get("measures", {}), content["observations"]
-    if not isinstance(measures, dict) or not all(map(_is_number, measures.values())):
-        raise InputError(f"the measures in {where} must be numbers by name")
-    if not isinstance(seen, list) or not all(isinstance(one, str) for one in seen):
-        raise InputError(f"the observations in {where} must be a list of hashes")
-    return content
-
-
-def _is_action(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 5 and all(_is_number(one) and -1 <= one <= 1 for one in value)
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and -_HIGHEST <= value <= _HIGHEST
-
-
-def _bounded(text: str) -> int | float:
-    """A number as JSON has it; int where it is written as one.
-
-    Raises:
-        ValueError: it is larger than any that is meant, such as 1e999, which Python reads as infinite.
-    """
-    if len(text) > 40:
-        raise ValueError(f"{text[:40]}... is too long for a number")
-    value = int(text) if text.lstrip("-").isdigit() else float(text)
-    if not -(2.0**63) <= value <= 2.0**63:
-        raise ValueError(f"{text} is too large")
-    return value
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number")
-
-
-def _text(file: Path, held: Mapping[str, bytes] | None = None) -> str:
-    try:
-        return (_bytes(file) if held is None else held[file.name]).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file} is no text in UTF-8") from error
-
-
-def _bytes(file: Path) -> bytes:
-    """A file of a submission: no link, which could lead anywhere, and not too large."""
-    if file.is_symlink() or not file.is_file():
-        raise InputError(f"{file} is missing, or a link: a submission is a folder with {DESCRIPTION} and {EPISODES}")
-    with file.open("rb") as stream:
-        content = stream.read(LARGEST[file.name] + 1)
-    if len(content) > LARGEST[file.name]:
-        raise InputError(f"{file} is larger than {LARGEST[file.name]} bytes")
-    return content

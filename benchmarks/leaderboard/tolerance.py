@@ -17,6 +17,7 @@ from videoinpaint.agents.policies.baselines import FixedPolicy
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope, plain, set_threads
 from videoinpaint.benchmarks.protocol.frozen import frozen_suite
+from videoinpaint.checks import is_number
 from videoinpaint.controls import Controls
 
 TOLERANCES = {
@@ -29,8 +30,9 @@ in [-1, 1]. The measurement behind them stands in docs/leaderboard.md."""
 MOVED = 1e-3
 """Mean scores that differ by more from an earlier verification are flagged."""
 
-_TIMES = ("seconds",)
-_IGNORED = ("policy", "observations", "actions")
+_IGNORED = ("policy", "observations", "actions", "seconds_per_frame")
+"""Keys of a record that are not compared: names and times differ from machine to machine, the others are looked at by
+themselves."""
 
 
 def kind_of(path: Sequence[str]) -> str:
@@ -69,7 +71,7 @@ def differences(
     allowed, wrong = TOLERANCES[precision], []
     for path in sorted({*first, *second}):
         x, y, shown = first.get(path), second.get(path), ".".join(path)
-        if x is None or y is None or not (_is_number(x) and _is_number(y)):
+        if x is None or y is None or not (is_number(x) and is_number(y)):
             if x != y:
                 wrong.append(f"{shown} is {x!r:.40} in one and {y!r:.40} in the other")
             continue
@@ -83,7 +85,7 @@ def differences(
 def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     if isinstance(value, Mapping):
         for key, entry in value.items():
-            if not key.startswith(_TIMES) and not (not path and key in _IGNORED):
+            if path or key not in _IGNORED:
                 yield from _leaves(entry, (*path, str(key)))
     elif isinstance(value, list):
         yield (*path, "count"), str(len(value))
@@ -91,10 +93,6 @@ def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
             yield from _leaves(entry, (*path, str(index)))
     else:
         yield path, value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,18 +18,17 @@ from numpy.typing import ArrayLike
 
 from videoinpaint import files
 from videoinpaint.agents.evaluation.run_record import machine, software
+from videoinpaint.benchmarks.leaderboard.confinement import OPEN
+from videoinpaint.benchmarks.leaderboard.folder import contents, hash_of
 from videoinpaint.benchmarks.leaderboard.held_out import salt_hash
 from videoinpaint.benchmarks.leaderboard.isolated import Limits
 from videoinpaint.benchmarks.leaderboard.marks import MARKS, Finding, HeldOut, give_marks
 from videoinpaint.benchmarks.leaderboard.measuring import score_name
+from videoinpaint.benchmarks.leaderboard.recorded import check_complete, read_episodes
 from videoinpaint.benchmarks.leaderboard.submission import (
     Submission,
-    check_complete,
     check_versions,
-    contents,
     entry_of,
-    hash_of,
-    read_episodes,
     read_submission,
     suite_of,
 )
@@ -43,7 +42,7 @@ from videoinpaint.benchmarks.protocol.suite_references import HIGH, ranked_by, s
 from videoinpaint.errors import InputError, VideoInpaintError
 from videoinpaint.naming import one_line
 
-FORMAT = "videoinpaint-verification-1"
+FORMAT = "videoinpaint-verification-2"
 FILE = "verification.json"
 LARGEST = 2**28
 """Bytes of a verification, with thousands of held-out episodes."""
@@ -89,14 +88,16 @@ def verify(
         found.flags += _suspicious(episodes)
         found.log.append(f"{len(episodes)} episodes of suite {known.name}, digest {known.digest}, all there once")
         give_marks(found, submission, known, entry, episodes, held_out, limits, done)
-        found.flags += _moved(episodes, known, earlier)
-        found.flags += _beyond_the_oracle(episodes, known) if found.marks["replayed"] else []
+        found.flags += _moved(found.replayed or episodes, known, earlier)
+        found.flags += _beyond_the_oracle(found.replayed, known) if found.replayed else []
+        if entry.is_code and OPEN in found.log:
+            found.flags.append("its code could read files of whoever verified (no Landlock there): see the log")
     except VideoInpaintError as error:
         found.wrong(error)
     except Exception as error:  # what nobody thought of in one submission must not keep others from being looked at
-        found.marks = dict.fromkeys(MARKS, False)
+        found.marks, found.replayed = dict.fromkeys(MARKS, False), []
         found.wrong(f"it cannot be looked at to the end ({type(error).__name__}: {error})")
-    return _result(found, folder.name, submission, known, held_out, told, episodes)
+    return _result(found, folder.name, submission, known, held_out, told)
 
 
 def write_verification(path: Path, verification: Mapping[str, Any]) -> Path:
@@ -118,6 +119,14 @@ def read_verification(path: Path) -> dict[str, Any]:
     return found
 
 
+def earlier_verification(path: Path) -> dict[str, Any] | None:
+    """A verification that is about to be replaced; None where there is none that can be read."""
+    try:
+        return read_verification(path) if path.exists() else None
+    except InputError:
+        return None
+
+
 def _is_whole(found: Mapping[str, Any]) -> bool:
     """Whether what is read of a verification is there, and of its kind."""
     marks, there = found.get("marks"), found.get("held_out")
@@ -131,9 +140,12 @@ def _is_whole(found: Mapping[str, Any]) -> bool:
         and isinstance(found.get("score"), float | int | None)
         and isinstance(there, dict)
         and isinstance(there.get("salt_sha256"), str | None)
-        and isinstance(there.get("episodes"), list)
-        and all(isinstance(one, dict) and type(one.get("seed")) is int for one in there["episodes"])
+        and all(map(_are_episodes, (there.get("episodes"), found.get("replayed"))))
     )
+
+
+def _are_episodes(there: Any) -> bool:
+    return isinstance(there, list) and all(isinstance(one, dict) and type(one.get("seed")) is int for one in there)
 
 
 def ranked(verification: Mapping[str, Any] | None) -> bool:
@@ -187,7 +199,7 @@ def _mean(episodes: Sequence[Mapping[str, Any]], suite: FrozenSuite) -> float | 
 
 def _result(
     found: Finding, folder: str, submission: Submission | None, suite: FrozenSuite | None, held_out: HeldOut | None,
-    told: str | None, episodes: Sequence[Mapping[str, Any]],
+    told: str | None,
 ) -> dict[str, Any]:  # fmt: skip
     # Of a track, whose clips everybody can have, there are no held-out episodes.
     salt = None if held_out is None or (suite is not None and suite.by_name) else salt_hash(held_out.salt)
@@ -204,6 +216,7 @@ def _result(
         "verdict": found.verdict,
         "flags": found.flags,
         "log": found.log,
-        "score": _mean(episodes, suite) if found.marks["replayed"] and suite is not None else None,
+        "score": _mean(found.replayed, suite) if found.replayed and suite is not None else None,
+        "replayed": found.replayed,
         "held_out": {"salt_sha256": salt, "episodes": found.held_out},
     }

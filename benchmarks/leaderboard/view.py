@@ -101,7 +101,10 @@ class Row:
 
 GROUPS = {
     "ranked": ("Ranked", "the policy itself was run again by whoever verifies"),
-    "unranked": ("Not ranked", "verified in part, or not at all: the numbers are the authors\u2019 own"),
+    "unranked": (
+        "Not ranked",
+        "not verified to the end: the numbers, or the actions behind them, are the authors\u2019 own",
+    ),
     "reference": ("References", "what a policy has to beat, and what it could reach; always on the public episodes"),
 }
 """Parts of the table, from the top: heading and explanation."""

@@ -74,8 +74,10 @@ def summaries(records: Records, contestants: Sequence[Contestant], baseline: str
         entry["metrics"] = {name: _over_clips(own, partial(_last_metric, name=name)) for name in every[0].metrics}
         measured = [name for name in METRICS if all(name in record.measures for record in every)]
         entry["measures"] = {name: _over_clips(own, partial(_measure, name=name)) for name in measured}
-        if (distance := _vfid(every)) is not None:
-            entry["vfid"] = {"mean": distance, "low": None, "high": None}
+        # Each run's own: a distance falls as there are more episodes, and a policy may have several training seeds.
+        distances = [distance for played in own if (distance := _vfid(played)) is not None]
+        if len(distances) == len(own):
+            entry["vfid"] = {"mean": float(np.mean(distances)), "low": None, "high": None}
         for key in DESCRIBED:
             if all(getattr(record, key) is not None for record in every):
                 entry["iterations" if key == "length" else key] = _over_clips(own, attrgetter(key))
@@ -205,7 +207,7 @@ def _measure(record: EpisodeRecord, name: str) -> float:
 
 
 def _vfid(records: Sequence[EpisodeRecord]) -> float | None:
-    """Of all repairs against all clips; None without I3D's weights, or of fewer than two episodes."""
+    """Of one run's repairs against its clips; None without I3D's weights, or of fewer than two episodes."""
     features = [record.features for record in records if record.features is not None]
     if len(features) < max(len(records), 2):
         return None

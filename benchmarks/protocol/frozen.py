@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from videoinpaint.checks import shown
 from videoinpaint.clips import make_clips, make_masks
 from videoinpaint.envs.episodes import Episode, EpisodeSource
 from videoinpaint.envs.ids import effective_kwargs
@@ -188,34 +187,6 @@ DATA = "{data}"
 def without_data(env_kwargs: Mapping[str, Any], data: str) -> dict[str, Any]:
     """Arguments as they are written down, the same wherever the clips are."""
     return {k: v.replace(data, DATA) if data and isinstance(v, str) else v for k, v in env_kwargs.items()}
-
-
-def check_same_suite(result: Mapping[str, Any], other: Mapping[str, Any] | FrozenSuite) -> None:
-    """See that two results were measured on the same pixels.
-
-    Args:
-        result: what was measured, with its ``suite`` (see :meth:`FrozenSuite.as_dict`).
-        other: another result, or the suite itself.
-
-    Raises:
-        InputError: one of them names no suite; another suite or version, another environment, or other pixels.
-    """
-    one = result.get("suite")
-    two = other.as_dict() if isinstance(other, FrozenSuite) else other.get("suite")
-    for found in (one, two):
-        if not isinstance(found, Mapping) or not {"name", "env_id", "digest"} <= set(found):
-            raise InputError("this result was not measured on a suite: it compares with nothing but itself")
-    assert isinstance(one, Mapping)
-    assert isinstance(two, Mapping)
-    for key, what in (("name", "suite"), ("env_id", "environment")):
-        if one[key] != two[key]:
-            told = f"{shown(one[key])} and {shown(two[key])}"
-            raise InputError(f"these were measured on another {what}, {told}: they cannot be compared")
-    if one["digest"] != two["digest"]:
-        raise InputError(
-            f"these were measured on other pixels of suite {shown(one['name'])}, digests {shown(one['digest'])} and "
-            f"{shown(two['digest'])}: they cannot be compared"
-        )
 
 
 def episode_source(env_id: str, env_kwargs: dict[str, Any]) -> EpisodeSource:

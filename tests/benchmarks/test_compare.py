@@ -78,6 +78,20 @@ def test_training_seeds_widen_the_interval_and_differences_are_paired_by_clip() 
     assert [entry["training_seed"] for entry in mine["records"]] == [0] * 6 + [1] * 6
 
 
+def test_the_distance_of_videos_is_that_of_each_training_seed() -> None:
+    """Pooled, it would fall with every training seed: distances of more episodes are smaller."""
+    rng = np.random.default_rng(0)
+    real = rng.standard_normal((6, 1, 20))
+
+    def run() -> list[EpisodeRecord]:
+        return [replace(one, features=(x, x + rng.standard_normal(x.shape))) for one, x in zip(played(1.0, 1.0), real)]
+
+    runs = [run() for _ in range(3)]
+    records = {"mine": runs} | {str(seed): [alone] for seed, alone in enumerate(runs)}
+    mine, *alone = summaries(records, [Contestant(name, name) for name in records], "mine")
+    assert mine["vfid"]["mean"] == pytest.approx(np.mean([one["vfid"]["mean"] for one in alone]))
+
+
 def test_the_better_repair_stands_first_whatever_it_returns(tmp_path: Path) -> None:
     records = {"gamed": [played(9.0, 1.0)], "a|b_c": [played(1.0, 2.0)]}
     contestants = [Contestant(name, name) for name in records]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from videoinpaint.benchmarks.protocol.frozen import check_same_suite, suite_of_file
+from videoinpaint.benchmarks.protocol.frozen import suite_of_file
 from videoinpaint.benchmarks.protocol.tracks import Freeze, Size, run, track, track_names
 from videoinpaint.cli import main
 from videoinpaint.errors import InputError, UnknownNameError
@@ -64,9 +64,7 @@ def test_a_track_lists_clips_as_published(name: str, davis: Path, tmp_path: Path
     moved = shutil.copytree(davis, tmp_path / "elsewhere")
     assert track(name, str(moved), ENV, SMALL).digest == made.digest
     (moved / "JPEGImages/480p/cows/00001.jpg").write_bytes((davis / "JPEGImages/480p/cows/00002.jpg").read_bytes())
-    other = track(name, str(moved), ENV, SMALL)
-    with pytest.raises(InputError, match="other pixels"):
-        check_same_suite({"suite": made.as_dict()}, other)
+    assert track(name, str(moved), ENV, SMALL).digest != made.digest
 
 
 def test_pairings_are_the_holes_they_say(davis: Path) -> None:

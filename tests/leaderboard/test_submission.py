@@ -9,17 +9,10 @@ import pytest
 import torch
 
 from videoinpaint.benchmarks.leaderboard.entry import parse_entry
+from videoinpaint.benchmarks.leaderboard.folder import contents, hash_of
 from videoinpaint.benchmarks.leaderboard.measuring import prepare, run
-from videoinpaint.benchmarks.leaderboard.submission import (
-    append_episode,
-    check_complete,
-    check_versions,
-    contents,
-    entry_of,
-    hash_of,
-    read_episodes,
-    read_submission,
-)
+from videoinpaint.benchmarks.leaderboard.recorded import append_episode, check_complete, read_episodes
+from videoinpaint.benchmarks.leaderboard.submission import check_versions, entry_of, read_submission
 from videoinpaint.errors import InputError
 
 
@@ -62,6 +55,8 @@ def test_what_evaluate_writes_can_be_read(submitted, suite):
         ("policy: package:strangers:steady", "policy: package:strangers:nobody", "no entry point"),
         ("policy: package:strangers:steady", "policy: package:os:system", "not installed"),
         ("policy: package:strangers:steady", "policy: strangers:Steady", "cannot be run"),
+        ("policy: package:strangers:steady", "policy: builtin:steady", "no policy builtin:steady"),
+        ("authors: a stranger", 'authors: "\\u200b \\u3164"', "nothing to see"),
         ("policy: package:strangers:steady", "policy: builtin:os:system", "cannot be run"),
         ("policy: package:strangers:steady", "policy: fixed:13,0.6,0.8,0.6,0.1", "these ranges"),
         ("policy: package:strangers:steady", "policy: fixed:1,2", "cannot be run"),
@@ -77,6 +72,22 @@ def test_a_description_that_cannot_be_used_says_why(submitted, suite, old, new, 
     with pytest.raises(InputError, match=message) as told:
         read(submitted, suite)
     assert "\n" not in str(told.value)
+
+
+def test_names_are_read_as_they_are_seen(submitted, suite):
+    edit(submitted, "authors: a stranger", 'authors: " a\\u200b  stran\\u2060ger \\u3164"')
+    assert read_submission(submitted).authors == "a stranger"
+    assert prepare(submitted, None, suite, {"authors": "a stranger "}, "float32", 1)
+
+
+def test_an_editable_installation_has_no_hash(submitted, suite, installed):
+    origin = installed / "strangers-1.0.dist-info" / "direct_url.json"
+    origin.write_text(json.dumps({"url": "file:///x", "dir_info": {"editable": True}}))
+    try:
+        with pytest.raises(InputError, match="install a wheel"):
+            read(submitted, suite)
+    finally:
+        origin.unlink()
 
 
 def test_episodes_are_there_once_each_and_are_the_suites(submitted, suite):

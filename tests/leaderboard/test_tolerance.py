@@ -68,3 +68,4 @@ def test_what_is_no_number_must_be_the_same(changed, told):
 
 def test_times_names_and_what_was_seen_are_left_out():
     assert found(policy="two", seconds_per_frame=9.0, observations=["cd"], actions=[[1.0] * 5])[1] == []
+    assert found(measures=RECORD["measures"] | {"seconds_per_frame": 1.0})[1]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import replace
 
 import pytest
 
+from videoinpaint.benchmarks.leaderboard.confinement import OPEN
 from videoinpaint.benchmarks.leaderboard.entry import Entry
 from videoinpaint.benchmarks.leaderboard.held_out import (
     check_hidden,
@@ -20,8 +22,8 @@ from videoinpaint.benchmarks.leaderboard.held_out import (
 from videoinpaint.benchmarks.leaderboard.isolated import IsolatedPolicy
 from videoinpaint.benchmarks.leaderboard.marks import HeldOut
 from videoinpaint.benchmarks.leaderboard.measuring import Arena, prepare, run
+from videoinpaint.benchmarks.leaderboard.recorded import read_episodes
 from videoinpaint.benchmarks.leaderboard.rows import read_run
-from videoinpaint.benchmarks.leaderboard.submission import read_episodes
 from videoinpaint.benchmarks.leaderboard.verification import ranked, read_verification, verify, write_verification
 from videoinpaint.cli import main
 from videoinpaint.errors import InputError
@@ -47,7 +49,7 @@ def test_an_honest_submission_gets_every_mark(submitted, suite):
     played = []
     found = verify(submitted, suite=suite, held_out=HELD_OUT, done=lambda: played.append(1))
     assert found["marks"] == {"replayed": True, "re_run": True, "held_out": True}
-    assert (found["verdict"], found["flags"], len(played)) == ([], [], 4)
+    assert (found["verdict"], len(found["flags"]), len(played)) == ([], OPEN in found["log"], 4)
     returns = [one["episode_return"] for one in read_episodes(submitted)]
     assert found["score"] == pytest.approx(sum(returns) / 2)
     assert found["held_out"]["salt_sha256"] == hashlib.sha256(HELD_OUT.salt.encode()).hexdigest()
@@ -78,12 +80,55 @@ def test_edited_numbers_are_found(submitted, suite, values, verdict):
     assert all("seed 0" not in line for line in found["verdict"])
 
 
+def test_ranked_by_is_what_was_replayed_and_not_what_was_told(submitted, suite):
+    honest = {one["seed"]: one["episode_return"] for one in read_episodes(submitted)}
+    for seed, value in honest.items():
+        change(submitted, seed, episode_return=value + 0.9e-4, quality_gain=value + 0.9e-4)
+    found = verify(submitted, suite=suite)
+    assert ranked(found)
+    file = write_verification(submitted / "verification.json", found)
+    assert {one["seed"]: one["episode_return"] for one in read_run(submitted, suite).public} == pytest.approx(
+        honest, abs=1e-6
+    )
+    assert found["score"] == pytest.approx(sum(honest.values()) / 2, abs=1e-6)
+    write_verification(file, found | {"replayed": found["replayed"][:1]})
+    with pytest.raises(InputError, match=r"as it was replayed: verify .* again"):
+        read_run(submitted, suite)
+
+
+def test_measures_that_nobody_makes_are_found(submitted, suite):
+    change(submitted, 1, measures=read_episodes(submitted)[1]["measures"] | {"seconds_fake": 1e14})
+    found = verify(submitted, suite=suite)
+    assert not found["marks"]["replayed"]
+    assert "measures.seconds_fake" in found["verdict"][0]
+
+
+def test_a_submission_does_not_choose_more_threads_than_there_are(submitted, suite, monkeypatch):
+    asked = []
+    monkeypatch.setattr("videoinpaint.benchmarks.leaderboard.measuring.set_threads", asked.append)
+    file = submitted / "submission.yml"
+    file.write_text(file.read_text().replace("threads: 1", "threads: 1024"))
+    found = verify(submitted, suite=suite)
+    assert ranked(found)
+    assert all(threads <= os.cpu_count() for threads in asked)
+    assert any("of the 1024 that it asks for" in line for line in found["log"])
+
+
+@pytest.mark.parametrize("line", [OPEN, "files: Landlock 6"])
+def test_code_that_could_read_the_verifiers_files_is_flagged(submitted, suite, monkeypatch, line):
+    monkeypatch.setattr(
+        "videoinpaint.benchmarks.leaderboard.verification.give_marks", lambda found, *_: found.log.append(line)
+    )
+    assert any("no Landlock" in flag for flag in verify(submitted, suite=suite)["flags"]) == (line == OPEN)
+
+
 @pytest.mark.parametrize("when", ["while it is read", "while it plays"])
 def test_what_changes_while_it_is_looked_at_is_not_what_was_verified(submitted, suite, monkeypatch, when):
-    def mark(found, *_):
+    def mark(found, submission, suite, entry, episodes, *_):
         if when == "while it plays":
             change(submitted, 0, episode_return=99.0)
         found.marks.update(replayed=True, re_run=True)
+        found.replayed = episodes
 
     def looking_for_the_suite(_):
         if when == "while it is read":
@@ -122,6 +167,7 @@ def test_what_nobody_thought_of_is_a_verdict_too(submitted, suite, monkeypatch):
 @pytest.mark.parametrize(
     "change",
     [{"marks": {"replayed": 1}}, {"held_out": None}, {"score": "x"}, {"flags": [1]}, {"submission": 5},
+     {"replayed": [{"seed": "a"}]}, {"replayed": None},
      {"held_out": {"salt_sha256": None, "episodes": [{"seed": "a"}]}}, {"format": "other"}],
 )  # fmt: skip
 def test_a_verification_that_is_none_is_refused(submitted, suite, change, tmp_path):

@@ -103,7 +103,12 @@ class Verify:
         from functools import partial
 
         from videoinpaint.benchmarks.leaderboard.submission import suite_of
-        from videoinpaint.benchmarks.leaderboard.verification import ranked, verify, write_verification
+        from videoinpaint.benchmarks.leaderboard.verification import (
+            earlier_verification,
+            ranked,
+            verify,
+            write_verification,
+        )
         from videoinpaint.cli.output import progress
 
         if not self.folders:
@@ -114,7 +119,7 @@ class Verify:
         failed = []
         for folder in self.folders:
             place = self.place(folder)
-            earlier = _earlier(place)
+            earlier = earlier_verification(place)
             with progress(f"verifying {folder.name}", _episodes(folder, self.held_out), "episodes") as advance:
                 found = verify(folder, held_out=held_out, suite=here, earlier=earlier, done=advance)
             write_verification(place, found)
@@ -243,20 +248,9 @@ def check_names_differ(folders: Sequence[Path], together: Path | None) -> None:
                          "would be: rename one, or keep each verification in its submission")  # fmt: skip
 
 
-def _earlier(place: Path) -> dict[str, Any] | None:
-    from videoinpaint.benchmarks.leaderboard.verification import read_verification
-
-    if not place.exists():
-        return None
-    try:
-        return read_verification(place)
-    except VideoInpaintError:
-        return None  # it is replaced
-
-
 def _episodes(folder: Path, more: int) -> int:
     """How many will be played, for the progress; a submission that cannot be read plays none."""
-    from videoinpaint.benchmarks.leaderboard.submission import read_episodes
+    from videoinpaint.benchmarks.leaderboard.recorded import read_episodes
 
     try:
         return len(read_episodes(folder)) + more
