@@ -21,12 +21,12 @@ from videoinpaint.controls import (
     action_to_controls,
     as_numbers,
     framewide,
-    least_action,
     mean_controls,
     refining,
 )
 from videoinpaint.device import fetched, may_look
 from videoinpaint.envs import fork  # noqa: F401 - its import keeps forked workers from waiting for ever
+from videoinpaint.envs.actions import action_space
 from videoinpaint.envs.bank import Bank, Identity, identify
 from videoinpaint.envs.batch import join, nested, take, unstacked, within
 from videoinpaint.envs.episodes import Episode
@@ -166,8 +166,7 @@ class Core:
             frames=spaces.Box(0, 255, (3 * frames, height, width), np.uint8),
             masks=spaces.Box(0, 255, (frames, height, width), np.uint8),
         )
-        lowest = np.broadcast_to(least_action(self.settings.skips), self.settings.action_shape)
-        return observation, spaces.Box(lowest, np.ones_like(lowest), dtype=np.float32)
+        return observation, action_space(self.settings.action_shape, skips=bool(self.settings.skips))
 
     def begin(self, episodes: Sequence[Episode]) -> State:
         """Start a batch of episodes."""
