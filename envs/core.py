@@ -65,7 +65,10 @@ class Outcome:
 
 
 class Core:
-    """Runs batches of episodes; it keeps nothing between calls.
+    """Runs batches of episodes, which are in the states that it is given: of an episode it keeps nothing.
+
+    Between calls it keeps what all episodes share: the parts, the layout of a state, the bank of begun episodes, those
+    that are being begun ahead, and a clock, where somebody measures.
 
     A state is a flat dict of tensors that lead with B: ``loop/...`` (see :class:`ClosedLoop`), ``reward/...`` (the
     reference's features), ``last/...`` (raw metrics of the last repair; of the damaged clip at first), ``reference``
@@ -107,11 +110,11 @@ class Core:
         if self.bank is not None:
             raise InputError("prefetch and bank both spare a reset its work: give one of them")
 
-        def begin(seed: int) -> tuple[Episode, State]:
-            episode = self.episodes.draw(np.random.default_rng(0), seed, None)
-            return episode, self._begin([episode], timed=False)
+        return Prefetch(self._begin_ahead, partial(self.episodes.seed, seed=None), threads)
 
-        return Prefetch(begin, partial(self.episodes.seed, seed=None), threads)
+    def _begin_ahead(self, seed: int) -> tuple[Episode, State]:
+        episode = self.episodes.draw(np.random.default_rng(0), seed, None)
+        return episode, self._begin([episode], timed=False)
 
     def identity(self) -> Identity:
         """What an episode's first state depends on; a bank is of one such identity."""

@@ -305,6 +305,8 @@ def test_single_environments_are_called_as_gymnasium_calls_them(toy):
     env.set_attr("max_episode_steps", 1)
     env.set_attr("max_episode_steps", [2, 2])
     assert env.get_attr("max_episode_steps") == (2, 2)
+    env.set_attr("action_space", env.get_attr("action_space"))
+    assert env.action_space == others.action_space
     env.set_attr("note", [np.arange(3), np.arange(3)])
     assert env.get_attr("note")[1].tolist() == [0, 1, 2]
     with pytest.raises(InputError, match="share 'max_episode_steps': give one value for all 2"):
