@@ -1,11 +1,8 @@
-"""What single and vector environments both say about their actions, and about the length of episodes."""
+"""What single and vector environments both say about their actions and their parts."""
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
 from numpy.typing import ArrayLike, NDArray
 
 from videoinpaint.controls import Controls, action_to_controls, as_numbers, controls_to_action, mean_controls
@@ -16,20 +13,11 @@ class Common:
     """See the module's docstring; the environments set `_core`."""
 
     _core: Core
-    _spec: EnvSpec | None = None
 
     @property
-    def spec(self) -> EnvSpec | None:
-        """What was registered, with the length that these episodes have at most."""
-        return self._spec
-
-    @spec.setter
-    def spec(self, spec: EnvSpec | None) -> None:
-        # Told, not enforced: episodes end by themselves, and a registered limit would cut those of a larger number of
-        # iterations.
-        self._spec = copy.copy(spec)
-        if self._spec is not None and self._spec.max_episode_steps is None:
-            self._spec.max_episode_steps = int(self._core.settings.max_iterations)
+    def core(self) -> Core:
+        """What plays the episodes, for whoever measures; see :class:`videoinpaint.envs.core.Core`."""
+        return self._core
 
     @property
     def honoured_controls(self) -> frozenset[str]:

@@ -21,12 +21,12 @@ from videoinpaint.controls import (
     action_to_controls,
     as_numbers,
     framewide,
-    least_action,
     mean_controls,
     refining,
 )
 from videoinpaint.device import fetched, may_look
 from videoinpaint.envs import fork  # noqa: F401 - its import keeps forked workers from waiting for ever
+from videoinpaint.envs.actions import action_space
 from videoinpaint.envs.bank import Bank, Identity, identify
 from videoinpaint.envs.batch import join, nested, take, unstacked, within
 from videoinpaint.envs.episodes import Episode
@@ -65,7 +65,10 @@ class Outcome:
 
 
 class Core:
-    """Runs batches of episodes; it keeps nothing between calls.
+    """Runs batches of episodes, which are in the states that it is given: of an episode it keeps nothing.
+
+    Between calls it keeps what all episodes share: the parts, the layout of a state, the bank of begun episodes, those
+    that are being begun ahead, and a clock, where somebody measures.
 
     A state is a flat dict of tensors that lead with B: ``loop/...`` (see :class:`ClosedLoop`), ``reward/...`` (the
     reference's features), ``last/...`` (raw metrics of the last repair; of the damaged clip at first), ``reference``
@@ -107,11 +110,11 @@ class Core:
         if self.bank is not None:
             raise InputError("prefetch and bank both spare a reset its work: give one of them")
 
-        def begin(seed: int) -> tuple[Episode, State]:
-            episode = self.episodes.draw(np.random.default_rng(0), seed, None)
-            return episode, self._begin([episode], timed=False)
+        return Prefetch(self._begin_ahead, partial(self.episodes.seed, seed=None), threads)
 
-        return Prefetch(begin, partial(self.episodes.seed, seed=None), threads)
+    def _begin_ahead(self, seed: int) -> tuple[Episode, State]:
+        episode = self.episodes.draw(np.random.default_rng(0), seed, None)
+        return episode, self._begin([episode], timed=False)
 
     def identity(self) -> Identity:
         """What an episode's first state depends on; a bank is of one such identity."""
@@ -166,8 +169,7 @@ class Core:
             frames=spaces.Box(0, 255, (3 * frames, height, width), np.uint8),
             masks=spaces.Box(0, 255, (frames, height, width), np.uint8),
         )
-        lowest = np.broadcast_to(least_action(self.settings.skips), self.settings.action_shape)
-        return observation, spaces.Box(lowest, np.ones_like(lowest), dtype=np.float32)
+        return observation, action_space(self.settings.action_shape, skips=bool(self.settings.skips))
 
     def begin(self, episodes: Sequence[Episode]) -> State:
         """Start a batch of episodes."""

@@ -97,7 +97,7 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
     | `masks` | the predicted mask `M_n`; the hole `M_0` after a reset | `(T, H, W)` | uint8 |
 
     The wrappers of `videoinpaint.envs.wrappers` give other views: `TimeAxis`, `ChannelsLast`, `SingleImage`,
-    `NaturalControls`.
+    `SquareImage`, `Thumbnails`, `FloatObservation`; and `NaturalControls` takes actions in natural units.
 
     ## Rewards
 
@@ -144,7 +144,8 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
 
     After a reset `metrics` and `quality` are those of the damaged clip, so that an episode's record needs no baseline
     of its own. `flat_info=True` leaves strings, arrays and nesting out (`"metrics/psnr"`), for libraries that record
-    numbers.
+    numbers. Gymnasium's `NumpyToTorch` takes the whole infos of a single environment; of a batch it takes flat ones,
+    where episodes begin anew at the next step. A batch with `output="torch"` needs no such wrapper.
 
     ## Starting State
 
@@ -159,6 +160,10 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
     truncates by itself. With `reward="absolute"` the last repair of an episode that ends early is paid for to the end
     (its reward counts once for every iteration that is left), so that nobody earns less for being done. A `step` after
     the end raises `gymnasium.error.ResetNeeded`.
+
+    So `env.spec` has no `max_episode_steps`, and makes environments that end as this one does. Wrappers that ask how
+    long an episode may be (`TimeAwareObservation`) want it given: `gymnasium.make(..., max_episode_steps=N)`, whose
+    `TimeLimit` then also truncates what has N steps.
 
     ## Arguments
 
@@ -257,10 +262,11 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
         skips: bool = Settings.skips,
     ) -> None:
         settings = Settings(
-            clips, masks, num_frames, height, width, max_iterations, inpainter, detector, backbone, reward,
-            reward_weights, psnr_scale, compute_price, device, weights, detector_weights, flat_info,
-            precision=precision, bank=bank, prefetch=prefetch, fusion=fusion,
-            action_grid=action_grid, reward_map=reward_map, compile=compile, skips=skips,
+            clips=clips, masks=masks, num_frames=num_frames, height=height, width=width, max_iterations=max_iterations,
+            inpainter=inpainter, detector=detector, backbone=backbone, reward=reward, reward_weights=reward_weights,
+            psnr_scale=psnr_scale, compute_price=compute_price, device=device, weights=weights,
+            detector_weights=detector_weights, flat_info=flat_info, precision=precision, bank=bank, prefetch=prefetch,
+            fusion=fusion, action_grid=action_grid, reward_map=reward_map, compile=compile, skips=skips,
         )  # fmt: skip
         self._build(settings, render_mode)
 

@@ -40,7 +40,7 @@ def episode_infos(
     return [
         {group: {name: values[i] for name, values in columns.items()} for group, columns in nested.items()}
         | {name: values[i] for name, values in others.items()}
-        | {"end": end, "is_success": np.bool_(end == REPAIRED)}
+        | {"end": end, "is_success": end == REPAIRED}
         | {name: array[i].copy() for name, array in (maps or {}).items() if array is not None}
         for i, end in enumerate(ends)
     ]

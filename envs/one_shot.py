@@ -151,9 +151,11 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
         skips: bool = Settings.skips,
     ) -> None:
         settings = Settings(
-            clips, Settings.masks, num_frames, height, width, max_iterations, inpainter, detector, backbone, reward,
-            reward_weights, psnr_scale, compute_price, device, weights, detector_weights, flat_info, propagator,
-            precision, bank, prefetch, action_grid=action_grid, reward_map=reward_map, compile=compile, skips=skips,
+            clips=clips, propagator=propagator, num_frames=num_frames, height=height, width=width,
+            max_iterations=max_iterations, inpainter=inpainter, detector=detector, backbone=backbone, reward=reward,
+            reward_weights=reward_weights, psnr_scale=psnr_scale, compute_price=compute_price, device=device,
+            weights=weights, detector_weights=detector_weights, flat_info=flat_info, precision=precision, bank=bank,
+            prefetch=prefetch, action_grid=action_grid, reward_map=reward_map, compile=compile, skips=skips,
         )  # fmt: skip
         self._build(settings, render_mode)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,11 +28,21 @@ class Prefetch:
     """
 
     def __init__(self, begin: Begin, next_seed: Callable[[np.random.Generator], int], threads: int) -> None:
-        self._begin, self._next_seed = begin, next_seed
-        # Threads of their own numbers would add up in another order.
-        self._pool = ThreadPoolExecutor(threads, "prefetch", torch.set_num_threads, (torch.get_num_threads(),))
+        self._begin, self._next_seed, self._threads = begin, next_seed, threads
+        self._idle()
+
+    def _idle(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
         self._expected: dict[int, int] = {}
         self._jobs: dict[int, Future[tuple[Episode, State]]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy needs: threads and what they do stay here, and the copy begins with none."""
+        return {name: vars(self)[name] for name in ("_begin", "_next_seed", "_threads")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._idle()
 
     def expect(self, place: int, generator: np.random.Generator) -> None:
         """Begin what the environment at `place` plays next; `generator` is left as it is."""
@@ -40,7 +51,7 @@ class Prefetch:
         for stale in self._jobs.keys() - set(self._expected.values()):
             self._jobs.pop(stale).cancel()
         if seed not in self._jobs:
-            self._jobs[seed] = self._pool.submit(self._begin, seed)
+            self._jobs[seed] = self._started().submit(self._begin, seed)
 
     def take(self, seed: int) -> Episode | None:
         """The episode of a seed, begun, if it was expected. What went wrong with it is raised here."""
@@ -51,5 +62,14 @@ class Prefetch:
         return replace(episode, begun=partial(list.pop, [state]))
 
     def close(self) -> None:
-        """Stop the threads; may be called more than once."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Stop the threads and forget what they began; may be called more than once, and :meth:`expect` begins anew."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        self._idle()
+
+    def _started(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            # Threads of their own numbers would add up in another order.
+            own = (torch.get_num_threads(),)
+            self._pool = ThreadPoolExecutor(self._threads, "prefetch", torch.set_num_threads, own)
+        return self._pool

@@ -148,7 +148,7 @@ class Running:
         Args:
             actions: of all environments.
             active: numbers of those whose episodes are not over.
-            limit: episodes are truncated after so many steps.
+            limit: episodes are truncated after so many steps, unless they are over by then.
 
         Raises:
             InputError: actions of another shape, or not finite.
@@ -165,10 +165,9 @@ class Running:
             self._applied(group, outcome.infos)
             rewards[group], terminated[group] = outcome.rewards, outcome.terminated
             if limit is not None:
-                truncated[group] = iterations >= limit
+                truncated[group] = (iterations >= limit) & ~outcome.terminated
             for i, info in zip(group, outcome.infos):
-                cut = truncated[i] and not terminated[i]
-                infos[i] = self.core.info(info | ({"end": TRUNCATED} if cut else {}), self.episodes[i])
+                infos[i] = self.core.info(info | ({"end": TRUNCATED} if truncated[i] else {}), self.episodes[i])
         if active:
             self.shelf.store(active, piles)
         self.done = np.where(np.isin(np.arange(self.count), active), terminated | truncated, self.done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
@@ -60,7 +62,7 @@ class VideoInpaintVectorEnv(Common, Calls, VectorEnv[Observation, NDArray[np.flo
         autoreset_mode: what happens to an environment whose episode ended: "NextStep" begins the next episode at the
             following step (whose action is ignored), "SameStep" at once (the last observation is in
             ``infos["final_obs"]``), "Disabled" leaves it to ``reset(options={"reset_mask": ...})``.
-        max_episode_steps: truncate episodes after this many steps.
+        max_episode_steps: truncate episodes after this many steps, unless they are over by then.
         render_mode: "rgb_array" or None.
         output: "numpy", or "torch": observations, rewards and ends are new tensors on the device at every step, and
             actions may be tensors. Infos are arrays all the same. Gymnasium's own wrappers take arrays only.
@@ -74,6 +76,7 @@ class VideoInpaintVectorEnv(Common, Calls, VectorEnv[Observation, NDArray[np.flo
     """The environment of which this is many."""
     defaults: ClassVar[dict[str, Any]] = {}
     """Settings that differ from those of `VideoInpaintEnv`."""
+    _spec: EnvSpec | None = None
 
     def __init__(
         self,
@@ -104,6 +107,17 @@ class VideoInpaintVectorEnv(Common, Calls, VectorEnv[Observation, NDArray[np.flo
         self.single_observation_space, self.single_action_space = self._core.spaces()
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
+
+    @property  # type: ignore[override]
+    def spec(self) -> EnvSpec | None:
+        """What `gymnasium.make_vec` was told, by names that JSON can hold."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        self._spec = copy.copy(spec)
+        if self._spec is not None and "autoreset_mode" in self._spec.kwargs:
+            self._spec.kwargs = self._spec.kwargs | {"autoreset_mode": self.autoreset_mode.value}
 
     @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
@@ -139,7 +153,7 @@ class VideoInpaintVectorEnv(Common, Calls, VectorEnv[Observation, NDArray[np.flo
         options = check_options(options, "reset_mask")
         which = self._reset_mask(options.pop("reset_mask", None))
         seeds: Sequence[int | None] | None = None
-        if isinstance(seed, list | tuple) or (isinstance(seed, np.ndarray) and seed.ndim):
+        if (isinstance(seed, Sequence) and not isinstance(seed, str)) or (isinstance(seed, np.ndarray) and seed.ndim):
             seeds = list(seed)
         elif seed is not None:  # an array without dimensions is no number either
             first = seed_number(seed, high=MAX_SEED - self.num_envs)

@@ -11,7 +11,9 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
+from videoinpaint.checks import MAX_SIDE, whole_number
 from videoinpaint.controls import HEADS, HIGH, LOW, as_numbers, controls_to_action
+from videoinpaint.envs.actions import check_action_space
 from videoinpaint.envs.observing import frames_of
 from videoinpaint.errors import InputError
 from videoinpaint.motion.neighbourhoods import cell_means
@@ -150,15 +152,15 @@ class Thumbnails(gymnasium.ObservationWrapper, RecordConstructorArgs):
         width: in pixels.
 
     Raises:
-        InputError: other observations, or a size that is not between 1 and the observation's.
+        InputError: other observations, or sizes that are no whole numbers between 1 and the observation's.
     """
 
     def __init__(self, env: gymnasium.Env, height: int = 30, width: int = 54) -> None:
         RecordConstructorArgs.__init__(self, height=height, width=width)
         super().__init__(env)
         frames, *full = _size(env)
-        if not (1 <= height <= full[0] and 1 <= width <= full[1]):
-            raise InputError(f"thumbnails of {height}x{width} do not fit into observations of {full[0]}x{full[1]}")
+        height = whole_number(height, "the height of thumbnails", 1, full[0])
+        width = whole_number(width, "the width of thumbnails", 1, full[1])
         if env.observation_space["masks"].dtype != np.uint8:  # type: ignore[index]
             raise InputError("Thumbnails average uint8: put FloatObservation over it instead of under it")
         self._small = (height, width)
@@ -179,17 +181,17 @@ class SquareImage(gymnasium.ObservationWrapper, RecordConstructorArgs):
         size: in pixels; smaller frames are enlarged by repetition.
 
     Raises:
-        InputError: other observations, or a size below 1.
+        InputError: other observations, or a size that is no whole number of at least 1.
     """
 
     def __init__(self, env: gymnasium.Env, size: int = 84) -> None:
         RecordConstructorArgs.__init__(self, size=size)
         super().__init__(env)
         frames, *_ = _size(env)
-        if size < 1 or env.observation_space["masks"].dtype != np.uint8:  # type: ignore[index]
-            raise InputError(f"SquareImage needs uint8 and a size of at least 1, got {size}")
-        self.size = size
-        self.observation_space = _pixels(size, size, 4 * frames)
+        if env.observation_space["masks"].dtype != np.uint8:  # type: ignore[index]
+            raise InputError("SquareImage resizes uint8: put FloatObservation over it instead of under it")
+        self.size = whole_number(size, "size", 1, MAX_SIDE)
+        self.observation_space = _pixels(self.size, self.size, 4 * frames)
 
     def observation(self, observation: dict[str, Pixels]) -> Pixels:
         """Stack both, resize, and move the channels last."""
@@ -203,14 +205,18 @@ class NaturalControls(gymnasium.ActionWrapper, RecordConstructorArgs):
     Where cells may be skipped, heads go on down to 0. With an action grid one setting for each cell,
     ``(rows, columns, 5)``. For people and hand-written policies;
     trainers want the symmetric unit range.
+
+    Raises:
+        InputError: the environment's actions are not in the unit range: natural already, or rescaled.
     """
 
     def __init__(self, env: gymnasium.Env) -> None:
         RecordConstructorArgs.__init__(self)
         super().__init__(env)
+        skips = check_action_space(env.action_space, "NaturalControls")
         self._shape = _shape(env.action_space)
         low, high = (np.broadcast_to(end, self._shape).astype(np.float32).copy() for end in (LOW, HIGH))
-        low[..., HEADS] = np.where(env.action_space.low[..., HEADS] < -1, 0, LOW[HEADS])  # type: ignore[attr-defined]
+        low[..., HEADS] = 0 if skips else LOW[HEADS]
         self.action_space = spaces.Box(low, high, dtype=np.float32)
 
     def action(self, action: Any) -> NDArray[np.float32]:

@@ -2,10 +2,20 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videoinpaint.controls import DEFAULT, HIGH, LOW, Controls, action_to_controls, clip_controls, controls_to_action
+from videoinpaint.controls import (
+    DEFAULT,
+    HIGH,
+    LOW,
+    Controls,
+    action_to_controls,
+    as_numbers,
+    clip_controls,
+    controls_to_action,
+)
 from videoinpaint.errors import InputError
 
 actions = st.lists(st.floats(-1, 1), min_size=5, max_size=5)
@@ -31,6 +41,13 @@ def test_ends_of_the_action_are_the_ends_of_the_ranges():
     assert np.allclose(action_to_controls([[-1] * 5])[0], LOW)
     assert np.allclose(action_to_controls([[1] * 5])[0], HIGH)
     assert np.allclose(action_to_controls([[9] * 5])[0], HIGH)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64, torch.int64])
+def test_tensors_of_every_kind_are_numbers(kind):
+    assert as_numbers(torch.tensor([1, -0.5, 0], dtype=kind)).tolist() == [1, -0.5 * kind.is_floating_point, 0]
+    with pytest.raises(InputError, match="must hold numbers"):
+        as_numbers(torch.zeros(5, dtype=torch.complex64))
 
 
 @pytest.mark.parametrize("bad", [[np.nan, 0, 0, 0, 0], [0, np.inf, 0, 0, 0], [0, 0, 0, 0]])

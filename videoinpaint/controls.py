@@ -94,8 +94,7 @@ def as_numbers(values: Any, what: str = "an action", *, finite: bool = True) -> 
         InputError: text, mappings, ragged lists, integers beyond all types, NaN, infinities.
     """
     try:
-        plain = values.detach().cpu() if hasattr(values, "detach") else values
-        array = np.asarray(plain)
+        array = np.asarray(_on_host(values) if hasattr(values, "detach") else values)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"values of type {array.dtype}")
         array = array.astype(np.float64)
@@ -105,6 +104,12 @@ def as_numbers(values: Any, what: str = "an action", *, finite: bool = True) -> 
     if finite and not np.isfinite(array).all():
         raise InputError(f"{what} must hold finite numbers, got {shown(array.tolist())}")
     return array
+
+
+def _on_host(tensor: Any) -> Any:
+    """A tensor as NumPy can read it, which knows no bfloat16."""
+    values = tensor.detach().cpu()
+    return values.double() if values.is_floating_point() else values
 
 
 def clip_controls(values: ArrayLike) -> NDArray[np.float32]:

@@ -101,7 +101,7 @@ class Stopwatch:
 @contextmanager
 def timed(env: Any) -> Iterator[Stopwatch | None]:
     """A stopwatch at the loop of a vector environment; None where it is not this package's."""
-    core = getattr(env.unwrapped, "_core", None)
+    core = getattr(env.unwrapped, "core", None)
     if not isinstance(core, Core):
         yield None
         return

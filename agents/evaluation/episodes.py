@@ -20,6 +20,7 @@ from videoinpaint.agents.policies.policy import SHIPPED, make_policy, shipped_po
 from videoinpaint.agents.policies.protocol import Observation, Policy, choose, reset_policy
 from videoinpaint.checks import seed_number, shown
 from videoinpaint.device import resolve_device
+from videoinpaint.envs.actions import check_action_space
 from videoinpaint.envs.episodes import Episode
 from videoinpaint.envs.ids import effective_kwargs, make_batch, with_offered, with_precision
 from videoinpaint.envs.infos import info_of
@@ -65,7 +66,7 @@ def evaluate(
     Raises:
         UnknownNameError: nothing answers to the id, or to the policy's name.
         InputError: the policy returns something else than actions, seeds that are none, or the environment cannot be
-            used.
+            used: it has other actions, or an `env` has another autoreset mode, flat infos or tensors as output.
     """
     seeds = _checked(seeds)
     policy = shipped_policy(env_id) if policy == SHIPPED else policy
@@ -79,6 +80,7 @@ def evaluate(
     try:
         if vector.metadata.get("autoreset_mode") != AutoresetMode.NEXT_STEP:
             raise InputError("evaluate() needs a vector environment with autoreset_mode='NextStep'")
+        check_action_space(vector.single_action_space, "evaluate()")
         records: list[EpisodeRecord] = []
         with timed(vector) as watch:
             for batch in _batches(seeds, vector.num_envs):
@@ -131,6 +133,7 @@ def _episodes(
 ) -> list[EpisodeRecord]:
     """One episode in each environment; what autoreset begins after that is not looked at."""
     observation, infos = env.reset(seed=seeds, options=options)  # type: ignore[arg-type]
+    _check_whole(observation, infos)
     truths = list(getattr(env.unwrapped, "episodes", []))
     starts = [info_of(infos, i) for i in range(len(seeds))]
     steps: list[list[dict[str, Any]]] = [[] for _ in seeds]
@@ -167,6 +170,18 @@ def _episodes(
         replace(record, actions=taken[i], observations=seen[i], **measures[i], **costs[i])
         for i, record in enumerate(records)
     ]
+
+
+def _check_whole(observation: Observation, infos: Any) -> None:
+    """Raise InputError where an environment that was given shows anything but arrays and whole infos."""
+    if not isinstance(observation, Mapping):
+        raise InputError("evaluate() needs observations with frames and masks: leave wrappers that join them out")
+    if any(not isinstance(value, np.ndarray) for value in observation.values()):
+        raise InputError("evaluate() needs observations as arrays: make the environment with output='numpy'")
+    if not isinstance(infos, Mapping):
+        raise InputError("evaluate() needs the infos of Gymnasium's vector environments: leave DictInfoToList out")
+    if any(name.startswith("metrics/") for name in infos):
+        raise InputError("evaluate() makes records of whole infos: make the environment with flat_info=False")
 
 
 def observation_hash(observation: Observation, index: int) -> str:

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from gymnasium import spaces
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from videoinpaint.agents.policies.acting import NetworkPolicy
@@ -24,7 +22,7 @@ from videoinpaint.agents.policies.protocol import Policy
 from videoinpaint.agents.policies.regional import WIDTH, RegionalPolicy
 from videoinpaint.agents.policies.stock import StockPolicy, stock_network, told_of
 from videoinpaint.agents.policies.thumbnails import THUMBNAIL
-from videoinpaint.controls import least_action
+from videoinpaint.envs.actions import action_space, check_action_space
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.naming import stable_name
 from videoinpaint.weights import check_tensors, path_of, read_file, save_safetensors
@@ -55,16 +53,22 @@ def save_policy(path: str | Path, network: ActorCriticPolicy, training: Mapping[
 
     Args:
         path: a ``.safetensors`` file.
-        network: the policy.
+        network: the policy; of a model of Stable-Baselines3 its ``model.policy``.
         training: what to say about its training; anything JSON can hold.
 
     Raises:
-        InputError: actor and critic look with different networks, which a file cannot say, or it is another policy.
+        InputError: actor and critic look with different networks, which a file cannot say, or it is another policy, or
+            one for other actions than an environment's own.
     """
+    if not isinstance(network, ActorCriticPolicy):
+        raise InputError(
+            f"save_policy(path, model.policy) takes the policy of a PPO or an A2C, got a {type(network).__name__}"
+        )
     if not network.share_features_extractor:
         raise InputError("only policies with share_features_extractor=True can be saved")
     metadata = {"format": FORMAT, "training": json.dumps(dict(training or {}), default=stable_name)}
     if isinstance(network, ClosedLoopPolicy):
+        check_action_space(network.action_space, "a policy that is saved")
         metadata["architecture"] = next(told for told, kind in reversed(_KINDS.items()) if isinstance(network, kind))
         metadata["skips"] = json.dumps(network.skips)
     else:
@@ -82,7 +86,8 @@ def load_policy(path: str | Path, *, device: str | torch.device = "cpu") -> Netw
     path = path_of(f"policy {path}", path)
     if path.suffix != ".safetensors":
         raise CorruptWeightsError(
-            f"{path} is no policy: policies are .safetensors files that `videoinpaint train` writes"
+            f"{path} is no policy: policies are .safetensors files that `videoinpaint train` writes, or "
+            "save_policy(path, model.policy)"
         )
     tensors, metadata = read_file(path)
     architecture = metadata.get("architecture", "")
@@ -153,6 +158,4 @@ def blank_network(kind: type[ClosedLoopPolicy] = ClosedLoopPolicy, *, skips: boo
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         shape = (1, 1, 5) if kind.by_cell else (5,)
-        lowest = np.broadcast_to(least_action(skips), shape).astype(np.float32)
-        actions = spaces.Box(lowest, np.ones_like(lowest), dtype=np.float32)
-        return kind(kind.input_for(shape).space(1, 32, 32), actions, lambda _: 0.0)
+        return kind(kind.input_for(shape).space(1, 32, 32), action_space(shape, skips=skips), lambda _: 0.0)

@@ -85,7 +85,7 @@ def make_policy(
     Raises:
         UnknownNameError: nothing answers to the name.
         MissingWeightsError, CorruptWeightsError: a file is absent, or does not hold a policy.
-        InputError: what the name leads to has no ``act``.
+        InputError: what the name leads to has no ``act``: a model of Stable-Baselines3 is written to a file first.
         PluginError: a policy of your own fails while it is imported or built.
     """
     if isinstance(spec, Path) or (isinstance(spec, str) and _names_a_file(spec)):
@@ -93,6 +93,11 @@ def make_policy(
 
         return load_policy(policy_file(spec), device=device)
     found: Any = POLICIES.find(spec) if isinstance(spec, str) else spec
+    if not inspect.isclass(found) and callable(getattr(found, "predict", None)) and not hasattr(found, "act"):
+        raise InputError(
+            f"a {type(found).__name__} of Stable-Baselines3 acts by predict(): write it with save_policy(path, "
+            "model.policy), from videoinpaint.agents.policies.export, and give the path"
+        )
     name = stable_name(spec)
     policy = call_plugin(name, "policy", found, seed=seed, device=device) if _is_factory(found) else found
     if not callable(getattr(policy, "act", None)):

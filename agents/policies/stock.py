@@ -15,7 +15,7 @@ from torch import Tensor
 
 from videoinpaint.agents.policies.protocol import Observation, everywhere
 from videoinpaint.checks import check_extent, whole_number
-from videoinpaint.controls import least_action
+from videoinpaint.envs.actions import action_space, check_action_space
 from videoinpaint.errors import CorruptWeightsError, InputError
 
 NAME = "MultiInputPolicy"
@@ -23,6 +23,7 @@ NAME = "MultiInputPolicy"
 
 _CONVOLUTIONS = ((8, 4), (4, 2), (3, 1))  # kernels and strides of the convolutions with which it looks at pictures
 _FRAMES = "features_extractor.extractors.frames."
+_SAME = ("observation_space", "normalize_images", "squash_output", "use_sde")  # what layers do not show
 
 
 class StockPolicy:
@@ -94,15 +95,32 @@ def told_of(network: ActorCriticPolicy) -> str:
     """What a file says of such a network.
 
     Raises:
-        InputError: it is another policy of Stable-Baselines3.
+        InputError: it is another policy of Stable-Baselines3, or one that :func:`stock_network` would not make again
+            as it is: of other sizes or activations, or over other observations or actions than an environment's own.
     """
-    space, actions = network.observation_space, network.action_space
+    space = network.observation_space
     if type(network) is not MultiInputActorCriticPolicy or not isinstance(space, spaces.Dict):
         raise InputError(f"of stock policies only {NAME} can be saved, got {type(network).__name__}")
-    assert isinstance(actions, spaces.Box)
-    sizes = {"frames": list(space["frames"].shape or ()), "masks": list(space["masks"].shape or ())}
-    grid = list(actions.shape[:-1])
-    return json.dumps({"stock": NAME, **sizes, "grid": grid, "skips": bool(actions.low.min() < -1)})
+    skips = check_action_space(network.action_space, "a policy that is saved")
+    sizes = {key: list(box.shape or ()) for key, box in space.items()}
+    grid = list(network.action_space.shape or ())[:-1]
+    told = json.dumps({"stock": NAME, **sizes, "grid": grid, "skips": skips})
+    try:
+        again = stock_network(told, network.state_dict(), "this network")
+    except CorruptWeightsError as error:
+        raise InputError(_unlike("observations, or features_extractor_kwargs")) from error
+    if differing := [name for name in _SAME if getattr(network, name) != getattr(again, name)]:
+        raise InputError(_unlike(", ".join(differing)))
+    if str(network) != str(again):  # every layer, with its sizes
+        raise InputError(_unlike("layers: net_arch, activation_fn or features_extractor_kwargs"))
+    return told
+
+
+def _unlike(what: str) -> str:
+    return (
+        f"a file says of a {NAME} no more than the sizes of its clips, and this one has other {what}: train it without "
+        "policy_kwargs for these, on VideoInpaint's own observations"
+    )
 
 
 def stock_network(told: str, tensors: Mapping[str, Tensor], name: str) -> ActorCriticPolicy:
@@ -129,15 +147,13 @@ def stock_network(told: str, tensors: Mapping[str, Tensor], name: str) -> ActorC
             raise ValueError(f"its tensors are not of {length} frames of {width}x{height}")
     except (ValueError, TypeError, KeyError, IndexError, RecursionError, InputError) as error:
         raise CorruptWeightsError(f"{name} is no stock policy ({error}): train it again") from error
-    low = np.broadcast_to(least_action(bool(sizes.get("skips"))), (*grid, 5)).astype(np.float32)
+    actions = action_space((*grid, 5), skips=bool(sizes.get("skips")))
     seen: dict[str, spaces.Space[Any]] = {
         key: spaces.Box(0, 255, tuple(sizes[key]), np.uint8) for key in ("frames", "masks")
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return MultiInputActorCriticPolicy(
-            spaces.Dict(seen), spaces.Box(low, np.ones_like(low), dtype=np.float32), lambda _: 0.0
-        )
+        return MultiInputActorCriticPolicy(spaces.Dict(seen), actions, lambda _: 0.0)
 
 
 def _flattened(height: int, width: int) -> int:

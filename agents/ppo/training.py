@@ -164,7 +164,9 @@ def _env_kwargs(config: TrainConfig) -> dict[str, Any]:
     asked = {name: argument_of(config.env_id, kwargs, name) for name in ("action_grid", "reward")}
     improves = asked["action_grid"] is not None and asked["reward"] == "improvement"
     if config.cell_credit and config.replay is None and improves:
-        kwargs = with_offered(config.env_id, kwargs, reward_map=True)
+        # Flat infos, which leave arrays out, would leave out the map.
+        kwargs = {name: value for name, value in kwargs.items() if name != "flat_info"}
+        kwargs = with_offered(config.env_id, kwargs, reward_map=True, flat_info=False)
     return with_offered(config.env_id, kwargs, device=config.device)
 
 

@@ -17,6 +17,7 @@ from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
 from videoinpaint.agents.policies.inputs import Seen
 from videoinpaint.agents.policies.kinds import trained_kind
 from videoinpaint.agents.policies.policy import Observation
+from videoinpaint.envs.actions import check_action_space
 from videoinpaint.errors import DivergedError, InputError
 
 
@@ -49,7 +50,7 @@ class TrainingView(VecEnvWrapper):
     Where actions are by cell of a grid, observations become the features of its cells and nothing else.
 
     Raises:
-        InputError: other observations, or a policy that is not for these actions
+        InputError: other observations or actions, or a policy that is not for these actions
             (:func:`videoinpaint.agents.policies.kinds.trained_kind`).
     """
 
@@ -58,6 +59,7 @@ class TrainingView(VecEnvWrapper):
         if not isinstance(space, spaces.Dict) or not {"frames", "masks"} <= set(space.spaces):
             raise InputError(f"training needs observations with frames (3T, H, W) and masks (T, H, W), got {space}")
         shape = space["masks"].shape or (0, 0, 0)
+        check_action_space(venv.action_space, "training")
         actions = venv.action_space.shape or ()
         seen = trained_kind(policy, actions).input_for(actions)
         self.show = seen.show

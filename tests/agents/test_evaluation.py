@@ -15,6 +15,7 @@ from videoinpaint.agents.evaluation.oracle import best_fixed, controls_grid, ora
 from videoinpaint.agents.evaluation.record import episode_record
 from videoinpaint.agents.policies.baselines import FixedPolicy, HeuristicPolicy
 from videoinpaint.controls import DEFAULT, Controls, controls_to_action
+from videoinpaint.envs import NaturalControls, SingleImage
 from videoinpaint.errors import InputError, UnknownNameError
 
 
@@ -289,3 +290,27 @@ def test_what_evaluate_cannot_use_is_named(small: dict, arguments: dict, message
     given = {"env_kwargs": small, "seeds": [0]} | arguments
     with pytest.raises(InputError, match=message):
         evaluate("default", **given | {"env_kwargs": small | given["env_kwargs"]})
+
+
+def rescaled(env: gymnasium.Env) -> gymnasium.Env:
+    return gymnasium.wrappers.RescaleAction(env, np.float32(0), np.float32(1))
+
+
+@pytest.mark.parametrize(("made", "message"), [
+    ({"output": "torch"}, "output='numpy'"),
+    ({"flat_info": True}, "flat_info=False"),
+    ({"vectorization_mode": "sync", "flat_info": True}, "flat_info=False"),
+    ({"vectorization_mode": "sync", "wrappers": [NaturalControls]}, "NaturalControls"),
+    ({"vectorization_mode": "sync", "wrappers": [rescaled]}, "RescaleAction"),
+    ({"vectorization_mode": "sync", "wrappers": [SingleImage]}, "frames and masks"),
+], ids=str)  # fmt: skip
+def test_an_environment_that_shows_or_takes_something_else_is_named(small: dict, made: dict, message: str) -> None:
+    env = gymnasium.make_vec("VideoInpaint-v1", num_envs=2, **small | made)
+    with pytest.raises(InputError, match=message):
+        evaluate("default", seeds=[0], env=env)
+
+
+def test_infos_as_lists_are_named(small: dict) -> None:
+    env = gymnasium.wrappers.vector.DictInfoToList(gymnasium.make_vec("VideoInpaint-v1", num_envs=2, **small))
+    with pytest.raises(InputError, match="DictInfoToList"):
+        evaluate("default", seeds=[0], env=env)

@@ -23,6 +23,7 @@ from videoinpaint.agents.ppo import checkpoint, training
 from videoinpaint.agents.ppo.checkpoint import checkpoints, pack, unpack
 from videoinpaint.agents.ppo.replay import ReplayConfig
 from videoinpaint.agents.ppo.training import TrainConfig, train
+from videoinpaint.envs import NaturalControls
 from videoinpaint.errors import CorruptWeightsError, DivergedError, InputError, VideoInpaintError
 from videoinpaint.weights import read_file, save_safetensors
 
@@ -355,6 +356,28 @@ def test_an_id_without_a_vector_form_can_be_trained_in(tmp_path: Path, toy_id: s
     assert result.curve[0]["episodes"] == ROLLOUT / 2
     told = json.loads((result.folder / "run.json").read_text())
     assert told["env"] == {"id": toy_id, "kwargs": {"length": 2, "num_frames": 2}}
+
+
+def test_an_id_whose_actions_are_others_is_not_trained_in(tmp_path: Path, small: dict) -> None:
+    natural = NaturalControls.wrapper_spec()
+    gymnasium.register(
+        "VideoInpaintTestNatural-v0",
+        entry_point="videoinpaint.envs:VideoInpaintEnv",
+        additional_wrappers=(natural,),
+    )
+    try:
+        with pytest.raises(InputError, match="NaturalControls"):
+            train(config(tmp_path / "run", env_id="VideoInpaintTestNatural-v0", env=small))
+    finally:
+        del gymnasium.registry["VideoInpaintTestNatural-v0"]
+    assert not (tmp_path / "run").exists()
+
+
+def test_flat_infos_do_not_take_the_map_from_the_cells(tmp_path: Path, small: dict) -> None:
+    env = small | {"inpainter": "compact", "action_grid": (2, 3)}
+    asked = {"env_id": "VideoInpaintRegions-v1", "steps": ROLLOUT}
+    flat = train(config(tmp_path / "flat", env=env | {"flat_info": True}, **asked))
+    assert flat.curve == train(config(tmp_path / "whole", env=env, **asked)).curve
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import multiprocessing
+import pickle
 import threading
 from pathlib import Path
 
@@ -354,6 +356,28 @@ def test_a_coming_episode_is_begun_by_another_thread(toy):
     assert began[0] == threading.main_thread().name
     assert 2 <= len(began[1:]) <= 3
     assert all(name.startswith("prefetch") for name in began[1:])
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))], ids=["deep", "pickled"]
+)
+def test_prefetching_goes_on_after_close_and_in_copies(copied):
+    sizes = {"num_frames": 2, "height": 48, "width": 64, "inpainter": "telea", "detector": "none", "device": "cpu"}
+    env, without = VideoInpaintEnv(**sizes, prefetch=1), VideoInpaintEnv(**sizes)
+    for each in (env, without):
+        each.reset(seed=5)
+    other = copied(env)
+    expected = [(*without.reset(), *without.step(np.zeros(5))[:2]) for _ in range(2)]
+    for each in (env, other):
+        for seen, info, following, reward in expected:
+            each.close()
+            found, told = each.reset()
+            assert told["seed"] == info["seed"]
+            assert np.array_equal(found["frames"], seen["frames"])
+            found, gained = each.step(np.zeros(5))[:2]
+            assert np.array_equal(found["frames"], following["frames"])
+            assert gained == pytest.approx(reward, abs=1e-6)
+        each.close()
 
 
 def test_prefetch_says_what_it_cannot_do(bank, toy):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from dataclasses import replace
 
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
+from gymnasium.wrappers import TimeAwareObservation
 
 from videoinpaint.controls import NAMES, Controls
 from videoinpaint.envs.infos import flattened
@@ -78,14 +81,42 @@ def test_the_return_of_v1_is_what_quality_gained(toy):
     assert not info["is_success"]
 
 
-@pytest.mark.parametrize("iterations", [1, 5])
-def test_the_spec_tells_the_longest_episode_and_does_not_cut_it(toy, iterations):
-    env = gymnasium.make("VideoInpaint-v1", max_iterations=iterations, **toy)
-    assert env.spec.max_episode_steps == iterations
+def remade(env, **kwargs):
+    return gymnasium.make(env.spec, **kwargs)
+
+
+def remade_from_json(env, **kwargs):
+    return gymnasium.make(EnvSpec.from_json(env.spec.to_json()), **kwargs)
+
+
+def remade_from_pickle(env, **kwargs):
+    return pickle.loads(pickle.dumps(env.spec)).make(**kwargs)
+
+
+@pytest.mark.parametrize("remake", [remade, remade_from_json, remade_from_pickle])
+def test_what_a_spec_makes_again_ends_as_the_environment_does(remake):
+    env = gymnasium.make("VideoInpaint-v1", max_iterations=2, num_frames=2, inpainter="telea", detector="none")
+    for again, iterations in ((env, 2), (remake(env), 2), (remake(env, max_iterations=4), 4)):
+        again.reset(seed=0)
+        steps = [again.step(np.zeros(5)) for _ in range(iterations)]
+        assert [step[2] for step in steps] == [False] * (iterations - 1) + [True]
+        assert not any(step[3] for step in steps)
+
+
+def test_time_is_observed_where_the_length_is_given(toy):
+    env = TimeAwareObservation(gymnasium.make("VideoInpaint-v1", max_episode_steps=3, **toy), flatten=False)
     env.reset(seed=0)
-    steps = [env.step(env.action_space.sample()) for _ in range(iterations)]
-    assert [step[2] for step in steps] == [False] * (iterations - 1) + [True]
-    assert not any(step[3] for step in steps)
+    steps = [env.step(np.zeros(5)) for _ in range(3)]
+    assert [step[0]["time"].tolist() for step in steps] == [[1], [2], [3]]
+    assert [step[2] for step in steps] == [False, False, True]
+
+
+@pytest.mark.parametrize("mode", ["vector_entry_point", "sync"])
+def test_success_is_a_truth_value_in_every_form(toy, mode):
+    env = gymnasium.make("VideoInpaint-v1", **toy)
+    assert type(env.reset(seed=0)[1]["is_success"]) is bool
+    assert type(env.step(np.zeros(5))[4]["is_success"]) is bool
+    assert gymnasium.make_vec("VideoInpaint-v1", 2, mode, **toy).reset(seed=0)[1]["is_success"].dtype == np.bool_
 
 
 def test_step_returns_plain_types_and_scalar_info(env):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
@@ -15,6 +17,7 @@ from videoinpaint.envs import VideoInpaintVectorEnv
 from videoinpaint.errors import InputError
 
 NUM = 3
+SMALL = {"num_frames": 2, "height": 48, "width": 64, "inpainter": "telea", "detector": "none", "device": "cpu"}
 MODES = list(AutoresetMode)
 
 
@@ -190,6 +193,32 @@ def test_episodes_are_truncated_on_request(toy):
     assert infos["final_info"]["iteration"].tolist() == [2] * NUM
 
 
+def test_what_is_over_is_not_truncated(toy):
+    vector = make(max_episode_steps=2, max_iterations=2, **toy)
+    vector.reset(seed=0)
+    vector.step(batch(0))
+    _, _, terminated, truncated, infos = vector.step(batch(1))
+    assert terminated.all()
+    assert not truncated.any()
+    assert infos["end"].tolist() == ["max_iterations"] * NUM
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, "SAME_STEP"])
+def test_a_spec_in_json_makes_the_same_batch(mode):
+    env = gymnasium.make_vec("VideoInpaint-v1", 2, autoreset_mode=mode, max_iterations=2, max_episode_steps=4, **SMALL)
+    told = json.loads(env.spec.to_json())
+    assert told["kwargs"] == SMALL | {
+        "autoreset_mode": "SameStep", "max_iterations": 2, "max_episode_steps": 4, "num_envs": 2,
+        "vectorization_mode": "vector_entry_point", "reward": "improvement", "reward_weights": "fixed",
+    }  # fmt: skip
+    again = gymnasium.make_vec(EnvSpec.from_json(json.dumps(told)))
+    assert again.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+    assert (again.num_envs, again.max_episode_steps) == (2, 4)
+    longer = gymnasium.make_vec(env.spec, max_iterations=3)
+    longer.reset(seed=0)
+    assert [longer.step(np.zeros((2, 5)))[2].tolist() for _ in range(3)] == [[False] * 2, [False] * 2, [True] * 2]
+
+
 def test_states_are_exchangeable_with_single_environments(toy):
     vector = make(**toy)
     vector.reset(seed=8)
@@ -265,10 +294,19 @@ def test_single_environments_are_called_as_gymnasium_calls_them(toy):
         each.reset(seed=3)
     for ours, theirs in zip(env.call("render"), others.call("render"), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert env.get_attr("honoured_controls") == others.get_attr("honoured_controls")
+    for name in ("honoured_controls", "action_space", "observation_space", "np_random_seed", "render_mode"):
+        assert env.get_attr(name) == env.call(name) == others.get_attr(name)
+        assert env.call("get_wrapper_attr", name) == others.call("get_wrapper_attr", name)
+        assert env.call("has_wrapper_attr", name) == others.call("has_wrapper_attr", name) == (True, True)
+    assert env.call("has_wrapper_attr", "nothing_of_this_name") == (False, False)
+    drawn = [[generator.random() for generator in each.get_attr("np_random")] for each in (env, others)]
+    assert drawn[0] == drawn[1]
+    assert [episode.seed for episode in env.get_attr("episodes")] == [3, 4]
     env.set_attr("max_episode_steps", 1)
     env.set_attr("max_episode_steps", [2, 2])
     assert env.get_attr("max_episode_steps") == (2, 2)
+    env.set_attr("action_space", env.get_attr("action_space"))
+    assert env.action_space == others.action_space
     env.set_attr("note", [np.arange(3), np.arange(3)])
     assert env.get_attr("note")[1].tolist() == [0, 1, 2]
     with pytest.raises(InputError, match="share 'max_episode_steps': give one value for all 2"):
@@ -290,5 +328,6 @@ def test_a_vector_takes_what_a_single_environment_takes(toy, size):
                 make(env_id, **size | extra)
     with pytest.raises(InputError, match="seed"):
         VideoInpaintVectorEnv(2, **toy).reset(seed=np.array(5))
-    seen, _ = VideoInpaintVectorEnv(2, **toy).reset(seed=np.array([5, 6]))
-    assert np.array_equal(seen["frames"], VideoInpaintVectorEnv(2, **toy).reset(seed=5)[0]["frames"])
+    expected = VideoInpaintVectorEnv(2, **toy).reset(seed=5)[0]
+    for seeds in (np.array([5, 6]), range(5, 7), (5, 6)):
+        assert np.array_equal(VideoInpaintVectorEnv(2, **toy).reset(seed=seeds)[0]["frames"], expected["frames"])

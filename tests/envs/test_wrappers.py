@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from gymnasium.wrappers import ClipAction, RescaleAction
 
 from videoinpaint.controls import HIGH, LOW
 from videoinpaint.envs import (
@@ -95,8 +96,20 @@ def test_thumbnails_average_cells(env):
     for key, images in plain.items():
         cells = images.reshape(len(images), 8, 6, 16, 4).mean((2, 4))
         assert np.abs(small[key] - cells).max() <= 0.51
-    with pytest.raises(InputError, match="fit"):
-        Thumbnails(env, 100, 100)
+    for height in (100, "8", 8.0):
+        with pytest.raises(InputError, match=r"the height of thumbnails must .* 1 to 48"):
+            Thumbnails(env, height, 16)
+    for size in (0, 84.0):
+        with pytest.raises(InputError, match="size must"):
+            SquareImage(env, size)
+
+
+@pytest.mark.parametrize(
+    "other", [NaturalControls, lambda env: RescaleAction(env, np.float32(0), np.float32(1)), ClipAction]
+)
+def test_natural_controls_stand_on_the_unit_range_alone(env, other):
+    with pytest.raises(InputError, match="leave out wrappers"):
+        NaturalControls(other(env))
 
 
 @pytest.mark.parametrize("view", [Thumbnails, SquareImage, FloatObservation])
