@@ -22,7 +22,7 @@ from videoinpaint.motion.flow import dis_flow
 from videoinpaint.protocols import State
 
 METRICS = ("psnr", "ssim", "lpips", "perceptual", "wta", "psnr_hole")
-"""What `Reward.measure` returns, raw: psnr and psnr_hole in dB, in (0, 100]; ssim in [-1, 1]; the other three >= 0."""
+"""What `Reward.measure` returns, raw: psnr and psnr_hole in dB, in [0, 100]; ssim in [-1, 1]; the other three >= 0."""
 
 TERMS = ("ssim", "psnr", "perceptual", "lpips", "wta")
 """The weighted terms that add up to the reward."""
@@ -108,6 +108,7 @@ class Reward:
         reference, holes = state["reference"], state["holes"]
         if may_look(repaired):
             check_pair(repaired, reference)
+        repaired, weights = repaired.float(), weights.float()
         if weights.shape != reference.shape:
             raise InputError(f"D must have shape {tuple(reference.shape)}, got {tuple(weights.shape)}")
         features = self.backbone(repaired) if features is None else features

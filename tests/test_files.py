@@ -16,6 +16,7 @@ from videoinpaint.files import (
     check_place,
     locked,
     read_json,
+    remove_stale_within,
     write_atomically,
     write_bytes,
     write_json,
@@ -68,6 +69,21 @@ def test_a_folder_replaces_a_folder(tmp_path):
         with write_atomically(tmp_path / "step-1", folder=True) as draft:
             (draft / content).write_text(content)
     assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")] == ["step-1", os.path.join("step-1", "two")]
+
+
+@pytest.mark.parametrize("write", [lambda path: write_json(path, {}), lambda path: write_bytes(path, b"")])
+def test_a_file_never_replaces_a_folder(tmp_path, write):
+    """Not even where the folder came while the file was being written."""
+    write_text(tmp_path / "mine" / "thesis.txt", "years of work")
+    with pytest.raises(InputError, match=r"mine: it is a folder; name a file"):
+        write(tmp_path / "mine")
+    draft = Draft(tmp_path / "mine")
+    draft.create()
+    with pytest.raises(InputError, match=r"mine: it is a folder; name a file"):
+        draft.keep()
+    draft.discard()
+    found = [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))]
+    assert found == ["mine", os.path.join("mine", "thesis.txt")]
 
 
 def test_others_may_read_it_as_far_as_the_umask_lets_them(tmp_path):
@@ -181,11 +197,27 @@ def test_drafts_of_dead_processes_alone_are_removed(tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted(others)
 
 
-def test_drafts_of_the_longest_names_are_known_again(tmp_path):
+def test_all_drafts_of_dead_processes_in_a_folder_of_ones_own_are_removed(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    name = f".{ended.pid}.0123456789ab.part"
+    (tmp_path / f".step-000000016{name}").mkdir()
+    (tmp_path / f".policy{name}.safetensors").touch()
+    kept = [f".a.{os.getpid()}.0123456789ab.part.txt", f".a.{ended.pid}.part.txt", f"a{name}.txt", f".a{name}.txt.old"]
+    for other in kept:
+        (tmp_path / other).touch()
+    remove_stale_within(tmp_path)
+    remove_stale_within(tmp_path / "none")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+
+def test_drafts_of_the_longest_names_are_known_again(tmp_path, monkeypatch):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     target = tmp_path / ("ä" * 120 + ".mkv")
-    stale = Draft(target).path.name.replace(f".{os.getpid()}.", f".{ended.pid}.")
+    with monkeypatch.context() as patched:
+        patched.setattr("videoinpaint.files.os.getpid", lambda: ended.pid)
+        stale = Draft(target).path.name
     for name in (stale, Draft(tmp_path / ("ö" * 120 + ".mkv")).path.name):
         (tmp_path / name).touch()
     check_place(target)

@@ -1,10 +1,12 @@
 """The training loop resumes to the same bits, writes nothing half and says what is wrong."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from videoinpaint.checkpoints import CHECKPOINT
+from videoinpaint.checkpoints import CHECKPOINT, write_state
 from videoinpaint.errors import DivergedError, InputError
 from videoinpaint.fitting import FitConfig, fit
 
@@ -59,6 +61,14 @@ def test_resume_equals_uninterrupted(tmp_path):
     fit(resumed, regression(resumed), config(tmp_path / "halves", 30))
     for one, other in zip(whole.parameters(), resumed.parameters()):
         assert torch.equal(one, other)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("numbers", [1, 300_000])
+def test_a_full_disk_is_told_as_such(numbers):
+    """torch's own error is of its archive."""
+    with pytest.raises(OSError, match="No space left on device"):
+        write_state(Path("/dev/full"), {"a": torch.zeros(numbers)})
 
 
 def test_a_foreign_checkpoint_is_refused_by_name(tmp_path):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,19 +12,25 @@ import torch
 
 from videoinpaint.checks import find_unusable, plain_content
 from videoinpaint.errors import DivergedError, InputError
-from videoinpaint.files import locked, write_atomically
+from videoinpaint.files import locked, remove_stale_within, write_atomically
 
 CHECKPOINT = "checkpoint.pt"
 Result = TypeVar("Result")
 
 
-def alone(folder: Path) -> AbstractContextManager[None]:
+@contextmanager
+def alone(folder: Path, parts: Collection[str] = ()) -> Iterator[None]:
     """Hold a run's folder while training runs in it; the lock ends with the process.
+
+    What a killed training was writing is removed, there and in the folders ``parts`` within.
 
     Raises:
         InputError: on entry, where another process trains in it.
     """
-    return locked(folder, f"another training runs in {folder}: wait for its end, or name another folder")
+    with locked(folder, f"another training runs in {folder}: wait for its end, or name another folder"):
+        for place in (folder, *(folder / part for part in parts)):
+            remove_stale_within(place)
+        yield
 
 
 def check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -54,7 +60,22 @@ def save(folder: Path, state: Mapping[str, Any], loose: Collection[str] = ()) ->
     if wrong := find_unusable({key: value for key, value in state.items() if key not in loose}):
         raise DivergedError(f"training went astray, {wrong}: {last_good(folder)}")
     with write_atomically(folder / CHECKPOINT) as draft:
-        torch.save(state, draft)
+        write_state(draft, state)
+
+
+def write_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write tensors and plain values by `torch.save`, to a draft.
+
+    Raises:
+        OSError: the disk refuses, which torch does not say by itself.
+    """
+    with path.open("wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # torch goes on to close its archive, and tells of that instead of the disk
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from error
+            raise
 
 
 def resume(

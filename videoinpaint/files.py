@@ -30,6 +30,9 @@ _LONGEST = 255
 """Bytes of a file's name on the file systems in use."""
 
 
+_ENDING = r"\.(\d+)\.[0-9a-f]{12}\.part"
+"""Of a draft's name, before the suffix: the process that writes, and what nobody can guess."""
+
 _REFUSALS = {
     getattr(errno, name)
     for name in ("EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EFBIG", "ENAMETOOLONG", "ENOTDIR", "EISDIR", "EEXIST",
@@ -65,8 +68,14 @@ class Draft:
         """Put it in its place, instead of what was there.
 
         A folder that was there is moved aside before it is removed: a process that is killed meanwhile leaves the old
-        one, the new one or none, and never a part of one.
+        one, the new one or none, and never a part of one. Only a folder replaces a folder, and whoever writes one
+        knows that the old one is its own.
+
+        Raises:
+            InputError: this is a file and a folder is there, which stays.
         """
+        if not self.path.is_dir():
+            check_no_folder(self.target)
         if not self.target.is_dir() or self.target.is_symlink():
             os.replace(self.path, self.target)
             return
@@ -95,16 +104,20 @@ def write_atomically(path: str | Path, *, folder: bool = False) -> Iterator[Path
 
     Args:
         path: where it will be.
-        folder: it is a folder, which is there, empty, when the block begins; else an empty file is.
+        folder: it is a folder, which is there, empty, when the block begins; else an empty file is. It replaces a
+            folder with all that this holds: see first that it is one that you wrote.
 
     Raises:
-        InputError: it cannot be written: no room, no permission, a name that the disk does not take.
+        InputError: it cannot be written: no room, no permission, a name that the disk does not take, a folder where a
+            file is to be.
 
     >>> with write_atomically("picture.png") as draft:  # doctest: +SKIP
     ...     image.save(draft)
     """
     draft = Draft(path)
     try:
+        if not folder:
+            check_no_folder(draft.target)
         with writing(path):
             draft.target.parent.mkdir(parents=True, exist_ok=True)
             draft.create(folder)
@@ -222,6 +235,12 @@ def locked(path: str | Path, message: str, *, wait: bool = False) -> Iterator[No
         os.close(place)
 
 
+def check_no_folder(path: str | Path) -> None:
+    """Raise InputError where a folder is and a file is to be written."""
+    if os.path.isdir(path):
+        raise InputError(f"cannot write {path}: it is a folder; name a file")
+
+
 def check_place(path: str | Path) -> None:
     """See that a file of this name can be made, by making one beside it; and remove what killed runs left of it.
 
@@ -243,10 +262,21 @@ def check_place(path: str | Path) -> None:
 def remove_stale(path: str | Path) -> None:
     """Remove drafts of a file whose writers are no more: a killed run cannot remove its own."""
     target = Path(path)
-    ending = re.compile(r"\.(\d+)\.[0-9a-f]{12}\.part" + re.escape(target.suffix) + r"\Z")
-    for found in target.parent.iterdir():
+    ending = re.compile(_ENDING + re.escape(target.suffix) + r"\Z")
+    _remove_stale(target.parent, ending, lambda match: match.string == _beginning(target, match[0]) + match[0])
+
+
+def remove_stale_within(folder: str | Path) -> None:
+    """The same for whatever was being written in a folder, which no other process writes to; it may be missing."""
+    if os.path.isdir(folder):
+        ending = re.compile(_ENDING + r"(\.[^.]+)?\Z")
+        _remove_stale(Path(folder), ending, lambda match: match.string.startswith("."))
+
+
+def _remove_stale(folder: Path, ending: re.Pattern[str], is_draft: Callable[[re.Match[str]], bool]) -> None:
+    for found in folder.iterdir():
         match = ending.search(found.name)
-        if match and found.name == _beginning(target, match[0]) + match[0] and not _runs(int(match[1])):
+        if match and is_draft(match) and not _runs(int(match[1])):
             with suppress(OSError):
                 shutil.rmtree(found) if found.is_dir() and not found.is_symlink() else found.unlink()
 

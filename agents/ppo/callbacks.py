@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,13 +34,13 @@ class Recorder(BaseCallback):
 
     Args:
         curve: rows of an earlier part of the run.
+        random_weights: the parts whose networks the infos of that part called untrained; this one's are added.
     """
 
-    def __init__(self, curve: list[dict[str, float]] | None = None) -> None:
+    def __init__(self, curve: Sequence[dict[str, float]] = (), random_weights: Collection[str] = ()) -> None:
         super().__init__()
-        self.curve: list[dict[str, float]] = list(curve or [])
-        self.random_weights: set[str] = set()
-        """Parts whose networks the infos call untrained."""
+        self.curve: list[dict[str, float]] = list(curve)
+        self.random_weights = set(random_weights)
         self._sums: dict[str, list[float]] = defaultdict(list)
 
     def _on_rollout_start(self) -> None:

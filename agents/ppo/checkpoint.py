@@ -21,7 +21,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from videoinpaint.agents.policies.export import load_policy, save_policy
 from videoinpaint.agents.ppo.algorithm import ClosedLoopPPO
 from videoinpaint.agents.ppo.view import TrainingView
-from videoinpaint.checkpoints import load_optimiser
+from videoinpaint.checkpoints import load_optimiser, write_state
 from videoinpaint.checks import find_unusable, plain_content, whole_number
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.files import write_atomically, write_json
@@ -46,7 +46,7 @@ def save_checkpoint(folder: Path, model: ClosedLoopPPO, config: Mapping[str, Any
     with write_atomically(target, folder=True) as draft:
         save_policy(draft / POLICY, model.learner, {"steps": model.num_timesteps})
         write_record(draft / CONFIG, config)
-        torch.save(pack(_model_state(model) | {"version": VERSION, "extra": dict(extra)}), draft / STATE)
+        write_state(draft / STATE, pack(_model_state(model) | {"version": VERSION, "extra": dict(extra)}))
     for old in checkpoints(folder)[:-KEPT]:
         shutil.rmtree(old)
     return target
@@ -127,6 +127,9 @@ def _check(model: ClosedLoopPPO, state: dict[str, Any]) -> None:
     curve = state["extra"]["curve"]
     if not isinstance(curve, list) or not all(isinstance(row, dict) and "steps" in row for row in curve):
         raise ValueError("its learning curve is none")
+    untrained = state["extra"].get("random_weights", [])
+    if not isinstance(untrained, list) or not all(isinstance(name, str) for name in untrained):
+        raise ValueError("its untrained parts are none")
     episodes = state["episodes"]
     if not all(isinstance(one, dict) and {"r", "l"} <= one.keys() and plain_numbers(one.values()) for one in episodes):
         raise ValueError("its last episodes are none")

@@ -35,6 +35,9 @@ from videoinpaint.version import __version__
 
 MakeEnvs = Callable[[TrainConfig], VecEnv]
 
+CHECKPOINTS, POLICIES = "checkpoints", "policies"
+"""Folders within a run's."""
+
 # What may differ between a run and its continuation.
 _FREE = {"steps", "output", "checkpoint_every", "progress", "device", "resume"}
 
@@ -93,7 +96,7 @@ def train(
     try:
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        with alone(folder):
+        with alone(folder, (CHECKPOINTS, POLICIES)):
             saved = _check_folder(folder, config)  # again: another process may have ended meanwhile
             return _train(model, config, folder, saved, make_env is not None, on_progress, began)
     except DivergedError as error:
@@ -111,8 +114,7 @@ def _train(
     on_progress: Callable[[int, dict[str, float]], None] | None,
     began: float,
 ) -> TrainResult:
-    curve = _resume(saved[-1], model, config, folder) if saved else []
-    recorder = Recorder(curve)
+    recorder = Recorder(**_resume(saved[-1], model, config, folder)) if saved else Recorder()
     _describe(folder, config, recorder, own)
     if config.clone is not None and not saved:
         _clone(model, config)
@@ -120,8 +122,9 @@ def _train(
     def save() -> Path:
         write_record(folder / "curve.json", recorder.curve)
         # Checkpoints are pruned; the policies alone are small, and a learning curve needs them all.
-        save_policy(folder / "policies" / f"step-{model.num_timesteps:09d}.safetensors", model.learner, {})
-        return save_checkpoint(folder / "checkpoints", model, config.as_dict(), {"curve": recorder.curve})
+        save_policy(folder / POLICIES / f"step-{model.num_timesteps:09d}.safetensors", model.learner, {})
+        extra = {"curve": recorder.curve, "random_weights": sorted(recorder.random_weights)}
+        return save_checkpoint(folder / CHECKPOINTS, model, config.as_dict(), extra)
 
     if model.num_timesteps < config.steps:
         model.set_logger(configure(str(folder / "tensorboard"), ["tensorboard"]))
@@ -133,12 +136,12 @@ def _train(
         model.logger.close()
         _describe(folder, config, recorder, own)
     policy = save_policy(folder / "policy.safetensors", model.policy, _origin(config, model, recorder.curve))
-    last = checkpoints(folder / "checkpoints")[-1]
+    last = checkpoints(folder / CHECKPOINTS)[-1]
     return TrainResult(folder, policy, last, model.num_timesteps, recorder.curve, time.monotonic() - began)
 
 
 def _last_good(folder: Path) -> str:
-    saved = checkpoints(folder / "checkpoints")
+    saved = checkpoints(folder / CHECKPOINTS)
     return f"the last good checkpoint is {saved[-1]}" if saved else "there is no checkpoint from before"
 
 
@@ -241,22 +244,22 @@ def _clone(model: ClosedLoopPPO, config: TrainConfig) -> None:
     _seed_envs(env, config)
 
 
-def _resume(checkpoint: Path, model: ClosedLoopPPO, config: TrainConfig, folder: Path) -> list[dict[str, float]]:
-    """Go on from a checkpoint; returns the curve so far, and notes in run.json how the environments went on."""
+def _resume(checkpoint: Path, model: ClosedLoopPPO, config: TrainConfig, folder: Path) -> dict[str, Any]:
+    """Go on from a checkpoint; returns what was recorded so far, and notes in run.json how the environments went on."""
     extra, restored = load_checkpoint(checkpoint, model)
     if not restored:
         assert model.env is not None
         _seed_envs(model.env, config, model.num_timesteps)
     entry = {"steps": model.num_timesteps, "environments": "restored" if restored else "reset"}
     write_record(folder / "run.json", _told(folder) | {"resumed": [*_told(folder).get("resumed", []), entry]})
-    return extra["curve"]
+    return {"curve": extra["curve"], "random_weights": extra.get("random_weights", [])}  # 0.1.0 has only the curve
 
 
 def _check_folder(folder: Path, config: TrainConfig) -> list[Path]:
     """The checkpoints in a folder, after refusing to mix runs."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: name a folder for the run")
-    saved = checkpoints(folder / "checkpoints")
+    saved = checkpoints(folder / CHECKPOINTS)
     if saved and not config.resume:
         raise InputError(f"{folder} already holds a training run: resume it, or name another folder")
     if saved:

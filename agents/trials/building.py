@@ -29,7 +29,8 @@ def build_trials(
     first_seed: int = TRAINING_SEEDS,
     on_done: Callable[[], Any] | None = None,
 ) -> int:
-    """Try everything on the episodes of these seeds, a file for each; what is there already is not played again.
+    """Try everything on the episodes of these seeds, a file for each; what is there already, and whole, is not played
+    again.
 
     Args:
         path: the folder where the files go.
@@ -75,8 +76,9 @@ def load_trials(*folders: str | Path) -> CellTrials | ClipTrials:
     """What :func:`build_trials` wrote, several processes perhaps, each into a folder of its own.
 
     Raises:
-        InputError: there is nothing in one of them, or episodes of different environments, or one episode twice.
-        CorruptWeightsError: a file is damaged or is something else.
+        InputError: there is nothing in one of them, or episodes of different environments, or one episode twice, or a
+            trial of another kind or version.
+        CorruptWeightsError: a file is damaged.
     """
     kind, entries, environment = folder.load((cells.KIND, clips.KIND), *folders)
     made = CellTrials if kind is cells.KIND else ClipTrials

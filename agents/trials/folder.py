@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from torch import Tensor
 
 from videoinpaint.envs.ids import effective_kwargs
 from videoinpaint.errors import CorruptWeightsError, InputError
-from videoinpaint.files import locked, user_path, writing
+from videoinpaint.files import locked, remove_stale_within, user_path, writing
 from videoinpaint.weights import read_file, save_safetensors
 
 _BESIDE = ("bank", "compile", "device", "flat_info", "precision", "prefetch", "reward_map")
 """Arguments of an environment that say how it computes and not what."""
+
+_NAME = re.compile(r"\d+\.safetensors")
 
 Entries = dict[str, Tensor]
 
@@ -57,27 +60,41 @@ class Folder:
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
 
-    def locked(self) -> AbstractContextManager[None]:
-        """For one process at a time.
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """For one process at a time; what a killed one was writing is removed.
 
         Raises:
             InputError: another process builds here.
         """
         busy = f"another process builds trials in {self.path}: wait for it, or name another folder"
-        return locked(self.path, busy)
+        with locked(self.path, busy):
+            remove_stale_within(self.path)
+            yield
 
     def check(self) -> None:
-        """Raise InputError where the folder holds trials of another environment."""
-        earlier = next(self.path.glob("*.safetensors"), None)
-        if earlier is not None and _read(earlier, [self.kind])[2] != self.told:
+        """Raise InputError where the folder holds trials of another environment, kind or version."""
+        next((path for path in _files(self.path) if self._is_whole(path)), None)
+
+    def has(self, seed: int) -> bool:
+        """Whether this episode's trials are there, and whole; what is damaged may be written anew.
+
+        Raises:
+            InputError: they are of another environment, kind or version.
+        """
+        return self._file(seed).exists() and self._is_whole(self._file(seed))
+
+    def _is_whole(self, path: Path) -> bool:
+        try:
+            told = _read(path, [self.kind])[2]
+        except CorruptWeightsError:
+            return False
+        if told != self.told:
             env_id = json.loads(self.told)["env_id"]
             raise InputError(
                 f"{self.path} holds trials of another environment than {env_id} as asked: name another folder"
             )
-
-    def has(self, seed: int) -> bool:
-        """Whether this episode's trials are there."""
-        return self._file(seed).exists()
+        return True
 
     def write(self, seed: int, entries: Entries) -> None:
         """Write one episode's, whole or not at all."""
@@ -91,12 +108,13 @@ def load(kinds: Sequence[Kind], *folders: str | Path) -> tuple[Kind, Entries, di
     """What is in folders: of which of the kinds it is, its entries, episodes first, and the environment.
 
     Raises:
-        InputError: there is nothing in one of them, or episodes of different environments, or one episode twice.
-        CorruptWeightsError: a file is damaged or is something else.
+        InputError: there is nothing in one of them, or episodes of different environments, or one episode twice, or a
+            trial of another kind or version.
+        CorruptWeightsError: a file is damaged.
     """
     paths = []
     for folder in folders:
-        found_here = sorted(user_path(folder).glob("*.safetensors"))
+        found_here = _files(user_path(folder))
         if not found_here:
             raise InputError(f"no trials in {folder}: make them with `videoinpaint trials build {folder}`")
         paths += found_here
@@ -112,19 +130,24 @@ def load(kinds: Sequence[Kind], *folders: str | Path) -> tuple[Kind, Entries, di
     return found_kinds[0], whole, json.loads(told[0])
 
 
+def _files(folder: Path) -> list[Path]:
+    """The trials in a folder by their names, in order: a policy may have been written beside them."""
+    return sorted(path for path in folder.glob("*") if _NAME.fullmatch(path.name))
+
+
 def _read(path: Path, kinds: Sequence[Kind]) -> tuple[Kind, Entries, str]:
     """Of which kind a file is, what it holds, and of which environment it is."""
-    tensors, metadata = read_file(path)
-    told = f"{path} is no trial of this version: delete it, and build it again"
-    kind = next((kind for kind in kinds if kind.format == metadata.get("format")), None)
-    if kind is None:
-        raise CorruptWeightsError(told)
     try:
-        shapes = kind.shapes(tensors)
-    except (KeyError, ValueError) as error:
-        raise CorruptWeightsError(told) from error
-    if {name: tuple(x.shape) for name, x in tensors.items()} != dict(shapes):
-        raise CorruptWeightsError(told)
-    if not all(x.isfinite().all() for x in tensors.values()):
-        raise CorruptWeightsError(told)
+        tensors, metadata = read_file(path)
+        kind = next((kind for kind in kinds if kind.format == metadata.get("format")), None)
+        if kind is None:
+            raise InputError(f"{path} is no trial of this kind and version: delete it, or name another folder")
+        if {name: tuple(x.shape) for name, x in tensors.items()} != dict(kind.shapes(tensors)):
+            raise ValueError("it holds other entries")
+    except InputError:
+        raise
+    except (CorruptWeightsError, KeyError, ValueError) as error:
+        raise CorruptWeightsError(
+            f"{path} is a damaged trial: run the `videoinpaint trials build` that made it again, which plays it anew"
+        ) from error
     return kind, tensors, metadata.get("environment", "{}")

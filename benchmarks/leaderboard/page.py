@@ -23,6 +23,8 @@ from videoinpaint.files import read_json, write_text
 from videoinpaint.naming import one_line
 
 PAGE = "index.html"
+TITLE = b"<title>Leaderboard: "
+"""By which a page of a board is known."""
 NEEDED = ("name", "kind", "ranked", "rank", "marks", "score", "measures", "cost", "episodes", "profile", "pareto")
 TEMPLATES = Path(__file__).parent / "templates"
 PICTURES = ("data:image/jpeg;base64,", "data:image/png;base64,", "data:image/webp;base64,")
@@ -40,9 +42,13 @@ def write_page(board: Path, folder: Path) -> Path:
         folder: is made.
 
     Raises:
-        InputError: the board cannot be read or lacks what the page needs, or the page cannot be written.
+        InputError: the board cannot be read or lacks what the page needs, the page cannot be written, or the folder has
+            another page of that name.
     """
-    return write_text(folder / PAGE, render(read_board(board)))
+    target = folder / PAGE
+    if target.is_file() and TITLE not in target.read_bytes():
+        raise InputError(f"{target} is another page, not a leaderboard's: name another folder")
+    return write_text(target, render(read_board(board)))
 
 
 def read_board(path: Path) -> dict[str, Any]:

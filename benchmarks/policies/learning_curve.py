@@ -82,8 +82,9 @@ def read_run(folder: Path) -> Run:
         raise InputError(f"{folder} is no training run: name a folder `videoinpaint train` wrote")
     policies: dict[int, Path] = {}
     for path in sorted(folder.glob("**/*.safetensors")):
-        found = _STEP.search(str(path.relative_to(folder)))
-        if found:
+        place = path.relative_to(folder)
+        found = _STEP.search(str(place))
+        if found and not any(part.startswith(".") for part in place.parts):  # drafts of a run that was killed
             policies[int(found[1])] = path
     final = folder / "policy.safetensors"
     if final.is_file() and curve:

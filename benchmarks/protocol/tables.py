@@ -19,7 +19,7 @@ from rich.text import Text
 
 from videoinpaint.benchmarks.protocol.envelope import set_threads, write_json
 from videoinpaint.errors import InputError, VideoInpaintError
-from videoinpaint.files import write_text
+from videoinpaint.files import check_no_folder, write_text
 from videoinpaint.naming import one_line
 
 Flags = TypeVar("Flags")
@@ -139,6 +139,8 @@ def main(
     chosen: Any = tyro.cli(flags, description=doc)
     try:
         set_threads(chosen.threads)
+        if chosen.output is not None:
+            check_no_folder(chosen.output)
         results = run(chosen)
         report(results)
         if chosen.output is not None:

@@ -166,6 +166,11 @@ class _Shard:
             raise self._damaged(error) from error
         self._seen: set[int] = set()
 
+    def check_seeds(self, seeds: Sequence[int]) -> None:
+        """Raise InputError where the file holds none of the episodes that are to be in it: it is another's content."""
+        if not any(str(seed) in self.told for seed in seeds):
+            raise self._damaged(ValueError(f"it holds none of the episodes {seeds[0]} to {seeds[-1]}"))
+
     def content(self, seed: int) -> State:
         """The tensors of one episode, by their own names; the first time they are compared with their digest."""
         prefix = f"{seed}/"
@@ -205,6 +210,8 @@ class Bank:
         parts = self.plan.shards()
         # A bank that is being added to is described as it will be, while its last file still holds fewer.
         self._open = {k: _Shard(shard_path(self.folder, k)) for k in sorted(there) if k < len(parts)}
+        for number, shard in self._open.items():
+            shard.check_seeds(parts[number])
         self._places = {s: k for k, shard in self._open.items() for s in parts[k] if str(s) in shard.told}
         if not self._places:
             raise InputError(f"the bank {folder} holds no episode yet: wait for its first file")

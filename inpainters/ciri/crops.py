@@ -92,23 +92,36 @@ def scaled(boxes: Tensor, factor: float, smallest: tuple[float, float] = (0.0, 0
 def crop(pictures: Tensor, boxes: Tensor, size: int) -> Tensor:
     """The boxes of the pictures, resized to squares ``(N, C, size, size)``; differentiable in the pictures.
 
-    A box more than twice as large as the square is sampled more finely and averaged, so that nothing is skipped.
+    A box more than twice as large as the square is sampled more finely and averaged, so that nothing is skipped; what
+    is made of a box does not depend on the others.
 
     Args:
         pictures: ``(N, C, H, W)``, or ``(1, C, H, W)`` for all boxes.
         boxes: ``(N, 4)``.
         size: pixels.
     """
-    height, width = pictures.shape[-2:]
     boxes = boxes.to(pictures)
-    largest = float((boxes[:, 2:] - boxes[:, :2]).max()) if len(boxes) else 0.0
-    fine = max(1, math.floor(largest / size))
+    pictures = pictures.expand(len(boxes), -1, -1, -1)
+    largest = (boxes[:, 2:] - boxes[:, :2]).amax(1).tolist()
+    fine = [max(1, math.floor(side / size)) for side in largest]
+    if len(set(fine)) <= 1:
+        return _sampled(pictures, boxes, size, max(fine, default=1))
+    crops = pictures.new_empty(*pictures.shape[:2], size, size)
+    for factor in sorted(set(fine)):
+        alike = [index for index, own in enumerate(fine) if own == factor]
+        crops[alike] = _sampled(pictures[alike], boxes[alike], size, factor)
+    return crops
+
+
+def _sampled(pictures: Tensor, boxes: Tensor, size: int, fine: int) -> Tensor:
+    """:func:`crop`, with the means of ``fine`` x ``fine`` samples."""
+    height, width = pictures.shape[-2:]
     steps = (torch.arange(size * fine, device=pictures.device, dtype=pictures.dtype) + 0.5) / (size * fine)
     top, left, bottom, right = boxes.split(1, dim=1)
     x = (left + steps * (right - left)) * (2 / width) - 1
     y = (top + steps * (bottom - top)) * (2 / height) - 1
     grid = torch.stack([x[:, None, :].expand(-1, len(steps), -1), y[:, :, None].expand(-1, -1, len(steps))], -1)
-    sampled = F.grid_sample(pictures.expand(len(boxes), -1, -1, -1), grid, padding_mode="border", align_corners=False)
+    sampled = F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
     return F.avg_pool2d(sampled, fine) if fine > 1 else sampled
 
 

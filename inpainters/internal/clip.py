@@ -108,6 +108,10 @@ class TrainingClip:
         rng = np.random.default_rng([seed, height, width])
         self.shifts = [draw_shift(rng, height, width) for _ in range(pool + 1)]
         self.held_out = self.shifts.pop()
+        if len({(0, 0), *self.shifts}) == height * width:
+            raise InputError(f"frames of {height}x{width} have no translation besides the pool's {pool}: take fewer")
+        while self.held_out in self.shifts:
+            self.held_out = draw_shift(rng, height, width)
         self._starts: dict[Shift, tuple[Tensor, Tensor]] = {}
         self._mixture: Tensor | None = None
 

@@ -31,11 +31,12 @@ class InternalInpainter:
     steps, on hidden known pixels shaped like M_{n-1}, and paints. Weights and optimiser travel in the state, so that
     episodes can be saved, restored and batched; the items of a batch have a network each and train one after another.
     Honours ``objective``: alpha, beta and gamma weigh reconstruction, ambiguity and stabilisation, around the
-    configuration's weights, by default the paper's 1, 0.1 and 0.2.
+    configuration's weights, by default the paper's 1, 0.1 and 0.2. The last two belong to the second stage, the last
+    quarter of a pass: with fewer than 4 steps there is none, and only alpha remains, which hardly changes a result.
 
     Args:
         device: where it computes.
-        steps: of a pass.
+        steps: of a pass; at least 4 for a second stage of a quarter.
         config: the network and its training; by default :class:`Internal` with a pool of 4 translations.
 
     Raises:
@@ -91,8 +92,16 @@ class InternalInpainter:
         flagged = (masks >= 0.5).to(masks.dtype) * clip.holes
         if clip.holes.any():
             for done in range(self.steps):
-                self._trainer.step(clip, done / self.steps, flagged, weights)
+                self._trainer.step(clip, self._progress(done), flagged, weights)
         return self._trainer.repair(clip), self._trainer.state()
+
+    def _progress(self, done: int) -> float:
+        """The share of a pass that is over after so many of its steps."""
+        return done / self.steps
+
+    def _late(self) -> int:
+        """Steps of a pass in the second stage."""
+        return sum(self.config.is_late(self._progress(done)) for done in range(self.steps))
 
     def _clip(self, frames: Tensor, holes: Tensor) -> TrainingClip:
         return TrainingClip(frames, holes, self.config.start, self.config.pool, self.config.seed, self.config.hidden)
@@ -108,8 +117,8 @@ class InternalInpainter:
         if not learns:
             return painting / 1e9
         tall, wide = (height, width) if c.crop is None else (min(c.crop[0], height), min(c.crop[1], width))
-        late = np.ceil(c.second_stage * self.steps)
-        frames = c.batch * (self.steps + late)
+        late = self._late()
+        frames = c.batch * (self.steps + (late if c.weights[2] else 0))
         patch = tall * wide if c.patch is None else min(c.patch, tall) * min(c.patch, wide)
         features = late * c.batch * 6 * VGG_MACS[c.backbone] * patch if c.weights[1] else 0.0
         training = 3 * frames * self._trainer.network.flops(tall, wide) + features

@@ -157,7 +157,7 @@ def _train(
     over = spent() >= 1
     while not over:
         progress = spent()
-        if progress >= 1 - trainer.config.second_stage and not run.late:
+        if trainer.config.is_late(progress) and not run.late:
             run.late, run.stale = True, 0
         try:
             terms = trainer.step(clip, progress)

@@ -83,6 +83,10 @@ class Internal:
         if self.batch < 1 or self.pool < 1 or small or self.focus < 0 or min(self.weights) < 0:
             raise InputError(f"batch and pool are at least 1, patch at least 16, weights at least 0, got {self}")
 
+    def is_late(self, progress: float) -> bool:
+        """Whether a step that begins at this share of the budget, 0 to 1, belongs to the second stage."""
+        return progress >= 1 - self.second_stage
+
     def network(self) -> InternalNetwork:
         """A fresh network; the same seed gives the same weights."""
         with torch.random.fork_rng(devices=[]):
@@ -171,8 +175,7 @@ class Trainer:
         rng = np.random.default_rng([c.seed, self.steps])
         batch = clip.draw(rng, c.batch, flagged, c.crop, c.mirror)
         with torch.enable_grad():
-            late = progress >= 1 - c.second_stage
-            terms = self._losses(batch, rng, weights or c.weights if late else ())
+            terms = self._losses(batch, rng, weights or c.weights if c.is_late(progress) else ())
             total = losses.total(terms, weights or c.weights)
             self.optimiser.zero_grad(set_to_none=True)
             total.backward()  # type: ignore[union-attr]
@@ -198,7 +201,7 @@ class Trainer:
         change = losses.draw_change(rng, len(truth), *truth.shape[-2:]).to(truth)
         moved_holes = change.masks(batch.union)
         unknown = torch.maximum(batch.holes, change.masks(batch.holes))
-        changed = self.network(signed(change.frames(batch.start)), moved_holes, change.frames(batch.trust))
+        changed = self.network(signed(change.frames(batch.start)), moved_holes, change.soft_masks(batch.trust))
         seen = signed(change.frames(batch.frames))
         terms["stabilisation"] = losses.stabilisation(outputs, changed, truth, seen, unknown)
         return terms

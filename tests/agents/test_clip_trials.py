@@ -122,10 +122,10 @@ def test_trials_of_both_kinds_in_one_folder_are_refused(tmp_path):
     assert isinstance(load_trials(tmp_path), ClipTrials)
     fit_policy(ClipTrials(*(torch.stack([one[name]] * 2) for name in ("seen", "returns"))), epochs=1)
     save_safetensors(tmp_path / "1.safetensors", one | {"returns": one["returns"][1:]}, {"format": KIND.format} | told)
-    with pytest.raises(CorruptWeightsError, match=r"1\.safetensors is no trial"):
+    with pytest.raises(CorruptWeightsError, match=r"1\.safetensors is a damaged trial"):
         load_trials(tmp_path)
     save_safetensors(tmp_path / "1.safetensors", one, {"format": "videoinpaint-trial-6"} | told)
-    with pytest.raises(CorruptWeightsError, match=r"1\.safetensors is no trial"):
+    with pytest.raises(CorruptWeightsError, match=r"1\.safetensors is a damaged trial"):
         load_trials(tmp_path)
 
 

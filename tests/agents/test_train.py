@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,6 +25,7 @@ from videoinpaint.agents.ppo import checkpoint, training
 from videoinpaint.agents.ppo.checkpoint import checkpoints, pack, unpack
 from videoinpaint.agents.ppo.replay import ReplayConfig
 from videoinpaint.agents.ppo.training import TrainConfig, train
+from videoinpaint.benchmarks.policies.learning_curve import read_run
 from videoinpaint.envs import NaturalControls
 from videoinpaint.errors import CorruptWeightsError, DivergedError, InputError, VideoInpaintError
 from videoinpaint.weights import read_file, save_safetensors
@@ -402,6 +405,57 @@ def test_packing_keeps_arrays() -> None:
     assert back["b"] == [[1, 2.5], None]
     assert type(back["c"]) is float
     assert back["d"].shape == (2, 0)
+
+
+def test_drafts_of_a_killed_run_are_no_results_and_go_with_the_next(tmp_path: Path, make_toys: MakeEnvs) -> None:
+    result = train(config(tmp_path / "run", steps=ROLLOUT), make_env=make_toys)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    ending = f".{ended.pid}.0123456789ab.part"
+    stale = [
+        result.folder / f".policy{ending}.safetensors",
+        result.folder / "policies" / f".step-000000099{ending}.safetensors",
+        result.folder / "checkpoints" / f".step-000000099{ending}" / "policy.safetensors",
+    ]
+    stale[-1].parent.mkdir()
+    for path in stale:
+        path.touch()
+    assert list(read_run(result.folder).policies) == [ROLLOUT]
+    train(config(tmp_path / "run", resume=True), make_env=make_toys)
+    assert not [path for path in result.folder.rglob("*") if ".part" in path.name]
+
+
+def test_a_disk_that_is_full_while_a_checkpoint_is_written_is_one_clear_error(
+    tmp_path: Path, make_toys: MakeEnvs
+) -> None:
+    """Files that may not grow beyond a length stand in for the disk."""
+    resource = pytest.importorskip("resource")
+    result = train(config(tmp_path / "run", steps=ROLLOUT), make_env=make_toys)
+    longest = result.policy.stat().st_size * 6 // 5  # a state holds two moments of Adam, too
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (longest, hard))
+    try:
+        with pytest.raises(InputError, match=r"cannot write .*step-000000024: File too large; name another place"):
+            train(config(tmp_path / "run", resume=True), make_env=make_toys)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in (result.folder / "checkpoints").iterdir()] == ["step-000000012"]
+
+
+def test_untrained_parts_are_still_told_of_when_nothing_is_left_to_train(
+    tmp_path: Path, make_toys: MakeEnvs, toy_env: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = toy_env.step
+
+    def untrained(env: Any, action: Any) -> Any:
+        *found, info = step(env, action)
+        return *found, info | {"random_weights": "inpainter compact, detector focal"}
+
+    monkeypatch.setattr(toy_env, "step", untrained)
+    for resume in (False, True):
+        folder = train(config(tmp_path / "run", steps=ROLLOUT, resume=resume), make_env=make_toys).folder
+        told = json.loads((folder / "run.json").read_text())
+        assert told["random_weights"] == ["detector focal", "inpainter compact"]
 
 
 def test_policies_along_the_way_are_the_learners(tmp_path: Path, make_toys: MakeEnvs) -> None:

@@ -168,17 +168,17 @@ def test_bad_input_is_named(tmp_path):
         build_trials(tmp_path, env_kwargs=SMALL | {"max_iterations": 1})
     env = small_env()
     trial = try_plans(env, 1_000_000_000, 3)
-    for name in ("one", "other"):
+    for name in ("1", "2"):
         told = {"format": KIND.format, "environment": json.dumps({"env_id": name})}
         save_safetensors(tmp_path / f"{name}.safetensors", trial, told)
     with pytest.raises(InputError, match="different environments"):
         load_trials(tmp_path)
     alone = {side: tmp_path / side for side in ("left", "right")}
-    for side, folder in alone.items():
+    for number, folder in enumerate(alone.values()):
         folder.mkdir()
-        save_safetensors(folder / f"{side}.safetensors", trial, told)
+        save_safetensors(folder / f"{number}.safetensors", trial, told)
     assert len(load_trials(*alone.values())) == 2
-    save_safetensors(alone["right"] / "left.safetensors", trial, told)
+    save_safetensors(alone["right"] / "0.safetensors", trial, told)
     with pytest.raises(InputError, match="the same episodes"):
         load_trials(*alone.values())
     (tmp_path / "1.safetensors").write_bytes(b"nonsense")

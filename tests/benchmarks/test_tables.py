@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import runpy
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
 
 from videoinpaint.benchmarks.networks import detector, speed
 from videoinpaint.benchmarks.policies import controls
+from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL, write_json
 from videoinpaint.benchmarks.repair import quality
 from videoinpaint.controls import Controls
@@ -39,6 +42,23 @@ class Obedient:
         heads = torch.as_tensor(values[:, 0])
         error = (0.3 - 0.02 * heads).view(-1, 1, 1, 1, 1)
         return Refinement((state["filled"] + error).clamp(0, 1), heads.double())
+
+
+@dataclass
+class Flags:
+    output: Path | None = None
+    threads: int = 1
+
+
+def test_a_folder_as_output_is_refused_before_anything_is_measured(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["bench", "--output", str(tmp_path)])
+    measured = []
+    with pytest.raises(SystemExit) as ended:
+        tables.main(Flags, measured.append, print, "")
+    assert ended.value.code == 2
+    assert f"{tmp_path}: it is a folder; name a file" in capsys.readouterr().err
+    assert not measured
+    assert tmp_path.is_dir()
 
 
 class Repeating:

@@ -19,6 +19,7 @@ from PIL import Image
 
 from videoinpaint.cli import main, output
 from videoinpaint.clips.files.video import read_video, write_video
+from videoinpaint.errors import InputError
 from videoinpaint.files import locked
 
 Fails = Callable[..., str]
@@ -242,3 +243,12 @@ def test_an_interruption_before_the_work_is_one_line(
     monkeypatch.setattr("tyro.cli", interrupted)
     assert main(["weights", "list"]) == 130
     assert capsys.readouterr().err == "error: interrupted\n"
+
+
+def test_a_folder_of_unfinished_masks_is_replaced_only_if_it_holds_nothing_else(tmp_path):
+    folder = tmp_path / "found"
+    output.save_masks(np.zeros((2, 8, 8)), folder)
+    output.check_masks_folder(folder)
+    (folder / "notes.txt").touch()
+    with pytest.raises(InputError, match="found exists already"):
+        output.check_masks_folder(folder)

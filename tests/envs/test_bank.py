@@ -143,6 +143,17 @@ def test_a_bank_that_is_being_written_is_used_as_far_as_it_goes(bank, toy):
         VideoInpaintEnv(**toy, bank=bank)
 
 
+def test_files_that_were_exchanged_are_damaged(bank, toy):
+    first, second = (bank / f"shard-0000{number}.safetensors" for number in (0, 1))
+    content = first.read_bytes()
+    second.replace(first)
+    second.write_bytes(content)
+    with pytest.raises(InputError, match=rf"shard-00000\.safetensors is damaged \(it holds none of .*{FIRST + 1}\)"):
+        VideoInpaintEnv(**toy, bank=bank)
+    assert build_bank(bank, "VideoInpaint-v1", toy, episodes=5).made == 4
+    assert VideoInpaintEnv(**toy, bank=bank).reset(seed=FIRST)[1]["seed"] == FIRST
+
+
 def test_several_processes_fill_the_same_bank(tmp_path, few):
     arguments = {"num_frames": 2, "height": 32, "width": 40, "inpainter": "telea", "detector": "none"}
     build_bank(tmp_path / "one", "VideoInpaint-v1", arguments, episodes=3)

@@ -37,6 +37,14 @@ def flags(holes):
     return holes.expand(-1, -1, 3, -1, -1)
 
 
+def test_frames_in_double_precision_score_as_in_single(reward):
+    reference, holes, repaired = episode()
+    state = reward.begin(reference, holes)
+    expected = reward.measure(state, repaired, flags(holes))
+    found = reward.measure(reward.begin(reference.double(), holes), repaired.double(), flags(holes).double())
+    assert all(torch.equal(found[name], expected[name]) for name in METRICS)
+
+
 def test_raw_terms_equal_the_public_metrics(reward):
     reference, holes, repaired = episode()
     metrics = reward.measure(reward.begin(reference, holes), repaired, flags(holes))

@@ -16,6 +16,7 @@ from videoinpaint.benchmarks.leaderboard.submission import Submission
 from videoinpaint.benchmarks.leaderboard.verification import verify, write_verification
 from videoinpaint.benchmarks.protocol.envelope import write_json
 from videoinpaint.benchmarks.protocol.frozen import FrozenEpisode, FrozenSuite
+from videoinpaint.cli import main
 from videoinpaint.errors import InputError
 
 CLIPS = 24
@@ -283,6 +284,13 @@ def test_a_submission_that_changed_after_its_verification_is_refused(submitted, 
     (folder / "submission.yml").write_text(text.replace("a stranger", "somebody else"))
     with pytest.raises(InputError, match="changed after it was verified"):
         read_run(folder, suite)
+
+
+def test_a_folder_is_not_replaced_by_a_board_and_nothing_is_read_first(tmp_path, capsys):
+    (tmp_path / "thesis.txt").touch()
+    assert main(["leaderboard", "rank", str(tmp_path / "none"), "--output", str(tmp_path)]) == 2
+    assert f"{tmp_path}: it is a folder; name a file" in capsys.readouterr().err
+    assert (tmp_path / "thesis.txt").exists()
 
 
 def test_a_board_needs_runs_and_references():

@@ -32,6 +32,16 @@ def test_lpips_equals_the_package(net, noise):
     torch.testing.assert_close(lpips(a, b, net), expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_frames_of_any_precision_are_measured(dtype):
+    a, b = (clip.to(dtype) for clip in pair())
+    holes = torch.zeros(2, 2, 1, 40, 56, dtype=dtype)
+    holes[..., 10:30, 20:40] = 1
+    exact = (a.float(), b.float(), holes.float())
+    assert torch.equal(lpips(a, b), lpips(*exact[:2]))
+    assert torch.equal(lpips_hole(a, b, holes), lpips_hole(*exact))
+
+
 @pytest.mark.parametrize(
     ("name", "published", "to_five_digits"), [("ex_p0", 0.722, 0.72188), ("ex_p1", 0.138, 0.13757)]
 )

@@ -33,6 +33,14 @@ def test_motion_of_the_reference_is_found():
     assert visible[..., -1].mean() < 0.1  # the last column leaves the frame
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_warping_errors_of_frames_of_any_precision(dtype):
+    clip = moving_clip().to(dtype)
+    repaired, holes = (clip * 0.9 + 0.05).to(dtype), centre_hole(clip)
+    expected = warp_error(repaired.float(), clip.float(), holes.float())
+    assert torch.equal(warp_error(repaired, clip, holes), expected)
+
+
 def test_warping_error_follows_the_motion_and_punishes_flicker():
     clip = moving_clip()
     flicker = (clip + torch.tensor([0.0, 0.1, 0.0]).view(1, 3, 1, 1, 1)).clamp(0, 1)

@@ -4,7 +4,17 @@ import pytest
 import torch
 
 from videoinpaint.metrics import measures
-from videoinpaint.metrics.measures import VideoDistances
+from videoinpaint.metrics.measures import Reference, VideoDistances
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_a_reference_takes_frames_of_any_precision(dtype):
+    frames = torch.rand(1, 3, 3, 40, 48, generator=torch.Generator().manual_seed(0)).to(dtype)
+    holes = torch.zeros(1, 3, 1, 40, 48)
+    holes[..., 10:30, 10:30] = 1
+    repaired = (frames * 0.5).to(dtype)
+    expected = Reference(frames.float(), holes).measure(repaired.float())
+    assert Reference(frames, holes.to(dtype)).measure(repaired) == pytest.approx(expected, nan_ok=True, abs=0)
 
 
 def test_nothing_is_measured_without_weights(monkeypatch):

@@ -40,6 +40,17 @@ def test_a_cut_between_scenes_whatever_the_holes_hide() -> None:
     assert not is_cut(a, b, ~NOTHING, NOTHING)  # nothing to compare
 
 
+@pytest.mark.filterwarnings("error")
+def test_frames_that_show_but_a_rim_are_compared_as_far_as_it_goes() -> None:
+    rng = np.random.default_rng(0)
+    dark = rng.integers(0, 60, (240, 432, 3), dtype=np.uint8)
+    light = rng.integers(190, 255, (240, 432, 3), dtype=np.uint8)
+    for rim in (2, 3, 6):
+        hole = np.ones((240, 432), bool)
+        hole[:rim] = False
+        assert is_cut(dark, light, hole, hole) == (rim > 3)  # of thinner ones no cell has enough
+
+
 def test_a_pan_is_no_cut() -> None:
     wide = np.kron(
         np.random.default_rng(1).integers(0, 256, (12, 40, 3), dtype=np.uint8), np.ones((10, 10, 1), np.uint8)

@@ -187,7 +187,9 @@ class Rank:
         from videoinpaint.benchmarks.protocol.tracks import track_names
         from videoinpaint.checks import whole_number
         from videoinpaint.cli.output import progress
+        from videoinpaint.files import check_no_folder
 
+        check_no_folder(self.output)
         check_names_differ(self.folders, self.verifications)
         if not self.folders:
             raise InputError("name the folders of submissions")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import time
@@ -22,6 +23,8 @@ PAUSE = 5.0
 
 UNFINISHED = ".unfinished"
 """What a folder of masks holds until the repair is done, so that an interrupted run can be started again."""
+
+_MASK = re.compile(r"\d{5,}\.png")
 
 _LEAST_BYTES = {False: 0.02, True: 0.5}
 """Bytes a pixel and frame that even a still video takes, by whether it is lossless."""
@@ -82,7 +85,8 @@ def kept_windows(folder: Path, output: Path) -> Iterator[None]:
 def check_masks_folder(folder: Path) -> None:
     """Raise InputError if masks could not be written to a folder, or if it holds what is not an interrupted run's."""
     folder = user_path(folder)
-    there = folder.is_dir() and any(folder.iterdir()) and not (folder / UNFINISHED).exists()
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    there = found if UNFINISHED not in found else [name for name in found - {UNFINISHED} if not _MASK.fullmatch(name)]
     if there or (folder.exists() and not folder.is_dir()):
         raise InputError(f"{folder} exists already: name a new folder for the masks")
     place = folder

@@ -57,10 +57,12 @@ class Fit:
         from videoinpaint.agents.policies.export import save_policy
         from videoinpaint.agents.trials import fit_policy, load_trials
         from videoinpaint.errors import InputError
+        from videoinpaint.files import check_no_folder
         from videoinpaint.version import __version__
 
         if self.output.suffix != ".safetensors":
             raise InputError(f"cannot write a policy to {self.output}: end the name in .safetensors")
+        check_no_folder(self.output)
         trials = load_trials(*self.folders)
         told = trials.environment | {"trials": len(trials), "epochs": self.epochs, "seed": self.seed}
         network = fit_policy(trials, seed=self.seed, epochs=self.epochs)

@@ -95,7 +95,7 @@ class Backbone(nn.Module):
                 f"the {self.net} backbone needs (..., 3, H, W) frames of at least {self.min_size} pixels a side, "
                 f"got {tuple(frames.shape)}"
             )
-        x = frames.reshape(-1, *frames.shape[-3:]) * self.scale - self.shift
+        x = frames.to(self.scale.dtype).reshape(-1, *frames.shape[-3:]) * self.scale - self.shift
         # On a CPU AlexNet's first layer takes six tenths of the time so, and pooling a twentieth (an ad-hoc script).
         x = x.contiguous(memory_format=torch.channels_last)
         outputs = []
@@ -187,7 +187,7 @@ def lpips_hole(a: Tensor, b: Tensor, holes: Tensor, net: str = "alex") -> Tensor
     check_pair(a, b)
     check_holes(a, holes)
     backbone = get_backbone(net, str(a.device))
-    inside, parts = (holes > 0).to(a.dtype).flatten(0, 1), []
+    inside, parts = (holes > 0).float().flatten(0, 1), []
     for distances in backbone.lpips_maps(backbone(a), backbone(b)):
         share = F.adaptive_avg_pool2d(inside, (distances.shape[-2], distances.shape[-1]))
         parts.append((distances * share).flatten(1).sum(1) / share.flatten(1).sum(1))

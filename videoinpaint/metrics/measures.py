@@ -35,11 +35,11 @@ class Reference:
     """
 
     def __init__(self, frames: Tensor, holes: Tensor) -> None:
-        self.frames, self.holes = frames, holes
+        self.frames, self.holes = frames.float(), holes.float()
         self.backbone = get_backbone("alex", str(frames.device))
         with torch.no_grad():
-            self._features = [self.backbone(part[0]) for part in frames.split(_CHUNK, dim=1)]
-        self._flow, self._visible = reference_motion(frames)
+            self._features = [self.backbone(part[0]) for part in self.frames.split(_CHUNK, dim=1)]
+        self._flow, self._visible = reference_motion(self.frames)
 
     @torch.no_grad()
     def measure(self, repaired: Tensor) -> dict[str, float]:
@@ -48,7 +48,7 @@ class Reference:
         The repair is rounded to uint8 first, as what is written to a file is what counts. ``ssim65`` is NaN for frames
         of fewer than 65 pixels a side.
         """
-        repaired = as_written(repaired)
+        repaired = as_written(repaired.float())
         parts = [self._chunk(i, part) for i, part in enumerate(repaired.split(_CHUNK, dim=1))]
         means = {name: float(torch.cat([part[name] for part in parts]).nanmean()) for name in parts[0]}
         means |= self._warped(repaired)

@@ -13,7 +13,7 @@ PSNR_CAP = 100.0
 
 
 def psnr(a: Tensor, b: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB, ``(B, T)``, in (0, 100]; higher is better.
+    """Peak signal-to-noise ratio in dB, ``(B, T)``, in [0, 100]; higher is better.
 
     Equals ``skimage.metrics.peak_signal_noise_ratio(data_range=1)`` per frame; identical frames get 100 dB.
 

@@ -31,6 +31,7 @@ def warp_error(repaired: Tensor, reference: Tensor, holes: Tensor | None = None)
         raise InputError("the warping error needs two frames or more")
     if holes is not None:
         check_holes(repaired, holes)
+    repaired, reference = repaired.float(), reference.float()
     flow, visible = reference_motion(reference)
     inside = visible if holes is None else visible * (holes[:, :-1] > 0)
     batch, pairs = flow.shape[:2]

@@ -81,7 +81,7 @@ def _differ(a: tuple[NDArray[np.floating], Hole], b: tuple[NDArray[np.floating],
             here = (_moved(dy, CELLS[0]), _moved(dx, CELLS[1]))
             there = (_moved(-dy, CELLS[0]), _moved(-dx, CELLS[1]))
             both = a[1][here] & b[1][there]
-            if 2 * both.sum() >= a[1].sum():
+            if both.any() and 2 * both.sum() >= a[1].sum():
                 found.append(float(np.abs(a[0][here] - b[0][there])[both].mean()))
     return min(found, default=0.0)
 

@@ -238,8 +238,7 @@ def list_weights() -> list[WeightStatus]:
 
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else hashlib.sha256(
-            file.read()).hexdigest()  # fmt: skip
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_recorded(path: Path) -> None:

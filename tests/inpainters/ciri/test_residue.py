@@ -89,6 +89,15 @@ class TestCrops:
         small = crop(stripes, torch.tensor([[0.0, 0.0, 400.0, 400.0]]), 50)
         torch.testing.assert_close(small, torch.full_like(small, 0.5))
 
+    def test_a_crop_is_the_same_beside_larger_boxes(self) -> None:
+        pictures = torch.rand(3, 3, 300, 300, generator=torch.Generator().manual_seed(0))
+        boxes = torch.tensor([[20.0, 30.0, 60.0, 70.0], [0.0, 0.0, 300.0, 290.0], [100.0, 90.0, 220.0, 210.0]])
+        alone = torch.cat([crop(pictures[i : i + 1], boxes[i : i + 1], 50) for i in range(3)])
+        assert torch.equal(crop(pictures, boxes, 50), alone)
+        same = torch.cat([crop(pictures[:1], box[None], 50) for box in boxes])
+        assert torch.equal(crop(pictures[:1], boxes, 50), same)
+        assert crop(pictures[:1], boxes[:0], 50).shape == (0, 3, 50, 50)
+
     def test_gradients_reach_exactly_the_pixels_within(self) -> None:
         picture = torch.rand(1, 3, 40, 40, requires_grad=True)
         crop(picture, torch.tensor([[10.0, 10.0, 20.0, 20.0]]), 30).sum().backward()

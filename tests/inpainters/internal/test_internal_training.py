@@ -18,6 +18,7 @@ from videoinpaint.inpainters.internal.clip import STARTS, Examples, TrainingClip
 from videoinpaint.inpainters.internal.inpainter import loss_weights
 from videoinpaint.inpainters.internal.presets import preset
 from videoinpaint.inpainters.internal.trainer import masked_psnr
+from videoinpaint.inpainters.published.cost import count_flops
 from videoinpaint.testing import check_inpainter
 
 SMALL = Internal(width=0.1, pool=2, backbone="alex", patch=32, crop=(24, 24))
@@ -49,7 +50,11 @@ def test_the_held_out_translation_is_never_drawn(scene):
     for _ in range(50):
         union = clip.draw(rng, 1).union
         assert not torch.equal(union, torch.maximum(held, clip.holes[:1]))
-    assert clip.held_out not in TrainingClip(*scene, "smooth", pool=6).shifts
+    for seed in range(10):
+        few = TrainingClip(torch.rand(1, 3, 8, 8), torch.zeros(1, 1, 8, 8), "none", pool=40, seed=seed)
+        assert few.held_out not in few.shifts
+    with pytest.raises(InputError, match="no translation besides the pool's 2000: take fewer"):
+        TrainingClip(torch.rand(1, 3, 8, 8), torch.zeros(1, 1, 8, 8), "none", pool=2000)
 
 
 @pytest.mark.parametrize("start", ["none", "smooth"])
@@ -160,6 +165,19 @@ def test_settings_out_of_range_are_named(bad):
         Budget()
 
 
+def test_photometric_changes_are_none_of_masks(scene):
+    """How far a start can be trusted is moved with the picture, and neither dimmed nor blurred (Appendix A.3)."""
+    trainer, clip, brightest = (
+        Trainer(replace(SMALL, start="smooth", pool=1)),
+        TrainingClip(*scene, "smooth", pool=1),
+        [],
+    )
+    trainer.network.register_forward_pre_hook(lambda _, args: brightest.append(float(args[2].max())))
+    for _ in range(8):
+        trainer.step(clip, 1.0)
+    assert brightest == [1.0] * 16
+
+
 def test_a_loss_of_no_weight_is_not_taken(scene):
     clip = TrainingClip(*scene, "smooth", pool=1)
     taken = {}
@@ -248,6 +266,16 @@ def test_more_steps_cost_more(scene):
         part = InternalInpainter(steps=steps, config=SMALL)
         costs.append(float(part.refine(part.begin(frames, holes), frames, holes, Controls().to_array()[None]).gflops))
     assert costs[1] > costs[0] > 0
+
+
+@pytest.mark.parametrize("weights", [(1.0, 0.1, 0.2), (1.0, 0.1, 0.0), (1.0, 0.0, 0.2), (1.0, 0.0, 0.0)])
+@pytest.mark.parametrize("steps", [1, 3, 5, 8])
+def test_a_pass_costs_what_it_runs(scene, steps, weights):
+    frames, holes = scene[0][None], scene[1][None]
+    part = InternalInpainter(steps=steps, config=replace(SMALL, start="smooth", width=0.25, weights=weights))
+    state = part.begin(frames, holes)
+    result, counted = count_flops(lambda: part.refine(state, frames, holes, Controls().to_array()[None]))
+    assert float(result.gflops[0]) == pytest.approx(counted / 1e9, rel=0.1)
 
 
 @pytest.mark.parametrize("shape", [(1, 16, 16), (2, 37, 51)])

@@ -214,6 +214,18 @@ def test_the_command_writes_the_page(board: dict[str, Any], text: str, tmp_path:
     assert (tmp_path / "page" / "index.html").read_text(encoding="utf-8") == text
 
 
+def test_a_page_of_somebody_elses_is_not_replaced(board: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "board.json").write_text(json.dumps(board))
+    page = tmp_path / "index.html"
+    page.write_text("<!doctype html><title>My thesis</title>")
+    with pytest.raises(InputError, match=r"index\.html is another page.*name another folder"):
+        write_page(tmp_path / "board.json", tmp_path)
+    assert "My thesis" in page.read_text()
+    page.unlink()
+    for _ in range(2):  # its own is
+        assert write_page(tmp_path / "board.json", tmp_path) == page
+
+
 def test_the_committed_page_is_what_its_board_gives(tmp_path: Path) -> None:
     """If this fails: make leaderboard-page."""
     made = write_page(COMMITTED / "board.json", tmp_path)
