@@ -15,6 +15,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
+from videoinpaint.contract import check_complaints
 from videoinpaint.controls import (
     DEFAULT,
     NAMES,
@@ -254,7 +255,7 @@ class Core:
         done = self.loop.advance(within("loop", state), framewide(controls))
         repair = done.state["repaired"]
         if may_look(repair):  # where it costs nothing, before the reward meets what is no number
-            done.check({part: bool(found) for part, found in done.finite.items()})
+            check_complaints(done.sound)
         features = self.reward.backbone(repair) if self.settings.reward_map else None  # asked for twice
         metrics = self.reward.measure(within("reward", state), repair, done.detection.weights, features)
         seen = self._seen(done, metrics, within("last", state))
@@ -276,12 +277,13 @@ class Core:
 
         Raises:
             CorruptWeightsError: a part gave values that are not finite.
+            InputError: a part gave values that are out of range.
         """
         values = nested("now", metrics) | nested("before", before) | {"flagged": done.flagged}
         values |= {name: done.state[name] for name in ("gflops", "full_gflops")}
         count = len(done.flagged)
-        seen = fetched(values | {part: flag.expand(count) for part, flag in done.finite.items()})
-        done.check({part: seen[part].all() for part in done.finite})
+        seen = fetched(values | {complaint: fine.expand(count) for complaint, fine in done.sound.items()})
+        check_complaints({complaint: seen[complaint].all() for complaint in done.sound})
         return seen
 
     def _infos(
