@@ -28,7 +28,7 @@ from videoinpaint.controls import (
 )
 from videoinpaint.device import fetched, may_look
 from videoinpaint.envs import fork  # noqa: F401 - its import keeps forked workers from waiting for ever
-from videoinpaint.envs.bank import Bank, Identity, identify
+from videoinpaint.envs.bank import Bank, Identity, begins_alike, identify
 from videoinpaint.envs.batch import join, nested, take, unstacked, within
 from videoinpaint.envs.episodes import Episode
 from videoinpaint.envs.infos import MAX_ITERATIONS, REPAIRED, RUNNING, STOPPED, Info, episode_infos, flattened
@@ -96,6 +96,12 @@ class Core:
         drawn = self.episodes.draw(np.random.default_rng(0), seed, None)
         if bank.episode(seed).digest() != drawn.digest():
             raise InputError(f"the bank {folder} holds other clips than {drawn.clip!r} has today: build it again")
+        # Parts may differ in more than their weights.
+        if not begins_alike(bank.begun(seed), self._begin([drawn], timed=False)):
+            raise InputError(
+                f"the bank {folder} was begun by other parts than {self.loop.inpainter.name!r} is here: its episode of "
+                f"seed {seed} begins otherwise: build another bank"
+            )
         return bank
 
     def _prefetch(self, threads: int) -> Prefetch:
