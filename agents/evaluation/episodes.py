@@ -68,7 +68,7 @@ def evaluate(
             used.
     """
     seeds = _checked(seeds)
-    policy = shipped_policy(env_id) if policy == SHIPPED else policy
+    policy = shipped_policy(env_id) if isinstance(policy, str) and policy == SHIPPED else policy
     device = "cpu"
     if env is None:
         device = str(resolve_device(str(effective_kwargs(env_id, env_kwargs).get("device", "cpu"))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -278,3 +279,16 @@ def test_what_evaluate_cannot_use_is_named(small: dict, arguments: dict, message
     given = {"env_kwargs": small, "seeds": [0]} | arguments
     with pytest.raises(InputError, match=message):
         evaluate("default", **given | {"env_kwargs": small | given["env_kwargs"]})
+
+
+def test_a_policy_may_compare_as_it_likes(small: dict) -> None:
+    class Odd:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __eq__(self, other: object) -> Any:
+            return np.array([True, False])
+
+        def act(self, observation: dict) -> np.ndarray:
+            return np.zeros((len(observation["masks"]), 5), np.float32)
+
+    assert len(evaluate(Odd(), small, seeds=[0])) == 1
