@@ -34,8 +34,8 @@ def make_detector(
     """A detector by name, by ``module:attribute``, or itself.
 
     Args:
-        spec: one of ``DETECTORS.names()``, ``"module:attribute"`` of a factory, or a detector (returned as it is). A
-            factory gets those of the arguments below that it takes.
+        spec: one of ``DETECTORS.names()``, ``"module:attribute"``, a class or another factory, or a detector
+            (returned as it is). A factory gets those of the arguments below that it takes.
         device: where it computes.
         weights: a weight file of your own, or ``"random"`` for an untrained network, where the detector has weights;
             None for the shipped or fetched ones, and wherever ``spec`` is a detector that is built already.
@@ -53,6 +53,6 @@ def make_detector(
     # A factory that hands all its arguments on need not know of precision: "auto" is what parts do anyway.
     offered = {"device": device} if precision == "auto" else {"device": device, "precision": precision}
     part = DETECTORS.make(spec, chosen, **offered)
-    if not isinstance(spec, str):
+    if part is spec:
         check_same_precision(part, precision)
     return part

@@ -15,6 +15,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
+from videoinpaint.contract import check_complaints
 from videoinpaint.controls import (
     DEFAULT,
     NAMES,
@@ -27,7 +28,7 @@ from videoinpaint.controls import (
 from videoinpaint.device import fetched, may_look
 from videoinpaint.envs import fork  # noqa: F401 - its import keeps forked workers from waiting for ever
 from videoinpaint.envs.actions import action_space
-from videoinpaint.envs.bank import Bank, Identity, identify
+from videoinpaint.envs.bank import Bank, Identity, begins_alike, identify
 from videoinpaint.envs.batch import join, nested, take, unstacked, within
 from videoinpaint.envs.episodes import Episode
 from videoinpaint.envs.infos import MAX_ITERATIONS, REPAIRED, RUNNING, STOPPED, Info, episode_infos, flattened
@@ -98,6 +99,12 @@ class Core:
         drawn = self.episodes.draw(np.random.default_rng(0), seed, None)
         if bank.episode(seed).digest() != drawn.digest():
             raise InputError(f"the bank {folder} holds other clips than {drawn.clip!r} has today: build it again")
+        # Parts may differ in more than their weights.
+        if not begins_alike(bank.begun(seed), self._begin([drawn], timed=False)):
+            raise InputError(
+                f"the bank {folder} was begun by other parts than {self.loop.inpainter.name!r} is here: its episode of "
+                f"seed {seed} begins otherwise: build another bank"
+            )
         return bank
 
     def _prefetch(self, threads: int) -> Prefetch:
@@ -256,7 +263,7 @@ class Core:
         done = self.loop.advance(within("loop", state), framewide(controls))
         repair = done.state["repaired"]
         if may_look(repair):  # where it costs nothing, before the reward meets what is no number
-            done.check({part: bool(found) for part, found in done.finite.items()})
+            check_complaints(done.sound)
         features = self.reward.backbone(repair) if self.settings.reward_map else None  # asked for twice
         metrics = self.reward.measure(within("reward", state), repair, done.detection.weights, features)
         seen = self._seen(done, metrics, within("last", state))
@@ -278,12 +285,13 @@ class Core:
 
         Raises:
             CorruptWeightsError: a part gave values that are not finite.
+            InputError: a part gave values that are out of range.
         """
         values = nested("now", metrics) | nested("before", before) | {"flagged": done.flagged}
         values |= {name: done.state[name] for name in ("gflops", "full_gflops")}
         count = len(done.flagged)
-        seen = fetched(values | {part: flag.expand(count) for part, flag in done.finite.items()})
-        done.check({part: seen[part].all() for part in done.finite})
+        seen = fetched(values | {complaint: fine.expand(count) for complaint, fine in done.sound.items()})
+        check_complaints({complaint: seen[complaint].all() for complaint in done.sound})
         return seen
 
     def _infos(

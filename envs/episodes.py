@@ -156,12 +156,14 @@ class EpisodeSource:
         if self.propagator is not None:
             return self._one_shot(clip, options, seed)._kept(seeded=not options)
         holes, mask = self._holes(own, clip, options.get("mask"))
-        return Episode(clip.frames, holes, clip.name, mask, seed)._kept(seeded=not options)
+        return Episode(clip.frames, holes, str(clip.name), mask, seed)._kept(seeded=not options)
 
     def _clip(self, rng: np.random.Generator, option: Any) -> Clip:
         if option is None:
             clip = self.clips.sample(rng, *self.shape)
         elif isinstance(option, str):
+            if not callable(getattr(self.clips, "load", None)):
+                raise InputError(f"the clip source {stable_name(self.clips)!r} loads no clip by name: give a Clip")
             clip = self.clips.load(option, *self.shape)
         elif isinstance(option, Clip):
             clip = option
@@ -169,6 +171,8 @@ class EpisodeSource:
             clip = Clip(_array(option, "clip"), "given")
         if not isinstance(clip, Clip) or not isinstance(clip.frames, np.ndarray):
             raise InputError(f"the clip source {stable_name(self.clips)!r} gives {shown(clip)}, not a Clip")
+        if not isinstance(clip.name, str):
+            raise InputError(f"a clip's name is a text, got {shown(clip.name)}: name it str(...)")
         if clip.frames.shape != (*self.shape, 3) or clip.frames.dtype != np.uint8:
             raise InputError(
                 f"clip {clip.name!r} must be uint8 {(*self.shape, 3)} (T, H, W, 3), "
@@ -194,7 +198,7 @@ class EpisodeSource:
             raise InputError(f"the target of clip {clip.name!r} is absent from the first frame: begin where it shows")
         if objects[0].all():
             raise InputError(f"the target of clip {clip.name!r} covers the whole first frame: nothing is known there")
-        return Episode(clip.frames, objects, clip.name, str(self.propagator), seed, clip.observed)
+        return Episode(clip.frames, objects, str(clip.name), str(self.propagator), seed, clip.observed)
 
     def _holes(self, rng: np.random.Generator, clip: Clip, option: Any) -> tuple[NDArray[np.uint8], str]:
         if option is None or isinstance(option, str):

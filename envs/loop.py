@@ -6,10 +6,10 @@ whatever stands inside a hole is overwritten with grey before any part looks at 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,10 +17,20 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from videoinpaint.composition import EMPTY_BELOW, GREY, WIDEN, compose, widened
+from videoinpaint.contract import (
+    check_begun,
+    check_begun_one_shot,
+    check_begun_within,
+    check_clip,
+    check_complaints,
+    check_detection,
+    check_refinement,
+    check_size,
+    complaints,
+)
 from videoinpaint.controls import HEADS, HIGH, check_controls, refining, skipped
 from videoinpaint.envs.batch import batch_size, nested, within
-from videoinpaint.envs.contract import check_begun, check_clip, check_detection, check_refinement, check_size
-from videoinpaint.errors import CorruptWeightsError, InputError
+from videoinpaint.errors import InputError
 from videoinpaint.protocols import (
     Detection,
     Detector,
@@ -51,27 +61,13 @@ class Round:
         state: the next one; its costs are where the inpainter counted them.
         detection: what the detector says.
         flagged: bool ``(B,)``, whether anything is flagged still.
-        finite: for each part, whether all it gave is finite, a bool on the device.
+        sound: see :func:`videoinpaint.contract.complaints`.
     """
 
     state: State
     detection: Detection
     flagged: Tensor
-    finite: dict[str, Tensor]
-
-    def check(self, finite: Mapping[str, Any]) -> None:
-        """Numbers that weights hold can be finite and still lead to none: a hole of NaN would be written as black.
-
-        Args:
-            finite: as :attr:`finite`, as plain values.
-
-        Raises:
-            CorruptWeightsError: a part gave values that are not finite.
-        """
-        if wrong := [part for part in self.finite if not finite[part]]:
-            raise CorruptWeightsError(
-                f"{wrong[0]} gives values that are not finite: its weights are damaged, get or train them again"
-            )
+    sound: dict[str, Tensor]
 
 
 class ClosedLoop:
@@ -122,7 +118,7 @@ class ClosedLoop:
             InputError: shapes disagree, or frames are smaller than the inpainter accepts.
         """
         corrupted, holes = self._corrupted(frames, holes)
-        return _begun(corrupted, holes, check_begun(self.inpainter, self.inpainter.begin(corrupted, holes)))
+        return _begun(corrupted, holes, self._inner_begin(corrupted, holes))
 
     @torch.no_grad()
     def begin_within(
@@ -142,9 +138,13 @@ class ClosedLoop:
         """
         assert isinstance(self.inpainter, Reaching)
         corrupted, holes = self._corrupted(frames, holes)
-        begun, seen = self.inpainter.begin_within(corrupted, holes, wanted, before)
+        given = self.inpainter.begin_within(corrupted, holes, wanted, before)
+        begun, seen = check_begun_within(self.inpainter, given, *corrupted.shape[:2])
         part = slice(wanted.start, wanted.stop)
         return _begun(corrupted[:, part], holes[:, part], begun), seen
+
+    def _inner_begin(self, frames: Tensor, holes: Tensor) -> State:
+        return check_begun(self.inpainter, self.inpainter.begin(frames, holes), len(frames))
 
     def _corrupted(self, frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
         """X and M0 as float32, on the device, grey in the holes."""
@@ -175,7 +175,8 @@ class ClosedLoop:
         observed = observed.float() / 255 if observed.dtype == torch.uint8 else observed.float()
         if isinstance(self.inpainter, OneShotInpainter):
             check_size(self.inpainter, *frames.shape[3:])
-            begun, holes = self.inpainter.begin_one_shot(observed, trackers)
+            given = self.inpainter.begin_one_shot(observed, trackers)
+            begun, holes = check_begun_one_shot(self.inpainter, given, observed)
             predicted = stacked_masks(trackers).to(observed)
             check_clip(self.inpainter, frames, holes)
             previous, holes = {}, holes.to(self.device).gt(0).float()
@@ -184,7 +185,7 @@ class ClosedLoop:
             check_clip(self.inpainter, frames, predicted)
             holes = widened(predicted, self.widen)
             known = torch.where(holes > 0, torch.full_like(observed, GREY), observed)
-            previous, begun = {"previous": known}, self.inpainter.begin(known, holes)
+            previous, begun = {"previous": known}, self._inner_begin(known, holes)
         if holes.flatten(1).amin(1).any():
             raise InputError("the predicted masks cover every pixel of every frame: the target is too large to remove")
         return _begun(observed, holes, begun) | previous, predicted
@@ -205,9 +206,10 @@ class ClosedLoop:
         Raises:
             InputError: controls of another shape, not finite, or out of range.
             CorruptWeightsError: a part gives values that are not finite.
+            InputError: a part gives what its protocol does not admit.
         """
         done = self.advance(state, check_controls(controls, batch_size(state)))
-        done.check({name: bool(found) for name, found in done.finite.items()})
+        check_complaints(done.sound)
         costs = {"gflops": done.state["gflops"].cpu(), "full_gflops": done.state["full_gflops"].cpu()}
         return done.state | costs, costs["gflops"], done.detection
 
@@ -221,25 +223,19 @@ class ClosedLoop:
         """
         asked = refining(controls)
         with self.timed("refine", batch_size(state)):
-            result = check_refinement(
-                self.inpainter, self._run(state, asked), within("inpainter", state), state["corrupted"].shape
-            )
+            result = self._run(state, asked)
             proposal, holes = result.frames.clamp(0, 1).contiguous(), state["holes"]
             region = _refined(controls, state["masks"])
             repaired = compose(proposal, state["repaired"], state["corrupted"], region, holes).clamp(0, 1)
             detection = check_detection(self.detector, self.detector.detect(repaired, holes), repaired.shape)
             # A detector that flags a known pixel would let the next pass see it as missing: the hole has the last word.
-            masks = torch.where(holes > 0, detection.masks, torch.zeros_like(detection.masks))
+            masks = torch.where(holes > 0, detection.masks.clamp(0, 1), torch.zeros_like(detection.masks))
         gflops, full = result.gflops.double(), self._full_gflops(state, asked, result).double()
         changed = {"repaired": repaired, "masks": masks, "gflops": gflops, "full_gflops": full}
         changed |= {"previous": repaired} if "previous" in state else {}
-        costs = torch.isfinite(gflops).all() & torch.isfinite(full).all()
-        finite = {
-            f"the inpainter {self.inpainter.name!r}": torch.isfinite(result.frames).all() & costs,
-            f"the detector {self.detector.name!r}": torch.isfinite(detection.masks.sum() + detection.weights.sum()),
-        }
+        sound = complaints(self.inpainter, self.detector, result, (gflops, full), detection)
         following = state | _remembered(result.state or {}) | changed
-        return Round(following, Detection(masks, detection.weights), flagged(masks), finite)
+        return Round(following, Detection(masks, detection.weights), flagged(masks), sound)
 
     def run(
         self, state: State, choose: Callable[[State], ArrayLike], iterations: int, *, to_the_end: bool = False
@@ -272,7 +268,9 @@ class ClosedLoop:
 
     def _run(self, state: State, controls: np.ndarray) -> Refinement:
         previous = state.get("previous", state["repaired"])
-        return self.inpainter.refine(within("inpainter", state), previous, state["masks"], controls)
+        own = within("inpainter", state)
+        result = self.inpainter.refine(own, previous, state["masks"], controls)
+        return check_refinement(self.inpainter, result, own, state["corrupted"].shape)
 
     def _full_gflops(self, state: State, controls: np.ndarray, result: Refinement) -> Tensor:
         if result.full_gflops is not None:

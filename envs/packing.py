@@ -21,15 +21,13 @@ from torch import Tensor
 
 from videoinpaint.composition import GREY
 from videoinpaint.memory import apart
-from videoinpaint.protocols import State
+from videoinpaint.protocols import STATE_TYPES, State
 
 WORTH = 0.9
 """A tensor is kept whole unless its bits and differing values take less than this share of it."""
 
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-_DTYPES = {str(kind).removeprefix("torch."): kind for kind in (
-    torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool, torch.float16, torch.bfloat16,
-    torch.float32, torch.float64)}  # fmt: skip
+_DTYPES = {str(kind).removeprefix("torch."): kind for kind in STATE_TYPES}
 _WHOLE, _ZERO, _PLACES, _VALUES = "whole", "zero", "places", "values"
 
 Base = Callable[[], Tensor]
@@ -151,7 +149,7 @@ def _entry(key: str) -> str:
 
 def _apart(tensors: State) -> State:
     """Copies of tensors in memory of their own."""
-    copies = apart({name: tensor.flatten().view(torch.uint8).numpy() for name, tensor in tensors.items()})
+    copies = apart({name: _bits(tensor).numpy().reshape(-1) for name, tensor in tensors.items()})
     return {n: torch.from_numpy(copies[n]).view(tensor.dtype).view(tensor.shape) for n, tensor in tensors.items()}
 
 

@@ -9,9 +9,9 @@ import torch
 
 from videoinpaint.clips import make_clips, make_masks
 from videoinpaint.compiling import check_compiler
+from videoinpaint.contract import check_size
 from videoinpaint.detectors import make_detector
 from videoinpaint.device import resolve_device
-from videoinpaint.envs.contract import check_size
 from videoinpaint.envs.episodes import EpisodeSource
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.envs.reward import Reward

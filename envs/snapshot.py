@@ -13,7 +13,7 @@ from gymnasium.utils import seeding
 from gymnasium.wrappers import TimeLimit
 from torch import Tensor
 
-from videoinpaint.checks import find_unusable, seed_number, shown
+from videoinpaint.checks import find_unusable, misshapen, seed_number, shown
 from videoinpaint.clips.validate import check_masks
 from videoinpaint.envs.batch import placed
 from videoinpaint.envs.core import Core
@@ -25,7 +25,9 @@ from videoinpaint.protocols import State
 VERSION = 2
 _KEYS = ("version", "arguments", "tensors", "given", "episode", "done", "generator", "generator_seed")
 _HIGHEST = 1e6
-"""No number of a state is larger; a part's own may be, up to the square of it."""
+"""No number of a state is larger."""
+_OWN = "loop/inpainter/"
+"""What an inpainter keeps for itself: any values, as only it knows what they mean."""
 _RANGES = {
     "loop/corrupted": (0, 1), "loop/holes": (0, 1), "loop/repaired": (0, 1), "loop/masks": (0, 1),
     "loop/previous": (0, 1), "loop/gflops": (0, 1e12), "loop/full_gflops": (0, 1e12), "reward/reference": (0, 1),
@@ -102,8 +104,7 @@ def _load_brief(core: Core, snapshot: Mapping[str, Any]) -> Restored:
     """Begin the episode again, if its seed gives it, and put what has changed since in its place."""
     brief, given, labels = snapshot["brief"], snapshot["given"], snapshot["episode"]
     _check_heading(core, snapshot)
-    if wrong := find_unusable({"kept": brief["kept"], "given": given}):
-        raise InputError(f"the state is damaged: {wrong}")
+    _check_usable({"kept": brief["kept"], "given": given})
     packed = Packed(dict(brief["kept"]), dict(brief["built_on"]), read_layout(brief["layout"]))
     again = brief["again"] is not None
     if again:
@@ -135,13 +136,22 @@ def _load(core: Core, snapshot: Mapping[str, Any]) -> Restored:
     if seed is not None:
         seed_number(seed, "generator_seed", 2**256)
     tensors, given = snapshot["tensors"], snapshot["given"]
-    if wrong := find_unusable({"tensors": tensors, "given": given}):
-        raise InputError(f"the state is damaged: {wrong}")
+    _check_usable({"tensors": tensors, "given": given})
     episode = _episode(core, tensors["reference"], given, snapshot["episode"])
     _check_layout(core, tensors, episode)
     _check_values(core, tensors, episode, snapshot["done"])
     state = {name: placed(name, tensor.detach(), core.device) for name, tensor in tensors.items()}
     return Restored(state, episode, snapshot["done"], (generator, seed))
+
+
+def _check_usable(content: Mapping[str, Mapping[str, Any]]) -> None:
+    """Plain tensors, and finite ones but for an inpainter's own."""
+    for part, entries in content.items():
+        own = {name: entry for name, entry in entries.items() if str(name).startswith(_OWN)}
+        found = [f"{part}/{name} {why}" for name, entry in own.items() if (why := misshapen(entry))]
+        others = {name: entry for name, entry in entries.items() if name not in own}
+        if wrong := next(iter(found), None) or find_unusable(others, part):
+            raise InputError(f"the state is damaged: {wrong}")
 
 
 def _check_heading(core: Core, snapshot: Mapping[str, Any]) -> None:
@@ -188,11 +198,11 @@ def _check_layout(core: Core, tensors: Mapping[str, Tensor], episode: Episode) -
 
 def _check_values(core: Core, tensors: Mapping[str, Tensor], episode: Episode, done: bool) -> None:
     for name, tensor in tensors.items():
+        if name.startswith(_OWN):
+            continue
         low, high = _RANGES.get(name, (-_HIGHEST, _HIGHEST))
         if name == "iteration":
             low, high = 0, core.settings.max_iterations
-        elif name.startswith("loop/inpainter/"):
-            low, high = -(_HIGHEST**2), _HIGHEST**2
         elif name.startswith("last/"):
             low, high = low - 1e-3, high + 1e-3  # rounding
         if tensor.numel() and not low <= float(tensor.min()) <= float(tensor.max()) <= high:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from videoinpaint.checks import shown
@@ -56,8 +57,8 @@ def make_inpainter(
     """An inpainter by name, by ``module:attribute``, or itself.
 
     Args:
-        spec: one of ``INPAINTERS.names()``, ``"module:attribute"`` of a factory, or an inpainter (returned as it is). A
-            factory gets those of the arguments below that it takes.
+        spec: one of ``INPAINTERS.names()``, ``"module:attribute"``, a class or another factory, or an inpainter
+            (returned as it is). A factory gets those of the arguments below that it takes.
         device: where it computes.
         weights: a weight file of your own, or ``"random"`` for an untrained network, where the inpainter has weights;
             None for the shipped or fetched ones, and wherever ``spec`` is an inpainter that is built already.
@@ -76,14 +77,15 @@ def make_inpainter(
     offered = {"device": device} if precision == "auto" else {"device": device, "precision": precision}
     part = INPAINTERS.make(spec, chosen, **offered)
     _check_claims(part)
-    if not isinstance(spec, str):
+    if part is spec:
         check_same_precision(part, precision)
     return part
 
 
 def _check_claims(part: Inpainter) -> None:
     """Raise InputError where an inpainter does not say what it takes; the loop would fail on it later."""
-    controls, least = getattr(part, "controls", None), getattr(part, "min_size", None)
+    controls: Any = getattr(part, "controls", None)
+    least: Any = getattr(part, "min_size", None)
     if not isinstance(controls, frozenset | set) or not controls <= {"heads", "fusion", "objective"}:
         raise InputError(
             f"the inpainter {part.name!r} needs controls, a set of 'heads', 'fusion', 'objective', got "
@@ -95,5 +97,6 @@ def _check_claims(part: Inpainter) -> None:
             f"the inpainter {part.name!r} needs regional, a set of those of its controls that may vary over the frame, "
             f"got {shown(regional)}"
         )
-    if not isinstance(least, tuple | list) or len(least) != 2 or not all(isinstance(side, int) for side in least):
+    pair = isinstance(least, tuple | list) and len(least) == 2
+    if not pair or not all(isinstance(side, int | np.integer) for side in least):
         raise InputError(f"the inpainter {part.name!r} needs min_size, a height and a width, got {shown(least)}")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from videoinpaint.checks import shown
+from videoinpaint.contract import check_begun, check_refinement
 from videoinpaint.controls import DEFAULT, FUSION, clip_controls, mean_controls
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.flow_propagation import propagate
@@ -79,7 +80,7 @@ class BoundaryFusion:
 
     def begin(self, frames: Tensor, masks: Tensor) -> State:
         """See :class:`videoinpaint.protocols.Inpainter`."""
-        begun = self.inner.begin(frames, masks)
+        begun = check_begun(self.inner, self.inner.begin(frames, masks), len(frames))
         if not self.blend:
             return begun
         return begun | {ORIGINAL: propagate(frames, masks)[0], DEPTH: depth_inside(masks)}
@@ -89,7 +90,8 @@ class BoundaryFusion:
         alone = controls.copy() if regional_of(self.inner) else clip_controls(mean_controls(controls))
         alone[..., FUSION] = getattr(self.inner, "own_fusion", DEFAULT.fusion)
         own = {name: tensor for name, tensor in state.items() if name not in (ORIGINAL, DEPTH)}
-        result = self.inner.refine(own, repaired, masks, alone)
+        # The loop looks at the blend, which could hide what is wrong with what was blended.
+        result = check_refinement(self.inner, self.inner.refine(own, repaired, masks, alone), own, repaired.shape)
         if not self.blend:
             return result
         weight = torch.from_numpy(controls[..., FUSION].copy()).to(result.frames)

@@ -1,20 +1,23 @@
 """Names, plug-ins and what is said about names nobody knows."""
 
+import warnings
 from functools import partial
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import gymnasium
+import numpy as np
 import pytest
 
 from videoinpaint.agents import make_policy
 from videoinpaint.clips import make_clips, make_masks
 from videoinpaint.detectors import DETECTORS, make_detector
-from videoinpaint.errors import InputError, MissingWeightsError, PluginError, UnknownNameError
+from videoinpaint.errors import InputError, InputWarning, MissingWeightsError, PluginError, UnknownNameError
 from videoinpaint.inpainters import INPAINTERS, make_inpainter
 from videoinpaint.inpainters.propagators import make_propagator
 from videoinpaint.naming import stable_name
-from videoinpaint.protocols import is_untrained
-from videoinpaint.registry import call_with_known, load_object
+from videoinpaint.protocols import is_untrained, stream_of
+from videoinpaint.registry import Registry, call_with_known, load_object
 
 MAKERS = {
     "inpainter": make_inpainter,
@@ -163,3 +166,88 @@ def test_names_for_records_are_the_same_in_every_process():
 def test_what_is_no_module_and_attribute_is_told(spec):
     with pytest.raises(UnknownNameError, match="write 'module:attribute'"):
         load_object(spec)
+
+
+PARTS = """
+import torch
+
+class Whole:
+    name = "whole"
+    def begin(self, frames, masks): ...
+    def refine(self, state, repaired, masks, controls): ...
+    def detect(self, repaired, masks): ...
+    def start(self, frames, first): ...
+    def act(self, observation): ...
+    def sample(self, *arguments): ...
+    controls = frozenset()
+    min_size = (8, 8)
+
+class Network(torch.nn.Module, Whole):
+    def __init__(self):
+        super().__init__()
+    def forward(self): raise RuntimeError("nobody asked for this")
+
+class Needy(Whole):
+    def __init__(self, number): ...
+
+def build(): return Whole()
+
+network = Network()
+"""
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_finished_part_may_be_callable(kind, plugin):
+    module = plugin(PARTS)
+    assert MAKERS[kind](f"{module}:network") is load_object(f"{module}:network")
+    assert type(MAKERS[kind](f"{module}:Network")) is load_object(f"{module}:Network")
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_class_or_function_given_as_an_object_is_called(kind, plugin):
+    module = plugin(PARTS)
+    whole = load_object(f"{module}:Whole")
+    for given in (whole, load_object(f"{module}:build")):
+        assert type(MAKERS[kind](given)) is whole
+    with pytest.raises(PluginError, match=f"the {kind} '{module}:Needy' cannot be built: TypeError: .*number"):
+        MAKERS[kind](load_object(f"{module}:Needy"))
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_module_that_ends_the_process_is_named(kind, plugin):
+    module = plugin(f"# {kind}\nimport sys\nsys.exit(3)")
+    with pytest.raises(PluginError, match=f"cannot load {kind} '{module}:A': importing {module} fails: SystemExit: 3"):
+        MAKERS[kind](f"{module}:A")
+
+
+def test_of_several_parts_with_one_name_it_is_said_once_which_is_used(plugin, monkeypatch):
+    module = plugin(PARTS)
+    points = [EntryPoint(name, f"{module}:{part}", "videoinpaint.detectors") for name, part in (
+        ("mine", "Network"), ("mine", "Whole"), ("none", "Whole"), ("own", "Whole"), ("own", "Whole"))]  # fmt: skip
+    monkeypatch.setattr("videoinpaint.registry.entry_points", lambda group: points)
+    names = Registry("detector", {"none": "videoinpaint.detectors.none:WholeHoleDetector"}, methods=("detect",))
+    with pytest.warns(
+        InputWarning, match=f"several parts answer to detector 'mine': '{module}:Network' is used, not '{module}:W"
+    ):
+        assert type(names.make("mine")).__name__ == "Network"
+    with pytest.warns(InputWarning, match="'videoinpaint.detectors.none:WholeHoleDetector' is used, not"):
+        assert type(names.make("none")).__name__ == "WholeHoleDetector"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        names.make("mine"), names.make("none"), names.make("own")
+
+
+def test_numbers_of_numpy_are_a_size():
+    part = make_inpainter("telea")
+    part.min_size = (np.int64(8), np.int64(8))
+    assert make_inpainter(part) is part
+
+
+@pytest.mark.parametrize("stream", [(4, 4), (0, 0), "ab", (4,), None, (4.0, 1.0), (4, -1)])
+def test_windows_that_cannot_be_are_refused(stream):
+    part = make_inpainter("telea")
+    part.stream = stream
+    with pytest.raises(InputError, match="the inpainter 'telea'"):
+        stream_of(part, (24, 3))
+    part.stream = (6, np.int64(2))
+    assert stream_of(part, (24, 3)) == (6, 2)

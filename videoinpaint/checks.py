@@ -154,18 +154,28 @@ def check_extent(num_frames: Any, height: Any, width: Any, count: Any = 1, least
 def unusable(tensor: Tensor) -> str | None:
     """Why a tensor that was read from a file cannot be computed with; None if it can.
 
-    Not plain numbers in memory (sparse, quantised, on no device), a view that pretends to be larger than its file, or
-    values that are NaN or, in float32, infinite.
+    Not plain real numbers in memory, see :func:`misshapen`, or values that are NaN or, in float32, infinite.
+    """
+    if wrong := misshapen(tensor):
+        return wrong
+    if tensor.dtype.is_complex:
+        return "is no tensor of real numbers"
+    if tensor.is_floating_point() and tensor.numel() and not _all_finite(tensor.detach()):
+        return "holds NaN or infinite values"
+    return None
+
+
+def misshapen(tensor: Tensor) -> str | None:
+    """Why a tensor that was read from a file is no plain array, whatever its values; None if it is one.
+
+    Not numbers in memory (sparse, quantised, on no device), or a view that pretends to be larger than its file.
     """
     import torch
 
-    plain = tensor.layout == torch.strided and tensor.device.type != "meta" and not tensor.is_quantized
-    if not plain or tensor.dtype.is_complex:
-        return "is no plain tensor of real numbers"
+    if tensor.layout != torch.strided or tensor.device.type == "meta" or tensor.is_quantized:
+        return "is no plain tensor of numbers"
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         return f"claims the shape {tuple(tensor.shape)}, which its data do not fill"
-    if tensor.is_floating_point() and tensor.numel() and not _all_finite(tensor.detach()):
-        return "holds NaN or infinite values"
     return None
 
 

@@ -16,16 +16,25 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn, stack
 from torch.nn import functional as F
 
+from videoinpaint.checks import MAX_SEED, shown, whole_number
 from videoinpaint.controls import HEADS
 from videoinpaint.errors import InputError
 
 State = dict[str, Tensor]
 """What `begin` computes once per episode. Every tensor's first dimension is B, so that the environment can pick,
-replace, save and restore single episodes of a batch by indexing. Tensors in a state are never written in place."""
+replace, save and restore single episodes of a batch by indexing. Tensors in a state are never written in place. Their
+types are those of `STATE_TYPES`; any value is admitted in them."""
+
+STATE_TYPES = (
+    torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16,
+    torch.float32, torch.float64, torch.complex64,
+)  # fmt: skip
+"""The types that tensors of a state may have: those that torch can index, and a file can hold."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class Refinement:
             in units of 1e9.
         full_gflops: what this pass would have cost with all heads, ``(B,)`` likewise; None where heads change nothing.
         state: what the inpainter remembers for the next pass: new values for entries that `begin` made, of the same
-            shapes and types (episodes of one batch may be at different passes); None: nothing new.
+            shapes and types (episodes of one batch may be at different passes), without NaN; None: nothing new.
     """
 
     frames: Tensor
@@ -277,8 +286,19 @@ def weights_of_cells(part: Any, masks: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def stream_of(part: Any, usual: tuple[int, int]) -> tuple[int, int]:
-    """The windows of a long video that an inpainter asks for, else the usual ones."""
-    return part.stream if isinstance(part, Streaming) else usual
+    """The windows of a long video that an inpainter asks for, else the usual ones.
+
+    Raises:
+        InputError: it asks for none that there can be.
+    """
+    if not isinstance(part, Streaming):
+        return usual
+    asked: Any = part.stream
+    if not isinstance(asked, tuple | list) or len(asked) != 2:
+        raise InputError(f"stream of the inpainter {part.name!r} must be two numbers of frames, got {shown(asked)}")  # type: ignore[attr-defined]
+    what = f"of frames that the inpainter {part.name!r} asks for in stream"  # type: ignore[attr-defined]
+    length = whole_number(asked[0], f"the number {what}", 1, MAX_SEED)
+    return length, whole_number(asked[1], f"the overlap {what}", 0, length - 1)
 
 
 def heads_run_of(part: Inpainter, controls: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from videoinpaint.errors import InputError, PluginError, UnknownNameError, VideoInpaintError
+from videoinpaint.errors import InputError, PluginError, UnknownNameError, VideoInpaintError, warn
 from videoinpaint.naming import is_stable, stable_name
 
 _UNTRUSTED: ContextVar[tuple[str, frozenset[str]] | None] = ContextVar("untrusted", default=None)
@@ -64,6 +64,7 @@ class Registry:
         self.kind = kind
         self.group = group or f"videoinpaint.{kind}s"
         self._builtin = dict(builtin)
+        self._told: set[str] = set()
 
     @property
     def builtin(self) -> list[str]:
@@ -81,22 +82,29 @@ class Registry:
             UnknownNameError: nothing answers to the name; the message lists what does.
             PluginError: the module of a plug-in fails when it is imported.
         """
-        if spec in self._builtin:
-            return _imported(self._builtin[spec], self.kind)
-        for point in entry_points(group=self.group):
-            if point.name == spec:
-                return _imported(point.value.split("[")[0].strip(), self.kind)
+        known = [self._builtin[spec]] if spec in self._builtin else []
+        known += [point.value.split("[")[0].strip() for point in entry_points(group=self.group) if point.name == spec]
+        if known:
+            self._tell_several(spec, list(dict.fromkeys(known)))
+            return _imported(known[0], self.kind)
         if ":" in spec:
             return load_object(spec, self.kind)
         raise UnknownNameError(
             f"unknown {self.kind} {spec!r}: use one of {', '.join(self.names())}, or 'module:attribute' for your own"
         )
 
+    def _tell_several(self, name: str, known: Sequence[str]) -> None:
+        """Warn once where several parts have one name; the first is used, and a built-in one comes first."""
+        if len(known) > 1 and name not in self._told:
+            self._told.add(name)
+            others = ", ".join(map(repr, known[1:]))
+            warn(f"several parts answer to {self.kind} {name!r}: {known[0]!r} is used, not {others}")
+
     def make(self, spec: Any, chosen: Mapping[str, Any] | None = None, **offered: Any) -> Any:
         """Build a named part from a name, or check one that is there already.
 
         Args:
-            spec: a name, ``"module:attribute"`` of a factory or of a part, or the part itself.
+            spec: a name, ``"module:attribute"`` of a factory or of a part, a factory, or the part itself.
             chosen: arguments that somebody asked for: a part that does not take them refuses them.
             offered: arguments that a factory gets if it takes them.
 
@@ -107,12 +115,12 @@ class Registry:
         """
         chosen = chosen or {}
         factory = self.find(spec) if isinstance(spec, str) else spec
-        shown = repr(spec) if isinstance(spec, str) else repr(stable_name(spec))
-        if isinstance(spec, str) and callable(factory):
+        shown = repr(stable_name(spec))
+        if is_factory(factory, self.methods):
             for name in chosen:
                 if not takes(factory, name):
                     raise InputError(f"the {self.kind} {shown} takes no {name}: leave {name} out")
-            part = call_plugin(spec, self.kind, factory, **offered, **chosen)
+            part = call_plugin(stable_name(spec), self.kind, factory, **offered, **chosen)
         elif chosen:
             names = ", ".join(chosen)
             raise InputError(f"the {self.kind} {shown} is built already: give {names} to its constructor instead")
@@ -145,7 +153,7 @@ def _imported(spec: str, what: str) -> Any:
         found: Any = import_module(module)
     except VideoInpaintError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a module that is a script may end the process
         if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
             raise UnknownNameError(f"{cannot}: {error}; install it, or run where Python finds it") from error
         raise PluginError(f"{cannot}: importing {module} fails: {type(error).__name__}: {error}") from error
@@ -153,6 +161,14 @@ def _imported(spec: str, what: str) -> Any:
         return functools.reduce(getattr, attribute.split("."), found)
     except AttributeError as error:
         raise UnknownNameError(f"{cannot}: {error}") from error
+
+
+def is_factory(found: Any, methods: Sequence[str]) -> bool:
+    """Whether what a name stands for makes a part, and is none: a class, or a callable without any of its methods.
+
+    A finished part may be callable, too: every network is.
+    """
+    return inspect.isclass(found) or (callable(found) and not any(hasattr(found, name) for name in methods))
 
 
 def takes(factory: Callable[..., Any], name: str) -> bool:
@@ -181,7 +197,7 @@ def call_plugin(spec: str, what: str, factory: Callable[..., Any], **offered: An
         return call_with_known(factory, **offered)
     except VideoInpaintError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"the {what} {spec!r} cannot be built: {type(error).__name__}: {error}") from error
 
 

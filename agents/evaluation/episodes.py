@@ -69,7 +69,7 @@ def evaluate(
             used: it has other actions, or an `env` has another autoreset mode, flat infos or tensors as output.
     """
     seeds = _checked(seeds)
-    policy = shipped_policy(env_id) if policy == SHIPPED else policy
+    policy = shipped_policy(env_id) if isinstance(policy, str) and policy == SHIPPED else policy
     device = "cpu"
     if env is None:
         device = str(resolve_device(str(effective_kwargs(env_id, env_kwargs).get("device", "cpu"))))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from videoinpaint.agents.policies.protocol import Observation, Policy, acts_by_c
 from videoinpaint.errors import InputError, MissingWeightsError
 from videoinpaint.files import user_path
 from videoinpaint.naming import stable_name
-from videoinpaint.registry import Registry, call_plugin
+from videoinpaint.registry import Registry, call_plugin, is_factory
 
 __all__ = [
     "POLICIES",
@@ -93,13 +92,13 @@ def make_policy(
 
         return load_policy(policy_file(spec), device=device)
     found: Any = POLICIES.find(spec) if isinstance(spec, str) else spec
-    if not inspect.isclass(found) and callable(getattr(found, "predict", None)) and not hasattr(found, "act"):
+    if not isinstance(found, type) and callable(getattr(found, "predict", None)) and not hasattr(found, "act"):
         raise InputError(
             f"a {type(found).__name__} of Stable-Baselines3 acts by predict(): write it with save_policy(path, "
             "model.policy), from videoinpaint.agents.policies.export, and give the path"
         )
     name = stable_name(spec)
-    policy = call_plugin(name, "policy", found, seed=seed, device=device) if _is_factory(found) else found
+    policy = call_plugin(name, "policy", found, seed=seed, device=device) if is_factory(found, ("act",)) else found
     if not callable(getattr(policy, "act", None)):
         raise InputError(f"{name!r} is no policy: it needs a method act(observation) -> actions (B, 5)")
     return policy
@@ -131,7 +130,3 @@ def policy_file(path: str | Path) -> Path:
 
 def _names_a_file(spec: str) -> bool:
     return spec.endswith(".safetensors") or (spec not in POLICIES.names() and os.path.exists(os.path.expanduser(spec)))
-
-
-def _is_factory(found: Any) -> bool:
-    return inspect.isclass(found) or (callable(found) and not hasattr(found, "act"))

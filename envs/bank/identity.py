@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from videoinpaint.envs.episodes import EpisodeSource
 from videoinpaint.naming import stable_name
-from videoinpaint.protocols import Inpainter, MaskPropagator, OneShotInpainter, precision_of
+from videoinpaint.protocols import Inpainter, MaskPropagator, OneShotInpainter, State, precision_of
 
 Identity = dict[str, str]
+
+CLOSE, FEW = 1e-2, 1e-2
+"""How far numbers of one beginning may lie apart, absolutely and relatively, and what share of them further."""
+
+_REGISTERED = ("_modules", "_parameters", "_buffers")  # a network's own, which its `state_dict` tells already
 
 
 def identify(source: EpisodeSource, parts: dict[str, Any]) -> Identity:
@@ -34,20 +40,56 @@ def identify(source: EpisodeSource, parts: dict[str, Any]) -> Identity:
 
 
 def weights_digest(part: Any) -> str:
-    """A digest of all networks that an object holds, and that inpainters and propagators which it is built around do;
-    the same for a part that has none, whatever its class.
+    """A digest of all weights of an object; the same for one that has none, whatever its class.
+
+    They are those of the networks and tensors in its attributes, also in lists and dicts; its own, where it is a
+    network itself; and those of inpainters and propagators that it is built around.
     """
     found = hashlib.sha256()
-    for name, network in _networks(part):
-        for entry, tensor in sorted(network.state_dict().items()):
-            found.update(f"{name}.{entry}:{tuple(tensor.shape)}".encode())
-            found.update(tensor.detach().cpu().contiguous().flatten().view(-1).float().numpy().tobytes())
+    for name, tensor in _weights_of(part, "", frozenset()):
+        found.update(f"{name}:{tuple(tensor.shape)}".encode())
+        plain = tensor.detach().cpu().contiguous().flatten()
+        found.update((torch.view_as_real(plain) if plain.is_complex() else plain).float().numpy().tobytes())
     return found.hexdigest()[:16]
 
 
-def _networks(part: Any) -> Iterator[tuple[str, nn.Module]]:
-    for name, value in sorted(vars(part).items() if hasattr(part, "__dict__") else []):
-        if isinstance(value, nn.Module):
-            yield name, value
-        elif isinstance(value, Inpainter | OneShotInpainter | MaskPropagator):
-            yield from ((f"{name}.{below}", network) for below, network in _networks(value))
+def begins_alike(kept: State, fresh: State) -> bool:
+    """Whether two states are of one beginning of an episode, but for rounding.
+
+    Other threads and other devices add in another order, and where something is decided by a threshold, a few pixels
+    may come out otherwise.
+    """
+    if kept.keys() != fresh.keys():
+        return False
+    return all(_alike(kept[name], tensor) for name, tensor in fresh.items())
+
+
+def _alike(a: Tensor, b: Tensor) -> bool:
+    if (a.shape, a.dtype) != (b.shape, b.dtype):
+        return False
+    exact = not (b.is_floating_point() or b.is_complex())
+    same = a == b if exact else torch.isclose(a, b, rtol=CLOSE, atol=CLOSE, equal_nan=True)
+    return int((~same).sum()) <= FEW * b.numel()
+
+
+def _weights_of(value: Any, name: str, above: frozenset[int]) -> Iterator[tuple[str, Tensor]]:
+    """Tensors by their names, of a part and of whatever it holds; `above` are the ids of what holds it."""
+    if id(value) in above:
+        return
+    above |= {id(value)}
+    if isinstance(value, nn.Module):
+        yield from ((_below(name, entry), tensor) for entry, tensor in sorted(value.state_dict().items()))
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, list | tuple | Mapping):
+        entries = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, entry in sorted(entries, key=lambda pair: str(pair[0])):
+            yield from _weights_of(entry, _below(name, str(key)), above)
+    elif not name or isinstance(value, Inpainter | OneShotInpainter | MaskPropagator):
+        held = {key: entry for key, entry in getattr(value, "__dict__", {}).items() if key not in _REGISTERED}
+        for key, entry in sorted(held.items()):
+            yield from _weights_of(entry, _below(name, key), above)
+
+
+def _below(name: str, key: str) -> str:
+    return f"{name}.{key}" if name else key

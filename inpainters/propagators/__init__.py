@@ -40,7 +40,8 @@ def make_propagator(
     """A mask propagator by name, by ``module:attribute``, or itself.
 
     Args:
-        spec: one of ``PROPAGATORS.names()``, ``"module:attribute"`` of a factory, or a propagator (returned as it is).
+        spec: one of ``PROPAGATORS.names()``, ``"module:attribute"``, a class or another factory, or a propagator
+            (returned as it is).
         device: where it computes.
         options: passed to the factory, such as ``weights="random"`` for "cutie" or ``steps=200`` for "internal".
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from videoinpaint.errors import InputError
+from videoinpaint.inpainters.propagators.common import CheckedTracker
 from videoinpaint.protocols import MaskPropagator, Tracker
 
 
@@ -74,7 +75,8 @@ class _Run:
         away = torch.arange(1, len(order), device=frames.device) - step * 0.01
         fading = 1 - away / (len(order) - 1)
         self.share = (torch.ones_like(fading) if alone else fading).view(-1, 1, 1, 1)
-        self.tracker: Tracker | None = propagator.start(frames[order], known[at]) if known[at].any() else None
+        shows = known[at].any()
+        self.tracker: Tracker | None = CheckedTracker(propagator, frames[order], known[at]) if shows else None
 
 
 def follow_from(propagator: MaskPropagator, frames: Tensor, known: Mapping[int, Tensor]) -> Tracker:
@@ -89,5 +91,5 @@ def follow_from(propagator: MaskPropagator, frames: Tensor, known: Mapping[int, 
         InputError: see :class:`AnnotatedTracker`.
     """
     if set(known) == {0}:
-        return propagator.start(frames, known[0])
+        return CheckedTracker(propagator, frames, known[0])
     return AnnotatedTracker(propagator, frames, known)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
+from videoinpaint.checks import shown
+from videoinpaint.contract import ROUNDING
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import MaskPropagator, Tracker
 
@@ -44,6 +48,50 @@ def check_target(frames: Tensor, first: Tensor) -> Tensor:
 
 def _shape(value: object) -> str:
     return str(tuple(value.shape)) if isinstance(value, Tensor) else type(value).__name__
+
+
+class CheckedTracker:
+    """What a propagator follows a target with, of which every prediction is looked at.
+
+    Anybody can write a propagator: masks of NaN mark nothing, and what misses would go on as a repair of nothing.
+
+    Args:
+        propagator: makes the tracker.
+        frames, first: what it starts with.
+
+    Raises:
+        InputError: see `MaskPropagator.start`; or what it gives is no tracker.
+    """
+
+    def __init__(self, propagator: MaskPropagator, frames: Tensor, first: Tensor) -> None:
+        tracker = propagator.start(frames, first)
+        self._told = f"of the propagator {propagator.name!r}"
+        if not isinstance(tracker, Tracker):
+            raise InputError(
+                f"start {self._told} must give a tracker, with methods masks and parameters, got {shown(tracker)}"
+            )
+        self._tracker, self._expected = tracker, (len(frames), 1, *frames.shape[-2:])
+
+    def masks(self) -> Tensor:
+        """Those of the propagator's own; see :class:`videoinpaint.protocols.Tracker`.
+
+        Raises:
+            InputError: another shape, NaN, or values outside [0, 1].
+        """
+        masks: Any = self._tracker.masks()
+        if not isinstance(masks, Tensor) or tuple(masks.shape) != self._expected or masks.is_complex():
+            got = f"{str(masks.dtype)[6:]} {tuple(masks.shape)}" if isinstance(masks, Tensor) else shown(masks)
+            raise InputError(f"the masks {self._told} must be a tensor of real numbers {self._expected}, got {got}")
+        low, high = (float(v) for v in torch.aminmax(masks.detach().float()))
+        if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # also false for NaN
+            raise InputError(
+                f"the masks {self._told} must lie in [0, 1] without NaN, got values from {low:g} to {high:g}"
+            )
+        return masks if low >= 0 and high <= 1 else masks.clamp(0, 1)
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Those of the propagator's own."""
+        return self._tracker.parameters()
 
 
 class GivenTracker:
@@ -103,10 +151,10 @@ def predict_masks(propagator: MaskPropagator, frames: Tensor, first: Tensor) -> 
         raise InputError(
             f"frames must be (B, T, 3, H, W) and the first masks (B, 1, H, W), got {_shape(frames)}, {_shape(first)}"
         )
-    trackers = []
+    trackers: list[Tracker] = []
     for index, (clip, mask) in enumerate(zip(frames, first)):
         try:
-            trackers.append(propagator.start(clip, mask))
+            trackers.append(CheckedTracker(propagator, clip, mask))
         except InputError as error:
             raise InputError(f"clip {index} of {len(frames)}: {error}") from error
     return trackers

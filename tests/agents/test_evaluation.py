@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -314,3 +315,16 @@ def test_infos_as_lists_are_named(small: dict) -> None:
     env = gymnasium.wrappers.vector.DictInfoToList(gymnasium.make_vec("VideoInpaint-v1", num_envs=2, **small))
     with pytest.raises(InputError, match="DictInfoToList"):
         evaluate("default", seeds=[0], env=env)
+
+
+def test_a_policy_may_compare_as_it_likes(small: dict) -> None:
+    class Odd:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __eq__(self, other: object) -> Any:
+            return np.array([True, False])
+
+        def act(self, observation: dict) -> np.ndarray:
+            return np.zeros((len(observation["masks"]), 5), np.float32)
+
+    assert len(evaluate(Odd(), small, seeds=[0])) == 1

@@ -26,6 +26,7 @@ from videoinpaint.envs.env import VideoInpaintEnv
 from videoinpaint.envs.episodes import TRAINING_SEEDS
 from videoinpaint.envs.one_shot import VideoInpaintOneShotEnv
 from videoinpaint.errors import InputError
+from videoinpaint.protocols import Refinement
 
 FIRST = TRAINING_SEEDS
 ONE_SHOT = {"num_frames": 3, "height": 48, "width": 40, "device": "cpu"}
@@ -416,3 +417,88 @@ def test_bookkeeping_stays_on_the_cpu_where_the_device_is_another():
     places = {name: batch.placed(name, tensor, meta).device.type for name, tensor in opened(state).items()}
     kept = {"iteration", "loop/gflops", "loop/full_gflops", "predicted/mask_iou", "predicted/mask_j_and_f"}
     assert {name for name, place in places.items() if place == "cpu"} == kept
+
+
+class Tinted:
+    """Begins with a colour, which it keeps where `keep` says."""
+
+    name, controls, min_size = "tinted", frozenset(), (8, 8)
+
+    def __init__(self, colour, keep):
+        self.colour = keep(torch.full((3,), colour))
+
+    def value(self):
+        held = self.colour
+        held = next(iter(held.values())) if isinstance(held, dict) else held
+        held = held[0] if isinstance(held, list) else held
+        return next(held.parameters()) if isinstance(held, torch.nn.Module) else held
+
+    def begin(self, frames, masks):
+        return {"tint": self.value().detach().view(1, 1, 3, 1, 1).expand_as(frames).clone()}
+
+    def refine(self, state, repaired, masks, controls):
+        return Refinement(state["tint"], torch.zeros(len(repaired), dtype=torch.float64))
+
+
+class TintedNetwork(torch.nn.Module, Tinted):
+    def __init__(self, colour, keep):
+        super().__init__()
+        self.colour = torch.nn.Parameter(torch.full((3,), colour), requires_grad=False)
+
+
+def network(values):
+    made = torch.nn.Linear(1, 1)
+    made.weight, made.bias = torch.nn.Parameter(values, requires_grad=False), None
+    return made
+
+
+KEPT = {
+    "a tensor": lambda values: values,
+    "a parameter": torch.nn.Parameter,
+    "a network": network,
+    "networks": lambda values: [network(values)],
+    "networks by name": lambda values: {"main": network(values)},
+}
+
+
+@pytest.mark.parametrize("keep", [*KEPT, "itself"])
+@pytest.mark.parametrize("fusion", ["network", "boundary"])
+def test_a_bank_is_of_the_weights_wherever_a_part_keeps_them(tmp_path, toy, few, keep, fusion):
+    kind, where = (TintedNetwork, None) if keep == "itself" else (Tinted, KEPT[keep])
+    arguments = toy | {"inpainter": kind(0.2, where), "fusion": fusion}
+    build_bank(tmp_path / "bank", "VideoInpaint-v1", arguments, episodes=2)
+    VideoInpaintEnv(**arguments | {"inpainter": kind(0.2, where)}, bank=tmp_path / "bank").reset(seed=FIRST)
+    with pytest.raises(InputError, match="inpainter weights"):
+        VideoInpaintEnv(**arguments | {"inpainter": kind(0.8, where)}, bank=tmp_path / "bank")
+
+
+def test_a_bank_of_a_part_that_begins_otherwise_is_refused(tmp_path, toy, few):
+    class Numbered(Tinted):
+        """What differs is no tensor."""
+
+        def __init__(self, level):
+            self.level = level
+
+        def value(self):
+            return torch.full((3,), self.level)
+
+    build_bank(tmp_path / "bank", "VideoInpaint-v1", toy | {"inpainter": Numbered(0.2)}, episodes=2)
+    VideoInpaintEnv(**toy | {"inpainter": Numbered(0.200001)}, bank=tmp_path / "bank")  # rounding
+    with pytest.raises(InputError, match=f"other parts than 'tinted' .* seed {FIRST} begins otherwise"):
+        VideoInpaintEnv(**toy | {"inpainter": Numbered(0.8)}, bank=tmp_path / "bank")
+
+
+def test_parts_that_hold_each_other_have_an_identity(toy):
+    part = toy["inpainter"]
+    part.itself, part.all = part, [part]
+    assert VideoInpaintEnv(**toy)._core.identity() == VideoInpaintEnv(**toy)._core.identity()
+
+
+def test_a_bank_keeps_states_with_one_number_in_strides(tmp_path, toy, few):
+    part = toy["inpainter"]
+    own = part.begin
+    part.begin = lambda frames, masks: own(frames, masks) | {"level": frames.flatten(1)[:, 5]}
+    build_bank(tmp_path / "bank", "VideoInpaint-v1", toy, episodes=2)
+    kept, plain = VideoInpaintEnv(**toy, bank=tmp_path / "bank"), VideoInpaintEnv(**toy)
+    kept.reset(seed=FIRST), plain.reset(seed=FIRST)
+    assert torch.equal(opened(kept)["loop/inpainter/level"], opened(plain)["loop/inpainter/level"])

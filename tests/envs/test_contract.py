@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from videoinpaint.envs import VideoInpaintEnv, VideoInpaintVectorEnv
+from videoinpaint.envs import ClosedLoop, VideoInpaintEnv, VideoInpaintOneShotEnv, VideoInpaintVectorEnv
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.protocols import Detection, Refinement
 
@@ -23,6 +23,10 @@ def spoiled(part, method, spoil):
     made = Spoiled()
     setattr(made, method, lambda *args: spoil(own(*args)))
     return made
+
+
+def remembering(result, mean):
+    return dataclasses.replace(result, state={"mean": mean})
 
 
 REFINED = {
@@ -41,24 +45,92 @@ REFINED = {
         lambda r: dataclasses.replace(r, state={"new": torch.ones(len(r.frames))}),
         ".*values for new",
     ),
+    "an entry of another shape": (lambda r: remembering(r, torch.zeros(1, 3)), "the new 'mean' that refine"),
+    "an entry of another type": (lambda r: remembering(r, r.frames[:, :1, :, :1, :1].double()), "the new 'mean'"),
+    "no tensor": (lambda r: dataclasses.replace(r, state={"mean": 3}), ".*as its state must give a dict of tensors"),
+    "a list": (lambda r: dataclasses.replace(r, state=[1]), ".*as its state must give a dict of tensors"),
+    "a negative cost": (lambda r: dataclasses.replace(r, gflops=-r.gflops), "the gflops .* must be at least 0"),
+    "a complex cost": (lambda r: dataclasses.replace(r, gflops=r.gflops.cfloat()), "the gflops that refine"),
 }
 
 
-@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize(("count", "fusion"), [(1, "network"), (2, "network"), (5, "network"), (1, "boundary")])
 @pytest.mark.parametrize("how", REFINED)
-def test_what_refine_gives_is_checked(toy, how, count):
+def test_what_refine_gives_is_checked(toy, how, count, fusion):
     spoil, message = REFINED[how]
-    env = VideoInpaintVectorEnv(count, **toy | {"inpainter": spoiled(toy["inpainter"], "refine", spoil)})
+    parts = {"inpainter": spoiled(toy["inpainter"], "refine", spoil), "fusion": fusion}
+    env = VideoInpaintVectorEnv(count, **toy | parts)
     env.reset(seed=0)
-    with pytest.raises(InputError, match=f"(?=.*inpainter 'toy'){message}"):
+    with pytest.raises(InputError, match=f"(?=.*inpainter 'toy){message}"):
         env.step(np.zeros((count, 5), np.float32))
 
 
-@pytest.mark.parametrize("begun", [None, [], torch.zeros(1), {"mean": 1.0}, {1: torch.zeros(1)}])
-def test_what_begin_gives_is_checked(toy, begun):
-    env = VideoInpaintEnv(**toy | {"inpainter": spoiled(toy["inpainter"], "begin", lambda _: begun)})
-    with pytest.raises(InputError, match="begin of the inpainter 'toy' must give a dict of tensors"):
+@pytest.mark.parametrize("fusion", ["network", "boundary"])
+@pytest.mark.parametrize(
+    ("begun", "message"),
+    [
+        (None, "must give a dict of tensors"),
+        ([], "must give a dict of tensors"),
+        (torch.zeros(1), "must give a dict of tensors"),
+        ({"mean": 1.0}, "must give a dict of tensors"),
+        ({1: torch.zeros(1)}, "must give a dict of tensors"),
+        ({"mean": torch.zeros(7, 3)}, r"gives 'mean' of shape \(7, 3\): it must lead with \(1\)"),
+        ({"mean": torch.tensor(3.0)}, "gives 'mean' of shape"),
+        ({"mean": torch.zeros(1, 3, dtype=torch.complex128)}, "gives 'mean' as complex128: a state may hold bool, "),
+        ({"mean": torch.ones(1, 3).to_sparse()}, "gives 'mean' as a sparse tensor"),
+        ({"mean": torch.zeros(1, 3, dtype=torch.uint16)}, "gives 'mean' as uint16: a state may hold bool, "),
+    ],
+)
+def test_what_begin_gives_is_checked(toy, begun, message, fusion):
+    parts = {"inpainter": spoiled(toy["inpainter"], "begin", lambda _: begun), "fusion": fusion}
+    env = VideoInpaintEnv(**toy | parts)
+    with pytest.raises(InputError, match=f"begin of the inpainter 'toy' {message}"):
         env.reset(seed=0)
+
+
+def remade(part, method, give):
+    """A part with one more method, which gives what `give` makes of its arguments."""
+    return type("Remade", (type(part),), {method: give})()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (lambda own: None, "a pair, got None"),
+        (dict, "a pair, got"),
+        (lambda own: ([1], {}), "must give a dict of tensors"),
+        (lambda own: (own, None), "as what was learnt must give a dict of tensors, got None"),
+        (lambda own: (own, {"x": torch.zeros(1, 9)}), r"learns 'x' of shape \(1, 9\): it must lead with \(1, 4\)"),
+        (lambda own: ({"mean": torch.zeros(2, 3)}, {}), "gives 'mean' of shape"),
+    ],
+)
+def test_what_begin_within_gives_is_checked(toy, given, message):
+    reaching = remade(toy["inpainter"], "begin_within", lambda self, f, m, *_: given(self.begin(f, m)))
+    frames, holes = torch.rand(1, 4, 3, 48, 64), torch.zeros(1, 4, 1, 48, 64)
+    holes[..., 10:20, 10:20] = 1
+    with pytest.raises(InputError, match=f"begin_within of the inpainter 'toy' .*{message}"):
+        ClosedLoop(reaching, toy["detector"]).begin_within(frames, holes, range(2))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (lambda own, m: None, "a pair, got None"),
+        (lambda own, m: ([1], m), "must give a dict of tensors"),
+        (lambda own, m: (own, m[:, 0]), "the masks that begin_one_shot"),
+        (lambda own, m: (own, m.numpy()), "the masks that begin_one_shot"),
+        (lambda own, m: (own, m * torch.nan), r"must lie in \[0, 1\], got values from nan"),
+        (lambda own, m: (own, m - 1), r"must lie in \[0, 1\], got values from -1"),
+    ],
+)
+def test_what_begin_one_shot_gives_is_checked(toy, given, message):
+    def give(self, frames, trackers):
+        masks = torch.stack([tracker.masks() for tracker in trackers])
+        return given(self.begin(frames, masks), masks)
+
+    settings = toy | {"inpainter": remade(toy["inpainter"], "begin_one_shot", give), "propagator": "held"}
+    with pytest.raises(InputError, match=f"(?=.*begin_one_shot of the inpainter 'toy').*{message}"):
+        VideoInpaintOneShotEnv(**settings).reset(seed=0)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +141,12 @@ def test_what_begin_gives_is_checked(toy, begun):
         (lambda d: Detection(d.masks[:, :1], d.weights), "the masks that detect"),
         (lambda d: Detection(d.masks, d.weights[:, :, :1]), "the weights that detect"),
         (lambda d: Detection(d.masks.double(), d.weights), "the masks that detect .* float32"),
+        (
+            lambda d: Detection(d.masks * 2 + 1, d.weights),
+            r"the masks that the detector 'toy' gives must lie in \[0, 1\]",
+        ),
+        (lambda d: Detection(d.masks - 1, d.weights), r"the masks that the detector 'toy' gives must lie in \[0, 1\]"),
+        (lambda d: Detection(d.masks, -d.weights), "the weights that the detector 'toy' gives must be at least 0"),
     ],
 )
 def test_what_detect_gives_is_checked(toy, spoil, message):
@@ -85,8 +163,9 @@ def test_what_detect_gives_is_checked(toy, spoil, message):
         lambda r: dataclasses.replace(r, frames=r.frames * torch.nan),
         lambda r: dataclasses.replace(r, gflops=r.gflops * torch.nan),
         lambda r: dataclasses.replace(r, full_gflops=r.gflops + torch.inf),
+        lambda r: remembering(r, torch.full_like(r.frames[:, :1, :, :1, :1], torch.nan)),
     ],
-    ids=["frames", "cost", "cost of all heads"],
+    ids=["frames", "cost", "cost of all heads", "memory"],
 )
 def test_no_number_is_named_and_never_a_reward(toy, spoil, count):
     env = VideoInpaintVectorEnv(count, **toy | {"inpainter": spoiled(toy["inpainter"], "refine", spoil)})
@@ -100,3 +179,11 @@ def test_what_keeps_to_its_protocol_passes(toy):
     env = VideoInpaintEnv(**toy | {"inpainter": kept})
     env.reset(seed=0)
     assert np.isfinite(env.step(np.zeros(5, np.float32))[1])
+
+
+def test_masks_that_rounding_carried_out_of_range_are_brought_back(toy):
+    rounded = spoiled(toy["detector"], "detect", lambda d: Detection((d.masks > 0).float() * (1 + 1e-6), d.weights))
+    env = VideoInpaintEnv(**toy | {"detector": rounded})
+    env.reset(seed=0)
+    env.step(np.zeros(5, np.float32))
+    assert env.get_state()["tensors"]["loop/masks"].max() == 1

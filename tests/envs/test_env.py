@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -13,7 +14,9 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 from gymnasium.wrappers import TimeAwareObservation
 
+from videoinpaint.clips import Clip
 from videoinpaint.controls import NAMES, Controls
+from videoinpaint.envs import VideoInpaintEnv
 from videoinpaint.envs.infos import flattened
 from videoinpaint.errors import InputError, UnknownNameError
 from videoinpaint.inpainters import INPAINTERS
@@ -416,3 +419,34 @@ def test_clips_and_holes_are_taken_however_they_lie_in_memory(toy, view):
     whole = {"clip": np.ascontiguousarray(view(clip)), "mask": np.ascontiguousarray(view(hole))}
     expected, _ = gymnasium.make("VideoInpaint-v1", **toy).reset(seed=0, options=whole)
     assert all(np.array_equal(seen[key], expected[key]) for key in expected)
+
+
+class Clips:
+    """A source without names; its only clip is called `name`."""
+
+    def __init__(self, name):
+        self.name, self.called = "mine", name
+
+    def sample(self, rng, num_frames, height, width):
+        return Clip(rng.integers(0, 255, (num_frames, height, width, 3), np.uint8), self.called)
+
+
+@pytest.mark.parametrize("name", [7, None, Path("x")])
+def test_a_clip_that_is_not_named_by_a_text_is_refused(toy, name):
+    with pytest.raises(InputError, match="a clip's name is a text, got"):
+        VideoInpaintEnv(**toy, clips=Clips(name)).reset(seed=0)
+
+
+def test_a_name_of_numpys_is_a_text(toy):
+    assert type(VideoInpaintEnv(**toy, clips=Clips(np.str_("x"))).reset(seed=0)[1]["clip"]) is str
+
+
+def test_a_source_without_names_says_so(toy):
+    with pytest.raises(InputError, match="the clip source 'mine' loads no clip by name"):
+        VideoInpaintEnv(**toy, clips=Clips("x")).reset(seed=0, options={"clip": "x"})
+
+
+def test_classes_are_parts(toy):
+    whole = toy | {name: type(toy[name]) for name in ("inpainter", "detector")}
+    (seen, _), (expected, _) = VideoInpaintEnv(**whole).reset(seed=0), VideoInpaintEnv(**toy).reset(seed=0)
+    assert np.array_equal(seen["frames"], expected["frames"])

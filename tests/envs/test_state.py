@@ -16,6 +16,7 @@ import videoinpaint  # noqa: F401 - registers the environments
 from videoinpaint.envs import VideoInpaintEnv, VideoInpaintVectorEnv
 from videoinpaint.envs.snapshot import restore
 from videoinpaint.errors import InputError
+from videoinpaint.protocols import Refinement
 
 
 @pytest.mark.parametrize("wrap", [lambda env: env, RecordEpisodeStatistics], ids=["made", "statistics"])
@@ -246,3 +247,47 @@ def test_a_reset_that_fails_leaves_the_episode_before_as_it_was(toy, monkeypatch
         assert repr(got) == repr(expected)
         assert repr((told["clip"], told["seed"])) == repr((info["clip"], info["seed"]))
     assert repr(env.reset()[1]["seed"]) == repr(untouched.reset()[1]["seed"])  # drawn as if nothing had been
+
+
+STATES = {
+    "infinite": lambda f: torch.full((len(f), 3), torch.inf),
+    "unknown": lambda f: torch.full((len(f), 3), torch.nan),
+    "a seed": lambda f: torch.full((len(f),), 6364136223846793005),
+    "large": lambda f: torch.full((len(f),), 1e13),
+    "complex": torch.fft.rfft2,
+    "true or not": lambda f: torch.ones(len(f), 3, dtype=torch.bool),
+    "empty": lambda f: torch.ones(len(f), 0),
+    "one number, strided": lambda f: f.flatten(1)[:, 5],
+    "one of many, strided": lambda f: f.flatten(1)[:, ::7][:, :1],
+    "channels last": lambda f: f.movedim(2, -1)[:, :1],
+    "one for all": lambda f: torch.ones(1, 3).expand(len(f), 3),
+}
+
+
+@pytest.mark.parametrize("how", STATES)
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_whatever_an_inpainter_keeps_is_saved_and_restored(toy, how, count):
+    part = type("Part", (type(toy["inpainter"]),), {})()
+    part.begin = lambda frames, masks: type(part).begin(part, frames, masks) | {"more": STATES[how](frames)}
+    env = VideoInpaintVectorEnv(count, **toy | {"inpainter": part})
+    env.reset(seed=0)
+    env.step(np.zeros((count, 5), np.float32))
+    whole, brief = env.get_state(), env.get_brief_state()
+    ahead = env.step(np.zeros((count, 5), np.float32))[1]
+    for saved in (whole, brief):
+        env.set_state(saved)
+        assert [flat(one) for one in env.get_state()] == [flat(one) for one in whole]
+        assert np.array_equal(env.step(np.zeros((count, 5), np.float32))[1], ahead)
+
+
+def test_costs_may_be_views_of_the_controls(toy):
+    part = type("Part", (type(toy["inpainter"]),), {})()
+
+    def refine(state, repaired, masks, controls):
+        return Refinement(torch.zeros_like(repaired), torch.as_tensor(controls[:, 0]).double())
+
+    part.refine = refine
+    env = VideoInpaintEnv(**toy | {"inpainter": part})
+    env.reset(seed=0)
+    env.step(np.zeros(5, np.float32))
+    env.set_state(env.get_brief_state())

@@ -308,3 +308,27 @@ def test_windows_of_a_scene_go_on_from_one_cutout_however_short_their_reach(reac
     # What is held of another scene begins after everything that was looked at.
     repairer.repair(list(frames[:10]), list(masks[:10]), 40, range(10))
     assert repairer.earlier[-1] is None
+
+
+@pytest.mark.parametrize("place", [(100, 200), (0, 0), (232, 424), (0, 300)])
+@pytest.mark.parametrize("least", [(200, 200), (240, 200), (150, 432), (240, 432)])
+def test_an_inpainter_that_reaches_gets_as_much_of_the_frame_as_it_needs(place, least) -> None:
+    part = Watching()
+    part.min_size = least
+    frames = np.repeat(panning(1, 240, 432), 3, axis=0)
+    masks = np.zeros(frames.shape[:3], bool)
+    masks[:, place[0] : place[0] + 8, place[1] : place[1] + 8] = True
+    assert inpaint(frames, masks, **CARRY | {"inpainter": part}).shape == frames.shape
+    hole = masks[0]
+    top, left, bottom, right = cutout_of(hole, least=least).box
+    assert 0 <= top <= bottom - least[0] <= 240 - least[0]
+    assert 0 <= left <= right - least[1] <= 432 - least[1]
+    assert hole[top:bottom, left:right].sum() == hole.sum()
+
+
+def test_a_box_is_not_reduced_below_what_the_inpainter_needs() -> None:
+    hole = np.zeros((900, 1600), bool)
+    hole[100:800, 100:1500] = True
+    assert cutout_of(hole).size[0] < 700
+    assert cutout_of(hole, least=(700, 300)).size[0] == 700
+    assert cutout_of(hole, least=(900, 1600)).size == (900, 1600)

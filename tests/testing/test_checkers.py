@@ -109,6 +109,32 @@ class Reshaping(Good):
         return Refinement(result.frames, result.gflops, state={"mean": state["mean"].flatten(1)})
 
 
+class Amnesic(Good):
+    def refine(self, state, repaired, masks, controls):
+        result = super().refine(state, repaired, masks, controls)
+        return Refinement(result.frames, result.gflops, state={"mean": state["mean"] * torch.nan})
+
+
+class Exotic(Good):
+    def begin(self, frames, masks):
+        return super().begin(frames, masks) | {"more": torch.zeros(len(frames), dtype=torch.uint16)}
+
+
+class Beginless:
+    name, controls, min_size = "beginless", frozenset(), (16, 16)
+
+
+class Network(torch.nn.Module, Good):
+    """Has weights, and leaves it to the loop that no gradient is kept."""
+
+    def __init__(self):
+        super().__init__()
+        self.level = torch.nn.Parameter(torch.ones(1))
+
+    def begin(self, frames, masks):
+        return {"mean": self.level * frames.mean((1, 3, 4), keepdim=True)}
+
+
 class Remembering(Good):
     def refine(self, state, repaired, masks, controls):
         result = super().refine(state, repaired, masks, controls)
@@ -141,6 +167,31 @@ class Far(Good):
         return self.begin(frames, masks), {"seen": frames}
 
 
+class Careless(Far):
+    """Frame by frame, and of all frames, whatever is wanted."""
+
+    def begin(self, frames, masks):
+        return {"mean": frames.mean((3, 4), keepdim=True)}
+
+
+class Careful(Careless):
+    def begin_within(self, frames, masks, wanted, before=None):
+        part = slice(wanted.start, wanted.stop)
+        return self.begin(frames[:, part], masks[:, part]), {"seen": frames}
+
+
+class Single(Far):
+    def begin_within(self, frames, masks, wanted, before=None):
+        return self.begin(frames, masks)
+
+
+class Undecided(Good):
+    """Begins with what it does not know yet."""
+
+    def begin(self, frames, masks):
+        return super().begin(frames, masks) | {"later": torch.full((len(frames), 3), torch.nan)}
+
+
 class Short(Far):
     def begin_within(self, frames, masks, wanted, before=None):
         return {"mean": self.begin(frames, masks)["mean"].flatten(1)}, {"seen": frames}
@@ -161,6 +212,9 @@ def test_a_good_inpainter_passes():
     check_inpainter(Good())
     check_inpainter(Far())
     check_inpainter(Remembering())
+    check_inpainter(Careful())
+    check_inpainter(Network())
+    check_inpainter(Undecided())
 
 
 @pytest.mark.parametrize(
@@ -184,7 +238,13 @@ def test_a_good_inpainter_passes():
         (Sizeless, "min_size"),
         (Short, "shapes of begin"),
         (Forgetful, "learnt before"),
-        (Summary, "frame by frame"),
+        (Summary, "learns 'seen' of shape"),
+        (Single, "must give a state and what was learnt, a pair"),
+        (Careless, "the state of the wanted frames alone"),
+        (Amnesic, "holds no NaN"),
+        (Exotic, "states hold bool, .* 'more' is torch.uint16"),
+        (Beginless, "an inpainter has a method begin"),
+        (lambda: Good, "an inpainter is an object, got the class"),
     ],
 )
 def test_broken_inpainters_are_named_by_their_rule(part, rule):
@@ -212,6 +272,15 @@ class Thin(Watchful):
 class Negative(Watchful):
     def detect(self, repaired, masks):
         return Detection(masks, -torch.ones_like(repaired))
+
+
+class Precise(Watchful):
+    def detect(self, repaired, masks):
+        return Detection(masks, torch.ones_like(repaired).double())
+
+
+class Blind:
+    name = "blind"
 
 
 class Fickle(Watchful):
@@ -259,6 +328,9 @@ def test_a_good_detector_passes():
         (Negative, "at least 0"),
         (Fickle, "deterministic"),
         (Comparing, "alone"),
+        (Precise, "weights is float32"),
+        (Blind, "a detector has a method detect"),
+        (lambda: Watchful, "a detector is an object, got the class"),
     ],
 )
 def test_broken_detectors_are_named_by_their_rule(part, rule):
@@ -306,6 +378,32 @@ def test_good_policies_pass():
 def test_broken_policies_are_named_by_their_rule(act, rule):
     with pytest.raises(AssertionError, match=rule):
         check_policy(policy(act))
+
+
+class ByCell(Mean):
+    """Chooses the same for all cells, as `spoil` leaves it."""
+
+    def __init__(self, spoil=lambda actions: actions):
+        self.spoil = spoil
+
+    def act_by_cell(self, observation, rows, columns):
+        return self.spoil(np.repeat(np.repeat(self.act(observation)[:, None, None], rows, 1), columns, 2))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "rule"),
+    [
+        (lambda a: a.swapaxes(1, 2), r"act_by_cell returns an action of 5 values for every cell, \(3, 2, 3, 5\)"),
+        (lambda a: a.astype(np.float64), "float32"),
+        (lambda a: a * 2, r"\[-1, 1\]"),
+        (lambda a: a + np.random.default_rng().uniform(-0.01, 0.01, a.shape).astype(np.float32), "act_by_cell is det"),
+        (lambda a: a.tolist(), "act_by_cell returns a NumPy array"),
+    ],
+)
+def test_what_a_policy_chooses_by_cell_is_checked(spoil, rule):
+    check_policy(ByCell())
+    with pytest.raises(AssertionError, match=rule):
+        check_policy(ByCell(spoil))
 
 
 def test_something_without_act_is_no_policy():

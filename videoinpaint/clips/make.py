@@ -23,7 +23,8 @@ from videoinpaint.clips.studio.scenes import Studio
 from videoinpaint.clips.types import ClipSource, MaskSource
 from videoinpaint.errors import InputError, UnknownNameError
 from videoinpaint.files import user_path
-from videoinpaint.registry import call_plugin, load_object
+from videoinpaint.naming import stable_name
+from videoinpaint.registry import call_plugin, is_factory, load_object
 
 CLIP_KINDS = (
     "studio",
@@ -59,8 +60,8 @@ def make_clips(spec: str | Path | StudioConfig | ClipSource) -> ClipSource:
     """A clip source by name or path.
 
     Args:
-        spec: one of `CLIP_KINDS`; a `StudioConfig`; or a source, which is returned as it is. A name wins over a file of
-            the same name: write ``./studio`` for that.
+        spec: one of `CLIP_KINDS`; a `StudioConfig`; a class or function that makes a source; or a source, which is
+            returned as it is. A name wins over a file of the same name: write ``./studio`` for that.
 
     Raises:
         InputError: the path holds no usable clip.
@@ -69,7 +70,7 @@ def make_clips(spec: str | Path | StudioConfig | ClipSource) -> ClipSource:
     if isinstance(spec, StudioConfig):
         return Studio(spec)
     if not isinstance(spec, (str, Path)):
-        return spec
+        return _finished("clip source", spec, spec)
     if isinstance(spec, str) and not _exists(spec):
         if "," in spec:
             return SeveralClips([make_clips(one.strip()) for one in spec.split(",")])
@@ -99,7 +100,8 @@ def make_masks(
     """A mask source by name or path.
 
     Args:
-        spec: one of `MASK_KINDS`; a `StudioConfig`, whose holes are meant; or a source, which is returned as it is.
+        spec: one of `MASK_KINDS`; a `StudioConfig`, whose holes are meant; a class or function that makes a source; or
+            a source, which is returned as it is.
         dilate: pixels by which every hole grows; it must be 0 where the spec is a source.
         invert, threshold, object_id: what of a path's pictures marks the hole, where they do not say it; see
             `open_masks`.
@@ -120,7 +122,9 @@ def make_masks(
         return _MASKS[kind](rest, dilate)
     if dilate and not isinstance(spec, str):
         raise InputError("dilate applies to masks made by name or path: give a finished mask source its own dilation")
-    return _plugged_in("mask source", spec, MASK_KINDS) if isinstance(spec, str) else spec
+    if isinstance(spec, str):
+        return _plugged_in("mask source", spec, MASK_KINDS)
+    return _finished("mask source", spec, spec)
 
 
 def _named_masks(spec: str) -> bool:
@@ -194,16 +198,20 @@ _MASKS: dict[str, Callable[[str, int], MaskSource]] = {
 _MASKS_WITH_ARGUMENT = ("object", "studio", "first-frame", "annotated")
 
 
+def _finished(what: str, spec: Any, found: Any) -> Any:
+    """A source; a class or a function is called without arguments."""
+    return call_plugin(stable_name(spec), what, found) if is_factory(found, ("sample",)) else found
+
+
 def _plugged_in(what: str, spec: str, kinds: tuple[str, ...]) -> Any:
-    """The source behind ``module:attribute``; a class or a function is called without arguments."""
+    """The source behind ``module:attribute``."""
     usable = f"use {', '.join(kinds)}"
     if ":" in spec:
         try:
             found = load_object(spec, what)
         except UnknownNameError as error:
             raise UnknownNameError(f"{error}; {usable}") from error
-        is_factory = isinstance(found, type) or (callable(found) and not hasattr(found, "sample"))
-        made = call_plugin(spec, what, found) if is_factory else found
+        made = _finished(what, spec, found)
         if not hasattr(made, "sample"):
             raise InputError(f"{spec!r} is no {what}: it has no method 'sample'; {usable}")
         return made

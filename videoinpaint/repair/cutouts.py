@@ -76,7 +76,11 @@ class Cutout:
 
 
 def cutout_of(
-    holes: Holes, before: Cutout | None = None, margin: int = MARGINS[0], enough: int | None = None
+    holes: Holes,
+    before: Cutout | None = None,
+    margin: int = MARGINS[0],
+    enough: int | None = None,
+    least: tuple[int, int] = (1, 1),
 ) -> Cutout:
     """What to cut out for a hole ``(H, W)``, which is not empty.
 
@@ -86,6 +90,7 @@ def cutout_of(
             motion then stays known, and else only made larger.
         margin: pixels around the holes.
         enough: of them, in what was cut out before; None: half.
+        least: height and width that are worked on at least, in a frame that has them.
     """
     height, width = holes.shape
     needed = box_of(holes)
@@ -96,15 +101,26 @@ def cutout_of(
     box = _clipped(tuple(edge + way * margin for edge, way in zip(needed, (-1, -1, 1, 1))), height, width)
     if before is not None:
         box = _grown(before.box, box, height, width)
+    box = _at_least(box, least, height, width)
     if (box[2] - box[0]) * (box[3] - box[1]) >= WHOLE * height * width:
         box = (0, 0, height, width)
-    return Cutout(box, _size(box))
+    return Cutout(box, _size(box, least))
 
 
-def _size(box: Box) -> tuple[int, int]:
-    height, width = box[2] - box[0], box[3] - box[1]
-    scale = min(1.0, (MOST_PIXELS / (height * width)) ** 0.5)
-    return (height, width) if scale == 1 else (int(height * scale), int(width * scale))
+def _size(box: Box, least: tuple[int, int]) -> tuple[int, int]:
+    sides = box[2] - box[0], box[3] - box[1]
+    scale = min(1.0, (MOST_PIXELS / (sides[0] * sides[1])) ** 0.5)
+    height, width = (min(side, max(int(side * scale), low)) for side, low in zip(sides, least))
+    return height, width
+
+
+def _at_least(box: Box, least: tuple[int, int], height: int, width: int) -> Box:
+    """The box, made larger on both sides alike as far as the frame goes, where it is smaller than what is worked on."""
+    top, left, bottom, right = box
+    more = [max(0, low - (end - start)) for low, start, end in ((least[0], top, bottom), (least[1], left, right))]
+    top, left = (max(0, start - extra // 2) for start, extra in zip((top, left), more))
+    bottom, right = min(height, max(bottom, top + least[0])), min(width, max(right, left + least[1]))
+    return min(top, max(0, height - least[0])), min(left, max(0, width - least[1])), bottom, right
 
 
 def _spare(box: Box, needed: Box, size: tuple[int, int]) -> int:

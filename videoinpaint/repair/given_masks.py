@@ -16,7 +16,7 @@ from videoinpaint.checks import plain_array
 from videoinpaint.clips.masks.meaning import holes_in
 from videoinpaint.clips.masks.synthetic import checked_dilate, dilated
 from videoinpaint.clips.validate import check_frames
-from videoinpaint.envs.contract import check_size
+from videoinpaint.contract import check_size
 from videoinpaint.errors import InputError
 from videoinpaint.naming import stable_name
 from videoinpaint.protocols import Detector, Inpainter

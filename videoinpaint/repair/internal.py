@@ -43,8 +43,8 @@ def repair_whole(
     """
     import torch
 
+    from videoinpaint.contract import check_size
     from videoinpaint.device import resolve_device
-    from videoinpaint.envs.contract import check_size
     from videoinpaint.inpainters.internal import Budget, InternalInpainter, Trainer
     from videoinpaint.inpainters.internal.clip import TrainingClip
     from videoinpaint.inpainters.internal.trainer import crop_for

@@ -102,9 +102,10 @@ class LoopRepairer:
 
     def _cutout(self, hole: Holes, earlier: Cutout | None, frames: Pixels, holes: Holes) -> Cutout:
         """The box around everything that is missing in reach, as wide as the window's frames need it."""
-        best, most = cutout_of(hole, earlier, self.margins[0]), -1
+        low, wide = (int(side) for side in self.loop.inpainter.min_size)
+        best, most = cutout_of(hole, earlier, self.margins[0], least=(low, wide)), -1
         for margin in self.margins[1:]:
-            wider = cutout_of(hole, earlier, margin, enough=margin)
+            wider = cutout_of(hole, earlier, margin, enough=margin, least=(low, wide))
             if wider == best:
                 continue
             most = _followed(best, frames, holes) if most < 0 else most

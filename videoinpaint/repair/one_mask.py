@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from videoinpaint.clips.masks.meaning import holes_in
 from videoinpaint.clips.validate import check_frames
 from videoinpaint.composition import widened
+from videoinpaint.contract import check_size
 from videoinpaint.device import resolve_device
-from videoinpaint.envs.contract import check_size
 from videoinpaint.errors import InputError, warn
 from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter
 from videoinpaint.inpainters.ciri.removal_config import removal_config

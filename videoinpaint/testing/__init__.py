@@ -11,7 +11,8 @@ check_inpainter(MyInpainter())
 :func:`run_parity` checks a published network against stored numbers instead.
 """
 
-from videoinpaint.testing.checkers import check_detector, check_inpainter, check_policy
+from videoinpaint.testing.checkers import check_detector, check_inpainter
 from videoinpaint.testing.parity.fixtures import run_parity
+from videoinpaint.testing.policy_rules import check_policy
 
 __all__ = ["check_detector", "check_inpainter", "check_policy", "run_parity"]

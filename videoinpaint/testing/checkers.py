@@ -1,4 +1,4 @@
-"""What the checkers of :mod:`videoinpaint.testing` require of inpainters, detectors and policies."""
+"""What the checkers of :mod:`videoinpaint.testing` require of inpainters and detectors."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from videoinpaint.controls import Controls, clip_action
+from videoinpaint.contract import check_begun_within
+from videoinpaint.controls import Controls
 from videoinpaint.envs.loop import ClosedLoop
+from videoinpaint.errors import InputError
 from videoinpaint.naming import is_stable
 from videoinpaint.protocols import (
+    STATE_TYPES,
     Detection,
     Detector,
     HasPrecision,
@@ -25,15 +28,25 @@ from videoinpaint.protocols import (
     regional_of,
 )
 from videoinpaint.testing.control_rules import CONTROL_GROUPS, check_controls, check_regional
-from videoinpaint.testing.rules import TOLERANCE, check_frames, clips, close, require, untouched
+from videoinpaint.testing.rules import (
+    check_frames,
+    check_methods,
+    check_tensor,
+    clips,
+    close,
+    identical,
+    require,
+    untouched,
+)
 
-__all__ = ["check_detector", "check_inpainter", "check_policy"]
+_WHOLE = (int, np.integer)
 
 
+@torch.no_grad()
 def check_inpainter(
     part: Inpainter, *, num_frames: int = 5, height: int = 0, width: int = 0, device: str = "cpu"
 ) -> None:
-    """Check an inpainter against :class:`videoinpaint.protocols.Inpainter`.
+    """Check an inpainter against :class:`videoinpaint.protocols.Inpainter`, under ``torch.no_grad`` as the loop does.
 
     Args:
         part: the inpainter.
@@ -45,6 +58,7 @@ def check_inpainter(
     Raises:
         AssertionError: a rule is broken; the message names it.
     """
+    check_methods(part, "an inpainter", ("begin", "refine"))
     _check_declaration(part)
     height, width = height or max(48, part.min_size[0]), width or max(64, part.min_size[1])
     frames, holes = clips(num_frames, height, width, device)
@@ -64,10 +78,11 @@ def check_inpainter(
         _check_reach(part, frames, holes, state)
 
 
+@torch.no_grad()
 def check_detector(
     part: Detector, *, num_frames: int = 5, height: int = 48, width: int = 64, device: str = "cpu"
 ) -> None:
-    """Check a detector against :class:`videoinpaint.protocols.Detector`.
+    """Check a detector against :class:`videoinpaint.protocols.Detector`, under ``torch.no_grad`` as the loop does.
 
     Args:
         part: the detector.
@@ -79,6 +94,7 @@ def check_detector(
     Raises:
         AssertionError: a rule is broken; the message names it.
     """
+    check_methods(part, "a detector", ("detect",))
     _check_attributes(part, "a detector")
     frames, holes = clips(num_frames, height, width, device)
     result = untouched(part.detect, (frames, holes), "detect")
@@ -86,9 +102,7 @@ def check_detector(
     check_frames(result.masks, holes.shape, "Detection.masks")
     require(not result.masks[holes == 0].any(), "nothing outside the hole is ever flagged (Detection.masks)")
     weights = result.weights
-    require(
-        weights.shape == frames.shape, f"Detection.weights has shape {tuple(frames.shape)}, got {tuple(weights.shape)}"
-    )
+    check_tensor(weights, frames.shape, "Detection.weights")
     require(bool(weights.isfinite().all() and (weights >= 0).all()), "Detection.weights is finite and at least 0")
     again = part.detect(frames, holes)
     same = torch.equal(again.masks, result.masks) and torch.equal(again.weights, weights)
@@ -97,41 +111,6 @@ def check_detector(
         alone = part.detect(frames[i : i + 1], holes[i : i + 1])
         for name in ("masks", "weights"):
             close(getattr(alone, name)[0], getattr(result, name)[i], f"Detection.{name} of a batch")
-
-
-def check_policy(
-    policy: Any, *, num_frames: int = 4, height: int = 48, width: int = 64, deterministic: bool = True
-) -> None:
-    """Check a policy: an object with one method, ``act(observation) -> actions``, on batches.
-
-    Args:
-        policy: the policy.
-        num_frames: frames in the observations it is tried on.
-        height: their height.
-        width: their width.
-        deterministic: also ask for the same actions for the same observations, alone or in a batch. False for policies
-            that draw, or that remember.
-
-    Raises:
-        AssertionError: a rule is broken; the message names it.
-    """
-    require(callable(getattr(policy, "act", None)), "a policy has a method act(observation)")
-    rng = np.random.default_rng(0)
-    shapes = {"frames": (3, 3 * num_frames, height, width), "masks": (3, num_frames, height, width)}
-    observation = {key: rng.integers(0, 256, shape, np.uint8) for key, shape in shapes.items()}
-    observation["masks"][:, :, : height // 2] = 0
-    copy = {key: value.copy() for key, value in observation.items()}
-    actions = policy.act(observation)
-    _check_actions(actions, 3)
-    require(all(np.array_equal(copy[key], observation[key]) for key in copy), "act does not write to its observation")
-    one = {key: value[:1] for key, value in observation.items()}
-    _check_actions(policy.act(one), 1)
-    if deterministic:
-        require(
-            np.array_equal(policy.act(observation), actions), "act is deterministic: same observation, same actions"
-        )
-        gap = float(np.abs(policy.act(one)[0] - actions[0]).max())
-        require(gap <= TOLERANCE, f"an observation alone gives the same action as in a batch, they differ by {gap:.2g}")
 
 
 def _check_attributes(part: Any, what: str) -> None:
@@ -147,7 +126,7 @@ def _check_attributes(part: Any, what: str) -> None:
         require(used in ("float32", "bfloat16"), f"precision is 'float32' or 'bfloat16', got {used!r}")
     if isinstance(part, Streaming):
         windows = part.stream
-        pair = isinstance(windows, tuple) and len(windows) == 2 and all(isinstance(v, int) for v in windows)
+        pair = isinstance(windows, tuple) and len(windows) == 2 and all(isinstance(v, _WHOLE) for v in windows)
         require(
             pair and 0 <= windows[1] < windows[0],
             f"stream is (frames together, frames repaired again), the second less than the first, got {windows!r}",
@@ -168,7 +147,7 @@ def _check_declaration(part: Inpainter) -> None:
         f"regional is a frozenset of some of its controls, got {regional!r}",
     )
     least = getattr(part, "min_size", None)
-    sizes = isinstance(least, tuple) and len(least) == 2 and all(isinstance(v, int) and v > 0 for v in least)
+    sizes = isinstance(least, tuple) and len(least) == 2 and all(isinstance(v, _WHOLE) and v > 0 for v in least)
     require(sizes, f"min_size is (height, width), two positive integers, got {least!r}")
 
 
@@ -182,11 +161,11 @@ def _check_begin(part: Inpainter, frames: Tensor, holes: Tensor) -> State:
             tensor.ndim > 0 and len(tensor) == len(frames),
             f"every state tensor leads with the batch dimension, {name!r} does not",
         )
-        require(
-            not tensor.requires_grad, f"states carry no gradients: begin runs under torch.no_grad, {name!r} does not"
-        )
+        known = ", ".join(str(kind).removeprefix("torch.") for kind in STATE_TYPES)
+        require(tensor.dtype in STATE_TYPES, f"states hold {known}, {name!r} is {tensor.dtype}")
+        require(not tensor.requires_grad, f"states carry no gradients, {name!r} does: detach it")
     again = part.begin(frames, holes)
-    same = again.keys() == state.keys() and all(torch.equal(again[name], state[name]) for name in state)
+    same = again.keys() == state.keys() and all(identical(again[name], state[name]) for name in state)
     require(same, "begin is deterministic: the same input gives the same bits")
     return state
 
@@ -216,12 +195,15 @@ def _check_refine(part: Inpainter, arguments: tuple) -> Refinement:
 
 
 def _check_memory(state: State, result: Refinement) -> None:
-    for name, tensor in (result.state or {}).items():
+    renewed: Any = result.state or {}
+    require(isinstance(renewed, dict), f"Refinement.state is a dict of tensors, got {type(renewed).__name__}")
+    for name, tensor in renewed.items():
         require(name in state, f"Refinement.state renews entries that begin made, {name!r} is none of them")
         old = state[name]
         same = isinstance(tensor, Tensor) and (tensor.shape, tensor.dtype) == (old.shape, old.dtype)
         require(same, f"Refinement.state keeps shapes and types, {name!r} was {tuple(old.shape)} {old.dtype}")
         require(not tensor.requires_grad, f"states carry no gradients, {name!r} of Refinement.state does")
+        require(not tensor.isnan().any(), f"Refinement.state holds no NaN, {name!r} does")
 
 
 def _check_batch(
@@ -239,21 +221,40 @@ def _check_batch(
 def _check_reach(part: Any, frames: Tensor, holes: Tensor, whole: State) -> None:
     """Frames begin alike whether all of the clip is asked for or a part, and whatever was learnt before."""
     length = frames.shape[1]
-    known = part.begin_within(frames[:, :2], holes[:, :2], range(1))[1]
-    state, learnt = part.begin_within(frames, holes, range(length))
+    known = _begun_within(part, frames[:, :2], holes[:, :2], range(1))[1]
+    state, learnt = _begun_within(part, frames, holes, range(length))
     alike = state.keys() == whole.keys() and all(state[key].shape == whole[key].shape for key in state)
     require(alike, "begin_within for all frames returns a state of the shapes of begin's")
-    again, _ = part.begin_within(frames, holes, range(length), known)
+    again, _ = _begun_within(part, frames, holes, range(length), known)
     _same_state(again, state, "begin_within is the same with and without what was learnt before")
-    for name, tensor in learnt.items():
-        require(tensor.shape[:2] == frames.shape[:2], f"begin_within learns frame by frame, {name!r} does not")
-    part_of, _ = part.begin_within(frames[:, 1:], holes[:, 1:], range(1, 3), {k: v[:, 1:] for k, v in learnt.items()})
-    fresh, _ = part.begin_within(frames[:, 1:], holes[:, 1:], range(1, 3))
+    _check_wanted(part, frames, holes)
+    rest, later = (frames[:, 1:], holes[:, 1:], range(1, 3)), {name: tensor[:, 1:] for name, tensor in learnt.items()}
+    part_of, _ = _begun_within(part, *rest, later)
+    fresh, _ = _begun_within(part, *rest)
     _same_state(part_of, fresh, "begin_within is the same with and without what was learnt before")
 
 
+def _begun_within(
+    part: Any, frames: Tensor, holes: Tensor, wanted: range, before: State | None = None
+) -> tuple[State, State]:
+    given = untouched(part.begin_within, (frames, holes, wanted, before), "begin_within")
+    try:
+        return check_begun_within(part, given, *frames.shape[:2])
+    except InputError as error:
+        raise AssertionError(str(error)) from error
+
+
+def _check_wanted(part: Any, frames: Tensor, holes: Tensor) -> None:
+    """The state is that of the wanted frames alone."""
+    state, _ = _begun_within(part, frames, holes, range(1, 3))
+    alone = part.begin(frames[:, 1:3], holes[:, 1:3])
+    sizes, expected = ({name: tuple(t.shape) for name, t in one.items()} for one in (state, alone))
+    rule = "begin_within returns the state of the wanted frames alone, of the shapes that begin gives for them"
+    require(sizes == expected, f"{rule}: {expected}, got {sizes}")
+
+
 def _same_state(found: State, expected: State, rule: str) -> None:
-    same = found.keys() == expected.keys() and all(torch.equal(found[key], expected[key]) for key in found)
+    same = found.keys() == expected.keys() and all(identical(found[key], expected[key]) for key in found)
     require(same, rule)
 
 
@@ -271,14 +272,3 @@ class _WholeHole:
 
     def detect(self, repaired: Tensor, masks: Tensor) -> Detection:
         return Detection(masks, masks.expand_as(repaired))
-
-
-def _check_actions(actions: Any, count: int) -> None:
-    require(isinstance(actions, np.ndarray), f"act returns a NumPy array, got {type(actions).__name__}")
-    require(
-        actions.shape == (count, 5),
-        f"act returns one action of 5 values an observation, ({count}, 5), got {actions.shape}",
-    )
-    require(actions.dtype == np.float32, f"actions are float32, got {actions.dtype}")
-    inside = bool(np.isfinite(actions).all() and (clip_action(actions) == actions).all())
-    require(inside, "actions lie in [-1, 1], heads in [-1.4, 1] (below -1.2 to skip), and hold no NaN")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,10 +25,24 @@ def require(condition: bool, rule: str) -> None:
         raise AssertionError(rule)
 
 
+def check_methods(part: Any, what: str, methods: Sequence[str]) -> None:
+    """Require an object, no class, that has methods."""
+    require(not inspect.isclass(part), f"{what} is an object, got the class {part!r}: make one of it")
+    for name in methods:
+        require(callable(getattr(part, name, None)), f"{what} has a method {name}, {type(part).__name__} has none")
+
+
 def close(one: Tensor, other: Tensor, what: str) -> None:
     """Require that what one item gives alone is what it gives in a batch."""
     gap = float((one - other).abs().max())
     require(gap <= TOLERANCE, f"{what} equals what each item gives alone, they differ by {gap:.2g}")
+
+
+def identical(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have the same values; NaN is NaN."""
+    if (one.shape, one.dtype) != (other.shape, other.dtype):
+        return False
+    return bool(((one == other) | (one.isnan() & other.isnan())).all())
 
 
 def clips(num_frames: int, height: int, width: int, device: str) -> tuple[Tensor, Tensor]:
@@ -43,12 +59,17 @@ def clips(num_frames: int, height: int, width: int, device: str) -> tuple[Tensor
     return torch.where(holes > 0, GREY, frames).to(device), holes.to(device)
 
 
-def check_frames(values: Any, shape: torch.Size, what: str) -> None:
-    """Require float32 frames or masks of a shape, in [0, 1], without gradients."""
+def check_tensor(values: Any, shape: torch.Size, what: str) -> None:
+    """Require float32 values of a shape, without gradients."""
     require(isinstance(values, Tensor), f"{what} is a tensor, got {type(values).__name__}")
     require(values.shape == shape, f"{what} has shape {tuple(shape)}, got {tuple(values.shape)}")
     require(values.dtype == torch.float32, f"{what} is float32, got {values.dtype}")
-    require(not values.requires_grad, f"{what} carries no gradient: run under torch.no_grad")
+    require(not values.requires_grad, f"{what} carries no gradient: detach it")
+
+
+def check_frames(values: Any, shape: torch.Size, what: str) -> None:
+    """Require float32 frames or masks of a shape, in [0, 1], without gradients."""
+    check_tensor(values, shape, what)
     inside = bool(values.isfinite().all() and (values >= 0).all() and (values <= 1).all())
     require(inside, f"{what} lies in [0, 1] and holds no NaN")
 
@@ -65,10 +86,10 @@ def untouched(call: Callable[..., Any], arguments: tuple, what: str) -> Any:
 def _copied(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: tensor.clone() for name, tensor in value.items()}
-    return value.clone() if isinstance(value, Tensor) else value.copy()
+    return value.clone() if isinstance(value, Tensor) else copy.copy(value)
 
 
 def _equal(old: Any, new: Any) -> bool:
     if isinstance(old, dict):
-        return old.keys() == new.keys() and all(torch.equal(old[name], new[name]) for name in old)
-    return torch.equal(old, new) if isinstance(old, Tensor) else np.array_equal(old, new)
+        return old.keys() == new.keys() and all(identical(old[name], new[name]) for name in old)
+    return identical(old, new) if isinstance(old, Tensor) else np.array_equal(old, new)

@@ -9,6 +9,7 @@ from videoinpaint.errors import InputError, UnknownNameError
 from videoinpaint.inpainters.propagators import (
     PROPAGATORS,
     GivenTracker,
+    follow_from,
     make_propagator,
     predict_masks,
     stacked_masks,
@@ -117,3 +118,65 @@ def test_given_masks_are_returned_and_checked():
     for wrong in (masks[0], masks * float("nan"), masks + 1, masks.repeat(1, 2, 1, 1)):
         with pytest.raises(InputError, match="given masks"):
             GivenTracker(wrong)
+
+
+class Odd:
+    """A propagator whose masks are what `spoil` makes of those that stand still."""
+
+    name = "odd"
+
+    def __init__(self, spoil):
+        self.spoil = spoil
+
+    def start(self, frames, first):
+        return Unchecked(self.spoil(first[None].expand(len(frames), -1, -1, -1)))
+
+
+class Unchecked:
+    def __init__(self, given):
+        self.given = given
+
+    def masks(self):
+        return self.given
+
+    def parameters(self):
+        return []
+
+
+@pytest.mark.parametrize("known", [{0}, {1}, {0, 2}])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda m: m * torch.nan, r"must lie in \[0, 1\] without NaN"),
+        (lambda m: m * 2, r"must lie in \[0, 1\] without NaN, got values from 0 to 2"),
+        (lambda m: m - 1, r"must lie in \[0, 1\]"),
+        (lambda m: None, "must be a tensor of real numbers .*, got None"),
+        (lambda m: m.numpy(), "must be a tensor of real numbers"),
+        (lambda m: m[:-1], "must be a tensor of real numbers"),
+        (lambda m: m[:, 0], "must be a tensor of real numbers"),
+    ],
+)
+def test_masks_that_are_none_name_their_propagator(scene, spoil, message, known):
+    frames, masks = scene(length=4)
+    tracker = follow_from(Odd(spoil), frames, {number: masks[number] for number in known})
+    with pytest.raises(InputError, match=f"the masks of the propagator 'odd' {message}"):
+        tracker.masks()
+    trackers = predict_masks(Odd(spoil), frames[None], masks[:1])
+    with pytest.raises(InputError, match=f"the masks of the propagator 'odd' {message}"):
+        stacked_masks(trackers)
+
+
+def test_masks_that_rounding_carried_out_of_range_are_brought_back(scene):
+    frames, masks = scene(length=2)
+    assert follow_from(Odd(lambda m: m * (1 + 1e-6)), frames, {0: masks[0]}).masks().max() == 1
+
+
+@pytest.mark.parametrize("given", [None, torch.zeros(4), object()])
+def test_what_is_no_tracker_names_its_propagator(scene, given):
+    class Wrong(Odd):
+        def start(self, frames, first):
+            return given
+
+    frames, masks = scene(length=4)
+    with pytest.raises(InputError, match="start of the propagator 'odd' must give a tracker"):
+        predict_masks(Wrong(None), frames[None], masks[:1])

@@ -1,0 +1,243 @@
+"""What the loop and its parts hand to each other is what the protocols say; anything else is one clear error.
+
+Parts can be anybody's. A wrong shape would otherwise fail somewhere else, or be broadcast to a wrong result. Shapes and
+types are known without a look at any value; what is wrong with values, :func:`complaints` says where they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from videoinpaint.checks import shown
+from videoinpaint.errors import CorruptWeightsError, InputError
+from videoinpaint.protocols import STATE_TYPES, Detection, Detector, Inpainter, Refinement, State
+
+ROUNDING = 1e-3
+"""How far beyond its range a mask or a weight may lie: what an interpolation or a sum rounds."""
+
+_NOT_FINITE = "gives values that are not finite"
+
+
+def check_size(inpainter: Inpainter, height: int, width: int) -> None:
+    """Frames that are large enough for the inpainter, in pixels.
+
+    Raises:
+        InputError: they are smaller than it accepts.
+    """
+    least = inpainter.min_size
+    if height < least[0] or width < least[1]:
+        raise InputError(
+            f"frames of {height}x{width} (height x width) are too small: inpainter {inpainter.name!r} needs at least "
+            f"{least[0]}x{least[1]}"
+        )
+
+
+def check_clip(inpainter: Inpainter, frames: Tensor, holes: Tensor) -> None:
+    """A clip that an inpainter can begin with.
+
+    Raises:
+        InputError: frames are not ``(B, T, 3, H, W)``, holes not ``(B, T, 1, H, W)``, or frames are too small.
+    """
+    if frames.ndim != 5 or frames.shape[2] != 3:
+        raise InputError(f"frames must have shape (B, T, 3, H, W), got {tuple(frames.shape)}")
+    expected = (*frames.shape[:2], 1, *frames.shape[3:])
+    if tuple(holes.shape) != expected:
+        raise InputError(f"holes must have shape {expected} for these frames, got {tuple(holes.shape)}")
+    check_size(inpainter, *frames.shape[3:])
+
+
+def check_begun(inpainter: Inpainter, begun: Any, batch: int, method: str = "begin") -> State:
+    """The state that ``begin``, or another method that begins, gave.
+
+    Args:
+        inpainter: whose.
+        begun: what came back.
+        batch: clips that were begun.
+        method: which gave it.
+
+    Raises:
+        InputError: no dict of tensors by name, a type that no state may hold, or a tensor that does not lead with B.
+    """
+    told = f"{method} of {_called('inpainter', inpainter)}"
+    state = _check_tensors(begun, told)
+    for name, tensor in state.items():
+        if tensor.layout != torch.strided:
+            raise InputError(f"{told} gives {name!r} as a sparse tensor: make it a dense one")
+        if tensor.dtype not in STATE_TYPES:
+            kinds = ", ".join(_kind(kind) for kind in STATE_TYPES)
+            raise InputError(f"{told} gives {name!r} as {_kind(tensor.dtype)}: a state may hold {kinds}")
+        _check_leading(tensor, (batch,), f"{told} gives {name!r}")
+    return state
+
+
+def check_begun_within(inpainter: Inpainter, given: Any, batch: int, length: int) -> tuple[State, State]:
+    """What ``begin_within`` gave.
+
+    Args:
+        inpainter: whose.
+        given: what came back.
+        batch: clips.
+        length: frames of the whole clips.
+
+    Raises:
+        InputError: something else than its protocol says.
+    """
+    told = f"begin_within of {_called('inpainter', inpainter)}"
+    state, learnt = _check_pair(given, f"{told} must give a state and what was learnt")
+    learnt = _check_tensors(learnt, f"{told} as what was learnt")
+    for name, tensor in learnt.items():
+        _check_leading(tensor, (batch, length), f"{told} learns {name!r}")
+    return check_begun(inpainter, state, batch, "begin_within"), learnt
+
+
+def check_begun_one_shot(inpainter: Any, given: Any, frames: Tensor) -> tuple[State, Tensor]:
+    """What ``begin_one_shot`` gave for ``frames (B, T, 3, H, W)``.
+
+    Raises:
+        InputError: something else than its protocol says.
+    """
+    told = f"begin_one_shot of {_called('inpainter', inpainter)}"
+    state, holes = _check_pair(given, f"{told} must give a state and masks")
+    batch, length, _, height, width = frames.shape
+    _check(holes, f"the masks that {told} gives", (batch, length, 1, height, width), None)
+    low, high = (float(end) for end in torch.aminmax(holes.float()))
+    if not 0 <= low <= high <= 1:  # also false for NaN
+        raise InputError(f"the masks that {told} gives must lie in [0, 1], got values from {low:g} to {high:g}")
+    return check_begun(inpainter, state, batch, "begin_one_shot"), holes
+
+
+def check_refinement(inpainter: Inpainter, result: Any, state: State, shape: Sequence[int]) -> Refinement:
+    """What ``refine`` gave.
+
+    Args:
+        inpainter: whose.
+        result: what came back.
+        state: the inpainter's own, from its ``begin``.
+        shape: of the frames, ``(B, T, 3, H, W)``.
+
+    Raises:
+        InputError: something else than its protocol says.
+    """
+    told = f"refine of {_called('inpainter', inpainter)}"
+    if not isinstance(result, Refinement):
+        raise InputError(f"{told} must give a Refinement, got {shown(result)}")
+    _check(result.frames, f"the frames that {told} gives", shape, torch.float32)
+    for name in ("gflops", "full_gflops"):
+        if name == "gflops" or result.full_gflops is not None:
+            _check(getattr(result, name), f"the {name} that {told} gives", shape[:1], None)
+    renewed = {} if result.state is None else _check_tensors(result.state, f"{told} as its state")
+    if unknown := set(renewed) - set(state):
+        raise InputError(
+            f"{told} gives new values for {', '.join(sorted(map(str, unknown)))}, which its begin did not make: make "
+            "every entry there"
+        )
+    for name, tensor in renewed.items():
+        _check(tensor, f"the new {name!r} that {told} gives", state[name].shape, state[name].dtype)
+    return result
+
+
+def check_detection(detector: Detector, found: Any, shape: Sequence[int]) -> Detection:
+    """What ``detect`` gave.
+
+    Args:
+        detector: whose.
+        found: what came back.
+        shape: of the frames, ``(B, T, 3, H, W)``.
+
+    Raises:
+        InputError: something else than its protocol says.
+    """
+    told = f"detect of {_called('detector', detector)}"
+    if not isinstance(found, Detection):
+        raise InputError(f"{told} must give a Detection, got {shown(found)}")
+    batch, length, _, height, width = shape
+    _check(found.masks, f"the masks that {told} gives", (batch, length, 1, height, width), torch.float32)
+    _check(found.weights, f"the weights that {told} gives", shape, torch.float32)
+    return found
+
+
+def complaints(
+    inpainter: Inpainter, detector: Detector, result: Refinement, costs: Sequence[Tensor], detection: Detection
+) -> dict[str, Tensor]:
+    """What may be wrong with the values of a round, each with a bool on their device, which is False where it is.
+
+    Args:
+        inpainter, detector: whose they are.
+        result: of ``refine``.
+        costs: of the pass, and of one with all heads.
+        detection: of ``detect``.
+    """
+    fine = [torch.isfinite(values).all() for values in (result.frames, *costs)]
+    fine += [~torch.isnan(tensor).any() for tensor in (result.state or {}).values()]
+    low, high = torch.aminmax(detection.masks)
+    least = detection.weights.amin()
+    painting, looking = _called("inpainter", inpainter), _called("detector", detector)
+    remedy = "if it has weights, they are damaged: get or train them again"
+    return {
+        f"{painting} {_NOT_FINITE}: {remedy}": _all(fine),
+        f"{looking} {_NOT_FINITE}: {remedy}": torch.isfinite(detection.masks.sum() + detection.weights.sum()),
+        f"the gflops that {painting} gives must be at least 0, and are not": _all([cost.amin() >= 0 for cost in costs]),
+        f"the masks that {looking} gives must lie in [0, 1], and do not": (low >= -ROUNDING) & (high <= 1 + ROUNDING),
+        f"the weights that {looking} gives must be at least 0, and are not": least >= -ROUNDING,
+    }
+
+
+def check_complaints(found: Mapping[str, Any]) -> None:
+    """Raise the first of :func:`complaints` that holds.
+
+    Numbers that weights hold can be finite and still lead to none: a hole of NaN would be written as black.
+
+    Args:
+        found: by complaint, whether all is well.
+
+    Raises:
+        CorruptWeightsError: a part gave values that are not finite.
+        InputError: values out of their range.
+    """
+    if wrong := next((complaint for complaint, fine in found.items() if not fine), None):
+        raise (CorruptWeightsError if _NOT_FINITE in wrong else InputError)(wrong)
+
+
+def _all(flags: Sequence[Tensor]) -> Tensor:
+    return reduce(torch.logical_and, flags)  # some of them may be on the CPU, beside others on a GPU
+
+
+def _check(value: Any, what: str, shape: Sequence[int], kind: torch.dtype | None) -> None:
+    wanted = _kind(kind) if kind else "real numbers"
+    fits = isinstance(value, Tensor) and tuple(value.shape) == tuple(shape)
+    if not fits or (value.dtype != kind if kind else value.dtype.is_complex):
+        got = f"{_kind(value.dtype)} {tuple(value.shape)}" if isinstance(value, Tensor) else shown(value)
+        raise InputError(f"{what} must be a tensor of {wanted} {tuple(shape)}, got {got}")
+
+
+def _check_tensors(given: Any, told: str) -> State:
+    if not isinstance(given, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in given.items()
+    ):
+        raise InputError(f"{told} must give a dict of tensors, got {shown(given)}")
+    return dict(given)
+
+
+def _check_leading(tensor: Tensor, sizes: tuple[int, ...], told: str) -> None:
+    if tuple(tensor.shape[: len(sizes)]) != sizes:
+        led = ", ".join(map(str, sizes))
+        raise InputError(f"{told} of shape {tuple(tensor.shape)}: it must lead with ({led}), the batch's size first")
+
+
+def _check_pair(given: Any, told: str) -> tuple[Any, Any]:
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise InputError(f"{told}, a pair, got {shown(given)}")
+    return given[0], given[1]
+
+
+def _kind(kind: torch.dtype) -> str:
+    return str(kind).removeprefix("torch.")
+
+
+def _called(role: str, part: Any) -> str:
+    return f"the {role} {part.name!r}"
