@@ -27,3 +27,11 @@ def test_ciri_does_not_learn_from_a_network_that_chooses_among_motions(tmp_path:
     init = path_of("inpainter-compact2")
     told = fails("pretrain", "one-shot", *TINY, "--init", init, "--output", tmp_path / "new.safetensors")
     assert "start from weights of 'inpainter-compact'" in told
+
+
+@pytest.mark.parametrize("network", ["inpainter", "flow-completion", "detector", "aligner", "residue", "one-shot"])
+def test_a_training_needs_clips_and_a_seed(network: str, tmp_path: Path, fails: Fails) -> None:
+    words = ("pretrain", network, "--iterations", "1", "--device", "cpu", "--output", tmp_path / "new.safetensors")
+    assert "--clips names no source" in fails(*words, "--clips")
+    assert "seed must lie in" in fails(*words, "--seed", "-1")
+    assert not list(tmp_path.iterdir())
