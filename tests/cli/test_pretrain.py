@@ -15,10 +15,15 @@ TINY = ("--iterations", "1", "--num-frames", "2", "--height", "32", "--width", "
 
 
 @pytest.mark.parametrize("start", [None, "ciri-compact"])
-def test_ciri_learns_from_the_weights_that_ship(start: str | None, tmp_path: Path) -> None:
+def test_ciri_learns_from_the_weights_that_ship(
+    start: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "new.safetensors"
     init = () if start is None else ("--init", str(path_of(start)))
     assert main(["pretrain", "one-shot", *TINY, *init, "--output", str(output)]) == 0
+    told = capsys.readouterr()
+    assert " loss " in told.err  # progress
+    assert told.out.startswith("wrote ")
     made, shipped = (load_safetensors("ciri-compact", path)[0] for path in (output, None))
     assert {key: value.shape for key, value in made.items()} == {key: value.shape for key, value in shipped.items()}
 
