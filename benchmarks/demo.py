@@ -32,6 +32,7 @@ from videoinpaint.benchmarks.protocol.statistics import significant
 from videoinpaint.benchmarks.report import pictures
 from videoinpaint.benchmarks.report.page import Picture, write_report
 from videoinpaint.benchmarks.report.panels import Pixels
+from videoinpaint.checks import real_number, seed_number, whole_number
 from videoinpaint.clips import make_clips, make_masks
 from videoinpaint.clips.files.video import write_video
 from videoinpaint.errors import InputError
@@ -96,8 +97,9 @@ def run_demo(config: DemoConfig, console: Console | None = None) -> dict[str, An
     """
     console = console or Console()
     began = time.monotonic()
-    if config.episodes < 2:
-        raise InputError(f"episodes must be 2 or more, got {config.episodes}")
+    whole_number(config.episodes, "episodes", 2, 10**6)
+    real_number(config.seconds, "seconds", 0, 1e9)
+    seed_number(config.seed, high=2**32 - 1)
     prepare_folder(config.output)
     size = f"{config.num_frames} frames of {config.width}x{config.height}"
     console.rule(f"[bold]1/4[/] PPO learns on {DEFAULT_ID}, {size}")

@@ -126,6 +126,17 @@ _BYTES_A_PIXEL = 120
 """What an episode's state takes with the compact parts, measured."""
 
 
+def check_sides(num_frames: Any, height: Any, width: Any, least: tuple[int, int] = (1, 1)) -> None:
+    """Look at each size of a clip by itself; the arguments are those of :func:`check_extent`.
+
+    Raises:
+        InputError: no whole number, or out of bounds.
+    """
+    whole_number(num_frames, "num_frames", least[0], MAX_FRAMES)
+    whole_number(height, "height", least[1], MAX_SIDE)
+    whole_number(width, "width", least[1], MAX_SIDE)
+
+
 def check_extent(num_frames: Any, height: Any, width: Any, count: Any = 1, least: tuple[int, int] = (1, 1)) -> None:
     """Look at sizes before anything of them is allocated.
 
@@ -139,9 +150,7 @@ def check_extent(num_frames: Any, height: Any, width: Any, count: Any = 1, least
     Raises:
         InputError: no whole number, out of bounds, or more than the machine's memory in all.
     """
-    whole_number(num_frames, "num_frames", least[0], MAX_FRAMES)
-    whole_number(height, "height", least[1], MAX_SIDE)
-    whole_number(width, "width", least[1], MAX_SIDE)
+    check_sides(num_frames, height, width, least)
     whole_number(count, "the number of clips at once", 1, MAX_COUNT)
     pixels, told = int(count) * int(num_frames) * int(height) * int(width), f"{count}x{num_frames}x{height}x{width}"
     if pixels > MAX_PIXELS:

@@ -241,6 +241,14 @@ def check_no_folder(path: str | Path) -> None:
         raise InputError(f"cannot write {path}: it is a folder; name a file")
 
 
+def behind_link(path: Path) -> Path:
+    """Where a file of this name is really written: to what a link stands for, and not in place of the link.
+
+    For what a user names to be written. What a program names in somebody else's folder is put in place of a link.
+    """
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
 def check_place(path: str | Path) -> None:
     """See that a file of this name can be made, by making one beside it; and remove what killed runs left of it.
 
@@ -257,6 +265,17 @@ def check_place(path: str | Path) -> None:
         with suppress(OSError):
             draft.discard()
     remove_stale(path)
+
+
+def check_new(path: Path) -> None:
+    """As :func:`check_place`, for a file or a folder with which missing folders above it are made.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    while not path.parent.exists():
+        path = path.parent
+    check_place(path)
 
 
 def remove_stale(path: str | Path) -> None:

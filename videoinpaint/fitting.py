@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
@@ -156,7 +157,7 @@ def _fit(
     start = _resume(network, optimiser, average, config)
     saved, shown = time.monotonic(), {"loss": math.nan}
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=not config.progress) as bar:
+    with Progress(*columns, console=Console(stderr=True), disable=not config.progress) as bar:
         task = bar.add_task(config.folder.name, total=config.iterations, completed=start)
         for iteration in range(start, config.iterations):
             network.train()

@@ -113,7 +113,13 @@ def read_submission(folder: Path, held: Mapping[str, bytes] | None = None) -> Su
 
 
 def write_submission(folder: Path, submission: Submission) -> None:
-    """Write ``submission.yml``, whole or not at all."""
+    """Write ``submission.yml``, whole or not at all.
+
+    Raises:
+        InputError: a value is not one that :func:`read_submission` takes, or the disk refuses; nothing is written.
+    """
+    for key, value in asdict(submission).items():
+        _check_value(folder / DESCRIPTION, key, value)
     text = yaml.safe_dump(asdict(submission), sort_keys=False, allow_unicode=True, width=120)
     files.write_text(folder / DESCRIPTION, text)
 

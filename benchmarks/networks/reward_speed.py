@@ -17,7 +17,10 @@ import tyro
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
+from videoinpaint.benchmarks.protocol import tables
+from videoinpaint.checks import MAX_COUNT, check_extent, whole_number
 from videoinpaint.controls import DEFAULT
+from videoinpaint.device import resolve_device
 from videoinpaint.envs.reward import Reward
 from videoinpaint.metrics.backbone import get_backbone
 
@@ -69,7 +72,13 @@ def reward_speed(
 
     Returns:
         ``reward_ms``, ``begin_ms`` (once per episode), ``naive_ms``, ``speedup`` (median of the paired ratios).
+
+    Raises:
+        InputError: a number is out of range, or there is no such device.
     """
+    check_extent(num_frames, height, width, least=(2, 32))
+    whole_number(repeats, "repeats", 1, MAX_COUNT)
+    place = resolve_device(device)
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(1, 3 * num_frames, height // 8, width // 8, generator=generator)
     smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
@@ -78,8 +87,8 @@ def reward_speed(
     holes[..., height // 4 : 3 * height // 4, width // 4 : 3 * width // 4] = 1
     repaired = torch.where(holes > 0, torch.full_like(reference, 0.5), reference)
     weights = holes.expand(-1, -1, 3, -1, -1)
-    reward, module = Reward(device=device), reference_lpips()
-    state, made, seen = reward.begin(reference, holes), repaired.to(device), weights.to(device)
+    reward, module = Reward(device=place), reference_lpips()
+    state, made, seen = reward.begin(reference, holes), repaired.to(place), weights.to(place)
     middle = (DEFAULT.alpha, DEFAULT.beta, DEFAULT.gamma)
     runs: dict[str, Callable[[], Any]] = {
         "reward": lambda: reward.combine(reward.measure(state, made, seen), *middle),
@@ -91,7 +100,7 @@ def reward_speed(
         for name, run in runs.items():
             start = time.perf_counter()
             run()
-            if device.startswith("cuda"):
+            if place.type == "cuda":
                 torch.cuda.synchronize()
             if repeat:  # the first round warms up
                 times[name].append(1000 * (time.perf_counter() - start))
@@ -100,5 +109,6 @@ def reward_speed(
 
 
 if __name__ == "__main__":
-    measured = tyro.cli(reward_speed, description=__doc__)
+    with tables.lines_for_errors():
+        measured = tyro.cli(reward_speed, description=__doc__)
     print({name: round(value, 1) for name, value in measured.items()}, f"{torch.get_num_threads()} threads")

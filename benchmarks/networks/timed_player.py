@@ -42,4 +42,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] in ([], ["-h"], ["--help"]):
+        print(f"{__doc__}\nStarted by benchmarks.networks.against, not by hand.")
+    else:
+        main()

@@ -45,13 +45,13 @@ def run(experiment: Experiment, flags: BenchFlags, advance: Callable[[], None] =
     if len(set(names)) < len(names):
         raise InputError(f"two rows would bear one name in {names}: name each policy once")
     suites = {scenario: suite_of(name, flags) for scenario, name in experiment.suites.items()}
-    kept = Kept(flags.output / (experiment.kept or experiment.name), _settings(experiment, flags, suites))
     policies = {entrant.name: make_policy(entrant.policy, device=flags.device) for entrant in experiment.entrants}
     found: list[tuple[str, dict[str, Any]]] = []
     absent: dict[str, str] = {}
     with ExitStack() as stack:
         stage = Stage(experiment, flags, policies, stack, absent)
         stage.play_nothing(next(iter(suites.values())))
+        kept = Kept(flags.output / (experiment.kept or experiment.name), _settings(experiment, flags, suites))
         for scenario, suite in suites.items():
             for frozen, episode in zip(suite.episodes, suite.drawn(suite.seeds)):
                 content = _clip(stage, kept, suite, frozen, episode)

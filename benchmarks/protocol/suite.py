@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from videoinpaint.checks import MAX_COUNT, check_sides, whole_number
 from videoinpaint.clips import ClipSource, MaskSource, make_clips, make_masks
-from videoinpaint.errors import InputError
 
 STUDIO_CLIPS = 16
 """Clips of a source that lists endlessly many, where no number was asked for."""
@@ -95,8 +95,8 @@ def make_suite(
     Raises:
         InputError, UnknownNameError: a source is unusable or unknown, or a number is out of range.
     """
-    if limit < 0 or num_frames < 2:
-        raise InputError(f"a suite needs num_frames >= 2 and limit >= 0, got {num_frames} and {limit}")
+    check_sides(num_frames, height, width, least=(2, 1))
+    whole_number(limit, "limit", 0, MAX_COUNT)
     return Suite(make_clips(clips), make_masks(masks), num_frames, height, width, limit, seed)
 
 

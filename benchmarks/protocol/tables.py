@@ -7,7 +7,8 @@ import io
 import math
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,8 +19,9 @@ from rich.table import Table
 from rich.text import Text
 
 from videoinpaint.benchmarks.protocol.envelope import set_threads, write_json
+from videoinpaint.device import resolve_device
 from videoinpaint.errors import InputError, VideoInpaintError
-from videoinpaint.files import check_no_folder, write_text
+from videoinpaint.files import check_new, check_no_folder, user_path, write_text
 from videoinpaint.naming import one_line
 
 Flags = TypeVar("Flags")
@@ -132,19 +134,30 @@ def progress(description: str, total: int) -> tuple[Progress, Callable[[], None]
 def main(
     flags: type[Flags], run: Callable[[Flags], dict[str, Any]], report: Callable[[Mapping[str, Any]], None], doc: str
 ) -> None:
-    """Parse flags, run, print, write. The flags hold ``output`` and ``threads``.
+    """Parse flags, run, print, write. The flags hold ``output`` and ``threads``, perhaps ``device``.
 
-    Exits with 2 after bad input, with one line that says what is wrong.
+    Exits with 2 after bad input, with one line that says what is wrong; a device or an output that cannot be used are
+    told before anything runs.
     """
     chosen: Any = tyro.cli(flags, description=doc)
-    try:
+    with lines_for_errors():
+        output = None if chosen.output is None else user_path(chosen.output)
+        if output is not None:
+            check_no_folder(output)
+            check_new(output)
+        resolve_device(getattr(chosen, "device", "cpu"))
         set_threads(chosen.threads)
-        if chosen.output is not None:
-            check_no_folder(chosen.output)
         results = run(chosen)
         report(results)
-        if chosen.output is not None:
-            print(f"wrote {write_json(Path(chosen.output), results)}")
+        if output is not None:
+            print(f"wrote {write_json(output, results)}")
+
+
+@contextmanager
+def lines_for_errors() -> Iterator[None]:
+    """End the process with 2 after bad input, with one line that says what is wrong."""
+    try:
+        yield
     except VideoInpaintError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
+from videoinpaint.checks import MAX_COUNT, whole_number
 from videoinpaint.clips.files.video import read_video, write_video
 from videoinpaint.clips.masks.synthetic import dilated
 from videoinpaint.clips.sources.pasted import OneShotClips
@@ -59,7 +60,11 @@ def run(flags: Dilation) -> dict[str, Any]:
 
     Returns:
         ``errors``: by growth, each clip's; ``untouched``: without any repair.
+
+    Raises:
+        InputError: a number is out of range.
     """
+    whole_number(flags.limit, "limit", 1, MAX_COUNT)
     bar, advance = tables.progress("repairing", flags.limit * len(flags.dilate))
     source, errors, untouched = OneShotClips(), {str(n): list[float]() for n in flags.dilate}, []
     with bar, tempfile.TemporaryDirectory() as folder:

@@ -7,22 +7,25 @@ of holes may follow.
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
+import tyro
 from numpy.typing import NDArray
 from PIL import Image
 
 from videoinpaint.agents import Policy
 from videoinpaint.agents.policies import Observation, choose, reset_policy
+from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.report.panels import SOFT, as_grey, below, beside, closeup, enlarged, labelled, strip
 from videoinpaint.clips import Clip
 from videoinpaint.envs.observing import frames_of
-from videoinpaint.files import write_atomically
+from videoinpaint.errors import InputError
+from videoinpaint.files import user_path, write_atomically
 from videoinpaint.repair.streaming import INPAINTER
 
 Pixels = NDArray[np.uint8]
@@ -192,6 +195,34 @@ def _recorded(policy: str, source: str, name: str, masks: str, **arguments: Any)
     return record(env, make_policy(policy), clip, holes)
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """What to draw, and of which clip."""
+
+    path: tyro.conf.Positional[Path]
+    """A .gif, of one pass as videos are repaired; or a .png, of the loop."""
+    policy: tyro.conf.Positional[str] = "default"
+    """Chooses the controls: a name, a file or a folder."""
+    source: tyro.conf.Positional[str] = "studio:fast"
+    """Where the clip comes from."""
+    name: tyro.conf.Positional[str] = "studio-fast-000001"
+    """The clip's."""
+    masks: tyro.conf.Positional[str | None] = None
+    """Holes; by default stationary ones in a .gif, objects in a .png."""
+
+    def run(self) -> None:
+        """Draw and write.
+
+        Raises:
+            InputError: another ending, or see :func:`draw_loop`.
+        """
+        draws: dict[str, Callable[..., None]] = {".gif": draw_repair, ".png": draw_loop}
+        if self.path.suffix not in draws:
+            raise InputError(f"cannot draw {self.path}: end the name in {' or '.join(draws)}")
+        given = {} if self.masks is None else {"masks": self.masks}
+        draws[self.path.suffix](user_path(self.path), self.policy, self.source, self.name, **given)
+
+
 if __name__ == "__main__":
-    draw = draw_repair if sys.argv[1].endswith(".gif") else draw_loop
-    draw(Path(sys.argv[1]), *sys.argv[2:6])
+    with tables.lines_for_errors():
+        tyro.cli(Drawing, description=__doc__).run()

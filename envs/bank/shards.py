@@ -71,7 +71,9 @@ def read_plan(folder: Path) -> Plan:
         InputError: the folder holds no bank, or one of another version.
     """
     if not (folder / _DESCRIPTION).is_file():
-        raise InputError(f"{folder} holds no bank of episodes: build one by `videoinpaint bank build {folder}`")
+        held = folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
+        remedy = "name another folder" if held else f"build one by `videoinpaint bank build {folder}`"
+        raise InputError(f"{folder} holds no bank of episodes: {remedy}")
     told = read_json(folder / _DESCRIPTION, "the description of a bank of episodes")
     version = (told.get("format"), told.get("videoinpaint"))
     if version != (FORMAT, __version__):

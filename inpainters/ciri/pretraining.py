@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from videoinpaint.clips.sources.augmented import OneShotWindows
 from videoinpaint.controls import DEFAULT
+from videoinpaint.errors import InputError
 from videoinpaint.fitting import FitConfig, fit
 from videoinpaint.inpainters.ciri.compact import OneShotCompact
 from videoinpaint.inpainters.ciri.curriculum import Curriculum
@@ -27,6 +28,7 @@ from videoinpaint.inpainters.ciri.shots import (
     target_psnr,
     warm_loss,
 )
+from videoinpaint.inpainters.compact.config import CompactConfig
 from videoinpaint.inpainters.compact.inpainter import WEIGHTS as BACKBONE
 from videoinpaint.inpainters.compact.pretraining import ROUGH, Batch, draw_controls, objective_weights, repair_losses
 from videoinpaint.inpainters.published.discriminator import TemporalPatchDiscriminator, adversarial_losses
@@ -39,9 +41,9 @@ SECOND = 0.33  # share of the iterations that train a second pass
 class Trained(nn.Module):
     """What the training loop optimises at once: the repair and its critic."""
 
-    def __init__(self, attention: bool) -> None:
+    def __init__(self, sizes: CompactConfig, attention: bool) -> None:
         super().__init__()
-        self.model = OneShotCompact(attention=attention)
+        self.model = OneShotCompact(sizes, attention)
         self.critic = TemporalPatchDiscriminator()
 
 
@@ -69,9 +71,12 @@ def train_one_shot(
 
     Returns:
         ``output``.
+
+    Raises:
+        InputError, MissingWeightsError, CorruptWeightsError: the weights to start from cannot be used.
     """
     torch.manual_seed(config.seed)
-    both = Trained(attention)
+    both = Trained(sizes_of(init), attention)
     start_from(both.model, init)
     backbone = get_backbone("alex")
     share = 0.0
@@ -93,6 +98,22 @@ def train_one_shot(
     sizes = {k: str(v) for k, v in both.model.network.config.as_dict().items()}
     save_safetensors(output, tensors, sizes | {"attention": str(int(attention))})
     return output
+
+
+def sizes_of(init: Path | None) -> CompactConfig:
+    """The sizes of the compact network in a weight file; None for the shipped one.
+
+    Raises:
+        InputError: it chooses among motions, of which CIRI carries content along one.
+        MissingWeightsError, CorruptWeightsError.
+    """
+    sizes = CompactConfig.from_metadata(load_safetensors(BACKBONE, init)[1])
+    if sizes.choosing:
+        raise InputError(
+            f"{init or BACKBONE} chooses among {sizes.choosing} motions, CIRI has content carried along one: "
+            "start from weights of 'inpainter-compact' or 'ciri-compact'"
+        )
+    return sizes
 
 
 def start_from(model: OneShotCompact, init: Path | None) -> None:

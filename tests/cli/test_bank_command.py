@@ -33,7 +33,10 @@ def test_a_training_builds_its_bank_and_one_that_is_there_is_shown_and_used(
     bank = tmp_path / "bank"
     train = ["train", "--bank", str(bank), "--bank-episodes", "3", "--steps", "8", "--num-envs", "2", "--n-steps", "4"]
     assert main([*train, *SMALL, "--output", str(tmp_path / "run")]) == 0
-    assert "3 episodes, 3 of them now" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "3 episodes, 3 of them now" in told.out
+    assert "steps/s" in told.err  # progress
+    assert "steps/s" not in told.out
     assert main(["bank", "show", str(bank)]) == 0
     shown = capsys.readouterr().out
     assert f"3 of 3 episodes of VideoInpaint-v1, from seed {TRAINING_SEEDS}, undamaged" in shown

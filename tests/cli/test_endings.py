@@ -207,7 +207,7 @@ def test_a_second_run_of_the_same_output_is_refused_at_once(
         assert "another repair of" in fails(*words)
         assert windows.is_dir()
     assert not (tmp_path / "out.mp4").exists()
-    assert "nonsense" in fails(*words, "--policy", "nonsense")
+    assert "random policy" in fails(*words, "--policy", "random")
     assert not windows.exists()  # it held nothing
     assert main([str(word) for word in words]) == 0
     assert not windows.exists()

@@ -221,3 +221,16 @@ def test_writing_and_reading_alone_have_no_bias(tmp_path: Path) -> None:
     inner = (found.astype(float) - frames).reshape(3, 6, 16, 8, 16, 3)[:, :, 4:12, :, 4:12]
     assert abs(inner[:, :, :, :4].mean()) < 0.1  # greys
     assert abs(inner.mean(axis=(0, 1, 2, 3, 4))).max() < 0.5
+
+
+def test_no_remedy_is_what_was_done(tmp_path: Path) -> None:
+    video = tmp_path / "told.webm"
+    with av.open(str(video), "w") as container:
+        stream = container.add_stream("libvpx-vp9", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuva420p"  # its decoder leaves transparency out
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 4), np.uint8), "rgba")))
+        container.mux(stream.encode(None))
+    for name, codec, told in (("a.mp4", "h264", "--lossless keeps"), ("a.mkv", "ffv1", "not decoded")):
+        with pytest.warns(InputWarning, match=told) as warned:
+            repaired(video, tmp_path / name, 0, codec=codec)
+        assert ("--lossless" in str(warned[0].message)) == (codec != "ffv1")

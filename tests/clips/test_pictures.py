@@ -11,10 +11,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from videoinpaint.clips import ImageFolder, make_clips, make_masks, open_masks, read_image
 from videoinpaint.clips.files.images import missing_numbers, natural_key
+from videoinpaint.clips.files.video import VideoReader
 from videoinpaint.errors import InputError, InputWarning, UnknownNameError
 
 RAMP = np.repeat(np.arange(0, 256, 4, dtype=np.uint8)[None], 32, axis=0)
@@ -50,6 +51,34 @@ def test_dpx_is_read(tmp_path: Path) -> None:
         container.mux([*stream.encode(frame), *stream.encode(None)])
     np.testing.assert_allclose(read_image(path).astype(int), np.repeat(RAMP[..., None], 3, 2), atol=1)
     assert open_masks(path).coverage.share == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tiff", ".webp"])
+@pytest.mark.parametrize(("orientation", "turn"), [(3, Image.Transpose.ROTATE_180), (6, Image.Transpose.ROTATE_90)])
+def test_pictures_are_turned_as_the_camera_was_held(
+    suffix: str, orientation: int, turn: Image.Transpose, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    upright = np.where((RAMP > 100)[..., None], 255, 0).astype(np.uint8).repeat(3, 2)
+    Image.fromarray(upright).transpose(turn).save(tmp_path / f"0{suffix}", exif=exif, lossless=True, quality=95)
+    np.testing.assert_allclose(read_image(tmp_path / f"0{suffix}"), upright, atol=8)
+    assert ImageFolder(tmp_path).check_size() == upright.shape[:2]
+    masks = open_masks(tmp_path / f"0{suffix}", 1, *upright.shape[:2])
+    np.testing.assert_array_equal(masks.read(0, 1)[0], upright[..., 0] > 0)
+
+
+def test_damaged_exif_turns_nothing(tmp_path: Path) -> None:
+    Image.fromarray(RAMP).save(tmp_path / "0.jpg", exif=b"Exif\0\0nonsense", quality=95)
+    np.testing.assert_allclose(read_image(tmp_path / "0.jpg")[..., 0], RAMP, atol=8)
+
+
+@pytest.mark.parametrize("suffix", [".tiff", ".webp"])
+def test_several_pictures_in_a_file_are_no_video(suffix: str, tmp_path: Path) -> None:
+    pictures = [Image.fromarray(np.roll(RAMP, index, 1)) for index in range(3)]
+    pictures[0].save(tmp_path / f"pages{suffix}", save_all=True, append_images=pictures[1:])
+    with pytest.raises(InputError, match="a sequence of 3 pictures: save them as PNG files in a folder"):
+        VideoReader(tmp_path / f"pages{suffix}")
 
 
 def test_animations_and_damage_are_named(tmp_path: Path) -> None:

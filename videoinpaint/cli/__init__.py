@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields, is_dataclass, replace
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -80,11 +81,23 @@ def _run(words: list[str]) -> int:
         return 0
     if first not in COMMANDS:
         return _fail(f"unknown command {first!r}: use one of {', '.join(COMMANDS)} (see videoinpaint --help)")
+    if (empty := _empty(words)) is not None:
+        return _fail(
+            f"an empty word stands {empty}, as a variable leaves that is not set: give a value, or leave it out"
+        )
     # A thread that waits for another one should sleep: spinning takes the core that the other one needs, where another
     # process keeps the rest busy. OpenMP reads this once, when torch is imported, which is only after this.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     _dispatch(first, words[1:])
     return 0
+
+
+def _empty(words: list[str]) -> str | None:
+    """Where the first word without a letter stands; None where there is none. As a path it would be this folder."""
+    for before, word in pairwise(words):
+        if not word.strip() or (word.startswith("--") and word.endswith("=")):
+            return f"after {word.strip() or before}"
+    return None
 
 
 def _dispatch(name: str, words: list[str]) -> None:

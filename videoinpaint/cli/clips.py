@@ -55,13 +55,13 @@ class Clips:
     def run(self) -> None:
         """List, and draw if asked to."""
         from videoinpaint.cli.masks import tell
-        from videoinpaint.cli.preview import check_preview, write_preview
+        from videoinpaint.cli.preview import write_preview
         from videoinpaint.clips import FileMasks, make_clips, make_masks
+        from videoinpaint.clips.masks.meaning import Wish
 
+        self._check()
         source = make_clips(self.source)
         masks = make_masks(self.masks, invert=self.invert, threshold=self.threshold, object_id=self.object_id)
-        if self.preview is not None:
-            check_preview(self.preview, self.count, self.num_frames)
         names = source.names()
         print(f"{source.name}: {len(names)} clips" + (" listed, any other seed works" if _endless(source) else ""))
         for name in names[: self.names]:
@@ -69,11 +69,25 @@ class Clips:
         if len(names) > self.names:
             print(f"  ... and {len(names) - self.names} more")
         if isinstance(masks, FileMasks) and masks.coverage is not None:
-            tell(masks.coverage, not (self.invert or self.threshold is not None or self.object_id is not None))
+            tell(masks.coverage, Wish(self.invert, self.threshold, self.object_id))
         if self.preview is not None:
             size = (self.num_frames or _length(source, names[: self.count]), self.height, self.width)
             write_preview(self.preview, source, masks, self.count, size, self.fps, self.seed)
             print(f"wrote {self.preview}")
+
+    def _check(self) -> None:
+        """Raise InputError for numbers out of range, or a preview that could not be written, or not without loss."""
+        from videoinpaint.checks import check_extent, seed_number, whole_number
+        from videoinpaint.cli.output import check_spared, paths_in
+        from videoinpaint.cli.preview import check_preview
+
+        whole_number(self.names, "names", 0, 10**9)
+        seed_number(self.seed)
+        check_extent(FRAMES if self.num_frames is None else self.num_frames, self.height, self.width, self.count)
+        if self.preview is not None:
+            check_preview(self.preview, self.fps)
+            read = [*paths_in(self.source), *paths_in(self.masks)]
+            check_spared(self.preview, read, folders=read)
 
 
 def _endless(source: ClipSource) -> bool:

@@ -124,6 +124,8 @@ class Evaluate(EnvironmentFlags):
     def refuse_contradictions(self) -> None:
         """Raises InputError for flags that say otherwise than the suite."""
         if self.suite is None:
+            if self.data is not None:
+                raise InputError("--data holds the clips of a suite: name that by --suite, or leave it out")
             return
         own = ["clips", "masks", "propagator", "num_envs"]
         own += [] if self.is_track() else ["num_frames", "height", "width"]

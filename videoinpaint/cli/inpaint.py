@@ -16,15 +16,31 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from videoinpaint.cli.internal import InternalFlags
-from videoinpaint.cli.masks import check_mask, check_numbers, masks_in_front, paths_by_frame, read_known
-from videoinpaint.cli.output import check_masks_folder, check_output, keep_masks, kept_windows, save_masks, write_all
+from videoinpaint.cli.masks import (
+    check_mask,
+    check_numbers,
+    check_propagation,
+    masks_in_front,
+    paths_by_frame,
+    read_known,
+)
+from videoinpaint.cli.output import (
+    check_output,
+    check_spared,
+    keep_masks,
+    kept_windows,
+    save_masks,
+    write_all,
+)
 from videoinpaint.errors import InputError
 from videoinpaint.repair.streaming import ITERATIONS, POLICY
 from videoinpaint.threads import ahead
 
 if TYPE_CHECKING:
     from videoinpaint.clips.files.sequences import FrameSequence, ImageFolder
-    from videoinpaint.clips.files.video import VideoReader
+    from videoinpaint.clips.files.video import VideoReader, VideoWriter
+    from videoinpaint.clips.masks.sequences import MaskSequence
+    from videoinpaint.repair.streaming import Parts
 
 CHUNK = 16  # frames of a folder or mask that are read at a time
 
@@ -113,8 +129,6 @@ class Inpaint:
         """Check everything, then repair frame by frame and show progress."""
         from videoinpaint.clips.files.sequences import ImageFolder
         from videoinpaint.clips.files.video import VideoReader
-        from videoinpaint.clips.masks.meaning import Wish
-        from videoinpaint.clips.masks.sequences import open_masks
         from videoinpaint.clips.validate import check_frames
 
         self._check_together()
@@ -122,47 +136,83 @@ class Inpaint:
         height, width = check_frames(video.read(0, 1)).shape[1:3]
         if isinstance(video, ImageFolder):
             video.check_size()
-        check_output(self.output, self.video, len(video) * height * width, self.lossless)
-        wish, marked = Wish(self.invert, self.threshold, self.object_id), paths_by_frame(self.mask)
+        marked = paths_by_frame(self.mask)
+        check_spared(self.output, [self.video, *(self.mask if marked is None else marked.values())])
+        check_output(self.output, len(video) * height * width, self.lossless)
         check_propagation(self.propagator, marked, self.save_masks, self.remove_residues)
-        masks, known = None, {}
-        if self.propagator is None:
-            masks = open_masks(
-                self.mask[0], len(video), height, width,
-                invert=self.invert, threshold=self.threshold, object_id=self.object_id,
-            )  # fmt: skip
-            check_numbers(video, masks)
-            check_mask(masks, Path(self.mask[0]), dilate=self.dilate)
-        else:
-            check_numbers(video, None)
-            known = read_known(marked or {0: Path(self.mask[0])}, len(video), (height, width), wish)
+        # What can be refused before all masks are read is made before.
+        writer, parts = self._writer(video), self._parts()
+        masks, known = self._masks(video, (height, width), marked)
         with kept_windows(self._windows, self.output) if self.resume else nullcontext():
-            self._write(video, masks, known)
+            write_all(self._repairs(video, masks, known, parts), writer, len(video))
+        if self.save_masks is not None:
+            keep_masks(self.save_masks)
         print(f"wrote {self.output}: {len(video)} frames of {width}x{height}")
         if self.weights == "random":
             print(f"the weights of {self._inpainter} are random: this repair means nothing, only its cost does")
 
-    def _write(self, video: ImageFolder | VideoReader, masks: FrameSequence | None, known: Mapping[int, Any]) -> None:
-        """Repair the video and write it."""
+    def _masks(
+        self, video: ImageFolder | VideoReader, size: tuple[int, int], marked: Mapping[int, Path] | None
+    ) -> tuple[MaskSequence | None, dict[int, Any]]:
+        """The masks of all frames, or, with a propagator, those of some frames by their numbers."""
+        from videoinpaint.clips.masks.meaning import Wish
+        from videoinpaint.clips.masks.sequences import open_masks
+
+        if self.propagator is not None:
+            check_numbers(video, None)
+            wish = Wish(self.invert, self.threshold, self.object_id)
+            return None, read_known(marked or {0: Path(self.mask[0])}, len(video), size, wish)
+        masks = open_masks(
+            self.mask[0], len(video), *size,
+            invert=self.invert, threshold=self.threshold, object_id=self.object_id,
+        )  # fmt: skip
+        check_numbers(video, masks)
+        check_mask(masks, Path(self.mask[0]), dilate=self.dilate)
+        return masks, {}
+
+    def _writer(self, video: ImageFolder | VideoReader) -> VideoWriter:
+        """What will write the video; it touches nothing yet."""
         from videoinpaint.clips.files.video import VideoReader, VideoWriter
 
         source = video if isinstance(video, VideoReader) else None
-        writer = VideoWriter(
+        return VideoWriter(
             self.output, video.fps if self.fps is None and source is None else self.fps, lossless=self.lossless,
             quality=self.quality, codec=self.codec, source=source, audio=self.audio,
         )  # fmt: skip
+
+    def _parts(self) -> Parts | None:
+        """What repairs; None for the network that is made for the video itself."""
+        from videoinpaint.device import resolve_device
+        from videoinpaint.repair.one_mask import check_tunable
+        from videoinpaint.repair.streaming import Parts
+
+        if self._inpainter == "internal":
+            if self.remove_residues:
+                raise InputError("--remove-residues works on repairs by ciri: use --inpainter ciri")
+            resolve_device(self.device)
+            return None
+        parts = Parts.made(
+            self._inpainter, self.detector, self.policy, self.iterations, self.device, self.window,
+            weights=self.weights, reach=self.reach, action_grid=self.action_grid,
+        )  # fmt: skip
+        if self.remove_residues:
+            check_tunable(parts.loop.inpainter)
+        return parts
+
+    def _repairs(
+        self, video: FrameSequence, masks: FrameSequence | None, known: Mapping[int, Any], parts: Parts | None
+    ) -> Iterator[Any]:
+        """The repaired frames."""
         if self.internal.progressive:
-            repaired = self._large(video, self._followed(video, known) if masks is None else masks)
-        elif masks is None:
-            repaired = self._removed(video, known)
-        else:
-            repaired = self._repaired(ahead(frames_of(video)), ahead(frames_of(masks)))
-        write_all(repaired, writer, len(video))
-        if self.save_masks is not None:
-            keep_masks(self.save_masks)
+            return self._large(video, self._followed(video, known) if masks is None else masks)
+        if masks is None:
+            return self._removed(video, known, parts)
+        return self._repaired(ahead(frames_of(video)), ahead(frames_of(masks)), parts)
 
     def _check_together(self) -> None:
         """Raise InputError for flags that do not go together."""
+        if self.save_masks is not None and self.save_masks.resolve() == self.output.resolve():
+            raise InputError(f"--save-masks and --output both name {self.output}: name a folder for the masks")
         if self.remove_residues and self.internal.progressive:
             raise InputError("--remove-residues works on whole clips by ciri: leave --progressive out")
         if self.dilate and self.propagator is not None:
@@ -205,65 +255,39 @@ class Inpaint:
             save_masks((masks.read(index, 1)[0] for index in range(len(masks))), self.save_masks)
         return masks
 
-    def _repaired(self, frames: Iterator[Any], masks: Iterator[Any]) -> Iterator[Any]:
-        from videoinpaint.repair.given_masks import inpaint_stream
+    def _repaired(self, frames: Iterator[Any], masks: Iterator[Any], parts: Parts | None) -> Iterator[Any]:
+        from videoinpaint.naming import stable_name
+        from videoinpaint.repair.given_masks import repair_given
         from videoinpaint.repair.internal import repair_whole
 
-        if self._inpainter == "internal":
+        if parts is None:
             chosen, own = self.internal.settings(), self.internal
             return repair_whole(frames, masks, chosen, device=self.device, seconds=own.seconds, folder=own.folder)
-        return inpaint_stream(
-            frames, masks, inpainter=self._inpainter, detector=self.detector, policy=self.policy,
-            iterations=self.iterations, device=self.device, weights=self.weights, window=self.window,
-            reach=self.reach, dilate=self.dilate, on_cut=_tell_cut, keep=self._windows if self.resume else None,
-            action_grid=self.action_grid,
+        return repair_given(
+            parts, frames, masks, dilate=self.dilate, on_cut=_tell_cut, keep=self._windows if self.resume else None,
+            named={"policy": stable_name(self.policy), "weights": self.weights},
         )  # fmt: skip
 
-    def _removed(self, video: FrameSequence, known: Mapping[int, Any]) -> Iterator[Any]:
+    def _removed(self, video: FrameSequence, known: Mapping[int, Any], parts: Parts | None) -> Iterator[Any]:
         """The frames without what the masks mark in some of them; they are carried through all frames at once."""
         import numpy as np
 
-        from videoinpaint.repair.one_mask import check_tunable, follow, holes_of, repair_followed
-        from videoinpaint.repair.streaming import Parts
+        from videoinpaint.repair.one_mask import follow, holes_of, repair_followed
 
         assert self.propagator is not None
-        made = None
-        if self._inpainter != "internal":  # made first, so that a mistake shows before the mask is carried
-            made = Parts.made(
-                self._inpainter, self.detector, self.policy, self.iterations, self.device, self.window,
-                weights=self.weights, reach=self.reach, action_grid=self.action_grid,
-            )  # fmt: skip
-        if self.remove_residues:
-            if made is None:
-                raise InputError("--remove-residues works on repairs by ciri: use --inpainter ciri")
-            check_tunable(made.loop.inpainter)
         frames = np.stack(list(frames_of(video)))
         followed = follow(
-            frames, known, self.internal.follower(self.propagator), self.device, made if self.remove_residues else None
+            frames, known, self.internal.follower(self.propagator), self.device, parts if self.remove_residues else None
         )
         if self.save_masks is not None:
             save_masks(followed.masks, self.save_masks)
-        if made is None:
-            return self._repaired(iter(frames), iter(holes_of(followed.masks)))
-        return repair_followed(followed, made)
+        if parts is None:
+            return self._repaired(iter(frames), iter(holes_of(followed.masks)), None)
+        return repair_followed(followed, parts)
 
 
 def _tell_cut(frame: int) -> None:
     print(f"a new scene begins with frame {frame}: nothing is carried across the cut")
-
-
-def check_propagation(
-    propagator: str | None, marked: Mapping[int, Path] | None, output: Path | None, remove_residues: bool
-) -> None:
-    """Raise InputError for flags that do not go together with a propagator, or without one."""
-    if propagator is None and marked is not None:
-        raise InputError("masks of some frames are carried to the others by a propagator: give --propagator appearance")
-    if propagator is None and output is not None:
-        raise InputError("--save-masks needs --propagator: without one the masks are those you gave")
-    if propagator is None and remove_residues:
-        raise InputError("--remove-residues needs --propagator: residues are those of a target that it follows")
-    if output is not None:
-        check_masks_folder(output)
 
 
 def frames_of(sequence: FrameSequence) -> Iterator[Any]:

@@ -113,6 +113,9 @@ class Verify:
 
         if not self.folders:
             raise InputError("name the folder of a submission")
+        for folder in self.folders:
+            if folder.is_file():
+                raise InputError(f"{folder} is a file: name the folder that `videoinpaint leaderboard evaluate` wrote")
         check_names_differ(self.folders, self.output)
         held_out = self._held_out()
         here = partial(suite_of, data="" if self.data is None else str(self.data), file=self.suite_file)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videoinpaint.cli.output import check_masks_folder
 from videoinpaint.errors import InputError, warn
 from videoinpaint.files import user_path
 
@@ -45,7 +46,8 @@ def paths_by_frame(words: Sequence[str]) -> dict[int, Path] | None:
 def masks_in_front(words: Sequence[str]) -> list[str]:
     """The words of a command line whose flag --mask takes one word, or several of the kind ``40=b.png``.
 
-    The parser would take any word that follows for a mask, the video too: such words are put in front.
+    The parser would take any word that follows for a mask, the video too: the last such word is put in front, unless
+    the line begins with the video. Others stay, for `paths_by_frame` to refuse.
     """
     words = list(words)
     if "--mask" not in words[:-1]:
@@ -56,7 +58,23 @@ def masks_in_front(words: Sequence[str]) -> list[str]:
     end = stop
     while end < len(words) and not words[end].startswith("-"):
         end += 1
-    return words[stop:end] + words[:stop] + words[end:]
+    if end == stop or not words[0].startswith("-"):
+        return words
+    return [words[end - 1], *words[: end - 1], *words[end:]]
+
+
+def check_propagation(
+    propagator: str | None, marked: Mapping[int, Path] | None, output: Path | None, remove_residues: bool
+) -> None:
+    """Raise InputError for flags that do not go together with a propagator, or without one."""
+    if propagator is None and marked is not None:
+        raise InputError("masks of some frames are carried to the others by a propagator: give --propagator appearance")
+    if propagator is None and output is not None:
+        raise InputError("--save-masks needs --propagator: without one the masks are those you gave")
+    if propagator is None and remove_residues:
+        raise InputError("--remove-residues needs --propagator: residues are those of a target that it follows")
+    if output is not None:
+        check_masks_folder(output)
 
 
 def read_known(paths: Mapping[int, Path], length: int, size: tuple[int, int], wish: Wish) -> dict[int, NDArray[Any]]:
@@ -112,7 +130,6 @@ def check_mask(masks: MaskSequence, path: Path, where: str = "", dilate: int = 0
         InputError: nothing, or everything, is missing in all frames; of a single picture, after it grew, too. Others
             grow when they are read again for the repair.
     """
-    from videoinpaint.clips.masks.meaning import PLAIN
     from videoinpaint.clips.masks.sequences import StillMask
     from videoinpaint.repair.given_masks import grown
 
@@ -121,23 +138,26 @@ def check_mask(masks: MaskSequence, path: Path, where: str = "", dilate: int = 0
         raise InputError(f"mask {path} is empty, there is nothing to repair: mark missing pixels white on black")
     if found.full == found.total:
         raise InputError(f"mask {path} covers everything, nothing is known: leave known pixels black")
-    tell(found, masks.wish == PLAIN, where)
+    tell(found, masks.wish, where)
     if dilate and isinstance(masks, StillMask):
         grown(masks.read(0, 1), dilate)
 
 
-def tell(found: Coverage, plain: bool = True, where: str = "") -> None:
+def tell(found: Coverage, wish: Wish, where: str = "") -> None:
     """Print how much is marked, with a warning where that is more than half, or where grey was taken for black.
 
     Args:
         found: how much.
-        plain: the user gave no flag that says what marks the hole.
+        wish: what the user says of the mask.
         where: said before that.
     """
+    from videoinpaint.clips.masks.meaning import PLAIN
+
     print(f"{where}{found}")
     if found.share > 0.5:
-        warn("the hole is more than half of the frame; if it should be the other part, give --invert")
-    if plain and found.between * found.total > 0.1 * found.share * found.frames:
+        remedy = "leave --invert out" if wish.invert else "give --invert"
+        warn(f"the hole is more than half of the frame; if it should be the other part, {remedy}")
+    if wish == PLAIN and found.between * found.total > 0.1 * found.share * found.frames:
         share = f"{100 * found.between:.2g} % of the mask"
         warn(f"{share} is neither black nor bright enough for the hole; to fill that too, give --threshold 0 or higher")
 

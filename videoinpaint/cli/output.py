@@ -6,13 +6,13 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videoinpaint.errors import InputError
-from videoinpaint.files import check_place, locked, user_path, write_atomically
+from videoinpaint.files import behind_link, check_new, check_place, locked, user_path, write_atomically
 from videoinpaint.threads import behind
 
 if TYPE_CHECKING:
@@ -25,26 +25,58 @@ UNFINISHED = ".unfinished"
 """What a folder of masks holds until the repair is done, so that an interrupted run can be started again."""
 
 _MASK = re.compile(r"\d{5,}\.png")
+_MARKS = re.compile(r"[:,#+\[\]]")
+"""What may stand between the parts of such a text; in a path as well."""
 
 _LEAST_BYTES = {False: 0.02, True: 0.5}
 """Bytes a pixel and frame that even a still video takes, by whether it is lossless."""
 
 
-def check_output(path: Path, video: Path, pixels: int, lossless: bool) -> None:
-    """See that a video can be written, before any work.
+def check_spared(path: Path, files: Iterable[str | Path], folders: Iterable[str | Path] = ()) -> None:
+    """See that what is written replaces nothing that is read.
 
     Args:
         path: where.
-        video: what is repaired.
+        files: that are read; what is no file counts for nothing.
+        folders: of which every picture and video may be read, likewise.
+
+    Raises:
+        InputError: it would.
+    """
+    from videoinpaint.clips.files.images import IMAGE_SUFFIXES
+    from videoinpaint.clips.files.video import VIDEO_SUFFIXES
+
+    if not path.exists():
+        return
+    for one in map(user_path, files):
+        if one.is_file() and one.samefile(path):
+            raise InputError(f"{path} is itself read, as {one}: name another output")
+    if path.suffix.lower() not in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+        return
+    for one in map(user_path, folders):
+        if one.is_dir() and path.resolve().is_relative_to(one.resolve()):
+            raise InputError(f"{path} lies in {one}, which is read: name another output")
+
+
+def paths_in(spec: str) -> list[str]:
+    """What of a text that names clips or masks, as ``one_shot:FOLDER#MASKS``, could be a path: all of its parts."""
+    ends = [0, *(match.end() for match in _MARKS.finditer(spec))]
+    starts = [*(match.start() for match in _MARKS.finditer(spec)), len(spec)]
+    return [spec[first:last] for first in ends for last in starts if first < last]
+
+
+def check_output(path: Path, pixels: int, lossless: bool) -> None:
+    """See that a video can be written, before any work.
+
+    Args:
+        path: where; through a link, where that leads.
         pixels: of all its frames together.
         lossless: every bit is to be kept.
 
     Raises:
-        InputError: it is the video itself, or a folder, or its folder takes no file of this name, or has no room.
+        InputError: it is a folder, or its folder takes no file of this name, or has no room.
     """
-    path = user_path(path)
-    if path.exists() and path.resolve() == user_path(video).resolve():
-        raise InputError(f"{path} is the video itself: name another output")
+    path = behind_link(user_path(path))
     if path.is_dir():
         raise InputError(f"{path} is a folder: name a file to write")
     if not path.parent.is_dir():
@@ -89,10 +121,7 @@ def check_masks_folder(folder: Path) -> None:
     there = found if UNFINISHED not in found else [name for name in found - {UNFINISHED} if not _MASK.fullmatch(name)]
     if there or (folder.exists() and not folder.is_dir()):
         raise InputError(f"{folder} exists already: name a new folder for the masks")
-    place = folder
-    while not place.parent.exists():  # folders above it are made, too
-        place = place.parent
-    check_place(place)
+    check_new(folder)
 
 
 def save_masks(masks: Any, folder: Path) -> None:

@@ -50,15 +50,13 @@ class Residue(Common):
     def run(self) -> None:
         """Train and write. Of the common flags, masks, height, width and larger have no effect. Examples are repaired
         on the CPU, wherever the detector is trained."""
-        from videoinpaint.clips import make_clips
         from videoinpaint.inpainters.ciri.residue_pretraining import ResidueData, train_residue_detector
         from videoinpaint.repair.varied import mixed_repair
 
         output, folder = self.places("ciri-residue")
         schedule, device = self.fit(folder), self.place()
         repair = mixed_repair({"telea": 1, "propagation": 1, "compact": 2}, text(existing(self.inpainter_weights)))
-        sources = [make_clips(source) for source in self.clips]
-        data = ResidueData(sources, repair, num_frames=self.num_frames, batch=self.batch)
+        data = ResidueData(self.sources(), repair, num_frames=self.num_frames, batch=self.batch)
         made = train_residue_detector(data, schedule, output, device=device, bfloat16=self.bfloat16)
         report(made, folder)
 
@@ -93,12 +91,10 @@ class OneShot(Staged):
             self._published()
 
     def _windows(self, numbers: Any) -> OneShotWindows:
-        from videoinpaint.clips import make_clips
         from videoinpaint.clips.sources.augmented import OneShotWindows
 
-        sources = [make_clips(source) for source in self.clips]
         size = (numbers.num_frames, numbers.height, numbers.width)
-        return OneShotWindows(sources, *size, numbers.batch, tuple(map(size_of, self.larger)))
+        return OneShotWindows(self.sources(), *size, numbers.batch, tuple(map(size_of, self.larger)))
 
     def _compact(self) -> None:
         from videoinpaint.fitting import FitConfig

@@ -12,6 +12,7 @@ from videoinpaint.errors import InputError
 if TYPE_CHECKING:
     import torch
 
+    from videoinpaint.clips import ClipSource
     from videoinpaint.clips.sources.augmented import Windows
     from videoinpaint.fitting import FitConfig
 
@@ -52,6 +53,19 @@ class Sources:
         if output.suffix != ".safetensors":
             raise InputError(f"cannot write weights to {output}: end the name in .safetensors")
         return output, self.folder or output.with_suffix("")
+
+    def sources(self) -> list[ClipSource]:
+        """The sources of clips.
+
+        Raises:
+            InputError: there is none, or one cannot be used.
+            UnknownNameError: nothing has such a name.
+        """
+        from videoinpaint.clips import make_clips
+
+        if not self.clips:
+            raise InputError("--clips names no source of clips: give one or more, or leave it out")
+        return [make_clips(source) for source in self.clips]
 
     def settings(self) -> dict[str, Any]:
         """What decides the result, for the checkpoint."""
@@ -118,18 +132,19 @@ def windows(
     """The training windows; the sources are opened and tried.
 
     Raises:
-        InputError, UnknownNameError: clips or masks cannot be used.
+        InputError, UnknownNameError: clips, masks or the seed cannot be used.
     """
     import numpy as np
 
-    from videoinpaint.clips import make_clips, make_masks
+    from videoinpaint.checks import seed_number
+    from videoinpaint.clips import make_masks
     from videoinpaint.clips.sources.augmented import Windows
 
-    sources = [make_clips(source) for source in flags.clips]
+    rng = np.random.default_rng(seed_number(flags.seed))
     size = (numbers.num_frames, numbers.height, numbers.width)
     more = tuple(map(size_of, larger))
-    data = Windows(sources, make_masks(flags.masks), *size, numbers.batch, more, plain, device)
-    data.draw(np.random.default_rng(flags.seed))
+    data = Windows(flags.sources(), make_masks(flags.masks), *size, numbers.batch, more, plain, device)
+    data.draw(rng)
     return data
 
 

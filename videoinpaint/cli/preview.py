@@ -9,23 +9,25 @@ import numpy as np
 from PIL import Image
 
 from videoinpaint.benchmarks.report.panels import Pixels, below, beside, labelled
+from videoinpaint.checks import real_number
 from videoinpaint.clips import Clip, ClipSource, MaskSource
 from videoinpaint.errors import InputError
-from videoinpaint.files import check_place, write_atomically
+from videoinpaint.files import behind_link, check_place, write_atomically
 
 COLUMNS = 6  # frames of a clip on a contact sheet
 TINT = np.array([235, 30, 190], np.float32)
 
 
-def check_preview(path: Path, count: int, num_frames: int | None) -> None:
+def check_preview(path: Path, fps: float) -> None:
     """Raise InputError if the preview could not be written."""
+    from videoinpaint.clips.files.encoding import FPS
+
     if path.suffix.lower() not in (".png", ".mp4"):
         raise InputError(f"cannot write a preview to {path}: end the name in .png (contact sheet) or .mp4 (video)")
     if not path.resolve().parent.is_dir():
         raise InputError(f"cannot write {path}: make the folder {path.parent} first")
-    check_place(path)
-    if count < 1 or (num_frames is not None and num_frames < 1):
-        raise InputError(f"a preview needs count and num_frames of 1 or more, got {count} and {num_frames}")
+    check_place(behind_link(path))
+    real_number(fps, "fps", *FPS)
 
 
 def write_preview(
@@ -60,7 +62,7 @@ def write_preview(
 
         write_video(path, playing_grid(pairs), fps)
         return
-    with write_atomically(path) as draft:
+    with write_atomically(behind_link(path)) as draft:
         Image.fromarray(contact_sheet(pairs)).save(draft, format="PNG")
 
 

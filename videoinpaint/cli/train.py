@@ -10,6 +10,8 @@ from typing import Any, Literal
 from videoinpaint.agents.ppo.config import ReplayConfig, TrainConfig
 from videoinpaint.checks import real_number
 from videoinpaint.cli.environment import EnvironmentFlags
+from videoinpaint.envs.ids import argument_of
+from videoinpaint.errors import InputError
 from videoinpaint.registration import DEFAULT_ID
 
 PAPER: dict[str, Any] = {"policy": "paper", "sync_every": 4, "ent_coef": 0.01, "final_ent_coef": 0.001}
@@ -61,18 +63,19 @@ class Train(EnvironmentFlags):
     """Standard deviation of the actions at first."""
     clone: str | None = TrainConfig.clone
     """A policy whose behaviour is cloned before training begins: anything that --policies of evaluate takes."""
-    cell_credit: bool = TrainConfig.cell_credit
-    """With --action-grid: cells learn from what arose in them, or else all from the whole reward."""
+    cell_credit: bool | None = None
+    """With --action-grid: cells learn from what arose in them (the default), or else all from the whole reward."""
     sync_every: int | None = None
     """Updates after which the behaviour policy is copied from the learner; by default 1: they are one."""
     group_size: int = TrainConfig.group_size
     """So many neighbouring environments play the same clips and are each other's baseline (1: none)."""
     replay: bool | None = None
     """Keep old trajectories and learn from them too, importance-weighted, as in the paper."""
-    replay_trajectories: int = ReplayConfig.trajectories
-    """The most to keep; the paper keeps 50,000."""
+    replay_trajectories: int | None = None
+    """With --replay: the most to keep, by default 50,000 as in the paper."""
     replay_gib: float | None = None
-    """The most memory for them, GiB; by default 1, with --preset paper 8. What fits is said before training."""
+    """With --replay: the most memory for them, GiB; by default 1, with --preset paper 8. What fits is said before
+    training."""
     checkpoint_every: int = TrainConfig.checkpoint_every
     """Steps between checkpoints."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -82,8 +85,8 @@ class Train(EnvironmentFlags):
     bank: Path | None = None
     """A folder of episodes that were begun before, see `videoinpaint bank`: episodes are drawn from it, and resets only
     read. One that is not there yet is built first."""
-    bank_episodes: int = 2_000
-    """How many episodes such a new bank gets."""
+    bank_episodes: int | None = None
+    """With --bank: how many episodes such a new bank gets, 2000 by default."""
     prefetch: int | None = None
     """Threads that begin coming episodes while the present ones are played: for machines with cores to spare."""
 
@@ -111,11 +114,12 @@ class Train(EnvironmentFlags):
         given = {name: getattr(self, name) for name in names if getattr(self, name, None) is not None}
         flags = (PAPER if self.preset == "paper" else {}) | given
         env = self.env_kwargs()
+        env_id = PAPER_ID if self.preset == "paper" and self.env_id == DEFAULT_ID else self.env_id
+        self._refuse_without_effect(argument_of(env_id, env, "action_grid") is not None)
         env |= {} if self.bank is None else {"bank": str(self.bank)}
         env |= {} if self.prefetch is None else {"prefetch": self.prefetch}
         device = env.pop("device", TrainConfig.device)
         flags["target_kl"] = self.target_kl or None
-        env_id = PAPER_ID if self.preset == "paper" and self.env_id == DEFAULT_ID else self.env_id
         return TrainConfig(**flags, env=env, env_id=env_id, device=device, replay=self._replay())
 
     def comparison(self, folder: Path) -> str:
@@ -130,21 +134,40 @@ class Train(EnvironmentFlags):
                 words += ["--" + name.replace("_", "-"), *map(str, values)]
         return shlex.join([*words, "--policies", str(folder), "random", "heads12", "heuristic"])
 
+    @property
+    def _replays(self) -> bool:
+        return self.preset == "paper" if self.replay is None else self.replay
+
+    def _refuse_without_effect(self, by_cell: bool) -> None:
+        """Raise InputError for flags that say more of what was not asked for, such as actions by cell."""
+        needed = (
+            ("bank_episodes", "--bank", self.bank is not None),
+            ("replay_trajectories", "--replay", self._replays),
+            ("replay_gib", "--replay", self._replays),
+            ("cell_credit", "--action-grid", by_cell),
+        )
+        for name, other, there in needed:
+            if getattr(self, name) is not None and not there:
+                flag = name.replace("_", "-")
+                raise InputError(f"--{flag} has no effect without {other}: give both, or leave it out")
+
     def _replay(self) -> ReplayConfig | None:
-        paper = self.preset == "paper"
-        if not (paper if self.replay is None else self.replay):
+        if not self._replays:
             return None
+        paper = self.preset == "paper"
         size = real_number(self.replay_gib, "replay_gib", 0, 1e6) if self.replay_gib is not None else 8 if paper else 1
-        return ReplayConfig(self.replay_trajectories, max(1, int(size * 2**30)))
+        kept = ReplayConfig.trajectories if self.replay_trajectories is None else self.replay_trajectories
+        return ReplayConfig(kept, max(1, int(size * 2**30)))
 
     def build_bank(self, folder: Path) -> None:
         """Fill a folder that holds no bank yet; one that does is used as it is, though it may still grow."""
         from videoinpaint.cli.bank import Build
         from videoinpaint.files import user_path
 
+        count = Build.episodes if self.bank_episodes is None else self.bank_episodes
         if not (user_path(folder) / "bank.json").is_file():
             flags = {field.name: getattr(self, field.name) for field in fields(EnvironmentFlags)}
-            Build(**flags, folder=folder, episodes=self.bank_episodes).run()
+            Build(**flags, folder=folder, episodes=count).run()
 
 
 COMMAND = Train

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -60,13 +60,36 @@ def inpaint_stream(
             is known in any frame of a window and within its reach.
     """
     parts = Parts.made(inpainter, detector, policy, iterations, device, window, overlap, weights, reach, action_grid)
+    named = {"policy": stable_name(policy), "weights": weights}
+    return repair_given(parts, frames, masks, dilate=dilate, on_cut=on_cut, keep=keep, named=named)
+
+
+def repair_given(
+    parts: Parts,
+    frames: Iterable[Pixels],
+    masks: Iterable[ArrayLike],
+    *,
+    dilate: int = 0,
+    on_cut: Callable[[int], None] | None = None,
+    keep: Path | None = None,
+    named: Mapping[str, Any] | None = None,
+) -> Iterator[Pixels]:
+    """As :func:`inpaint_stream`, by parts that are made already.
+
+    Args:
+        parts: what repairs.
+        frames, masks, dilate, on_cut, keep: see :func:`inpaint_stream`.
+        named: what the parts were made of, where they do not tell it themselves: kept windows are of these settings.
+
+    Raises:
+        InputError: see :func:`inpaint_stream`.
+    """
     pairs = checked_pairs(frames, masks, parts.loop.inpainter, checked_dilate(dilate))
     repairer: Repairer = parts.repairer()
     if keep is not None:
         if isinstance(parts.policy, RandomPolicy):
             raise InputError("a random policy chooses anew when a repair goes on: use another, or keep no windows")
-        settings = parts.settings() | {"policy": stable_name(policy), "weights": weights, "dilate": dilate}
-        repairer = KeptWindows(parts.repairer(), keep, settings)
+        repairer = KeptWindows(parts.repairer(), keep, parts.settings() | dict(named or {}) | {"dilate": dilate})
     return Stream(Knowing(repairer, parts.windows.reach, dilate), parts.windows, on_cut).run(pairs)
 
 

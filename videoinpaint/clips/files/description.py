@@ -56,7 +56,7 @@ def describe(
     if location and form.startswith("yuv4") and not recoloured:
         stream.options["chroma_sample_location"] = location
     _keep_fields(stream, old, first, path, final)
-    _warn_of_losses(form, old, first, path, final)
+    _warn_of_losses(form, old, first, path, final, "" if stream.codec.name == "ffv1" else "--lossless keeps")
     stream.metadata.update(described(old.metadata))
     stream.disposition = old.disposition
     return location in ("", "center", "top", "bottom") and not recoloured
@@ -89,13 +89,16 @@ def _keep_fields(stream: Any, old: Any, first: Any, path: Path, final: Path) -> 
         stream.options["x264-params"] = "bff=1" if order in (_BOTTOM_FIRST, 4) else "tff=1"
 
 
-def _warn_of_losses(form: str, old: Any, first: Any, path: Path, final: Path) -> None:
+def _warn_of_losses(form: str, old: Any, first: Any, path: Path, final: Path, kept_by: str) -> None:
+    """Warn of what is not written; `kept_by` begins what to do about it, where there is such a thing."""
     new, before = av.VideoFormat(form, 64, 64), av.VideoFormat(planar(first).format.name, 64, 64)
     if not has_alpha(new) and (_is_transparent(first) or old.metadata.get("alpha_mode") == "1"):
-        warn(f"{path} is transparent in parts, which {final} cannot hold: left out; --lossless keeps what is decoded")
+        why = f"which {final} cannot hold: left out; {kept_by} what is decoded" if kept_by else "which is not decoded"
+        warn(f"{path} is transparent in parts, {why}")
     bits = before.components[0].bits, new.components[0].bits
     if bits[1] < bits[0]:
-        warn(f"{path} has {bits[0]} bits a sample, {final} can hold {bits[1]}: rounded; --lossless keeps them")
+        remedy = f"; {kept_by} them" if kept_by else ""
+        warn(f"{path} has {bits[0]} bits a sample, {final} can hold {bits[1]}: rounded{remedy}")
     if not before.is_rgb and len(before.components) > 2:
         chroma = [(shape.chroma_width(), shape.chroma_height()) for shape in (before, new)]
         if chroma[0] != chroma[1]:

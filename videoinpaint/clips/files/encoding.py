@@ -95,6 +95,7 @@ class Encoder:
         self._repainting = None if source is None else Repainting(source, fps is None, audio)
         self.shape: tuple[int, ...] | None = None
         self._count = 0
+        self._lasting: dict[int, int] = {}  # by their time stamps, how long pictures in the codec are shown
         self._container: Any = None
         self._stream: Any = None
 
@@ -127,6 +128,7 @@ class Encoder:
             picture.pts, picture.time_base = self._count, 1 / self._rate
         else:
             picture = self._repainting.painted(frame, self._stream)
+            self._lasting[picture.pts] = picture.duration
         self._count += 1
         self._mux(picture)
 
@@ -201,6 +203,7 @@ class Encoder:
 
     def _mux(self, picture: Any) -> None:
         for packet in self._stream.encode(picture):
+            packet.duration = self._lasting.pop(packet.pts, packet.duration)  # SVT-AV1 forgets it
             if self._repainting is not None and packet.dts is not None:
                 self._repainting.copy_until(float(packet.dts * packet.time_base))
             self._container.mux(packet)

@@ -6,7 +6,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from videoinpaint.errors import InputError, warn
 
@@ -26,6 +26,8 @@ MAX_PIXELS = 1 << 26
 # Formats in which one file may hold several pictures that are one sequence. (A JPEG of a phone may hold a second
 # picture too, but that one is an addition to the first.)
 _SEQUENCES = frozenset({"GIF", "PNG", "WEBP", "TIFF"})
+
+_SIDEWAYS = (5, 6, 7, 8)  # orientations of EXIF
 
 
 class UndecodableError(InputError):
@@ -94,7 +96,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    """``(height, width)`` of a picture, from its header where the format has one that can be read alone.
+    """``(height, width)`` of a picture as it is read, from its header where the format has one that can be read alone.
 
     Raises:
         InputError: as `read_image`, as far as the header tells.
@@ -102,11 +104,12 @@ def size_of(path: Path) -> tuple[int, int]:
     if path.suffix.lower() == ".dpx":
         return _read_dpx(path).shape[:2]
     with _opened(path) as image:
-        return image.height, image.width
+        shown = _upright(image) if _on_its_side(image) else image
+        return shown.height, shown.width
 
 
 def load_picture(path: Path) -> Image.Image:
-    """The only picture of a file, decoded, in its own mode.
+    """The only picture of a file, decoded, in its own mode, turned as its EXIF says.
 
     Raises:
         InputError: see `read_image`.
@@ -116,8 +119,7 @@ def load_picture(path: Path) -> Image.Image:
     with _opened(path) as image:
         count = _count(image)
         if count == 1:
-            image.load()
-            return image
+            return _upright(image)
     raise InputError(f"{path} is a sequence of {count} pictures, not one: save the one that you mean, or a video")
 
 
@@ -145,7 +147,7 @@ def pictures_of(path: Path, start: int = 0) -> Iterator[Image.Image]:
             with _named(path):
                 image.seek(index)
                 check_pixels(path, image.width * image.height)
-                picture = image.copy()
+                picture = _upright(image.copy())
             yield picture
 
 
@@ -177,6 +179,23 @@ def deep_grey(image: Image.Image, path: Path) -> NDArray[np.uint16]:
     if values.min() < 0 or values.max() > 65535:
         raise InputError(f"{path} is a picture of 32 bits with values outside 0..65535: save it as PNG of 16 bits")
     return values.astype(np.uint16)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The picture itself, decoded, and turned as the camera was held; EXIF that is damaged turns nothing."""
+    image.load()
+    with suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
+    return image
+
+
+def _on_its_side(image: Image.Image) -> bool:
+    """Whether to turn a picture exchanges its height and width, by the header alone."""
+    try:
+        exif = Image.Image.getexif(image)  # that of PNG files decodes them, for EXIF behind the picture
+        return exif.get(ExifTags.Base.Orientation, 1) in _SIDEWAYS
+    except Exception:
+        return False
 
 
 @contextmanager

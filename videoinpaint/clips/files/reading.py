@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,14 @@ from numpy.typing import NDArray
 
 from videoinpaint.clips.files.colour import to_rgb
 from videoinpaint.clips.files.decoding import Index, decode, index_of
+from videoinpaint.clips.files.images import UndecodableError, count_pictures
 from videoinpaint.clips.files.orientation import upright
 from videoinpaint.clips.files.planes import has_alpha
 from videoinpaint.clips.files.sequences import window
 from videoinpaint.errors import InputError, InputWarning
 from videoinpaint.files import user_path
+
+_PICTURES = frozenset({".tif", ".tiff", ".webp"})
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class VideoReader:
         if not self.path.is_file():
             raise InputError(f"no video file at {self.path}: name an existing file, e.g. an .mp4")
         self.name = self.path.name
+        _check_form(self.path)
         self.index: Index = _strict_index(self.path) if strict else index_of(self.path)
         self.fps = float(self.index.rate)
         self.height, self.width = upright(np.empty(self.index.size or self.index.stored), self.index.matrix).shape
@@ -117,6 +122,15 @@ class VideoReader:
                 start, held = start + length - overlap, held[length - overlap :]
         if len(held) > overlap or start == 0:
             yield start, np.stack(held)
+
+
+def _check_form(path: Path) -> None:
+    """Raise InputError for a file of several pictures of which FFmpeg reads the first one, or none."""
+    if path.suffix.lower() not in _PICTURES:
+        return
+    with suppress(UndecodableError):  # what only has such a name
+        if (count := count_pictures(path)) > 1:
+            raise InputError(f"{path} is a sequence of {count} pictures: save them as PNG files in a folder, name that")
 
 
 def _strict_index(path: Path) -> Index:

@@ -78,14 +78,17 @@ class Repainting:
         if self._position == len(index.stamps):
             raise InputError(f"{self.source.path} has {self._position} frames, but more were given to write")
         picture = next(self._pictures)
+        timed = self._timed and index.seekable
+        lasts = picture.duration if timed else 1
         differs = self.source.shown(picture) != frame
         # Plane by plane: `any` over an axis of three takes five times as long.
         picture = self._repainted(picture, frame, differs[..., 0] | differs[..., 1] | differs[..., 2])
         picture = padded(converted(picture, self._form), stream.width, stream.height)
         picture.pict_type = 0  # the encoder chooses its key frames
-        timed = self._timed and index.seekable
         picture.pts = int(index.stamps[self._position]) - int(self._begin / self._base) if timed else self._position
         picture.time_base = self._base
+        # Of the picture as it was decoded: a conversion loses it, and its unit is another one where frames are counted.
+        picture.duration = lasts
         self._position += 1
         return picture
 

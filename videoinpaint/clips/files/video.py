@@ -14,7 +14,7 @@ from videoinpaint.clips.files.encoding import Encoder
 from videoinpaint.clips.files.reading import VideoInfo, VideoReader
 from videoinpaint.clips.files.sequences import ImageFolder
 from videoinpaint.errors import InputError
-from videoinpaint.files import Draft, user_path, writing
+from videoinpaint.files import Draft, behind_link, user_path, writing
 
 __all__ = ["VIDEO_SUFFIXES", "VideoInfo", "VideoReader", "VideoWriter", "probe", "read_video", "write_video"]
 
@@ -68,7 +68,7 @@ class VideoWriter:
     ...     writer.write(frames)
 
     Args:
-        path: .mp4, .mov, .m4v or .mkv; lossless .mkv only.
+        path: .mp4, .mov, .m4v or .mkv; lossless .mkv only. Through a link it is written where that leads.
         fps: frames a second, 0.01 to 1000; with a source None keeps its time stamps.
         lossless: keep every bit.
         quality: the constant rate factor, lower is better: 0..51 (by default 16 for H.264, 18 for HEVC), 0..63 for AV1
@@ -86,7 +86,7 @@ class VideoWriter:
         codec: str = "h264", source: VideoReader | None = None, audio: bool = True,
     ) -> None:  # fmt: skip
         self.path = user_path(path)
-        self._draft = Draft(self.path)
+        self._draft = Draft(behind_link(self.path))
         codec = "ffv1" if lossless else codec
         self._encoder = Encoder(self._draft.path, self.path, fps, codec, quality, source, audio)
         self.closed = False

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from videoinpaint.checks import check_sides
 from videoinpaint.clips.files.images import list_images, natural_key, resize_frames, resize_masks
 from videoinpaint.clips.files.sequences import FrameSequence, ImageFolder, window
 from videoinpaint.clips.files.video import VIDEO_SUFFIXES, VideoReader
@@ -111,7 +112,12 @@ class SequenceSource:
         return mirrored(clip) if self.flip and draws.random() < 0.5 else clip
 
     def load(self, name: str, num_frames: int, height: int, width: int, start: int = 0) -> Clip:
-        """The window that begins at frame `start`, centre-cropped to the aspect and scaled by area averaging."""
+        """The window that begins at frame `start`, centre-cropped to the aspect and scaled by area averaging.
+
+        Raises:
+            InputError: a size is out of bounds, or see :class:`FrameSequence`.
+        """
+        check_sides(num_frames, height, width)
         frames = self.sequence(name).read(start, num_frames, self.stride)
         objects = self._read_objects(name, start, num_frames)
         if objects is not None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from videoinpaint.checks import check_sides
 from videoinpaint.clips.studio import exact, raster, shapes
 from videoinpaint.clips.studio.config import SUITES, Range, StudioConfig
 from videoinpaint.clips.studio.draws import Draws
@@ -64,7 +65,9 @@ class Studio:
 
         Raises:
             UnknownNameError: the name is not one of this suite's.
+            InputError: a size is out of bounds.
         """
+        check_sides(num_frames, height, width)
         seed = seed_of(name, self.suite)
         if seed is None:
             raise UnknownNameError(f"unknown clip {name!r}: clips of {self.name} are named {self.clip_name(123)!r}")
