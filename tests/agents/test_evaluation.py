@@ -304,7 +304,7 @@ def rescaled(env: gymnasium.Env) -> gymnasium.Env:
     ({"vectorization_mode": "sync", "wrappers": [NaturalControls]}, "NaturalControls"),
     ({"vectorization_mode": "sync", "wrappers": [rescaled]}, "RescaleAction"),
     ({"vectorization_mode": "sync", "wrappers": [SingleImage]}, "frames and masks"),
-], ids=str)  # fmt: skip
+], ids=["tensors", "flat infos", "flat infos in turn", "natural units", "another range", "one image"])  # fmt: skip
 def test_an_environment_that_shows_or_takes_something_else_is_named(small: dict, made: dict, message: str) -> None:
     env = gymnasium.make_vec("VideoInpaint-v1", num_envs=2, **small | made)
     with pytest.raises(InputError, match=message):
