@@ -29,16 +29,16 @@ from videoinpaint.device import fetched, may_look
 from videoinpaint.envs import fork  # noqa: F401 - its import keeps forked workers from waiting for ever
 from videoinpaint.envs.actions import action_space
 from videoinpaint.envs.bank import Bank, Identity, begins_alike, identify
-from videoinpaint.envs.batch import join, nested, take, unstacked, within
-from videoinpaint.envs.episodes import Episode
 from videoinpaint.envs.infos import MAX_ITERATIONS, REPAIRED, RUNNING, STOPPED, Info, episode_infos, flattened
 from videoinpaint.envs.loop import Round
 from videoinpaint.envs.parts import make_parts
 from videoinpaint.envs.prefetch import Prefetch
-from videoinpaint.envs.reward import TERMS
-from videoinpaint.envs.scoring import Scoring, as_numpy
+from videoinpaint.envs.rewards.reward import TERMS
+from videoinpaint.envs.rewards.scoring import Scoring, as_numpy
 from videoinpaint.envs.settings import Settings
 from videoinpaint.envs.skipping import at_rest
+from videoinpaint.envs.states.batch import join, nested, take, unstacked, within
+from videoinpaint.envs.states.episodes import Episode
 from videoinpaint.errors import InputError
 from videoinpaint.files import user_path
 from videoinpaint.inpainters.propagators import predict_masks
@@ -143,7 +143,8 @@ class Core:
         """The episode of a seed; from the bank, or begun already, where it is there.
 
         Raises:
-            InputError, UnknownNameError: see :meth:`videoinpaint.envs.episodes.EpisodeSource.draw`; a damaged bank.
+            InputError, UnknownNameError: see :meth:`~videoinpaint.envs.states.episodes.EpisodeSource.draw`; a damaged
+                bank.
         """
         if not options and self.bank is not None and seed in self.bank:
             return self.bank.episode(seed)

@@ -17,11 +17,11 @@ from videoinpaint.clips import ClipSource, MaskSource
 from videoinpaint.controls import as_numbers
 from videoinpaint.envs.common import Common
 from videoinpaint.envs.core import Core
-from videoinpaint.envs.episodes import check_options
 from videoinpaint.envs.observing import Observation
 from videoinpaint.envs.rendering import Display
 from videoinpaint.envs.running import Running
 from videoinpaint.envs.settings import Settings
+from videoinpaint.envs.states.episodes import check_options
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import Detector, Inpainter
 

@@ -29,7 +29,7 @@ from videoinpaint.contract import (
     complaints,
 )
 from videoinpaint.controls import HEADS, HIGH, check_controls, refining, skipped
-from videoinpaint.envs.batch import batch_size, nested, within
+from videoinpaint.envs.states.batch import batch_size, nested, within
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import (
     Detection,

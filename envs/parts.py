@@ -12,10 +12,10 @@ from videoinpaint.compiling import check_compiler
 from videoinpaint.contract import check_size
 from videoinpaint.detectors import make_detector
 from videoinpaint.device import resolve_device
-from videoinpaint.envs.episodes import EpisodeSource
 from videoinpaint.envs.loop import ClosedLoop
-from videoinpaint.envs.reward import Reward
+from videoinpaint.envs.rewards.reward import Reward
 from videoinpaint.envs.settings import Settings
+from videoinpaint.envs.states.episodes import EpisodeSource
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.inpainters.boundary_fusion import fused

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from videoinpaint.envs.episodes import Episode
+from videoinpaint.envs.states.episodes import Episode
 from videoinpaint.protocols import State
 
 Begin = Callable[[int], tuple[Episode, State]]

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from videoinpaint.checks import seed_number
 from videoinpaint.envs import snapshot
-from videoinpaint.envs.batch import batch_size, join, take
 from videoinpaint.envs.core import Core, Outcome
-from videoinpaint.envs.episodes import Episode, rewound
 from videoinpaint.envs.infos import TRUNCATED, Info
 from videoinpaint.envs.observing import pictures
 from videoinpaint.envs.rendering import SHOWN, draw
-from videoinpaint.envs.shelf import Pile, make_shelf
+from videoinpaint.envs.states.batch import batch_size, join, take
+from videoinpaint.envs.states.episodes import Episode, rewound
+from videoinpaint.envs.states.shelf import Pile, make_shelf
 from videoinpaint.protocols import State
 
 Seen = tuple[Sequence[int], State]

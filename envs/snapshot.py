@@ -15,10 +15,10 @@ from torch import Tensor
 
 from videoinpaint.checks import find_unusable, misshapen, seed_number, shown
 from videoinpaint.clips.validate import check_masks
-from videoinpaint.envs.batch import placed
 from videoinpaint.envs.core import Core
-from videoinpaint.envs.episodes import Episode
-from videoinpaint.envs.packing import Packed, bases_of, pack, plain_layout, read_layout, unpack
+from videoinpaint.envs.states.batch import placed
+from videoinpaint.envs.states.episodes import Episode
+from videoinpaint.envs.states.packing import Packed, bases_of, pack, plain_layout, read_layout, unpack
 from videoinpaint.errors import InputError, VideoInpaintError
 from videoinpaint.protocols import State
 
@@ -73,7 +73,7 @@ def save_brief(
     """A snapshot in few bytes: packed, and without what the episode's seed gives again.
 
     Args:
-        packed: from :meth:`videoinpaint.envs.shelf.Shelf.packed`.
+        packed: from :meth:`videoinpaint.envs.states.shelf.Shelf.packed`.
         core, episode, done, generator, seed: as of :func:`save`.
     """
     whole = save(core, {}, episode, done, generator, seed)

@@ -22,10 +22,10 @@ from videoinpaint.envs.calls import Calls
 from videoinpaint.envs.common import Common
 from videoinpaint.envs.core import Core
 from videoinpaint.envs.env import VideoInpaintEnv
-from videoinpaint.envs.episodes import Episode, check_options
 from videoinpaint.envs.observing import Observation
 from videoinpaint.envs.running import Running, Seen
 from videoinpaint.envs.settings import Settings
+from videoinpaint.envs.states.episodes import Episode, check_options
 from videoinpaint.errors import InputError
 
 OUTPUTS = ("numpy", "torch")

@@ -15,7 +15,7 @@ import torch
 
 from videoinpaint.clips import make_clips, make_masks
 from videoinpaint.envs.core import Core
-from videoinpaint.envs.episodes import EpisodeSource
+from videoinpaint.envs.states.episodes import EpisodeSource
 from videoinpaint.inpainters.published.cost import count_flops
 
 

@@ -21,9 +21,9 @@ from videoinpaint.agents.policies.protocol import Observation, Policy, choose, r
 from videoinpaint.checks import seed_number, shown
 from videoinpaint.device import resolve_device
 from videoinpaint.envs.actions import check_action_space
-from videoinpaint.envs.episodes import Episode
 from videoinpaint.envs.ids import effective_kwargs, make_batch, with_offered, with_precision
 from videoinpaint.envs.infos import info_of
+from videoinpaint.envs.states.episodes import Episode
 from videoinpaint.errors import InputError
 from videoinpaint.metrics.measures import Reference
 from videoinpaint.metrics.vfid import vfid_available, vfid_features

@@ -2,6 +2,6 @@
 
 from videoinpaint.agents.ppo.replay import ReplayConfig
 from videoinpaint.agents.ppo.training import TrainConfig, TrainResult, make_training_envs, train
-from videoinpaint.envs.episodes import TRAINING_SEEDS
+from videoinpaint.envs.states.episodes import TRAINING_SEEDS
 
 __all__ = ["TRAINING_SEEDS", "ReplayConfig", "TrainConfig", "TrainResult", "make_training_envs", "train"]

@@ -27,8 +27,8 @@ from videoinpaint.agents.ppo.replay import trajectory_bytes
 from videoinpaint.agents.ppo.view import TrainingView
 from videoinpaint.checkpoints import alone, check_same
 from videoinpaint.device import resolve_device
-from videoinpaint.envs.episodes import TRAINING_SEEDS
 from videoinpaint.envs.ids import argument_of, check_env, with_offered, with_precision
+from videoinpaint.envs.states.episodes import TRAINING_SEEDS
 from videoinpaint.errors import DivergedError, InputError
 from videoinpaint.files import read_json, writing
 from videoinpaint.version import __version__

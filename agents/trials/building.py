@@ -15,8 +15,8 @@ from videoinpaint.agents.trials.cells import CellTrials
 from videoinpaint.agents.trials.clip_fit import fit_by_clip
 from videoinpaint.agents.trials.clips import ClipTrials
 from videoinpaint.checks import seed_number, whole_number
-from videoinpaint.envs.episodes import TRAINING_SEEDS
 from videoinpaint.envs.ids import argument_of, check_env
+from videoinpaint.envs.states.episodes import TRAINING_SEEDS
 from videoinpaint.errors import InputError
 
 

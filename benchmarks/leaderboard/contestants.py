@@ -23,22 +23,22 @@ from typing import Any
 import tyro
 import yaml
 
-from videoinpaint.benchmarks.leaderboard.folder import contents, hash_of
-from videoinpaint.benchmarks.leaderboard.held_out import check_hidden, read_salt, salt_hash
-from videoinpaint.benchmarks.leaderboard.marks import HeldOut
-from videoinpaint.benchmarks.leaderboard.measuring import prepare, run
-from videoinpaint.benchmarks.leaderboard.page import write_page
-from videoinpaint.benchmarks.leaderboard.pictures import add_pictures
-from videoinpaint.benchmarks.leaderboard.ranking import rank, reference_episodes
-from videoinpaint.benchmarks.leaderboard.rows import read_run
-from videoinpaint.benchmarks.leaderboard.table import show_board
-from videoinpaint.benchmarks.leaderboard.verification import (
+from videoinpaint.benchmarks.leaderboard.board.ranking import rank, reference_episodes
+from videoinpaint.benchmarks.leaderboard.board.rows import read_run
+from videoinpaint.benchmarks.leaderboard.board.table import show_board
+from videoinpaint.benchmarks.leaderboard.judging.held_out import check_hidden, read_salt, salt_hash
+from videoinpaint.benchmarks.leaderboard.judging.marks import HeldOut
+from videoinpaint.benchmarks.leaderboard.judging.measuring import prepare, run
+from videoinpaint.benchmarks.leaderboard.judging.verification import (
     FILE,
     earlier_verification,
     ranked,
     verify,
     write_verification,
 )
+from videoinpaint.benchmarks.leaderboard.submissions.folder import contents, hash_of
+from videoinpaint.benchmarks.leaderboard.website.page import write_page
+from videoinpaint.benchmarks.leaderboard.website.pictures import add_pictures
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import plain
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, frozen_suite

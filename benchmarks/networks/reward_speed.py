@@ -21,7 +21,7 @@ from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.checks import MAX_COUNT, check_extent, whole_number
 from videoinpaint.controls import DEFAULT
 from videoinpaint.device import resolve_device
-from videoinpaint.envs.reward import Reward
+from videoinpaint.envs.rewards.reward import Reward
 from videoinpaint.metrics.backbone import get_backbone
 
 

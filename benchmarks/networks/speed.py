@@ -24,9 +24,9 @@ from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.suite import make_suite
 from videoinpaint.benchmarks.repair.timed import repair
 from videoinpaint.controls import DEFAULT, Controls
-from videoinpaint.envs.batch import within
 from videoinpaint.envs.env import VideoInpaintEnv
-from videoinpaint.envs.reward import Reward
+from videoinpaint.envs.rewards.reward import Reward
+from videoinpaint.envs.states.batch import within
 from videoinpaint.protocols import State
 
 FLOORS = {"step_ms": 300.0, "reset_ms": 500.0, "reward_times_faster": 15.0, "frame_seconds": 0.25}

@@ -17,8 +17,8 @@ from videoinpaint.benchmarks.papers.experiment import BenchFlags, Entrant, Exper
 from videoinpaint.benchmarks.papers.verdict import Claim
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.benchmarks.report.panels import Pixels, below, beside, closeup, labelled
-from videoinpaint.envs.episodes import Episode
 from videoinpaint.envs.observing import frames_of
+from videoinpaint.envs.states.episodes import Episode
 
 SCENES = ("object removal", "simple static background", "large-area damage", "complex textures", "dynamic backgrounds")
 GAIN = 0.012

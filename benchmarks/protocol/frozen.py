@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoinpaint.clips import make_clips, make_masks
-from videoinpaint.envs.episodes import Episode, EpisodeSource
 from videoinpaint.envs.ids import effective_kwargs
+from videoinpaint.envs.states.episodes import Episode, EpisodeSource
 from videoinpaint.errors import InputError, UnknownNameError
 from videoinpaint.files import user_path
 from videoinpaint.registration import DEFAULT_ID

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from videoinpaint.envs.episodes import EpisodeSource
+from videoinpaint.envs.states.episodes import EpisodeSource
 from videoinpaint.naming import stable_name
 from videoinpaint.protocols import Inpainter, MaskPropagator, OneShotInpainter, State, precision_of
 

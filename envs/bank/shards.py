@@ -22,9 +22,9 @@ from safetensors.torch import save
 
 from videoinpaint.checks import shown
 from videoinpaint.envs.bank.identity import Identity
-from videoinpaint.envs.batch import placed
-from videoinpaint.envs.episodes import Episode
-from videoinpaint.envs.packing import Packed, bases_of, pack, plain_layout, read_layout, unpack
+from videoinpaint.envs.states.batch import placed
+from videoinpaint.envs.states.episodes import Episode
+from videoinpaint.envs.states.packing import Packed, bases_of, pack, plain_layout, read_layout, unpack
 from videoinpaint.errors import InputError
 from videoinpaint.files import read_json, write_json
 from videoinpaint.protocols import State

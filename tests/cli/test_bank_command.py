@@ -9,7 +9,7 @@ import pytest
 
 from videoinpaint.cli import main
 from videoinpaint.cli.bank import Build
-from videoinpaint.envs.episodes import TRAINING_SEEDS
+from videoinpaint.envs.states.episodes import TRAINING_SEEDS
 
 SMALL = [
     "--num-frames",

@@ -28,7 +28,7 @@ from videoinpaint.clips import (
 from videoinpaint.clips.masks import recorded
 from videoinpaint.clips.masks.recorded import FileMasks
 from videoinpaint.clips.sources import sequences
-from videoinpaint.envs.episodes import EpisodeSource
+from videoinpaint.envs.states.episodes import EpisodeSource
 from videoinpaint.errors import InputError, UnknownNameError
 
 Save = Callable[..., Path]

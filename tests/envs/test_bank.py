@@ -19,12 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videoinpaint.clips import Clip, make_clips
-from videoinpaint.envs import batch, packing
 from videoinpaint.envs.bank import shards
 from videoinpaint.envs.build_bank import build_bank
 from videoinpaint.envs.env import VideoInpaintEnv
-from videoinpaint.envs.episodes import TRAINING_SEEDS
 from videoinpaint.envs.one_shot import VideoInpaintOneShotEnv
+from videoinpaint.envs.states import batch, packing
+from videoinpaint.envs.states.episodes import TRAINING_SEEDS
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import Refinement
 

@@ -11,9 +11,9 @@ import torch
 from videoinpaint.composition import GREY
 from videoinpaint.controls import Controls
 from videoinpaint.device import resolve_device
-from videoinpaint.envs.batch import batch_size, join, nested, put, take, within
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.envs.observing import observe
+from videoinpaint.envs.states.batch import batch_size, join, nested, put, take, within
 from videoinpaint.errors import CorruptWeightsError, InputError
 
 CONTROLS = np.repeat(Controls().to_array()[None], 3, 0)

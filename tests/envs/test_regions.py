@@ -20,9 +20,9 @@ from videoinpaint.controls import (
     mean_controls,
 )
 from videoinpaint.envs import NaturalControls, VideoInpaintEnv, VideoInpaintVectorEnv
-from videoinpaint.envs.batch import within
-from videoinpaint.envs.reward_map import apportioned, changed, improvement_by_cell, saved_by_cell
+from videoinpaint.envs.rewards.reward_map import apportioned, changed, improvement_by_cell, saved_by_cell
 from videoinpaint.envs.sb3 import SB3VecEnv
+from videoinpaint.envs.states.batch import within
 from videoinpaint.errors import InputError
 from videoinpaint.testing import check_inpainter
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from videoinpaint.benchmarks.networks.reward_speed import reward_speed
-from videoinpaint.envs.reward import METRICS, PSNR_CAP, TERMS, Reward, combine
+from videoinpaint.envs.rewards.reward import METRICS, PSNR_CAP, TERMS, Reward, combine
 from videoinpaint.errors import InputError, MissingWeightsError, UnknownNameError
 from videoinpaint.metrics import lpips, psnr, psnr_hole, ssim
 from videoinpaint.metrics.alignment import grid_flow

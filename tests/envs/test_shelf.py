@@ -8,8 +8,8 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 
-from videoinpaint.envs import shelf
 from videoinpaint.envs.sb3 import make_sb3_vec
+from videoinpaint.envs.states import shelf
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import Refinement
 

@@ -15,8 +15,8 @@ from videoinpaint.agents.policies import make_policy
 from videoinpaint.composition import EMPTY_BELOW
 from videoinpaint.controls import DEFAULT, HEADS, LOW, SKIP, Controls, action_to_controls, controls_to_action
 from videoinpaint.envs import NaturalControls, VideoInpaintEnv, VideoInpaintVectorEnv
-from videoinpaint.envs.batch import within
 from videoinpaint.envs.skipping import at_rest
+from videoinpaint.envs.states.batch import within
 from videoinpaint.errors import InputError
 
 EDGE = 4  # pixels over which what is refined fades into what is not

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from videoinpaint.benchmarks.leaderboard.entry import parse_entry
-from videoinpaint.benchmarks.leaderboard.measuring import prepare, run
+from videoinpaint.benchmarks.leaderboard.judging.measuring import prepare, run
+from videoinpaint.benchmarks.leaderboard.submissions.entry import parse_entry
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, freeze
 
 TINY = {

@@ -11,7 +11,7 @@ import pytest
 from videoinpaint.agents.policies.policy import POLICIES, make_policy
 from videoinpaint.benchmarks.leaderboard import contestants as module
 from videoinpaint.benchmarks.leaderboard.contestants import BUILTIN, Contestants, contestants, run_all
-from videoinpaint.benchmarks.leaderboard.measuring import Arena
+from videoinpaint.benchmarks.leaderboard.judging.measuring import Arena
 from videoinpaint.benchmarks.protocol.envelope import plain
 from videoinpaint.errors import InputError
 

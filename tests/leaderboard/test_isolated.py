@@ -11,9 +11,9 @@ import torch
 
 from videoinpaint.agents.policies import make_policy
 from videoinpaint.agents.policies.export import blank_network, load_policy, save_policy
-from videoinpaint.benchmarks.leaderboard.entry import parse_entry
-from videoinpaint.benchmarks.leaderboard.isolated import GuestError, IsolatedPolicy, Limits
-from videoinpaint.benchmarks.leaderboard.wire import Channel
+from videoinpaint.benchmarks.leaderboard.sandbox.isolated import GuestError, IsolatedPolicy, Limits
+from videoinpaint.benchmarks.leaderboard.sandbox.wire import Channel
+from videoinpaint.benchmarks.leaderboard.submissions.entry import parse_entry
 
 SEEN = {"frames": np.zeros((1, 12, 48, 64), np.uint8), "masks": np.full((1, 4, 48, 64), 10, np.uint8)}
 

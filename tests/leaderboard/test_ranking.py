@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from videoinpaint.benchmarks.leaderboard.marks import MARKS
-from videoinpaint.benchmarks.leaderboard.pictures import players_of
-from videoinpaint.benchmarks.leaderboard.ranking import rank, reference_episodes
-from videoinpaint.benchmarks.leaderboard.rows import Run, read_run
-from videoinpaint.benchmarks.leaderboard.submission import Submission
-from videoinpaint.benchmarks.leaderboard.verification import verify, write_verification
+from videoinpaint.benchmarks.leaderboard.board.ranking import rank, reference_episodes
+from videoinpaint.benchmarks.leaderboard.board.rows import Run, read_run
+from videoinpaint.benchmarks.leaderboard.judging.marks import MARKS
+from videoinpaint.benchmarks.leaderboard.judging.verification import verify, write_verification
+from videoinpaint.benchmarks.leaderboard.submissions.submission import Submission
+from videoinpaint.benchmarks.leaderboard.website.pictures import players_of
 from videoinpaint.benchmarks.protocol.envelope import write_json
 from videoinpaint.benchmarks.protocol.frozen import FrozenEpisode, FrozenSuite
 from videoinpaint.cli import main
@@ -312,7 +312,7 @@ def test_runs_and_references_of_other_pixels_are_refused(tmp_path):
 
 
 def test_verify_flags_what_is_beyond_the_oracle_of_the_suite(submitted, suite, monkeypatch):
-    from videoinpaint.benchmarks.leaderboard import verification
+    from videoinpaint.benchmarks.leaderboard.judging import verification
 
     assert verification.too_good(BASE + 0.1, BASE)
     assert not verification.too_good(BASE, BASE + 0.1)

@@ -8,11 +8,11 @@ import zipfile
 import pytest
 import torch
 
-from videoinpaint.benchmarks.leaderboard.entry import parse_entry
-from videoinpaint.benchmarks.leaderboard.folder import contents, hash_of
-from videoinpaint.benchmarks.leaderboard.measuring import prepare, run
-from videoinpaint.benchmarks.leaderboard.recorded import append_episode, check_complete, read_episodes
-from videoinpaint.benchmarks.leaderboard.submission import check_versions, entry_of, read_submission
+from videoinpaint.benchmarks.leaderboard.judging.measuring import prepare, run
+from videoinpaint.benchmarks.leaderboard.submissions.entry import parse_entry
+from videoinpaint.benchmarks.leaderboard.submissions.folder import contents, hash_of
+from videoinpaint.benchmarks.leaderboard.submissions.recorded import append_episode, check_complete, read_episodes
+from videoinpaint.benchmarks.leaderboard.submissions.submission import check_versions, entry_of, read_submission
 from videoinpaint.errors import InputError
 
 

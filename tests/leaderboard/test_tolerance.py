@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from videoinpaint.benchmarks.leaderboard.tolerance import TOLERANCES, differences
+from videoinpaint.benchmarks.leaderboard.judging.tolerance import TOLERANCES, differences
 
 RECORD = {
     "clip": "a",

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from videoinpaint.benchmarks.leaderboard.submission import check_versions, read_submission, suite_of
-from videoinpaint.benchmarks.leaderboard.verification import read_verification
+from videoinpaint.benchmarks.leaderboard.judging.verification import read_verification
+from videoinpaint.benchmarks.leaderboard.submissions.submission import check_versions, read_submission, suite_of
 from videoinpaint.benchmarks.protocol.tracks import Freeze
 from videoinpaint.benchmarks.protocol.tracks import run as freeze
 from videoinpaint.cli import main

@@ -10,21 +10,26 @@ from dataclasses import replace
 
 import pytest
 
-from videoinpaint.benchmarks.leaderboard.confinement import OPEN
-from videoinpaint.benchmarks.leaderboard.entry import Entry
-from videoinpaint.benchmarks.leaderboard.held_out import (
+from videoinpaint.benchmarks.leaderboard.board.rows import read_run
+from videoinpaint.benchmarks.leaderboard.judging.held_out import (
     check_hidden,
     held_out_seeds,
     make_salt,
     read_salt,
     salt_hash,
 )
-from videoinpaint.benchmarks.leaderboard.isolated import IsolatedPolicy
-from videoinpaint.benchmarks.leaderboard.marks import HeldOut
-from videoinpaint.benchmarks.leaderboard.measuring import Arena, prepare, run
-from videoinpaint.benchmarks.leaderboard.recorded import read_episodes
-from videoinpaint.benchmarks.leaderboard.rows import read_run
-from videoinpaint.benchmarks.leaderboard.verification import ranked, read_verification, verify, write_verification
+from videoinpaint.benchmarks.leaderboard.judging.marks import HeldOut
+from videoinpaint.benchmarks.leaderboard.judging.measuring import Arena, prepare, run
+from videoinpaint.benchmarks.leaderboard.judging.verification import (
+    ranked,
+    read_verification,
+    verify,
+    write_verification,
+)
+from videoinpaint.benchmarks.leaderboard.sandbox.confinement import OPEN
+from videoinpaint.benchmarks.leaderboard.sandbox.isolated import IsolatedPolicy
+from videoinpaint.benchmarks.leaderboard.submissions.entry import Entry
+from videoinpaint.benchmarks.leaderboard.submissions.recorded import read_episodes
 from videoinpaint.cli import main
 from videoinpaint.errors import InputError
 
@@ -105,7 +110,7 @@ def test_measures_that_nobody_makes_are_found(submitted, suite):
 
 def test_a_submission_does_not_choose_more_threads_than_there_are(submitted, suite, monkeypatch):
     asked = []
-    monkeypatch.setattr("videoinpaint.benchmarks.leaderboard.measuring.set_threads", asked.append)
+    monkeypatch.setattr("videoinpaint.benchmarks.leaderboard.judging.measuring.set_threads", asked.append)
     file = submitted / "submission.yml"
     file.write_text(file.read_text().replace("threads: 1", "threads: 1024"))
     found = verify(submitted, suite=suite)
@@ -117,7 +122,7 @@ def test_a_submission_does_not_choose_more_threads_than_there_are(submitted, sui
 @pytest.mark.parametrize("line", [OPEN, "files: Landlock 6"])
 def test_code_that_could_read_the_verifiers_files_is_flagged(submitted, suite, monkeypatch, line):
     monkeypatch.setattr(
-        "videoinpaint.benchmarks.leaderboard.verification.give_marks", lambda found, *_: found.log.append(line)
+        "videoinpaint.benchmarks.leaderboard.judging.verification.give_marks", lambda found, *_: found.log.append(line)
     )
     assert any("no Landlock" in flag for flag in verify(submitted, suite=suite)["flags"]) == (line == OPEN)
 
@@ -135,7 +140,7 @@ def test_what_changes_while_it_is_looked_at_is_not_what_was_verified(submitted, 
             change(submitted, 0, episode_return=99.0)
         return suite
 
-    monkeypatch.setattr("videoinpaint.benchmarks.leaderboard.verification.give_marks", mark)
+    monkeypatch.setattr("videoinpaint.benchmarks.leaderboard.judging.verification.give_marks", mark)
     found = verify(submitted, suite=looking_for_the_suite)
     assert found["score"] < 90
     write_verification(submitted / "verification.json", found)
@@ -158,7 +163,7 @@ def test_what_nobody_thought_of_is_a_verdict_too(submitted, suite, monkeypatch):
     def fail(*_):
         raise ZeroDivisionError("by nobody")
 
-    monkeypatch.setattr("videoinpaint.benchmarks.leaderboard.verification.give_marks", fail)
+    monkeypatch.setattr("videoinpaint.benchmarks.leaderboard.judging.verification.give_marks", fail)
     found = verify(submitted, suite=suite)
     assert not any(found["marks"].values())
     assert "ZeroDivisionError: by nobody" in found["verdict"][0]
@@ -207,8 +212,8 @@ def test_a_policy_that_fails_is_not_re_run_and_the_verifier_goes_on(submitted, s
 
 
 def test_the_commands_from_a_policy_to_a_board(suite, installed, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("videoinpaint.benchmarks.leaderboard.submission.frozen_suite", lambda name, env_id: suite)
-    monkeypatch.setattr("videoinpaint.benchmarks.protocol.tracks.frozen_suite", lambda name, env_id: suite)
+    for module in ("leaderboard.submissions.submission", "protocol.tracks"):
+        monkeypatch.setattr(f"videoinpaint.benchmarks.{module}.frozen_suite", lambda name, env_id: suite)
     folder, malformed = tmp_path / "mine", tmp_path / "malformed"
     assert (
         main(["leaderboard", "evaluate", "package:strangers:steady", "--output", str(folder), "--method", "ours"]) == 0

@@ -61,7 +61,7 @@ class Evaluate:
 
     def run(self) -> None:
         """Play and write."""
-        from videoinpaint.benchmarks.leaderboard.measuring import prepare, run
+        from videoinpaint.benchmarks.leaderboard.judging.measuring import prepare, run
         from videoinpaint.benchmarks.protocol.suite_references import suite_references
         from videoinpaint.benchmarks.protocol.tracks import Size, open_suite
         from videoinpaint.cli.output import progress
@@ -102,13 +102,13 @@ class Verify:
         """Verify each, write, print."""
         from functools import partial
 
-        from videoinpaint.benchmarks.leaderboard.submission import suite_of
-        from videoinpaint.benchmarks.leaderboard.verification import (
+        from videoinpaint.benchmarks.leaderboard.judging.verification import (
             earlier_verification,
             ranked,
             verify,
             write_verification,
         )
+        from videoinpaint.benchmarks.leaderboard.submissions.submission import suite_of
         from videoinpaint.cli.output import progress
 
         if not self.folders:
@@ -133,13 +133,13 @@ class Verify:
 
     def place(self, folder: Path) -> Path:
         """Where a submission's verification is written."""
-        from videoinpaint.benchmarks.leaderboard.verification import FILE
+        from videoinpaint.benchmarks.leaderboard.judging.verification import FILE
 
         return folder / FILE if self.output is None else self.output / f"{folder.resolve().name}.json"
 
     def _held_out(self) -> Any:
-        from videoinpaint.benchmarks.leaderboard.held_out import MOST, check_hidden, read_salt
-        from videoinpaint.benchmarks.leaderboard.marks import HeldOut
+        from videoinpaint.benchmarks.leaderboard.judging.held_out import MOST, check_hidden, read_salt
+        from videoinpaint.benchmarks.leaderboard.judging.marks import HeldOut
         from videoinpaint.checks import whole_number
 
         if (self.salt_file is None) != (self.held_out == 0):
@@ -181,11 +181,11 @@ class Rank:
 
     def run(self) -> None:
         """Read, rank, write, print."""
-        from videoinpaint.benchmarks.leaderboard.pictures import SHOWN, add_pictures
-        from videoinpaint.benchmarks.leaderboard.ranking import rank, reference_episodes
-        from videoinpaint.benchmarks.leaderboard.rows import read_run
-        from videoinpaint.benchmarks.leaderboard.submission import read_submission, suite_of
-        from videoinpaint.benchmarks.leaderboard.table import show_board
+        from videoinpaint.benchmarks.leaderboard.board.ranking import rank, reference_episodes
+        from videoinpaint.benchmarks.leaderboard.board.rows import read_run
+        from videoinpaint.benchmarks.leaderboard.board.table import show_board
+        from videoinpaint.benchmarks.leaderboard.submissions.submission import read_submission, suite_of
+        from videoinpaint.benchmarks.leaderboard.website.pictures import SHOWN, add_pictures
         from videoinpaint.benchmarks.protocol.envelope import write_json
         from videoinpaint.benchmarks.protocol.tracks import track_names
         from videoinpaint.checks import whole_number
@@ -226,7 +226,7 @@ class Html:
 
     def run(self) -> None:
         """Render and write."""
-        from videoinpaint.benchmarks.leaderboard.page import write_page
+        from videoinpaint.benchmarks.leaderboard.website.page import write_page
 
         print(f"wrote {write_page(self.board, self.output)}")
 
@@ -240,7 +240,7 @@ class Commit:
 
     def run(self) -> None:
         """Write the salt, print its sha256."""
-        from videoinpaint.benchmarks.leaderboard.held_out import make_salt
+        from videoinpaint.benchmarks.leaderboard.judging.held_out import make_salt
 
         print(make_salt(self.file))
 
@@ -255,7 +255,7 @@ def check_names_differ(folders: Sequence[Path], together: Path | None) -> None:
 
 def _episodes(folder: Path, more: int) -> int:
     """How many will be played, for the progress; a submission that cannot be read plays none."""
-    from videoinpaint.benchmarks.leaderboard.recorded import read_episodes
+    from videoinpaint.benchmarks.leaderboard.submissions.recorded import read_episodes
 
     try:
         return len(read_episodes(folder)) + more

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from videoinpaint.controls import DEFAULT, Controls
-from videoinpaint.envs.batch import put, take
 from videoinpaint.envs.loop import ClosedLoop
+from videoinpaint.envs.states.batch import put, take
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.internal import PAPER, Budget, Internal, InternalInpainter, Trainer, losses, train
 from videoinpaint.inpainters.internal.clip import STARTS, Examples, TrainingClip, moved

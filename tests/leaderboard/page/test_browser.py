@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from videoinpaint.benchmarks.leaderboard.page import write_page
+from videoinpaint.benchmarks.leaderboard.website.page import write_page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from videoinpaint.benchmarks.leaderboard.page import read_board, render, write_page
-from videoinpaint.benchmarks.leaderboard.plots import Scale, minus, trajectories
+from videoinpaint.benchmarks.leaderboard.website.page import read_board, render, write_page
+from videoinpaint.benchmarks.leaderboard.website.plots import Scale, minus, trajectories
 from videoinpaint.cli import main
 from videoinpaint.errors import InputError
 

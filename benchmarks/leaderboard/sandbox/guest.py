@@ -1,7 +1,7 @@
 """The process in which a policy of a submission runs: it is sent observations and answers with actions.
 
-It is started by :mod:`videoinpaint.benchmarks.leaderboard.isolated`. No environment, reference, seed or salt ever is
-in it. What a policy prints goes nowhere.
+It is started by :mod:`videoinpaint.benchmarks.leaderboard.sandbox.isolated`. No environment, reference, seed or salt
+ever is in it. What a policy prints goes nowhere.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from videoinpaint.benchmarks.leaderboard.confinement import confine
-from videoinpaint.benchmarks.leaderboard.wire import Channel
+from videoinpaint.benchmarks.leaderboard.sandbox.confinement import confine
+from videoinpaint.benchmarks.leaderboard.sandbox.wire import Channel
 from videoinpaint.controls import controls_to_action
 from videoinpaint.registry import call_with_known, takes
 

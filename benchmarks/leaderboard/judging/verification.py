@@ -18,23 +18,23 @@ from numpy.typing import ArrayLike
 
 from videoinpaint import files
 from videoinpaint.agents.evaluation.run_record import machine, software
-from videoinpaint.benchmarks.leaderboard.confinement import OPEN
-from videoinpaint.benchmarks.leaderboard.folder import contents, hash_of
-from videoinpaint.benchmarks.leaderboard.held_out import salt_hash
-from videoinpaint.benchmarks.leaderboard.isolated import Limits
-from videoinpaint.benchmarks.leaderboard.marks import MARKS, Finding, HeldOut, give_marks
-from videoinpaint.benchmarks.leaderboard.measuring import score_name
-from videoinpaint.benchmarks.leaderboard.recorded import check_complete, read_episodes
-from videoinpaint.benchmarks.leaderboard.submission import (
+from videoinpaint.benchmarks.leaderboard.judging.held_out import salt_hash
+from videoinpaint.benchmarks.leaderboard.judging.marks import MARKS, Finding, HeldOut, give_marks
+from videoinpaint.benchmarks.leaderboard.judging.measuring import score_name
+from videoinpaint.benchmarks.leaderboard.judging.tolerance import (
+    MOVED,
+    TOLERANCES,
+)
+from videoinpaint.benchmarks.leaderboard.sandbox.confinement import OPEN
+from videoinpaint.benchmarks.leaderboard.sandbox.isolated import Limits
+from videoinpaint.benchmarks.leaderboard.submissions.folder import contents, hash_of
+from videoinpaint.benchmarks.leaderboard.submissions.recorded import check_complete, read_episodes
+from videoinpaint.benchmarks.leaderboard.submissions.submission import (
     Submission,
     check_versions,
     entry_of,
     read_submission,
     suite_of,
-)
-from videoinpaint.benchmarks.leaderboard.tolerance import (
-    MOVED,
-    TOLERANCES,
 )
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.benchmarks.protocol.statistics import middle_difference

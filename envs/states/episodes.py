@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from videoinpaint.checks import shown
 from videoinpaint.clips import Clip, ClipSource, MaskSource, make_masks
 from videoinpaint.clips.validate import check_length, check_mask_length, check_masks
-from videoinpaint.envs.packing import Packed
+from videoinpaint.envs.states.packing import Packed
 from videoinpaint.errors import InputError
 from videoinpaint.memory import apart
 from videoinpaint.naming import stable_name

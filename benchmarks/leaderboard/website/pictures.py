@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from videoinpaint.benchmarks.leaderboard.board_entry import ORACLE
-from videoinpaint.benchmarks.leaderboard.measuring import Arena
-from videoinpaint.benchmarks.leaderboard.methods import by_method
-from videoinpaint.benchmarks.leaderboard.rows import Run
+from videoinpaint.benchmarks.leaderboard.board.board_entry import ORACLE
+from videoinpaint.benchmarks.leaderboard.board.methods import by_method
+from videoinpaint.benchmarks.leaderboard.board.rows import Run
+from videoinpaint.benchmarks.leaderboard.judging.measuring import Arena
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.naming import one_line
 
@@ -34,7 +34,7 @@ def add_pictures(
     """Fill in a board's clips.
 
     Args:
-        board: made by :func:`videoinpaint.benchmarks.leaderboard.ranking.rank` of these runs and references.
+        board: made by :func:`videoinpaint.benchmarks.leaderboard.board.ranking.rank` of these runs and references.
         runs: of the submissions.
         references: episodes with actions, by name.
         suite: that all played.

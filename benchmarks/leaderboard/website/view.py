@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from videoinpaint.benchmarks.leaderboard import plots
+from videoinpaint.benchmarks.leaderboard.website import plots
 from videoinpaint.benchmarks.protocol.tables import DIGITS, TITLES
 from videoinpaint.metrics.measures import HIGHER_IS_BETTER, METRICS
 from videoinpaint.naming import one_line
@@ -86,7 +86,7 @@ class Row:
 
     @cached_property
     def trajectories(self) -> tuple[list[plots.Trajectory], list[int]]:
-        """See :func:`videoinpaint.benchmarks.leaderboard.plots.trajectories`."""
+        """See :func:`videoinpaint.benchmarks.leaderboard.website.plots.trajectories`."""
         return plots.trajectories(self.entry["episodes"])
 
     @cached_property

@@ -1,6 +1,6 @@
 """How far a number may be from the recorded one: what machines, threads and batches do to it, and not more.
 
-    python -m videoinpaint.benchmarks.leaderboard.tolerance
+    python -m videoinpaint.benchmarks.leaderboard.judging.tolerance
 
 measures it on this machine.
 """

@@ -9,7 +9,7 @@ import re
 import secrets
 from pathlib import Path
 
-from videoinpaint.benchmarks.leaderboard.isolated import installation
+from videoinpaint.benchmarks.leaderboard.sandbox.isolated import installation
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.errors import InputError
 from videoinpaint.files import user_path, writing

@@ -9,13 +9,13 @@ from typing import Any
 
 from videoinpaint import files
 from videoinpaint.agents.evaluation.run_record import software
-from videoinpaint.benchmarks.leaderboard.board_entry import BEST_FIXED, ORACLE, RANDOM, board_entry
-from videoinpaint.benchmarks.leaderboard.measuring import score_name
-from videoinpaint.benchmarks.leaderboard.methods import by_method
-from videoinpaint.benchmarks.leaderboard.rows import Row, Run, normal
-from videoinpaint.benchmarks.leaderboard.submission import check_versions
-from videoinpaint.benchmarks.leaderboard.tolerance import TOLERANCES
-from videoinpaint.benchmarks.leaderboard.verification import ranked
+from videoinpaint.benchmarks.leaderboard.board.board_entry import BEST_FIXED, ORACLE, RANDOM, board_entry
+from videoinpaint.benchmarks.leaderboard.board.methods import by_method
+from videoinpaint.benchmarks.leaderboard.board.rows import Row, Run, normal
+from videoinpaint.benchmarks.leaderboard.judging.measuring import score_name
+from videoinpaint.benchmarks.leaderboard.judging.tolerance import TOLERANCES
+from videoinpaint.benchmarks.leaderboard.judging.verification import ranked
+from videoinpaint.benchmarks.leaderboard.submissions.submission import check_versions
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.benchmarks.protocol.statistics import (

@@ -16,8 +16,8 @@ from typing import Any
 
 import jinja2
 
-from videoinpaint.benchmarks.leaderboard import plots, view
-from videoinpaint.benchmarks.leaderboard.ranking import FORMAT
+from videoinpaint.benchmarks.leaderboard.board.ranking import FORMAT
+from videoinpaint.benchmarks.leaderboard.website import plots, view
 from videoinpaint.errors import InputError
 from videoinpaint.files import read_json, write_text
 from videoinpaint.naming import one_line

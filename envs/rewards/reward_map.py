@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videoinpaint.controls import HEADS, HIGH, refining
-from videoinpaint.envs.reward import SSIM_WINDOW, Reward, features_of
+from videoinpaint.envs.rewards.reward import SSIM_WINDOW, Reward, features_of
 from videoinpaint.metrics.quality import ssim_map
 from videoinpaint.protocols import State
 from videoinpaint.regions import summed

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 import videoinpaint
 from videoinpaint.agents.policies.protocol import Observation, check_actions
-from videoinpaint.benchmarks.leaderboard.confinement import MEMORY, closed_to_others
-from videoinpaint.benchmarks.leaderboard.entry import Entry
-from videoinpaint.benchmarks.leaderboard.wire import Channel
+from videoinpaint.benchmarks.leaderboard.sandbox.confinement import MEMORY, closed_to_others
+from videoinpaint.benchmarks.leaderboard.sandbox.wire import Channel
+from videoinpaint.benchmarks.leaderboard.submissions.entry import Entry
 from videoinpaint.errors import InputError
 from videoinpaint.naming import one_line
 
@@ -32,7 +32,7 @@ _LARGEST_ANSWER = 2**20
 _START = """
 import sys
 sys.path.append(sys.argv.pop())
-from videoinpaint.benchmarks.leaderboard.guest import main
+from videoinpaint.benchmarks.leaderboard.sandbox.guest import main
 main()
 """
 

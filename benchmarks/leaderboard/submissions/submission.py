@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from videoinpaint import files
-from videoinpaint.benchmarks.leaderboard.entry import Entry, parse_entry
-from videoinpaint.benchmarks.leaderboard.folder import DESCRIPTION, HIGHEST, text_of
+from videoinpaint.benchmarks.leaderboard.submissions.entry import Entry, parse_entry
+from videoinpaint.benchmarks.leaderboard.submissions.folder import DESCRIPTION, HIGHEST, text_of
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, frozen_suite, suite_of_file
 from videoinpaint.benchmarks.protocol.tracks import Size, track, track_names
@@ -40,7 +40,7 @@ class Submission:
         licence: of the policy.
         method: the same in every submission of one method; its training seeds are one row of the board.
         training_seed: of this training; None for what was not trained.
-        policy: see :data:`videoinpaint.benchmarks.leaderboard.entry.FORMS`.
+        policy: see :data:`videoinpaint.benchmarks.leaderboard.submissions.entry.FORMS`.
         env_id: a registered environment.
         package: version of this package with which the episodes were played.
         suite: name of a frozen suite, or of a track of real video.
@@ -88,8 +88,8 @@ def read_submission(folder: Path, held: Mapping[str, bytes] | None = None) -> Su
 
     Args:
         folder: of the submission.
-        held: its :func:`videoinpaint.benchmarks.leaderboard.folder.contents`, which another process cannot change any
-            more; else the file is read.
+        held: its :func:`~videoinpaint.benchmarks.leaderboard.submissions.folder.contents`, which another process cannot
+            change any more; else the file is read.
 
     Raises:
         InputError: it is missing, too large, no YAML of one level, lacks a key or has an unknown one, or a value is of

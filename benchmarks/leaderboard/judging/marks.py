@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoinpaint.agents.policies.protocol import Observation
-from videoinpaint.benchmarks.leaderboard.entry import Entry
-from videoinpaint.benchmarks.leaderboard.held_out import held_out_seeds, salt_hash
-from videoinpaint.benchmarks.leaderboard.isolated import GuestError, IsolatedPolicy, Limits
-from videoinpaint.benchmarks.leaderboard.measuring import Arena
-from videoinpaint.benchmarks.leaderboard.submission import Submission
-from videoinpaint.benchmarks.leaderboard.tolerance import TOLERANCES, differences, no_differences
+from videoinpaint.benchmarks.leaderboard.judging.held_out import held_out_seeds, salt_hash
+from videoinpaint.benchmarks.leaderboard.judging.measuring import Arena
+from videoinpaint.benchmarks.leaderboard.judging.tolerance import TOLERANCES, differences, no_differences
+from videoinpaint.benchmarks.leaderboard.sandbox.isolated import GuestError, IsolatedPolicy, Limits
+from videoinpaint.benchmarks.leaderboard.submissions.entry import Entry
+from videoinpaint.benchmarks.leaderboard.submissions.submission import Submission
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.errors import InputError
 from videoinpaint.naming import one_line

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from videoinpaint.controls import ALPHA, BETA, DEFAULT, GAMMA, mean_controls
 from videoinpaint.device import fetched
-from videoinpaint.envs.batch import within
 from videoinpaint.envs.loop import Round
-from videoinpaint.envs.reward import Reward
-from videoinpaint.envs.reward_map import apportioned, changed, improvement_by_cell, saved_by_cell
+from videoinpaint.envs.rewards.reward import Reward
+from videoinpaint.envs.rewards.reward_map import apportioned, changed, improvement_by_cell, saved_by_cell
 from videoinpaint.envs.settings import Settings
+from videoinpaint.envs.states.batch import within
 from videoinpaint.protocols import Inpainter, State, weights_of_cells
 from videoinpaint.regions import summed
 
@@ -60,7 +60,7 @@ class Scoring:
         terms: dict[str, NDArray[np.float64]],
         controls: NDArray,
     ) -> NDArray[np.float64]:
-        """Where the terms of a step arose, ``(B, rows, columns)``; see :mod:`videoinpaint.envs.reward_map`."""
+        """Where the terms of a step arose, ``(B, rows, columns)``; see :mod:`videoinpaint.envs.rewards.reward_map`."""
         assert self.settings.action_grid is not None
         truth, repairs = within("reward", state), (state["loop/repaired"], done.state["repaired"])
         masks, grid = state["loop/masks"], self.settings.action_grid

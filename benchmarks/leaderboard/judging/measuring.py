@@ -17,11 +17,11 @@ from videoinpaint.agents.evaluation.episodes import evaluate, make_evaluation_en
 from videoinpaint.agents.evaluation.record import EpisodeRecord
 from videoinpaint.agents.evaluation.run_record import sha256
 from videoinpaint.agents.policies.protocol import Policy
-from videoinpaint.benchmarks.leaderboard.entry import FORMS, kind_of, parse_entry
-from videoinpaint.benchmarks.leaderboard.folder import DESCRIPTION, EPISODES, README
-from videoinpaint.benchmarks.leaderboard.isolated import IsolatedPolicy
-from videoinpaint.benchmarks.leaderboard.recorded import append_episode, check_complete, read_episodes
-from videoinpaint.benchmarks.leaderboard.submission import (
+from videoinpaint.benchmarks.leaderboard.sandbox.isolated import IsolatedPolicy
+from videoinpaint.benchmarks.leaderboard.submissions.entry import FORMS, kind_of, parse_entry
+from videoinpaint.benchmarks.leaderboard.submissions.folder import DESCRIPTION, EPISODES, README
+from videoinpaint.benchmarks.leaderboard.submissions.recorded import append_episode, check_complete, read_episodes
+from videoinpaint.benchmarks.leaderboard.submissions.submission import (
     Submission,
     check_versions,
     entry_of,

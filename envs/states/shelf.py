@@ -16,9 +16,9 @@ from typing import Any, Protocol
 import torch
 
 from videoinpaint.device import may_look
-from videoinpaint.envs.batch import join, put, take, unstacked
-from videoinpaint.envs.episodes import Episode
-from videoinpaint.envs.packing import Packed, bases_of, pack, unpack
+from videoinpaint.envs.states.batch import join, put, take, unstacked
+from videoinpaint.envs.states.episodes import Episode
+from videoinpaint.envs.states.packing import Packed, bases_of, pack, unpack
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import State
 

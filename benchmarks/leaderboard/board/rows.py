@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from videoinpaint.benchmarks.leaderboard.folder import contents, hash_of
-from videoinpaint.benchmarks.leaderboard.marks import MARKS
-from videoinpaint.benchmarks.leaderboard.measuring import score_name
-from videoinpaint.benchmarks.leaderboard.recorded import check_complete, read_episodes
-from videoinpaint.benchmarks.leaderboard.submission import Submission, check_versions, read_submission
-from videoinpaint.benchmarks.leaderboard.verification import FILE, ranked, read_verification
+from videoinpaint.benchmarks.leaderboard.judging.marks import MARKS
+from videoinpaint.benchmarks.leaderboard.judging.measuring import score_name
+from videoinpaint.benchmarks.leaderboard.judging.verification import FILE, ranked, read_verification
+from videoinpaint.benchmarks.leaderboard.submissions.folder import contents, hash_of
+from videoinpaint.benchmarks.leaderboard.submissions.recorded import check_complete, read_episodes
+from videoinpaint.benchmarks.leaderboard.submissions.submission import Submission, check_versions, read_submission
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.errors import InputError
 from videoinpaint.naming import one_line

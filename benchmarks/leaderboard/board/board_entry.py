@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from videoinpaint.benchmarks.leaderboard.marks import MARKS
-from videoinpaint.benchmarks.leaderboard.rows import Row, matrix_of
-from videoinpaint.benchmarks.leaderboard.verification import ranked, too_good
+from videoinpaint.benchmarks.leaderboard.board.rows import Row, matrix_of
+from videoinpaint.benchmarks.leaderboard.judging.marks import MARKS
+from videoinpaint.benchmarks.leaderboard.judging.verification import ranked, too_good
 from videoinpaint.benchmarks.protocol.statistics import (
     Interval,
     interquartile_mean,

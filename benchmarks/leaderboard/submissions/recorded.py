@@ -11,7 +11,7 @@ from typing import Any
 
 from videoinpaint import files
 from videoinpaint.agents.evaluation.record import EpisodeRecord
-from videoinpaint.benchmarks.leaderboard.folder import EPISODES, HIGHEST, text_of
+from videoinpaint.benchmarks.leaderboard.submissions.folder import EPISODES, HIGHEST, text_of
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.checks import is_number
 from videoinpaint.errors import InputError
@@ -32,8 +32,8 @@ def read_episodes(folder: Path, held: Mapping[str, bytes] | None = None) -> list
 
     Args:
         folder: of the submission.
-        held: its :func:`videoinpaint.benchmarks.leaderboard.folder.contents`, which another process cannot change any
-            more; else the file is read.
+        held: its :func:`~videoinpaint.benchmarks.leaderboard.submissions.folder.contents`, which another process cannot
+            change any more; else the file is read.
 
     Raises:
         InputError: a line is no such record.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Collection, Sequence
 
-from videoinpaint.benchmarks.leaderboard.rows import Run
+from videoinpaint.benchmarks.leaderboard.board.rows import Run
 
 RESERVED = ("reference", "damaged")
 """Names of a clip's own pictures, beside which those of rows stand."""

@@ -1,0 +1,1 @@
+"""Rows and ranks of verified submissions."""

@@ -1,0 +1,1 @@
+"""Playing submissions, and verifying what they say."""

@@ -1,0 +1,1 @@
+"""Strangers' policies in confined processes of their own."""

@@ -1,0 +1,1 @@
+"""What a submission is: its folder, its entry, its recorded episodes."""
