@@ -62,11 +62,11 @@ def _import_first(kind: str) -> None:
 
     torch.set_num_threads(1)
     if kind != "torchscript":
-        import torch._dynamo  # a network's optimizer wants it, and it wants a folder for temporary files
-    if kind == "safetensors":
-        import videoinpaint.agents.policies.export
-    elif kind == "builtin":
-        import videoinpaint.agents.policies.baselines  # noqa: F401
+        # What a network wants to import wants to write: the optimizer's modules temporary files, Matplotlib its cache.
+        import torch._dynamo
+
+        import videoinpaint.agents.policies.baselines
+        import videoinpaint.agents.policies.export  # noqa: F401
 
 
 def _loader(job: dict[str, Any]) -> Callable[[int], Act]:
