@@ -11,7 +11,7 @@ import torch
 
 from videoinpaint.agents.policies import make_policy
 from videoinpaint.agents.policies.export import blank_network, load_policy, save_policy
-from videoinpaint.benchmarks.leaderboard.sandbox.isolated import GuestError, IsolatedPolicy, Limits
+from videoinpaint.benchmarks.leaderboard.sandbox.isolated import GuestError, IsolatedPolicy, Limits, installation
 from videoinpaint.benchmarks.leaderboard.sandbox.wire import Channel
 from videoinpaint.benchmarks.leaderboard.submissions.entry import parse_entry
 
@@ -99,6 +99,47 @@ def test_trained_policies_act_as_they_do_outside(name, tmp_path):
     outside = make_policy(name)
     with IsolatedPolicy(parse_entry(f"builtin:{name}", tmp_path)) as policy:
         assert np.array_equal(policy.act(SEEN), outside.act(SEEN))
+
+
+LEARNT = """
+import numpy as np
+import torch
+
+class Learnt:
+    def __init__(self):
+        self.network = torch.nn.Linear(1, 5)
+        self.optimizer = torch.optim.Adam(self.network.parameters())
+
+    def act(self, observation):
+        return np.zeros((len(observation["masks"]), 5), np.float32)
+"""
+
+
+@pytest.mark.parametrize("requirement", ["torch>=2", "videoinpaint"])
+def test_an_installed_policy_that_says_so_may_need_torch(requirement, tmp_path, monkeypatch):
+    """A network with its optimiser, which takes more memory to import than a policy may ask for."""
+    info = tmp_path / "learners-1.0.dist-info"
+    info.mkdir()
+    (tmp_path / "learners.py").write_text(LEARNT)
+    needed = "".join(f"Requires-Dist: {name}\n" for name in ("nobody-has-this", requirement))
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: learners\nVersion: 1.0\n{needed}")
+    (info / "entry_points.txt").write_text("[videoinpaint.policies]\nlearnt = learners:Learnt\n")
+    tmp_path.chmod(0o755)
+    monkeypatch.syspath_prepend(tmp_path)
+    with IsolatedPolicy(parse_entry("package:learners:learnt", tmp_path)) as policy:
+        assert policy.act(SEEN).shape == (1, 5)
+
+
+def test_every_file_of_this_package_may_be_read_where_it_is_a_link(tmp_path, monkeypatch):
+    """As in a tree of links, which some installers make."""
+    elsewhere = tmp_path / "elsewhere.py"
+    elsewhere.touch()
+    root = tmp_path / "videoinpaint"
+    root.mkdir()
+    (root / "__init__.py").touch()
+    (root / "contract.py").symlink_to(elsewhere)
+    monkeypatch.setattr("videoinpaint.__file__", str(root / "__init__.py"))
+    assert str(elsewhere.resolve()) in installation()
 
 
 def test_a_policy_file_acts_as_it_does_outside(tmp_path):

@@ -169,6 +169,30 @@ def test_what_nobody_thought_of_is_a_verdict_too(submitted, suite, monkeypatch):
     assert "ZeroDivisionError: by nobody" in found["verdict"][0]
 
 
+@pytest.mark.parametrize("where", ["replayed", "held_out"])
+def test_a_verification_with_an_episode_that_is_none_is_refused(submitted, suite, where, monkeypatch):
+    """A board reads scores, actions, measures and costs of it, whoever wrote it."""
+    file = submitted / "verification.json"
+    found = verify(submitted, suite=suite, held_out=HeldOut("ab" * 32, 2))
+
+    def saved(episodes):
+        changed = {where: found[where] | {"episodes": episodes} if where == "held_out" else episodes}
+        return write_verification(file, found | changed)
+
+    first, second = found[where]["episodes"] if where == "held_out" else found[where]
+    assert read_run(submitted, suite, saved([first, second]))
+    spoilt = [{"episode_return": "x"}, {"actions": None}, {"measures": None}, {"gflops": [1]}, {"length": "x"}]
+    lacking = [{k: v for k, v in first.items() if k != key} for key in ("actions", "episode_return")]
+    for wrong in [*(first | change for change in spoilt), *lacking, second]:
+        saved([wrong, second])
+        with pytest.raises(InputError, match="no verification of this version"):
+            read_run(submitted, suite)
+    monkeypatch.setattr("videoinpaint.benchmarks.leaderboard.board.rows.score_name", lambda suite: "quality_gain")
+    saved([first | {"quality_gain": None}, second])
+    with pytest.raises(InputError, match=r"quality_gain.*: verify .* again"):
+        read_run(submitted, suite)
+
+
 @pytest.mark.parametrize(
     "change",
     [{"marks": {"replayed": 1}}, {"held_out": None}, {"score": "x"}, {"flags": [1]}, {"submission": 5},

@@ -169,6 +169,8 @@ def read_run(folder: Path, suite: FrozenSuite, verification: Path | None = None)
     run = Run(folder, submission, episodes, found)
     if {one["seed"]: one.get(score) is None for one in run.public} != dict.fromkeys(suite.seeds, False):
         raise InputError(f"{file} has not the {score} of every episode as it was replayed: verify {folder} again")
+    if any(one.get(score) is None for one in run.held_out):
+        raise InputError(f"{file} has a held-out episode without {score}: verify {folder} again")
     return run
 
 

@@ -28,7 +28,7 @@ from videoinpaint.benchmarks.leaderboard.judging.tolerance import (
 from videoinpaint.benchmarks.leaderboard.sandbox.confinement import OPEN
 from videoinpaint.benchmarks.leaderboard.sandbox.isolated import Limits
 from videoinpaint.benchmarks.leaderboard.submissions.folder import contents, hash_of
-from videoinpaint.benchmarks.leaderboard.submissions.recorded import check_complete, read_episodes
+from videoinpaint.benchmarks.leaderboard.submissions.recorded import check_complete, check_episode, read_episodes
 from videoinpaint.benchmarks.leaderboard.submissions.submission import (
     Submission,
     check_versions,
@@ -145,7 +145,15 @@ def _is_whole(found: Mapping[str, Any]) -> bool:
 
 
 def _are_episodes(there: Any) -> bool:
-    return isinstance(there, list) and all(isinstance(one, dict) and type(one.get("seed")) is int for one in there)
+    """Whether a value is a list of episodes' records, each of another seed."""
+    if not isinstance(there, list):
+        return False
+    try:
+        for one in there:
+            check_episode(one, "an episode")
+    except InputError:
+        return False
+    return len({one["seed"] for one in there}) == len(there)
 
 
 def ranked(verification: Mapping[str, Any] | None) -> bool:

@@ -27,7 +27,7 @@ def main() -> None:
     channel = _private_channel()
     try:
         job, _ = channel.receive()
-        _import_first(job["kind"])
+        _import_first(job["kind"], job["torch"])
         channel.send({"confined": confine(job["folders"], job["needed"], job["memory"])})
         begin = _loader(job)
         act: Act | None = None
@@ -54,9 +54,11 @@ def _private_channel() -> Channel:
     return Channel(reading, writing)
 
 
-def _import_first(kind: str) -> None:
-    """Import what is ours and heavy before memory is counted, and torch only where it is needed."""
-    if kind in ("package", "fixed"):
+def _import_first(kind: str, needs_torch: bool) -> None:
+    """Import what is heavy before memory is counted, and torch only where it is needed: it takes seconds, and its
+    libraries alone may be more than a policy may ask for.
+    """
+    if not needs_torch:
         return
     import torch
 

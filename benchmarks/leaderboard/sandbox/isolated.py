@@ -209,7 +209,7 @@ def installation() -> list[str]:
     found = [sys.prefix, sys.base_prefix, *(paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib"))]
     found += ["/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/dev/null", "/dev/urandom"]
     root = Path(videoinpaint.__file__).parent
-    rooms = [root, *(Path(one) for one in root.iterdir() if one.is_dir())]
+    rooms = [root, *root.iterdir()]  # which may be links
     for room in ("envs", "agents", "inpainters", "detectors", "benchmarks"):
         rooms += [Path(place) for place in _paths_of(room)]
     found += [str(room.resolve()) for room in rooms]

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -27,6 +28,7 @@ _LARGEST_FILE = 2**30
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _BUILTIN = re.compile(r"[a-z0-9-]{1,40}")
 _FIXED = re.compile(r"(\d{1,2}(\.\d{1,9})?,){4}\d{1,2}(\.\d{1,9})?")
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _PACKAGE = re.compile(r"([A-Za-z0-9._-]{1,100}):([A-Za-z0-9._-]{1,100})")
 
 
@@ -74,7 +76,7 @@ class Entry:
 
     def job(self, folder: Path) -> dict[str, Any]:
         """What the policy's process is told; a file is copied into its folder."""
-        place, name = "", self.name
+        place, name, needs_torch = "", self.name, self.kind != "fixed"
         if self.kind in _KINDS.values():
             copy = folder / f"policy{Path(self.name).suffix}"
             shutil.copyfile(self.folder / self.name, copy)
@@ -83,8 +85,10 @@ class Entry:
                 raise InputError(f"the weights {self.name} changed after they were looked at")
             name = str(copy)
         elif self.kind == "package":
-            place = str(_installed(self).locate_file(""))
-        return {"kind": self.kind, "name": name, "distribution": self.distribution, "place": place}
+            found = _installed(self)
+            place, needs_torch = str(found.locate_file("")), _requires(found, "torch")
+        told = {"kind": self.kind, "name": name, "distribution": self.distribution, "place": place}
+        return told | {"torch": needs_torch}
 
 
 def parse_entry(text: Any, folder: Path) -> Entry:
@@ -165,6 +169,23 @@ def _installed(entry: Entry) -> Distribution:
         return distribution(entry.distribution)
     except PackageNotFoundError as error:
         raise InputError(f"{entry.text} is not installed: install {entry.distribution} to run it") from error
+
+
+def _requires(found: Distribution, wanted: str) -> bool:
+    """Whether a distribution says that it needs another, itself or through those that it needs and that are here."""
+    seen: set[str] = set()
+    ahead = [found]
+    while ahead:
+        for text in ahead.pop().requires or []:
+            match = _NAME.match(text)
+            name = match[0].lower() if match else ""
+            if name == wanted:
+                return True
+            if name and name not in seen:
+                seen.add(name)
+                with suppress(PackageNotFoundError):
+                    ahead.append(distribution(name))
+    return False
 
 
 def _hash_of(found: Distribution) -> str:

@@ -82,11 +82,16 @@ def append_episode(folder: Path, episode: Mapping[str, Any]) -> None:
         os.fsync(stream.fileno())
 
 
-def _episode(where: str, line: str) -> dict[str, Any]:
-    try:
-        content = json.loads(line, parse_constant=_no_constant, parse_float=_bounded, parse_int=_bounded)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is no JSON of finite numbers ({one_line(error)[:100]})") from error
+def check_episode(content: Any, where: str) -> None:
+    """See that a value is an episode's record and digest, with all that a board reads of it.
+
+    Args:
+        content: as JSON has it.
+        where: it stands, for the message.
+
+    Raises:
+        InputError: it is none.
+    """
     if not isinstance(content, dict):
         raise InputError(f"{where} is no episode")
     check_names(list(content), _EPISODE, where, "key")
@@ -106,6 +111,14 @@ def _episode(where: str, line: str) -> dict[str, Any]:
         raise InputError(f"the measures in {where} must be numbers by name")
     if not isinstance(seen, list) or not all(isinstance(one, str) for one in seen):
         raise InputError(f"the observations in {where} must be a list of hashes")
+
+
+def _episode(where: str, line: str) -> dict[str, Any]:
+    try:
+        content = json.loads(line, parse_constant=_no_constant, parse_float=_bounded, parse_int=_bounded)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where} is no JSON of finite numbers ({one_line(error)[:100]})") from error
+    check_episode(content, where)
     return content
 
 
