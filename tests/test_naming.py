@@ -7,7 +7,7 @@ import difflib
 import pytest
 
 from videoinpaint.errors import InputError
-from videoinpaint.naming import check_names
+from videoinpaint.naming import as_seen, check_names
 
 
 def test_only_the_first_of_many_unknown_names_are_looked_for_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,3 +25,9 @@ def test_all_of_a_few_unknown_names_are_told() -> None:
         InputError, match=r"no field 'widht' \(did you mean 'width'\?\), 'x': use some of width, height$"
     ):
         check_names(["widht", "x"], ["width", "height"], "it", "field")
+
+
+@pytest.mark.parametrize("name", ["e\u200d\u0301t\u00e9", "plain", " o\u200burs\u00a0"])
+def test_a_name_as_it_is_seen_is_seen_so_again(name: str) -> None:
+    assert as_seen(as_seen(name)) == as_seen(name)
+    assert "\u200b" not in as_seen(name)

@@ -52,7 +52,8 @@ def one_line(text: Any) -> str:
 
 def as_seen(name: Any) -> str:
     """A name on one line without what leaves nothing to see: joiners, fillers, variation selectors, outer blanks."""
-    return one_line(_NO_INK.sub("", unicodedata.normalize("NFC", str(name))))
+    visible = one_line(_NO_INK.sub("", unicodedata.normalize("NFC", str(name))))
+    return unicodedata.normalize("NFC", visible)  # what a joiner kept apart is one character now
 
 
 def is_stable(name: Any) -> bool:
