@@ -21,7 +21,7 @@ from videoinpaint.inpainters.published.propainter.inpainter import ProPainterInp
 from videoinpaint.inpainters.published.sizes import stored_sizes
 from videoinpaint.inpainters.published.work import Pass
 from videoinpaint.protocols import State
-from videoinpaint.weights import load_into, load_safetensors, save_safetensors
+from videoinpaint.weights import ORIGIN, load_into, load_safetensors, save_safetensors
 
 ADAPTERS: dict[str, type[PublishedInpainter]] = {
     "dstt": DSTTInpainter,
@@ -93,10 +93,14 @@ def around(part: PublishedInpainter, learned: bool, attention: bool = True) -> O
 
 
 def save_around(model: OneShotPublished, part: PublishedInpainter, output: Path) -> Path:
-    """Write a trained model with the sizes of its network; :func:`load_around` reads it."""
+    """Write a trained model with the sizes of its network; :func:`load_around` reads it.
+
+    What began with official weights stays under their licence, which is told when the file is read.
+    """
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     attention = str(int(model.inactivation.attention))
-    return save_safetensors(output, tensors, part.sizes.as_metadata() | {MARK: part.name, "attention": attention})
+    told = part.sizes.as_metadata() | {MARK: part.name, "attention": attention}
+    return save_safetensors(output, tensors, told if part.official else told | {ORIGIN: "videoinpaint pretrain"})
 
 
 def load_around(

@@ -70,6 +70,7 @@ class PublishedInpainter(ABC):
 
     Attributes:
         random_weights: whether the weights are random: then only cost means anything.
+        official: whether the weights are the official ones, under the licence of their authors.
 
     Raises:
         MissingWeightsError, CorruptWeightsError.
@@ -105,6 +106,7 @@ class PublishedInpainter(ABC):
         self.windows = windows
         self.random_weights = weights == RANDOM or sizes is not None
         trained = None if self.random_weights else stored_sizes(self.entries["main"], weights)
+        self.official = not self.random_weights and trained is None
         self.sizes = sizes or trained or self.published
         if self.sizes != self.published and self.geometry.fixed:
             self.geometry = replace(self.geometry, fixed=(self.sizes.height, self.sizes.width))

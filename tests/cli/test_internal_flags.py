@@ -42,10 +42,13 @@ def test_the_rows_of_table_3_are_losses_by_name(losses, weights) -> None:
 
 
 def test_the_propagator_takes_the_preset() -> None:
-    assert InternalFlags().follower("internal") == "internal"
-    assert InternalFlags(preset="paper").follower("flow") == "flow"
-    made = InternalFlags(preset="paper").follower("internal")
+    usual = InternalFlags().follower("internal", "cpu")
+    assert isinstance(usual, InternalPropagator)
+    assert usual.training == MaskTraining()
+    assert InternalFlags(preset="paper").follower("flow", "cpu").name == "flow"
+    made = InternalFlags(preset="paper").follower("internal", "cuda")
     assert isinstance(made, InternalPropagator)
+    assert made.device.type == "cuda"
     assert made.training == MaskTraining(width=1.0, steps=6_000, learning_rate=2e-4, vary=False, both=False)
 
 

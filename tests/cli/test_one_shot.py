@@ -78,6 +78,8 @@ def test_masks_of_several_frames(
     for frame, given in enumerate((0, 0, 0, 5, 5, 5)):
         np.testing.assert_array_equal(found[frame], target[given])
     assert main(words(tmp_path / "first.png")) == 0
+    assert main(["inpaint", f"--mask={tmp_path}/first.png", *words()[2:]]) == 0
+    assert main(["inpaint", f"--mask={first}", last, *words()[2:]]) == 0
     capsys.readouterr()
     assert main(words(other, first)) == 0
     assert "frame 4, nothing is marked" in capsys.readouterr().out
@@ -151,6 +153,7 @@ def test_flags_that_do_not_go_together(
     assert "exists already" in line(mask, "--propagator", "held", "--save-masks", masks)
     assert "--progressive" in line(mask, "--propagator", "held", "--progressive")
     assert "unknown propagator" in line(mask, "--propagator", "telepathy")
+    assert "unknown propagator" in line(tmp_path / "none.png", "--propagator", "telepathy")  # before masks are read
     assert sorted(tmp_path.iterdir()) == before
 
 

@@ -43,6 +43,15 @@ class White:
         return GivenTracker((frames.amin(1, keepdim=True) > 0.99).float())
 
 
+class Idle:
+    """What is to be refused before anything is followed."""
+
+    name = "idle"
+
+    def start(self, frames: Tensor, first: Tensor) -> GivenTracker:
+        raise AssertionError("it follows")
+
+
 class Remover:
     """A one-shot inpainter that paints black what is white, and remembers what it was given."""
 
@@ -157,7 +166,7 @@ def test_a_one_shot_inpainter_is_shown_a_frame_whose_mask_was_given() -> None:
     assert torch.equal(shown[0, 0], torch.from_numpy(frames[5]).permute(2, 0, 1).float() / 255)
     assert torch.equal(predicted[0, 0, 0], torch.from_numpy(masks[5]).float())
     with pytest.raises(InputError, match="first frame's mask is given"):
-        videoinpaint.inpaint(frames, known, propagator="flow", remove_residues=True, **FAST | {"inpainter": "ciri"})
+        videoinpaint.inpaint(frames, known, propagator=Idle(), remove_residues=True, **FAST | {"inpainter": "ciri"})
 
 
 def test_bad_masks_are_named() -> None:

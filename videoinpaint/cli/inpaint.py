@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from videoinpaint.clips.files.sequences import FrameSequence, ImageFolder
     from videoinpaint.clips.files.video import VideoReader, VideoWriter
     from videoinpaint.clips.masks.sequences import MaskSequence
+    from videoinpaint.protocols import MaskPropagator
     from videoinpaint.repair.streaming import Parts
 
 CHUNK = 16  # frames of a folder or mask that are read at a time
@@ -141,10 +142,10 @@ class Inpaint:
         check_output(self.output, len(video) * height * width, self.lossless)
         check_propagation(self.propagator, marked, self.save_masks, self.remove_residues)
         # What can be refused before all masks are read is made before.
-        writer, parts = self._writer(video), self._parts()
+        writer, parts, follower = self._writer(video), self._parts(), self._follower()
         masks, known = self._masks(video, (height, width), marked)
         with kept_windows(self._windows, self.output) if self.resume else nullcontext():
-            write_all(self._repairs(video, masks, known, parts), writer, len(video))
+            write_all(self._repairs(video, masks, known, parts, follower), writer, len(video))
         if self.save_masks is not None:
             keep_masks(self.save_masks)
         print(f"wrote {self.output}: {len(video)} frames of {width}x{height}")
@@ -199,14 +200,30 @@ class Inpaint:
             check_tunable(parts.loop.inpainter)
         return parts
 
+    def _follower(self) -> MaskPropagator | None:
+        """What follows the masks of some frames; None where all are given."""
+        from videoinpaint.device import resolve_device
+
+        if self.propagator is None:
+            return None
+        return self.internal.follower(self.propagator, resolve_device(self.device))
+
     def _repairs(
-        self, video: FrameSequence, masks: FrameSequence | None, known: Mapping[int, Any], parts: Parts | None
+        self,
+        video: FrameSequence,
+        masks: FrameSequence | None,
+        known: Mapping[int, Any],
+        parts: Parts | None,
+        follower: MaskPropagator | None,
     ) -> Iterator[Any]:
         """The repaired frames."""
-        if self.internal.progressive:
-            return self._large(video, self._followed(video, known) if masks is None else masks)
         if masks is None:
-            return self._removed(video, known, parts)
+            assert follower is not None
+            if self.internal.progressive:
+                return self._large(video, self._followed(video, known, follower))
+            return self._removed(video, known, parts, follower)
+        if self.internal.progressive:
+            return self._large(video, masks)
         return self._repaired(ahead(frames_of(video)), ahead(frames_of(masks)), parts)
 
     def _check_together(self) -> None:
@@ -245,12 +262,11 @@ class Inpaint:
         chosen = self.internal.settings()
         return repair_progressively(video, masks, chosen, device=self.device, folder=self.internal.folder)
 
-    def _followed(self, video: FrameSequence, known: Mapping[int, Any]) -> FrameSequence:
+    def _followed(self, video: FrameSequence, known: Mapping[int, Any], follower: MaskPropagator) -> FrameSequence:
         """The masks of a video of high resolution of which some were given."""
         from videoinpaint.repair.large import follow_small
 
-        assert self.propagator is not None
-        masks = follow_small(video, known, self.internal.follower(self.propagator), self.device)
+        masks = follow_small(video, known, follower, self.device)
         if self.save_masks is not None:
             save_masks((masks.read(index, 1)[0] for index in range(len(masks))), self.save_masks)
         return masks
@@ -268,17 +284,16 @@ class Inpaint:
             named={"policy": stable_name(self.policy), "weights": self.weights},
         )  # fmt: skip
 
-    def _removed(self, video: FrameSequence, known: Mapping[int, Any], parts: Parts | None) -> Iterator[Any]:
+    def _removed(
+        self, video: FrameSequence, known: Mapping[int, Any], parts: Parts | None, follower: MaskPropagator
+    ) -> Iterator[Any]:
         """The frames without what the masks mark in some of them; they are carried through all frames at once."""
         import numpy as np
 
         from videoinpaint.repair.one_mask import follow, holes_of, repair_followed
 
-        assert self.propagator is not None
         frames = np.stack(list(frames_of(video)))
-        followed = follow(
-            frames, known, self.internal.follower(self.propagator), self.device, parts if self.remove_residues else None
-        )
+        followed = follow(frames, known, follower, self.device, parts if self.remove_residues else None)
         if self.save_masks is not None:
             save_masks(followed.masks, self.save_masks)
         if parts is None:

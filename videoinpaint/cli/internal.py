@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from videoinpaint.errors import InputError
 
 if TYPE_CHECKING:
+    import torch
+
     from videoinpaint.inpainters.internal.presets import Preset
     from videoinpaint.protocols import MaskPropagator
 
@@ -92,11 +94,16 @@ class InternalFlags:
         steps = found.steps if self.steps is None else self.steps[0]
         return replace(found, config=config, large=large, steps=steps, levels=self.steps or found.levels)
 
-    def follower(self, propagator: str) -> str | MaskPropagator:
-        """The propagator of this name; `internal` with the preset's settings."""
-        if propagator != "internal" or self.preset is None:
-            return propagator
+    def follower(self, propagator: str, device: str | torch.device) -> MaskPropagator:
+        """The propagator of this name; `internal` with the preset's settings.
+
+        Raises:
+            UnknownNameError, MissingWeightsError, CorruptWeightsError, MissingPackageError, PluginError: it cannot be
+                made.
+        """
         from videoinpaint.inpainters.internal.presets import preset
         from videoinpaint.inpainters.propagators import make_propagator
 
-        return make_propagator(propagator, training=preset(self.preset).mask)
+        if propagator != "internal" or self.preset is None:
+            return make_propagator(propagator, device=device)
+        return make_propagator(propagator, device=device, training=preset(self.preset).mask)

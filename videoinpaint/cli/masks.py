@@ -49,7 +49,7 @@ def masks_in_front(words: Sequence[str]) -> list[str]:
     The parser would take any word that follows for a mask, the video too: the last such word is put in front, unless
     the line begins with the video. Others stay, for `paths_by_frame` to refuse.
     """
-    words = list(words)
+    words = [part for word in words for part in (word.split("=", 1) if word.startswith("--mask=") else [word])]
     if "--mask" not in words[:-1]:
         return words
     stop = words.index("--mask") + 2

@@ -81,13 +81,19 @@ def follow(
     Args:
         frames, masks, propagator, device: see :func:`propagate_mask`.
         tuning: what repairs, where the tracker is to be tuned on the clip; see :func:`tuned`.
+
+    Raises:
+        InputError: see :func:`propagate_mask`; or the tracker is to be tuned, and the first frame shows no target.
     """
     clip, known = check_known(frames, masks)
     place = resolve_device(device)
     made = make_propagator(propagator, device=place)
+    sample = next(number for number, mask in known.items() if mask.any())
+    if tuning is not None and sample:
+        raise InputError("residues can be removed where the first frame's mask is given: mark the target there, too")
     targets = {number: torch.from_numpy(mask)[None].to(place).float() for number, mask in known.items()}
     tracker = follow_from(made, _shown(clip, place), targets)
-    followed = Followed(clip, _masks(tracker), tracker, next(number for number, mask in known.items() if mask.any()))
+    followed = Followed(clip, _masks(tracker), tracker, sample)
     if tuning is not None:
         followed = tuned(followed, tuning, made.name)
     tell_doubts(followed.masks, known)
@@ -119,8 +125,6 @@ def tuned(followed: Followed, parts: Parts, propagator: str) -> Followed:
         InputError: see :func:`check_tunable`.
     """
     inpainter = check_tunable(parts.loop.inpainter)
-    if followed.sample:
-        raise InputError("residues can be removed where the first frame's mask is given: mark the target there, too")
     report = inpainter.tune(followed.tracker, _shown(followed.clip, parts.loop.device), removal_config(propagator))
     if not report.tuned:
         warn(f"no residue was removed: {report.reason}")

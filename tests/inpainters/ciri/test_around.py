@@ -66,13 +66,15 @@ def test_the_network_its_inactivation_and_the_share_learn(name):
 
 
 @pytest.mark.parametrize("name", ["fuseformer", "propainter"])
-def test_a_trained_file_plays_and_removes_the_target(name, tmp_path):
+def test_a_trained_file_plays_and_removes_the_target(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("videoinpaint.weights._announced", set())
     part, recipe = tiny(name)
     config = schedule_of(recipe, tmp_path / "run", 0, {})
     path = train_around(windows(recipe), part, recipe, config, tmp_path / "w.safetensors")
     loaded = make_inpainter(f"ciri_{name}", weights=str(path))
     assert not loaded.random_weights
     model, again = load_around(name, "cpu", str(path))
+    assert "come under" not in capsys.readouterr().err, "the licence is that of other weights"
     assert again.sizes == part.sizes
     assert model.inactivation.keys[0].weight.shape[0] > 0
     shot = draw_shot(windows(recipe), np.random.default_rng(5))
