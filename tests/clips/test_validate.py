@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,12 +48,15 @@ def with_nan(array: NDArray) -> NDArray[np.float32]:
     return copy
 
 
-BAD_FRAMES = {
+BAD_FRAMES: dict[str, Any] = {
     "NaN": with_nan(FRAMES),
     "uint8": FRAMES.astype(np.float32),
     r"\(T, H, W, 3\)": FRAMES[0],
     "no frames": FRAMES[:0],
     "at least 32x32": FRAMES[:, :31],
+    r"got 'clip\.mp4': read them first": "clip.mp4",
+    r"got PosixPath\('clip\.mp4'\): read": Path("clip.mp4"),
+    "got <list_iterator.*: read them first": iter(FRAMES.tolist()),
     "different sizes": np.array([FRAMES[0], None], dtype=object),
 }
 

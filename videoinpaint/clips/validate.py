@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from videoinpaint.checks import plain_array
+from videoinpaint.checks import plain_array, shown
 from videoinpaint.clips.types import ClipSource, MaskSource
 from videoinpaint.errors import InputError
 
@@ -102,6 +102,11 @@ def check_mask_length(masks: MaskSource, clips: ClipSource, num_frames: int) -> 
 
 
 def _check_finite(what: str, array: NDArray[Any]) -> None:
+    if array.ndim == 0 and array.dtype.kind in "OSU":  # a path, a generator, an open video
+        raise InputError(
+            f"{what} must be an array of numbers, got {shown(array.item())}: read them first; "
+            "`videoinpaint inpaint` repairs files"
+        )
     if array.dtype == object:
         raise InputError(f"{what} must be one array of numbers, got a sequence of arrays of different sizes")
     if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
