@@ -216,3 +216,9 @@ def test_what_has_no_board_is_refused_before_an_episode_is_played(tmp_path, suit
     with pytest.raises(InputError, match="no board of VideoInpaint-v1"):
         prepare(tmp_path / "mine", "builtin:random", suite, {}, "float32", 1)
     assert not (tmp_path / "mine").exists()
+
+
+def test_a_policy_that_would_skip_runs_its_fewest_heads_where_nothing_can_be_skipped(tmp_path, suite):
+    submission = prepare(tmp_path, "builtin:heads12once", suite, {}, "float32", 1)
+    for episode in run(tmp_path, submission, suite):
+        assert [action[0] for action in episode["actions"]] == [1, -1]
