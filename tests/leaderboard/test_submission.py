@@ -13,6 +13,7 @@ from videoinpaint.benchmarks.leaderboard.submissions.entry import parse_entry
 from videoinpaint.benchmarks.leaderboard.submissions.folder import contents, hash_of
 from videoinpaint.benchmarks.leaderboard.submissions.recorded import append_episode, check_complete, read_episodes
 from videoinpaint.benchmarks.leaderboard.submissions.submission import check_versions, entry_of, read_submission
+from videoinpaint.benchmarks.protocol.frozen import freeze
 from videoinpaint.errors import InputError
 
 
@@ -207,3 +208,17 @@ def test_another_policy_does_not_enter_a_folder_that_is_there(tmp_path, suite):
     assert prepare(tmp_path / "mine", str(tmp_path / "0"), suite, {}, "float32", 1).weights
     with pytest.raises(InputError, match="another policy"):
         prepare(tmp_path / "mine", str(tmp_path / "1"), suite, {}, "float32", 1)
+
+
+@pytest.mark.parametrize("more", [{"action_grid": [2, 3]}, {"skips": True}])
+def test_what_has_no_board_is_refused_before_an_episode_is_played(tmp_path, suite, more):
+    suite = freeze("cells-v1", suite.env_id, suite.env_kwargs | more, [0])
+    with pytest.raises(InputError, match="no board of VideoInpaint-v1"):
+        prepare(tmp_path / "mine", "builtin:random", suite, {}, "float32", 1)
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_policy_that_would_skip_runs_its_fewest_heads_where_nothing_can_be_skipped(tmp_path, suite):
+    submission = prepare(tmp_path, "builtin:heads12once", suite, {}, "float32", 1)
+    for episode in run(tmp_path, submission, suite):
+        assert [action[0] for action in episode["actions"]] == [1, -1]

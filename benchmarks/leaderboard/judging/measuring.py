@@ -23,6 +23,7 @@ from videoinpaint.benchmarks.leaderboard.submissions.folder import DESCRIPTION, 
 from videoinpaint.benchmarks.leaderboard.submissions.recorded import append_episode, check_complete, read_episodes
 from videoinpaint.benchmarks.leaderboard.submissions.submission import (
     Submission,
+    check_has_a_board,
     check_versions,
     entry_of,
     read_submission,
@@ -107,8 +108,9 @@ def prepare(
         threads: of the environment.
 
     Raises:
-        InputError: the folder holds other settings, or the policy cannot be run.
+        InputError: the folder holds other settings, the policy cannot be run, or its environment has no board.
     """
+    check_has_a_board(suite)
     given = {key: value for key, value in about.items() if value is not None}
     if (folder / DESCRIPTION).exists():
         known = read_submission(folder)

@@ -112,9 +112,10 @@ class IsolatedPolicy:
         self._begin = False
         _, answer = self._ask(self.limits.act, "act", header, **arrays)
         try:
-            return check_actions(answer.get("actions"), len(arrays["masks"]))
+            actions = check_actions(answer.get("actions"), len(arrays["masks"]))
         except InputError as error:
             raise GuestError(str(error)) from error
+        return np.clip(actions, -1, 1)  # as environments without skipping, the only ones with a board, take them
 
     def _start(self, folder: Path) -> None:
         job = self.entry.job(folder) | {"memory": self.limits.memory}
