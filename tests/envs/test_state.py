@@ -48,6 +48,15 @@ def test_a_restored_one_shot_episode_knows_the_true_masks_and_what_the_camera_sa
         )
 
 
+@pytest.mark.parametrize("brief", [False, True])
+def test_a_generator_that_somebody_set_goes_on_from_a_state(toy, brief):
+    env, fresh = VideoInpaintEnv(**toy), VideoInpaintEnv(**toy)
+    env.np_random = np.random.default_rng(3)
+    env.reset()
+    fresh.set_state(env.get_brief_state() if brief else env.get_state())
+    assert fresh.reset()[1]["seed"] == env.reset()[1]["seed"]
+
+
 def begun(toy, seed=1):
     env = VideoInpaintEnv(**toy)
     env.reset(seed=seed)
