@@ -143,7 +143,7 @@ class Running:
         return self.shelf.begun(state, episodes), self.core.begun_infos(state), pictures(state, "loop/")
 
     def step(self, actions: NDArray[np.float64], active: Sequence[int], limit: int | None = None) -> Advanced:
-        """Step the environments `active`; the others keep their state.
+        """Step the environments `active`; the others keep their state. Whatever fails leaves all as they were.
 
         Args:
             actions: of all environments.
@@ -158,11 +158,12 @@ class Running:
         infos: list[dict[str, Any]] = [{} for _ in range(self.count)]
         piles: list[Pile] = []
         seen: list[Seen] = []
+        applied: list[tuple[list[int], list[Info]]] = []
         for group in self.shelf.groups(active) if active else []:
             pile, outcome, iterations, picture = self._step(group, actions[group])
             piles.append(pile)
             seen.append((group, picture))
-            self._applied(group, outcome.infos)
+            applied.append((group, outcome.infos))
             rewards[group], terminated[group] = outcome.rewards, outcome.terminated
             if limit is not None:
                 truncated[group] = (iterations >= limit) & ~outcome.terminated
@@ -170,6 +171,8 @@ class Running:
                 infos[i] = self.core.info(info | ({"end": TRUNCATED} if truncated[i] else {}), self.episodes[i])
         if active:
             self.shelf.store(active, piles)
+        for group, told in applied:
+            self._applied(group, told)
         self.done = np.where(np.isin(np.arange(self.count), active), terminated | truncated, self.done)
         return Advanced(rewards, terminated, truncated, infos, seen)
 

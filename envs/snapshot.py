@@ -13,7 +13,7 @@ from gymnasium.utils import seeding
 from gymnasium.wrappers import TimeLimit
 from torch import Tensor
 
-from videoinpaint.checks import find_unusable, misshapen, seed_number, shown
+from videoinpaint.checks import find_unusable, misshapen, seed_number, shown, whole_number
 from videoinpaint.clips.validate import check_masks
 from videoinpaint.envs.core import Core
 from videoinpaint.envs.states.batch import placed
@@ -134,7 +134,7 @@ def _load(core: Core, snapshot: Mapping[str, Any]) -> Restored:
     generator.bit_generator.state = snapshot["generator"]
     seed = snapshot["generator_seed"]
     if seed is not None:
-        seed_number(seed, "generator_seed", 2**256)
+        whole_number(seed, "generator_seed", -1, 2**256)  # -1: Gymnasium's for a generator that somebody set
     tensors, given = snapshot["tensors"], snapshot["given"]
     _check_usable({"tensors": tensors, "given": given})
     episode = _episode(core, tensors["reference"], given, snapshot["episode"])

@@ -106,7 +106,7 @@ def check_begun_one_shot(inpainter: Any, given: Any, frames: Tensor) -> tuple[St
     batch, length, _, height, width = frames.shape
     _check(holes, f"the masks that {told} gives", (batch, length, 1, height, width), None)
     low, high = (float(end) for end in torch.aminmax(holes.float()))
-    if not 0 <= low <= high <= 1:  # also false for NaN
+    if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # also false for NaN
         raise InputError(f"the masks that {told} gives must lie in [0, 1], got values from {low:g} to {high:g}")
     return check_begun(inpainter, state, batch, "begin_one_shot"), holes
 
@@ -138,7 +138,7 @@ def check_refinement(inpainter: Inpainter, result: Any, state: State, shape: Seq
         )
     for name, tensor in renewed.items():
         _check(tensor, f"the new {name!r} that {told} gives", state[name].shape, state[name].dtype)
-    return result
+    return Refinement(result.frames, result.gflops, result.full_gflops, renewed) if renewed else result
 
 
 def check_detection(detector: Detector, found: Any, shape: Sequence[int]) -> Detection:
@@ -220,7 +220,8 @@ def _check_tensors(given: Any, told: str) -> State:
         isinstance(name, str) and isinstance(value, Tensor) for name, value in given.items()
     ):
         raise InputError(f"{told} must give a dict of tensors, got {shown(given)}")
-    return dict(given)
+    # What is conjugated only when it is read has other bits in memory, which are what is kept and saved.
+    return {name: tensor.resolve_conj() for name, tensor in given.items()}
 
 
 def _check_leading(tensor: Tensor, sizes: tuple[int, ...], told: str) -> None:

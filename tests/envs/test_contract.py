@@ -187,3 +187,16 @@ def test_masks_that_rounding_carried_out_of_range_are_brought_back(toy):
     env.reset(seed=0)
     env.step(np.zeros(5, np.float32))
     assert env.get_state()["tensors"]["loop/masks"].max() == 1
+
+
+@pytest.mark.parametrize("rounded", [lambda m: m * (1 + 1e-6), lambda m: m - 1e-7, lambda m: m.byte()])
+def test_masks_of_begin_one_shot_may_be_rounded_or_whole_numbers(toy, rounded):
+    def give(self, frames, trackers):
+        masks = torch.stack([tracker.masks() for tracker in trackers])
+        return self.begin(frames, masks), rounded(masks)
+
+    settings = toy | {"inpainter": remade(toy["inpainter"], "begin_one_shot", give), "propagator": "held"}
+    env = VideoInpaintOneShotEnv(**settings)
+    env.reset(seed=0)
+    holes = env.get_state()["tensors"]["loop/holes"]
+    assert set(holes.unique().tolist()) == {0, 1}

@@ -39,6 +39,24 @@ def test_panels_show_what_their_labels_say(toy):
     assert not np.array_equal(bars[0], bars[1])
 
 
+def test_a_step_that_fails_in_a_later_group_leaves_the_maps_that_are_drawn(regional):
+    env = VideoInpaintVectorEnv(6, **regional, render_mode="rgb_array")
+    env.reset(seed=0)
+    before, detector, calls = env.render(), regional["detector"], []
+    own = detector.detect
+
+    def detect(repaired, masks):
+        calls.append(len(repaired))
+        if len(calls) > 1:
+            raise MemoryError
+        return own(repaired, masks)
+
+    detector.detect = detect
+    with pytest.raises(MemoryError):
+        env.step(np.ones((6, 2, 3, 5), np.float32))
+    assert all(np.array_equal(one, other) for one, other in zip(before, env.render()))
+
+
 def test_the_map_of_controls_is_drawn_after_the_panels(regional):
     env = VideoInpaintEnv(**regional, render_mode="rgb_array")
     env.reset(seed=0)

@@ -48,6 +48,15 @@ def test_a_restored_one_shot_episode_knows_the_true_masks_and_what_the_camera_sa
         )
 
 
+@pytest.mark.parametrize("brief", [False, True])
+def test_a_generator_that_somebody_set_goes_on_from_a_state(toy, brief):
+    env, fresh = VideoInpaintEnv(**toy), VideoInpaintEnv(**toy)
+    env.np_random = np.random.default_rng(3)
+    env.reset()
+    fresh.set_state(env.get_brief_state() if brief else env.get_state())
+    assert fresh.reset()[1]["seed"] == env.reset()[1]["seed"]
+
+
 def begun(toy, seed=1):
     env = VideoInpaintEnv(**toy)
     env.reset(seed=seed)
@@ -255,6 +264,7 @@ STATES = {
     "a seed": lambda f: torch.full((len(f),), 6364136223846793005),
     "large": lambda f: torch.full((len(f),), 1e13),
     "complex": torch.fft.rfft2,
+    "conjugated": lambda f: torch.fft.rfft2(f).conj(),
     "true or not": lambda f: torch.ones(len(f), 3, dtype=torch.bool),
     "empty": lambda f: torch.ones(len(f), 0),
     "one number, strided": lambda f: f.flatten(1)[:, 5],
@@ -278,6 +288,24 @@ def test_whatever_an_inpainter_keeps_is_saved_and_restored(toy, how, count):
         env.set_state(saved)
         assert [flat(one) for one in env.get_state()] == [flat(one) for one in whole]
         assert np.array_equal(env.step(np.zeros((count, 5), np.float32))[1], ahead)
+
+
+def test_what_a_pass_remembers_may_be_conjugated(toy):
+    part = type("Part", (type(toy["inpainter"]),), {})()
+    part.begin = lambda frames, masks: type(part).begin(part, frames, masks) | {"more": torch.fft.rfft(frames)}
+
+    def refine(state, *others):
+        plain = type(part).refine(part, state, *others)
+        return Refinement(plain.frames, plain.gflops, None, {"more": state["more"].conj()})
+
+    part.refine = refine
+    env = VideoInpaintVectorEnv(5, **toy | {"inpainter": part})
+    env.reset(seed=0)
+    for _ in range(2):
+        env.step(np.zeros((5, 5), np.float32))
+    whole, brief = env.get_state(), env.get_brief_state()
+    env.set_state(brief)
+    assert [flat(one) for one in env.get_state()] == [flat(one) for one in whole]
 
 
 def test_costs_may_be_views_of_the_controls(toy):
