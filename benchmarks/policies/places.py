@@ -119,8 +119,8 @@ def _begun(env: gymnasium.Env, clip: Clip, seed: int, places: int) -> Iterator[A
         if len(holes) == places:
             return
     raise InputError(
-        f"{clip.name!r} has {len(holes)} different holes, not {places}: give --masks that are drawn anew, as mixed, and "
-        "no graded studio suite alone (studio:easy), which brings its own"
+        f"{clip.name!r} has {len(holes)} different holes, not {places}: give --masks that are drawn anew, as mixed, "
+        "and no graded studio suite alone (studio:easy), which brings its own"
     )
 
 

@@ -42,8 +42,9 @@ def identify(source: EpisodeSource, parts: dict[str, Any]) -> Identity:
 def weights_digest(part: Any) -> str:
     """A digest of all weights of an object; the same for one that has none, whatever its class.
 
-    They are those of the networks and tensors in its attributes, also in lists and dicts; its own, where it is a
-    network itself; and those of inpainters and propagators that it is built around.
+    They are those of the networks, parameters and tensors in its attributes, also in lists and, but for plain tensors,
+    in dicts, where parts keep caches; its own, where it is a network itself; and those of inpainters and propagators
+    that it is built around.
     """
     found = hashlib.sha256()
     for name, tensor in _weights_of(part, "", frozenset()):
@@ -82,13 +83,18 @@ def _weights_of(value: Any, name: str, above: frozenset[int]) -> Iterator[tuple[
     if isinstance(value, Tensor):
         yield name, value
     elif isinstance(value, list | tuple | Mapping):
-        entries = value.items() if isinstance(value, Mapping) else enumerate(value)
+        entries = _but_caches(value) if isinstance(value, Mapping) else enumerate(value)
         for key, entry in sorted(entries, key=lambda pair: str(pair[0])):
             yield from _weights_of(entry, _below(name, str(key)), above)
     elif not name or isinstance(value, Inpainter | OneShotInpainter | MaskPropagator):
         held = {key: entry for key, entry in getattr(value, "__dict__", {}).items() if key not in _REGISTERED}
         for key, entry in sorted(held.items()):
             yield from _weights_of(entry, _below(name, key), above)
+
+
+def _but_caches(held: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
+    """What weights may be among; tensors by some key (a size, say) are what a part remembers of its work."""
+    return ((k, v) for k, v in held.items() if not isinstance(v, Tensor) or isinstance(v, nn.Parameter))
 
 
 def _below(name: str, key: str) -> str:

@@ -472,6 +472,21 @@ def test_a_bank_is_of_the_weights_wherever_a_part_keeps_them(tmp_path, toy, few,
         VideoInpaintEnv(**arguments | {"inpainter": kind(0.8, where)}, bank=tmp_path / "bank")
 
 
+def test_what_a_part_remembers_of_its_work_is_no_weight(tmp_path, toy, few):
+    class Remembering(Tinted):
+        def __init__(self):
+            super().__init__(0.2, KEPT["a tensor"])
+            self.sizes = {}
+
+        def begin(self, frames, masks):
+            self.sizes[frames.shape[-2:]] = frames.mean((0, 1))
+            return super().begin(frames, masks)
+
+    part = Remembering()
+    build_bank(tmp_path / "bank", "VideoInpaint-v1", toy | {"inpainter": part}, episodes=2)
+    VideoInpaintEnv(**toy | {"inpainter": part}, bank=tmp_path / "bank").reset(seed=FIRST)
+
+
 def test_a_bank_of_a_part_that_begins_otherwise_is_refused(tmp_path, toy, few):
     class Numbered(Tinted):
         """What differs is no tensor."""
