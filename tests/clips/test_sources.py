@@ -25,9 +25,7 @@ from videoinpaint.clips import (
     resize_frames,
     resize_masks,
 )
-from videoinpaint.clips.masks import recorded
-from videoinpaint.clips.masks.recorded import FileMasks
-from videoinpaint.clips.sources import sequences
+from videoinpaint.clips.files import opened as keeping
 from videoinpaint.envs.states.episodes import EpisodeSource
 from videoinpaint.errors import InputError, UnknownNameError
 
@@ -272,21 +270,13 @@ class SlowName(str):
         return super().__hash__()
 
 
-@pytest.mark.parametrize("kind", ["clips", "masks"])
-def test_several_threads_may_draw_from_more_than_is_kept_open(kind, monkeypatch) -> None:
-    opened: dict = {}
-    monkeypatch.setattr(sequences, "_KEPT_OPEN", 3)
-    monkeypatch.setattr(recorded, "_KEPT_OPEN", 3)
-    monkeypatch.setattr(recorded, "open_mask", lambda entry, wish: entry)
-    masks = FileMasks.__new__(FileMasks)
-    masks._opened, masks._wish = opened, None
+def test_several_threads_may_draw_from_more_than_is_kept_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: dict[SlowName, str] = {}
+    monkeypatch.setattr(keeping, "KEPT", 3)
 
     def draw(seed: int) -> bool:
-        picks = np.random.default_rng(seed).integers(8, size=400).tolist()
-        names = [SlowName(pick) for pick in picks]
-        if kind == "masks":
-            return all(masks._sequence(name) == name for name in names)
-        return all(sequences._kept(opened, name, partial(str, name)) == name for name in names)
+        names = [SlowName(pick) for pick in np.random.default_rng(seed).integers(8, size=400).tolist()]
+        return all(keeping.kept(opened, name, partial(str, name)) == name for name in names)
 
     with ThreadPoolExecutor(4) as threads:
         assert all(threads.map(draw, range(4)))

@@ -63,10 +63,10 @@ def _import_first(kind: str, needs_torch: bool) -> None:
     import torch
 
     torch.set_num_threads(1)
+    # What a network wants to import wants to write: the optimizer's modules temporary files, Matplotlib its cache.
     if kind != "torchscript":
-        # What a network wants to import wants to write: the optimizer's modules temporary files, Matplotlib its cache.
         import torch._dynamo
-
+    if kind in ("safetensors", "builtin"):
         import videoinpaint.agents.policies.baselines
         import videoinpaint.agents.policies.export  # noqa: F401
 

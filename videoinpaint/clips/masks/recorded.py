@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from videoinpaint.clips.files.images import IMAGE_SUFFIXES, list_images, natural_key, resize_masks
+from videoinpaint.clips.files.opened import kept
 from videoinpaint.clips.files.video import VIDEO_SUFFIXES
 from videoinpaint.clips.masks.meaning import PLAIN, Wish
 from videoinpaint.clips.masks.sequences import MaskSequence, StillMask, open_mask
@@ -22,8 +23,6 @@ from videoinpaint.files import user_path
 Masks = NDArray[np.uint8]
 
 _TRIES = 16
-_KEPT_OPEN = 256  # masks that a source remembers: thousands of them must not fill the memory
-_KEEPING = threading.Lock()  # of the module, as a source that holds one could not be pickled
 
 
 class FileMasks:
@@ -125,15 +124,7 @@ class FileMasks:
 
     def _sequence(self, entry: Path) -> MaskSequence:
         """A mask, opened once: what its values mean is judged over all of its pictures. Several threads may ask."""
-        sequence = self._opened.get(entry)
-        if sequence is not None:
-            return sequence
-        fresh = open_mask(entry, wish=self._wish)
-        with _KEEPING:
-            sequence = self._opened.setdefault(entry, fresh)
-            if len(self._opened) > _KEPT_OPEN:
-                self._opened.pop(next(iter(self._opened)))
-        return sequence
+        return kept(self._opened, entry, partial(open_mask, entry, wish=self._wish))
 
 
 def _fits(sequence: MaskSequence, count: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from videoinpaint.checks import check_sides
 from videoinpaint.clips.files.images import list_images, natural_key, resize_frames, resize_masks
+from videoinpaint.clips.files.opened import kept
 from videoinpaint.clips.files.sequences import FrameSequence, ImageFolder, window
 from videoinpaint.clips.files.video import VIDEO_SUFFIXES, VideoReader
 from videoinpaint.clips.masks.sequences import MaskFolder
@@ -22,9 +22,6 @@ from videoinpaint.files import user_path
 
 Opener = Callable[[], FrameSequence]
 """Opens a clip's frames. Openers are picklable, so that a source can travel to another process."""
-
-_KEPT_OPEN = 256  # listings and indices that a source remembers: thousands of clips must not fill the memory
-_KEEPING = threading.Lock()  # of the module, as a source that holds one could not be pickled
 
 
 class SequenceSource:
@@ -91,7 +88,7 @@ class SequenceSource:
         """
         if name not in self._openers:
             raise UnknownNameError(f"no clip {name!r} in {self.name}: it has {_shortened(self.names())}")
-        return _kept(self._opened, name, self._openers[name])
+        return kept(self._opened, name, self._openers[name])
 
     def length(self, name: str) -> int:
         """The number of frames of a clip.
@@ -151,25 +148,12 @@ class SequenceSource:
     def _read_objects(self, name: str, start: int, num_frames: int) -> NDArray[np.uint8] | None:
         if name not in self._objects:
             return None
-        masks, frames = _kept(self._opened_objects, name, self._objects[name]), self.sequence(name)
+        masks, frames = kept(self._opened_objects, name, self._objects[name]), self.sequence(name)
         if isinstance(masks, MaskFolder) and isinstance(frames, ImageFolder):
             # By number, not by place: YouTube-VOS marks every fifth frame of those in its archives of all frames.
             indices = window(frames, start, num_frames, self.stride)
             return masks.read_named([frames.paths[index].stem for index in indices])
         return masks.read(start, num_frames, self.stride) if len(masks) == len(frames) else None
-
-
-def _kept(opened: dict[str, FrameSequence], name: str, opener: Opener) -> FrameSequence:
-    """What an opener opens, remembered. Several threads may ask; they wait for each other only to remember."""
-    sequence = opened.get(name)
-    if sequence is not None:
-        return sequence
-    fresh = opener()
-    with _KEEPING:
-        sequence = opened.setdefault(name, fresh)
-        if len(opened) > _KEPT_OPEN:
-            opened.pop(next(iter(opened)))
-    return sequence
 
 
 def mirrored(clip: Clip) -> Clip:
