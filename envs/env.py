@@ -212,12 +212,12 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
     `VideoInpaintBudget-v0` is `VideoInpaint-v1` with a price on computation, so that the number of heads becomes a
     decision. Its clips are longer and smaller, because the temporal reach of heads matters more in them: with
     `compact`, 2 heads look at the neighbouring frames and 12 at the whole clip, a later pass continues where the one
-    before stopped, and in a still scene there is nothing to find (docs/benchmarks.md has the best number of heads by
-    price).
+    before stopped, and in a still scene there is nothing to find (docs/results/headroom.md has the best number of
+    heads by price).
 
     `VideoInpaintRegions-v0` is `VideoInpaint-v1` with an action for each cell of a grid of 4 by 6 and a small price:
     what is missing differs over the frame, and so do the heads that it is worth. In `VideoInpaintRegions-v1` an agent
-    may also skip cells, and so stop: most of what passes gain is gained by the first (docs/benchmarks.md).
+    may also skip cells, and so stop: most of what passes gain is gained by the first (docs/results/headroom.md).
 
     `env.unwrapped.get_state()` and `set_state(state)` save and restore an episode exactly, random generator included;
     the state is a dict of tensors and plain values that `torch.save` writes and `torch.load(weights_only=True)`

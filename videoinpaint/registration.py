@@ -32,7 +32,7 @@ class RegisteredEnvironment:
 _SOUND = {"reward": "improvement", "reward_weights": "fixed"}
 
 REGIONS_GRID = (4, 6)
-"""Rows and columns of `VideoInpaintRegions-v0`: cells of 30x36 pixels. docs/benchmarks.md compares it with others."""
+"""Rows and columns of `VideoInpaintRegions-v0`: cells of 30x36 pixels. docs/results/headroom.md compares grids."""
 
 REGIONS_PRICE = 0.03
 """Of a pass with all heads in `VideoInpaintRegions-v0`: small beside what a repair gains (0.3), so that heads are saved

@@ -3,7 +3,7 @@
 A plan is one setting for the first pass and one for those after it, for all cells alike. Its episode is played from the
 same beginning as every other plan's, to the end, and the environment's reward maps say what arose in which cell, pass
 by pass: where an agent may stop, they also tell what going on was worth. Controls act where
-they are set, so that one such table tells, nearly, what any map of settings would return; docs/agents.md
+they are set, so that one such table tells, nearly, what any map of settings would return; docs/results/learning.md
 says how nearly.
 """
 
@@ -31,7 +31,7 @@ ENDS = (2, 12)
 """Heads of the first pass with which the other objective is tried."""
 OBJECTIVE = "texture"
 """What is tried beside the default's, "average". Other fusions, and "fidelity", were tried too, and were worse in all
-but few episodes, which nothing that a policy sees tells apart (docs/agents.md)."""
+but few episodes, which nothing that a policy sees tells apart (docs/results/learning.md)."""
 
 
 def _plans() -> tuple[tuple[Controls, Controls], ...]:

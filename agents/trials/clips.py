@@ -23,9 +23,9 @@ from videoinpaint.controls import DEFAULT, OBJECTIVES, Controls, controls_to_act
 
 TRIED = ("average", "texture", "largest")
 """Objectives, the default's first. Of the five that have names these are best in the mean; what
-"largest" asks of the network are all of its losses, at full weight (docs/agents.md)."""
+"largest" asks of the network are all of its losses, at full weight (docs/results/learning.md)."""
 FUSIONS = (0.5375, 0.6125, 0.6875, 0.7625)
-"""At the ends of the range, 0.5 and 0.8, clips are repaired much worse in the mean (docs/agents.md)."""
+"""At the ends of the range, 0.5 and 0.8, clips are repaired much worse in the mean (docs/results/learning.md)."""
 
 SETTINGS = (DEFAULT, *(Controls(DEFAULT.heads, fusion, *OBJECTIVES[name]) for name in TRIED for fusion in FUSIONS))
 """The default, then all fusions at each of the objectives in turn; all heads run."""

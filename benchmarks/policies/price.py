@@ -1,6 +1,6 @@
 """At what price of compute the best number of heads differs from clip to clip: how VideoInpaintBudget-v0 got its own.
 
-    python -m videoinpaint.benchmarks.policies.price --num-frames 16 --height 48 --width 88 --episodes 12
+    python -m videoinpaint.benchmarks.policies.price --num-frames 16 --height 80 --width 144 --episodes 12
 
 One pass from the same state with each number of heads, all else neutral, in every suite.
 """
