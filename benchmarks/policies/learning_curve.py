@@ -124,7 +124,7 @@ def run(flags: LearningCurve) -> dict[str, Any]:
         best = arena.best_fixed(candidates, flags.choice_seeds, advance).controls
         baselines = {}
         for name, policy in (("best fixed", FixedPolicy(best)), ("random", "random")):
-            baselines[name] = arena.play(policy, seeds, name)  # type: ignore[arg-type]
+            baselines[name] = arena.play(policy, seeds, name)
             advance()
         points = []
         for step in steps:

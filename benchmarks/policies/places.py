@@ -26,6 +26,7 @@ from videoinpaint.benchmarks.protocol.episodes import EnvironmentFlags
 from videoinpaint.benchmarks.protocol.statistics import mean_interval, paired_difference, significant
 from videoinpaint.clips import Clip, make_clips
 from videoinpaint.controls import controls_to_action
+from videoinpaint.envs.observing import masks_space
 from videoinpaint.errors import InputError
 
 APART = 1_000_003
@@ -76,7 +77,7 @@ def run(flags: Places) -> dict[str, Any]:
     results = {}
     with bar:
         for spec, env in envs.items():
-            source, shape = make_clips(flags.arguments(spec)["clips"]), env.observation_space["masks"].shape  # type: ignore[index]
+            source, shape = make_clips(flags.arguments(spec)["clips"]), masks_space(env).shape
             clips = [source.sample(np.random.default_rng(seed), *shape) for seed in range(flags.clips)]
             returns = [_returns(env, clip, seed, flags, advance) for seed, clip in enumerate(clips)]
             results[spec] = {"clips": [clip.name for clip in clips]} | compared(np.stack(returns))

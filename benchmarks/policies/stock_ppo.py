@@ -113,7 +113,7 @@ def run(flags: Stock) -> dict[str, Any]:
     )  # fmt: skip
     model.learn(flags.steps)
     seconds, observation = time.monotonic() - began, env.reset()
-    frames, masks = (torch.from_numpy(observation[key][:1]) for key in ("frames", "masks"))  # type: ignore[call-overload, index]
+    frames, masks = (torch.from_numpy(observation[key][:1]) for key in ("frames", "masks"))  # type: ignore[call-overload]  # of a dict
     path = export(model.policy.cpu(), frames, masks, flags.folder / "policy.pt")
     env.close()
     settings = {name: value for name, value in asdict(flags).items() if name not in ("output", "folder")}

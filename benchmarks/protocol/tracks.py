@@ -61,9 +61,9 @@ class Size:
     @classmethod
     def given(cls, num_frames: int | None, height: int | None, width: int | None) -> Size | None:
         """With the track's own where something is not given; None where nothing is."""
-        told = {"num_frames": num_frames, "height": height, "width": width}
-        told = {name: value for name, value in told.items() if value is not None}
-        return cls(**told) if told else None  # type: ignore[arg-type]
+        given = {"num_frames": num_frames, "height": height, "width": width}
+        told = {name: value for name, value in given.items() if value is not None}
+        return cls(**told) if told else None
 
 
 def track_names() -> list[str]:

@@ -115,7 +115,7 @@ class Staged(Sources):
     def numbers(self, preset: AnyNumbers) -> AnyNumbers:
         """The preset with the numbers that were given."""
         given = {name: value for name in NUMBERS if (value := getattr(self, name)) is not None}
-        return replace(preset, **given)  # type: ignore[type-var]
+        return replace(preset, **given)  # type: ignore[type-var]  # presets are dataclasses
 
     def decided(self, numbers: Numbers) -> dict[str, Any]:
         """As `settings`, with the numbers that the preset gives."""

@@ -114,10 +114,11 @@ def stream_of(part: Any, usual: tuple[int, int]) -> tuple[int, int]:
     """
     if not isinstance(part, Streaming):
         return usual
+    named: Any = part  # what is Streaming has a name, which that protocol does not say
     asked: Any = part.stream
     if not isinstance(asked, tuple | list) or len(asked) != 2:
-        raise InputError(f"stream of the inpainter {part.name!r} must be two numbers of frames, got {shown(asked)}")  # type: ignore[attr-defined]
-    what = f"of frames that the inpainter {part.name!r} asks for in stream"  # type: ignore[attr-defined]
+        raise InputError(f"stream of the inpainter {named.name!r} must be two numbers of frames, got {shown(asked)}")
+    what = f"of frames that the inpainter {named.name!r} asks for in stream"
     length = whole_number(asked[0], f"the number {what}", 1, MAX_SEED)
     return length, whole_number(asked[1], f"the overlap {what}", 0, length - 1)
 
@@ -189,9 +190,10 @@ def check_same_precision(part: Any, precision: str) -> None:
     Raises:
         InputError: it uses another one than ``precision``, which is not "auto" either.
     """
+    named: Any = part  # as above
     if precision != "auto" and isinstance(part, HasPrecision) and part.precision != precision:
         raise InputError(
-            f"{part.name!r} is built already, with precision {part.precision!r}: build it with {precision!r}"  # type: ignore[attr-defined]
+            f"{named.name!r} is built already, with precision {part.precision!r}: build it with {precision!r}"
         )
 
 
