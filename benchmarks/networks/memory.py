@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,15 @@ from gymnasium.vector import AutoresetMode
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope, set_threads
+from videoinpaint.benchmarks.protocol.flags import Computing, EnvironmentSize
 from videoinpaint.envs.ids import make_batch
 from videoinpaint.errors import InputError
 from videoinpaint.memory import give_back, held_bytes, peak_bytes
 from videoinpaint.registration import DEFAULT_ID
 
 
-@dataclass(frozen=True)
-class Memory:
+@dataclass(frozen=True, kw_only=True)
+class Memory(EnvironmentSize, Computing):
     """What to measure."""
 
     env_id: str = DEFAULT_ID
@@ -36,20 +37,12 @@ class Memory:
     """Numbers of environments in the two batches; up to four lie packed in part only."""
     steps: int = 60
     """Environment steps in all, as many in both batches, so that what libraries keep of them is the same."""
-    num_frames: int = 8
-    """Frames of a clip."""
-    height: int = 120
-    """Pixels."""
-    width: int = 216
-    """Pixels."""
     bank: Path | None = None
     """Episodes come from a bank."""
     device: str = "cpu"
     """cpu or cuda; counted is what the process holds on the host."""
     threads: int = 2
     """CPU threads."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
     def env_kwargs(self) -> dict[str, Any]:
         """Of the environments."""
@@ -75,7 +68,7 @@ def run(flags: Memory) -> dict[str, Any]:
     entries = batches[str(fewer)].pop("entries")
     batches[str(more)].pop("entries")
     one = {kind: (batches[str(more)][kind] - batches[str(fewer)][kind]) / (more - fewer) for kind in ("held", "peak")}
-    settings = {name: value for name, value in asdict(flags).items() if name != "output"}
+    settings = flags.asked()
     return envelope(
         "memory", settings, batches=batches, environment=one, entries=entries, state=sum(entries.values())
     )  # fmt: skip

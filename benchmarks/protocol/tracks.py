@@ -17,6 +17,7 @@ from typing import Any
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
+from videoinpaint.benchmarks.protocol.flags import Measuring, VideoSize
 from videoinpaint.benchmarks.protocol.freezing import report
 from videoinpaint.benchmarks.protocol.frozen import (
     FrozenEpisode,
@@ -161,7 +162,7 @@ def _check_lengths(suite: FrozenSuite) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Freeze:
+class Freeze(VideoSize, Measuring):
     """What is frozen."""
 
     suite: str
@@ -174,12 +175,6 @@ class Freeze:
     """Of clips of your own: their holes; stationary unless given."""
     num_frames: int = 24
     """Frames of each clip from its first on, 0 for all."""
-    height: int = 240
-    """Pixels."""
-    width: int = 432
-    """Pixels."""
-    threads: int = 1
-    """CPU threads."""
     output: Path | None = None
     """Write the suite here, as JSON."""
 

@@ -14,7 +14,7 @@ import multiprocessing
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope, set_threads
+from videoinpaint.benchmarks.protocol.flags import Computing
 from videoinpaint.clips.files.video import VideoReader, VideoWriter
 from videoinpaint.errors import InputError
 from videoinpaint.memory import peak_bytes
@@ -34,8 +35,8 @@ WORK = ("copied", "repaired")
 MEASURED = ("seconds", "passed", "peak")
 
 
-@dataclass(frozen=True)
-class LargeFrames:
+@dataclass(frozen=True, kw_only=True)
+class LargeFrames(Computing):
     """What to repair."""
 
     large: tuple[int, int] = (1080, 1920)
@@ -54,8 +55,6 @@ class LargeFrames:
     """cpu or cuda; memory is that of the host."""
     threads: int = 2
     """CPU threads."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
 
 def run(flags: LargeFrames) -> dict[str, Any]:
@@ -83,7 +82,7 @@ def run(flags: LargeFrames) -> dict[str, Any]:
     ratios = {kind: found[kind]["large"]["repaired"] / found[kind]["small"]["repaired"] for kind in MEASURED}
     added = {name: work["repaired"] - work["copied"] for name, work in found["seconds"].items()}
     ratios["seconds added"] = added["large"] / added["small"]
-    settings = {name: value for name, value in asdict(flags).items() if name != "output"}
+    settings = flags.asked()
     return envelope("large_frames", settings, **dict[str, Any](found), ratios=ratios)
 
 
