@@ -20,6 +20,7 @@ from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.episodes import env_kwargs
 from videoinpaint.benchmarks.protocol.flags import Computing, GradedSuites
 from videoinpaint.controls import DEFAULT, HEADS, HIGH, controls_to_action
+from videoinpaint.errors import InputError
 
 ALL_HEADS = int(HIGH[HEADS])
 
@@ -45,7 +46,16 @@ class Price(GradedSuites, Computing):
 
 
 def run(flags: Price) -> dict[str, Any]:
-    """Rewards and shares of compute by heads; per suite the mean gain over the fewest, and the best heads by price."""
+    """Rewards and shares of compute by heads; per suite the mean gain over the fewest, and the best heads by price.
+
+    Heads come in ascending order, whatever the order that they are given in.
+
+    Raises:
+        InputError: no heads are given.
+    """
+    if not flags.heads:
+        raise InputError("--heads names nothing to try: give at least one number of heads, such as --heads 2 12")
+    flags = replace(flags, heads=tuple(sorted(set(flags.heads))))
     bar, advance = tables.progress("pricing", len(flags.suites) * flags.episodes)
     with bar:
         suites = {spec: _suite(flags, spec, advance) for spec in flags.suites}
