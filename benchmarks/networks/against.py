@@ -26,13 +26,13 @@ import numpy as np
 from videoinpaint.benchmarks.networks import timed_player
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
-from videoinpaint.benchmarks.protocol.flags import Computing, EnvironmentSize
+from videoinpaint.benchmarks.protocol.flags import SmallClips
 from videoinpaint.errors import InputError
 from videoinpaint.registration import DEFAULT_ID
 
 
 @dataclass(frozen=True, kw_only=True)
-class Against(EnvironmentSize, Computing):
+class Against(SmallClips):
     """What to compare."""
 
     other: Path | None = None
@@ -103,7 +103,7 @@ def _player(
     flags: Against, number: int, variables: Mapping[str, str], arguments: Mapping[str, Any], folder: Path | None
 ) -> Iterator[Iterator[Any]]:
     """A process that plays; gives what it is first, then the seconds of a turn whenever it is asked."""
-    kwargs = {name: getattr(flags, name) for name in ("num_frames", "height", "width", "device")} | dict(arguments)
+    kwargs = flags.env_kwargs() | dict(arguments)
     told = {name: getattr(flags, name) for name in ("env_id", "steps", "threads")} | {"envs": number, "kwargs": kwargs}
     surroundings = os.environ | {"OMP_NUM_THREADS": str(flags.threads)} | dict(variables)
     if folder is not None:

@@ -21,7 +21,7 @@ from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.flags import ClipFlags
 from videoinpaint.benchmarks.protocol.statistics import mean_interval
-from videoinpaint.benchmarks.protocol.suite import make_suite, pairing
+from videoinpaint.benchmarks.protocol.suite import pairing
 from videoinpaint.benchmarks.repair.random_feedback import RandomDetector
 from videoinpaint.benchmarks.repair.timed import WINDOW, repair
 from videoinpaint.composition import EMPTY_BELOW
@@ -64,11 +64,7 @@ def run(flags: DetectorPrecision) -> dict[str, Any]:
     for spec in flags.inpainters:
         inpainter = make_inpainter(spec, device=flags.device)
         loops[inpainter.name] = [ClosedLoop(inpainter, detector, flags.device) for detector in detectors]
-    suites = {
-        spec: make_suite(flags.clips, spec, num_frames=flags.num_frames, height=flags.height, width=flags.width,
-                         limit=flags.limit, seed=flags.seed)
-        for spec in flags.masks
-    }  # fmt: skip
+    suites = {spec: flags.suite(spec) for spec in flags.masks}
     bar, advance = tables.progress("detecting", sum(map(len, suites.values())))
     results = {}
     with bar:

@@ -9,7 +9,6 @@ was given back to the system, and at the peak.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from videoinpaint.benchmarks.protocol import tables
+from videoinpaint.benchmarks.protocol.apart import apart
 from videoinpaint.benchmarks.protocol.envelope import envelope, set_threads
-from videoinpaint.benchmarks.protocol.flags import Computing, EnvironmentSize
+from videoinpaint.benchmarks.protocol.flags import SmallClips
 from videoinpaint.envs.ids import make_batch
 from videoinpaint.errors import InputError
 from videoinpaint.memory import give_back, held_bytes, peak_bytes
@@ -28,7 +28,7 @@ from videoinpaint.registration import DEFAULT_ID
 
 
 @dataclass(frozen=True, kw_only=True)
-class Memory(EnvironmentSize, Computing):
+class Memory(SmallClips):
     """What to measure."""
 
     env_id: str = DEFAULT_ID
@@ -45,9 +45,8 @@ class Memory(EnvironmentSize, Computing):
     """CPU threads."""
 
     def env_kwargs(self) -> dict[str, Any]:
-        """Of the environments."""
-        kwargs = {name: getattr(self, name) for name in ("num_frames", "height", "width", "device")}
-        return kwargs if self.bank is None else kwargs | {"bank": str(self.bank)}
+        """Of the environments, which a bank may begin."""
+        return super().env_kwargs() | ({} if self.bank is None else {"bank": str(self.bank)})
 
 
 def run(flags: Memory) -> dict[str, Any]:
@@ -64,7 +63,7 @@ def run(flags: Memory) -> dict[str, Any]:
     fewer, more = flags.envs
     if not 0 < fewer < more:
         raise InputError(f"envs are two numbers of environments, the larger one second, got {fewer} and {more}")
-    batches = {str(count): _apart(flags, count) for count in flags.envs}
+    batches = {str(count): apart(_play, flags, count) for count in flags.envs}
     entries = batches[str(fewer)].pop("entries")
     batches[str(more)].pop("entries")
     one = {kind: (batches[str(more)][kind] - batches[str(fewer)][kind]) / (more - fewer) for kind in ("held", "peak")}
@@ -72,12 +71,6 @@ def run(flags: Memory) -> dict[str, Any]:
     return envelope(
         "memory", settings, batches=batches, environment=one, entries=entries, state=sum(entries.values())
     )  # fmt: skip
-
-
-def _apart(flags: Memory, count: int) -> dict[str, Any]:
-    """Play a batch in a new process, whose memory nothing else has touched."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_play, (flags, count))
 
 
 def _play(flags: Memory, count: int) -> dict[str, Any]:

@@ -8,7 +8,6 @@ about quality: repairs are noise, and only cost means anything.
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from videoinpaint.benchmarks.networks.published_order import plain_pass
 from videoinpaint.benchmarks.protocol import tables
+from videoinpaint.benchmarks.protocol.apart import apart
 from videoinpaint.benchmarks.protocol.envelope import envelope, published, set_threads
 from videoinpaint.benchmarks.protocol.flags import Computing
 from videoinpaint.clips.studio.scenes import Studio
@@ -198,8 +198,7 @@ def run(flags: Published) -> dict[str, Any]:
         for name in flags.only:
             networks[name] = {}
             for measure in MEASURES:
-                with multiprocessing.get_context("spawn").Pool(1) as pool:
-                    networks[name][measure] = pool.apply(_in_child, (name, measure, flags))
+                networks[name][measure] = apart(_in_child, name, measure, flags)
                 advance()
     settings = flags.asked()
     return envelope("published", settings, networks=networks)

@@ -20,7 +20,7 @@ import torch
 from videoinpaint.benchmarks.networks.reward_speed import naive_scores, reference_lpips
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
-from videoinpaint.benchmarks.protocol.flags import Computing, EnvironmentSize
+from videoinpaint.benchmarks.protocol.flags import SmallClips
 from videoinpaint.benchmarks.protocol.suite import make_suite
 from videoinpaint.benchmarks.repair.timed import repair
 from videoinpaint.controls import DEFAULT, Controls
@@ -34,7 +34,7 @@ FLOORS = {"step_ms": 300.0, "reset_ms": 500.0, "reward_times_faster": 15.0, "fra
 
 
 @dataclass(frozen=True, kw_only=True)
-class Speed(EnvironmentSize, Computing):
+class Speed(SmallClips):
     """What to time, and how often."""
 
     inpainter: str = "compact"

@@ -28,7 +28,7 @@ from videoinpaint.agents.policies.policy import make_policy
 from videoinpaint.agents.ppo import TrainConfig, train
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
-from videoinpaint.benchmarks.protocol.flags import Computing, EnvironmentSize
+from videoinpaint.benchmarks.protocol.flags import SmallClips
 from videoinpaint.envs.build_bank import build_bank
 from videoinpaint.envs.ids import make_batch
 from videoinpaint.envs.vector import VideoInpaintVectorEnv
@@ -40,7 +40,7 @@ H100 = {"float32": 67e12, "bfloat16": 989e12, "bytes": 3.35e12}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Throughput(EnvironmentSize, Computing):
+class Throughput(SmallClips):
     """What to time."""
 
     env_id: str = DEFAULT_ID
@@ -59,10 +59,6 @@ class Throughput(EnvironmentSize, Computing):
     """CPU threads."""
     markdown: Path | None = None
     """Write the three columns here, as Markdown."""
-
-    def env_kwargs(self) -> dict[str, Any]:
-        """Of the environments."""
-        return {name: getattr(self, name) for name in ("num_frames", "height", "width", "device")}
 
 
 def run(flags: Throughput) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from torch import nn
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope, published
-from videoinpaint.benchmarks.protocol.flags import Computing, EnvironmentSize, GradedSuites
+from videoinpaint.benchmarks.protocol.flags import GradedSuites, SmallClips
 from videoinpaint.benchmarks.protocol.statistics import paired_difference, significant
 from videoinpaint.benchmarks.protocol.suite import Suite, make_suite, pairing
 from videoinpaint.controls import DEFAULT, Controls
@@ -53,7 +53,7 @@ JUDGES = ("psnr_hole", "lpips_hole", "e_warp_hole")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ControlEffects(GradedSuites, EnvironmentSize, Computing):
+class ControlEffects(GradedSuites, SmallClips):
     """Where to sweep, and how."""
 
     masks: str = "stationary"

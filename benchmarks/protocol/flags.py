@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from videoinpaint.benchmarks.protocol.suite import Suite, make_suite
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measuring:
@@ -41,8 +43,8 @@ class AutoComputing(Measuring):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnvironmentSize:
-    """The size of clips in environments."""
+class SmallClips(Computing):
+    """Flags of benchmarks that play clips of the environments' size."""
 
     num_frames: int = 8
     """Frames of each clip."""
@@ -50,6 +52,10 @@ class EnvironmentSize:
     """Pixels."""
     width: int = 216
     """Pixels."""
+
+    def env_kwargs(self) -> dict[str, Any]:
+        """Of environments of that size."""
+        return {name: getattr(self, name) for name in ("num_frames", "height", "width", "device")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +82,11 @@ class ClipFlags(VideoSize, Computing):
     """Clips to take from the front; 0 for all."""
     seed: int = 0
     """With a clip's index, decides its hole."""
+
+    def suite(self, masks: str) -> Suite:
+        """The clips under holes of a kind."""
+        size = {name: getattr(self, name) for name in ("num_frames", "height", "width", "limit", "seed")}
+        return make_suite(self.clips, masks, **size)
 
 
 @dataclass(frozen=True, kw_only=True)

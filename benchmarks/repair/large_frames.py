@@ -10,7 +10,6 @@ what is read and written is so beside the repair.
 
 from __future__ import annotations
 
-import multiprocessing
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoinpaint.benchmarks.protocol import tables
+from videoinpaint.benchmarks.protocol.apart import apart
 from videoinpaint.benchmarks.protocol.envelope import envelope, set_threads
 from videoinpaint.benchmarks.protocol.flags import Computing
 from videoinpaint.clips.files.video import VideoReader, VideoWriter
@@ -77,7 +77,7 @@ def run(flags: LargeFrames) -> dict[str, Any]:
             path = Path(folder) / f"{name}.mp4"
             _write(path, _panned(flags, size))
             for work in WORK:
-                for kind, value in zip(MEASURED, _apart(flags, path, size, work), strict=True):
+                for kind, value in zip(MEASURED, apart(_work, flags, path, size, work), strict=True):
                     found[kind].setdefault(name, {})[work] = value
     ratios = {kind: found[kind]["large"]["repaired"] / found[kind]["small"]["repaired"] for kind in MEASURED}
     added = {name: work["repaired"] - work["copied"] for name, work in found["seconds"].items()}
@@ -104,12 +104,6 @@ def _write(path: Path, frames: Iterator[NDArray[np.uint8]], source: VideoReader 
     with VideoWriter(path, None if source else 24, source=source) as writer, behind(writer.write) as write:
         for frame in frames:
             write(frame)
-
-
-def _apart(flags: LargeFrames, path: Path, size: tuple[int, int], work: str) -> tuple[float, float, int]:
-    """In a new process, whose memory nothing else has touched."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_work, (flags, path, size, work))
 
 
 def _work(flags: LargeFrames, path: Path, size: tuple[int, int], work: str) -> tuple[float, float, int]:

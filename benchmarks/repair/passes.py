@@ -22,7 +22,7 @@ from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.flags import ClipFlags
 from videoinpaint.benchmarks.protocol.statistics import paired_difference
-from videoinpaint.benchmarks.protocol.suite import Suite, make_suite, pairing
+from videoinpaint.benchmarks.protocol.suite import Suite, pairing
 from videoinpaint.benchmarks.repair.timed import repair
 from videoinpaint.controls import HEADS, HIGH, LOW, Controls
 from videoinpaint.detectors import make_detector
@@ -74,17 +74,12 @@ def run(flags: Passes) -> dict[str, Any]:
     if "heads" not in inpainter.controls:
         raise InputError(f"the inpainter {inpainter.name!r} has no heads to choose: every pass of it costs the same")
     loop = ClosedLoop(inpainter, make_detector(flags.detector, device=flags.device), flags.device)
-    suites = {spec: _suite(flags, spec) for spec in flags.masks}
+    suites = {spec: flags.suite(spec) for spec in flags.masks}
     bar, advance = tables.progress("repairing", sum(map(len, suites.values())) * len(flags.heads))
     with bar:
         results = {spec: _measured(flags, loop, suite, advance) for spec, suite in suites.items()}
     settings = flags.asked()
     return envelope("passes", settings, suites=results)
-
-
-def _suite(flags: Passes, masks: str) -> Suite:
-    size = {name: getattr(flags, name) for name in ("num_frames", "height", "width", "limit", "seed")}
-    return make_suite(flags.clips, masks, **size)
 
 
 def _measured(flags: Passes, loop: ClosedLoop, suite: Suite, advance: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope, published
 from videoinpaint.benchmarks.protocol.flags import ClipFlags
 from videoinpaint.benchmarks.protocol.statistics import paired_difference
-from videoinpaint.benchmarks.protocol.suite import Suite, make_suite, pairing
+from videoinpaint.benchmarks.protocol.suite import Suite, pairing
 from videoinpaint.benchmarks.repair.random_feedback import RandomDetector
 from videoinpaint.benchmarks.repair.timed import WINDOW, Repaired, repair
 from videoinpaint.controls import Controls
@@ -70,25 +70,13 @@ def run(flags: Quality) -> dict[str, Any]:
         InputError, UnknownNameError, MissingWeightsError: before any work starts.
     """
     loops = list(_loops(flags))
-    suites = {spec: _suite(flags, spec) for spec in flags.masks}
+    suites = {spec: flags.suite(spec) for spec in flags.masks}
     bar, advance = tables.progress("repairing", sum(map(len, suites.values())) * len(loops))
     with bar:
         results = {spec: _measure(flags, suite, loops, advance) for spec, suite in suites.items()}
     settings = flags.asked()
     rows = {"clip_rl.table1": published("clip_rl.table1"), "clip_rl.table2": published("clip_rl.table2")}
     return envelope("quality", settings, suites=results, published=rows)
-
-
-def _suite(flags: Quality, masks: str) -> Suite:
-    return make_suite(
-        flags.clips,
-        masks,
-        num_frames=flags.num_frames,
-        height=flags.height,
-        width=flags.width,
-        limit=flags.limit,
-        seed=flags.seed,
-    )
 
 
 def _loops(flags: Quality) -> Iterator[tuple[str, str, ClosedLoop, int]]:

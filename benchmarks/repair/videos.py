@@ -22,7 +22,7 @@ from videoinpaint.agents.policies import make_policy
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.flags import ClipFlags
-from videoinpaint.benchmarks.protocol.suite import Pair, make_suite, pairing
+from videoinpaint.benchmarks.protocol.suite import Pair, pairing
 from videoinpaint.detectors import make_detector
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.errors import InputError
@@ -103,8 +103,7 @@ def _pairs(flags: Videos, masks: str) -> Iterator[Pair]:
     """Clips with their holes, as long as they are to be played."""
     subtitle, _, shown = masks.partition(":")
     spec = "stationary" if subtitle == "subtitle" or masks == "logo" else masks
-    size = {"num_frames": flags.num_frames, "height": flags.height, "width": flags.width}
-    for pair in make_suite(flags.clips, spec, **size, limit=flags.limit, seed=flags.seed):
+    for pair in flags.suite(spec):
         frames, holes = (_played(array, flags.plays) for array in (pair.frames, pair.holes))
         if subtitle == "subtitle":
             holes = subtitled(len(frames), flags.height, flags.width, int(shown or 12))

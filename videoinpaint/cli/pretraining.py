@@ -199,7 +199,7 @@ def existing(path: Path | None) -> Path | None:
 
 def _told(value: Any) -> Any:
     """A flag as a checkpoint records it; a file goes by its content, which may change under its name."""
-    from videoinpaint.agents.evaluation.run_record import sha256
+    from videoinpaint.weights.hashes import sha256
 
     return f"sha256 {sha256(value)}" if isinstance(value, Path) and value.is_file() else value
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from videoinpaint.errors import CorruptWeightsError, MissingWeightsError
-from videoinpaint.weights.hashes import check_recorded, digest
+from videoinpaint.weights.hashes import check_recorded, sha256
 from videoinpaint.weights.loading import load_tensors
 from videoinpaint.weights.lookup import cache_dir, entry_of, find, known_hashes, path_of, remedy_of
 
@@ -53,7 +53,7 @@ def verify(name: str, explicit: str | Path | None = None) -> Path:
     """
     entry, path = entry_of(name), path_of(name, explicit)
     expected = known_hashes(entry).get(path)
-    if expected and not (actual := digest(path)).startswith(expected):
+    if expected and not (actual := sha256(path)).startswith(expected):
         raise CorruptWeightsError(f"{path} has sha256 {actual}, expected {expected}: delete it and get it again")
     check_recorded(path)
     if not load_tensors(name, path):

@@ -1,4 +1,4 @@
-"""The hash of a fetched file, recorded beside it: tells when a file has changed since it was fetched."""
+"""Hashes of files: of a fetched one it is recorded beside it, and tells when the file has changed since."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def recorded_hash(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
 
 
-def digest(path: Path) -> str:
+def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -29,7 +29,7 @@ def check_recorded(path: Path) -> None:
     if not record.is_file():
         return
     expected, *_ = record.read_text(errors="replace").split() or ["nothing"]
-    if (actual := digest(path)) != expected:
+    if (actual := sha256(path)) != expected:
         raise CorruptWeightsError(
             f"{path} has sha256 {actual}, {expected} was recorded when it was fetched: delete both and get it again, "
             f"or delete {record.name} if you changed the file yourself"

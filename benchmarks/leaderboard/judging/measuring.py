@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from videoinpaint import files
 from videoinpaint.agents.evaluation.episodes import evaluate, make_evaluation_env
 from videoinpaint.agents.evaluation.record import EpisodeRecord
-from videoinpaint.agents.evaluation.run_record import sha256
 from videoinpaint.agents.policies.protocol import Policy
 from videoinpaint.benchmarks.leaderboard.sandbox.isolated import IsolatedPolicy
 from videoinpaint.benchmarks.leaderboard.submissions.entry import FORMS, kind_of, parse_entry
@@ -36,6 +35,7 @@ from videoinpaint.benchmarks.protocol.tracks import size_of
 from videoinpaint.envs.ids import with_offered
 from videoinpaint.envs.observing import frames_of
 from videoinpaint.errors import InputError
+from videoinpaint.weights.hashes import sha256
 
 
 @dataclass
