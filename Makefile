@@ -49,7 +49,7 @@ types: $(VENV)/.installed
 
 imports: $(VENV)/.installed
 	$(MAKE) --no-print-directory -B .mypy-tree/videoinpaint
-	cd .mypy-tree && PYTHONPATH=. "$(CURDIR)/$(BIN)/lint-imports" --config ../pyproject.toml --no-cache
+	cd .mypy-tree && PYTHONPATH=. "$(CURDIR)/$(BIN)/lint-imports" ../pyproject.toml --no-cache
 
 # The site, strictly: a dead link, a heading that is not there and a page without a place are errors.
 docs: $(VENV)/.installed

@@ -11,7 +11,6 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from rich.progress import Progress
 from videoinpaint.agents import Policy, make_policy
 from videoinpaint.agents.evaluation.episodes import make_evaluation_env
 from videoinpaint.agents.ppo.training import TrainConfig, TrainResult, train
+from videoinpaint.benchmarks.demo_config import DemoConfig
 from videoinpaint.benchmarks.policies.compare import Contestant, play
 from videoinpaint.benchmarks.policies.comparison import comparison_table, measured_how, ranked, summaries
 from videoinpaint.benchmarks.protocol import tables
@@ -50,40 +50,6 @@ SHOWN = (("studio:fast", "studio-fast-000001", "object"), ("studio", "studio-mix
 """Clips of the video: source, name, holes. Training never draws clips of these names."""
 SHOWN_SIZE = (8, 120, 216)
 FPS, ROUNDS = 8, 2
-
-
-@dataclass(frozen=True)
-class DemoConfig:
-    """What the demo does.
-
-    Attributes:
-        output: the folder; an earlier demo in it is replaced.
-        steps: training steps; None for what fits into `seconds`.
-        seconds: time set aside for training where `steps` is None.
-        episodes: held-out episodes of the comparison.
-        num_frames, height, width: of the clips that it trains on.
-        inpainter, detector: the parts of the loop.
-        seed: of training.
-        device: "auto", "cpu", "cuda", ...
-    """
-
-    output: Path = Path("runs/demo")
-    steps: int | None = None
-    seconds: float = 150.0
-    episodes: int = 16
-    num_frames: int = 5
-    height: int = 64
-    width: int = 112
-    inpainter: str = "compact"
-    detector: str = "compact"
-    seed: int = 0
-    device: str = "auto"
-
-    def env_kwargs(self) -> dict[str, Any]:
-        """Arguments of the environment: small studio clips under holes of all kinds."""
-        return {"clips": "studio", "masks": "mixed"} | {
-            name: getattr(self, name) for name in ("num_frames", "height", "width", "inpainter", "detector", "device")
-        }
 
 
 def run_demo(config: DemoConfig, console: Console | None = None) -> dict[str, Any]:

@@ -322,7 +322,7 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
         ((_, seen),) = done.seen
         return _first(seen), float(done.rewards[0]), bool(done.terminated[0]), False, done.infos[0]
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """The panels of the middle frame, uint8 ``(h, w, 3)``, for "rgb_array"; "human" shows them and gives None."""
         if self.render_mode is None:
             gymnasium.logger.warn(

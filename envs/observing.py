@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import gymnasium
 import numpy as np
 import torch
+from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -25,6 +29,12 @@ def observe(state: State, prefix: str = "") -> Observation:
 def pictures(state: State, prefix: str = "") -> dict[str, Tensor]:
     """As :func:`observe`, new tensors where the state is."""
     return {name: _to_uint8(state[prefix + key]) for name, key in (("frames", "repaired"), ("masks", "masks"))}
+
+
+def masks_space(env: gymnasium.Env) -> spaces.Box:
+    """The space of an environment's ``masks``, whose shape is ``(T, H, W)`` where no wrapper changed it."""
+    observation_space: Any = env.observation_space
+    return observation_space["masks"]
 
 
 def _to_uint8(values: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ def environment_page(file: str = "environment.md") -> str:
     head = _HEAD.format(title=env.__name__.removesuffix("Env"), file=file, env=env.__name__, ids=", ".join(ids))
     tables = [reference_table(spec.id) for spec in specs]
     measured = [_REFERENCES, *("\n".join(lines) + "\n" for lines in tables if lines)] if any(tables) else []
-    return "\n".join([head + inspect.getdoc(env).strip() + "\n", *measured])  # type: ignore[union-attr]
+    return "\n".join([head + (inspect.getdoc(env) or "").strip() + "\n", *measured])
 
 
 def write_page(path: str | Path) -> Path:

@@ -123,7 +123,7 @@ class Display:
 
     def __init__(self, fps: int = 4) -> None:
         try:
-            import pygame  # noqa: F401
+            import pygame  # noqa: F401 - is it installed?
         except ImportError as error:
             raise MissingPackageError(
                 "render_mode='human' needs the package pygame: pip install 'videoinpaint[human]', "

@@ -74,7 +74,7 @@ class SB3VecEnv(VecEnv):
             if any(options != self._options[0] for options in self._options):
                 raise InputError(f"the environments of {self.env} take the same options: pass one dict to set_options")
             observation, merged = self.env.reset(
-                seed=list(self._seeds),  # type: ignore[arg-type]
+                seed=list(self._seeds),  # type: ignore[arg-type]  # Gymnasium's type lacks lists with None
                 options=self._options[0] or None,
             )
             infos = [info_of(merged, i) for i in range(self.num_envs)]
@@ -82,7 +82,7 @@ class SB3VecEnv(VecEnv):
         self._returns[:], self._lengths[:] = 0, 0
         self._reset_seeds()
         self._reset_options()
-        return observation  # type: ignore[return-value]
+        return observation
 
     def step_async(self, actions: NDArray[np.float32]) -> None:
         """Remember the actions; the work is done in `step_wait`."""
@@ -105,7 +105,7 @@ class SB3VecEnv(VecEnv):
             info["TimeLimit.truncated"] = bool(result.truncated[i] and not result.terminated[i])
         done = result.terminated | result.truncated
         self._count(rewards, done, infos)
-        return result.observation, rewards, done, infos  # type: ignore[return-value]
+        return result.observation, rewards, done, infos
 
     def _step(self, actions: NDArray[np.float32]) -> BatchStep:
         if isinstance(self.env, VideoInpaintVectorEnv):
@@ -131,11 +131,15 @@ class SB3VecEnv(VecEnv):
 
     def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
         """One picture an environment with ``render_mode="rgb_array"``, else Nones."""
-        return self.env.render() or [None] * self.num_envs  # type: ignore[return-value]
+        return self.env.render() or [None] * self.num_envs  # type: ignore[return-value]  # a tuple of pictures
+
+    def _batch(self) -> Any:
+        """The environment itself: Gymnasium's type of it lacks the methods that every vector environment has."""
+        return self.env.unwrapped
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
         """An attribute, once an environment; the environments of a batch share it."""
-        values = self.env.unwrapped.get_attr(attr_name)  # type: ignore[attr-defined]
+        values = self._batch().get_attr(attr_name)
         return [values[i] for i in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
@@ -146,7 +150,7 @@ class SB3VecEnv(VecEnv):
         """
         if len(list(self._get_indices(indices))) != self.num_envs:
             raise InputError(f"the environments of a batch share {attr_name!r}: set it for all of them")
-        self.env.unwrapped.set_attr(attr_name, [value] * self.num_envs)  # type: ignore[attr-defined]
+        self._batch().set_attr(attr_name, [value] * self.num_envs)
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
@@ -158,7 +162,7 @@ class SB3VecEnv(VecEnv):
         """
         if method_name in OWN:
             raise InputError(f"{method_name}() of single environments of a batch: use SB3VecEnv's own, or its .env")
-        results = self.env.unwrapped.call(method_name, *method_args, **method_kwargs)  # type: ignore[attr-defined]
+        results = self._batch().call(method_name, *method_args, **method_kwargs)
         return [results[i] for i in self._get_indices(indices)]
 
     def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper], indices: VecEnvIndices = None) -> list[bool]:

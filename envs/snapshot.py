@@ -240,7 +240,7 @@ def restore(env: gymnasium.Env, snapshot: dict[str, Any]) -> Any:
     iteration = int(base.get_state()["tensors"]["iteration"][0])
     while isinstance(env, gymnasium.Wrapper):
         if isinstance(env, TimeLimit):
-            env._elapsed_steps = iteration  # type: ignore[assignment]
+            env._elapsed_steps = iteration  # type: ignore[assignment]  # None until a reset
         env = env.env
     return observation
 

@@ -108,7 +108,7 @@ class VideoInpaintVectorEnv(Common, Calls, VectorEnv[Observation, NDArray[np.flo
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
-    @property  # type: ignore[override]
+    @property
     def spec(self) -> EnvSpec | None:
         """What `gymnasium.make_vec` was told, by names that JSON can hold."""
         return self._spec
@@ -119,7 +119,7 @@ class VideoInpaintVectorEnv(Common, Calls, VectorEnv[Observation, NDArray[np.flo
         if self._spec is not None and "autoreset_mode" in self._spec.kwargs:
             self._spec.kwargs = self._spec.kwargs | {"autoreset_mode": self.autoreset_mode.value}
 
-    @property  # type: ignore[misc]
+    @property  # type: ignore[misc]  # never set, as in Gymnasium's wrappers
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
         """The generators of the environments."""
         return tuple(generator for generator, _ in self._running.generators)
@@ -242,7 +242,7 @@ class VideoInpaintVectorEnv(Common, Calls, VectorEnv[Observation, NDArray[np.flo
                 infos[i] = info
         return BatchStep(self._observe(*seen), done.rewards, done.terminated, done.truncated, infos, finals)
 
-    def render(self) -> tuple[NDArray[np.uint8], ...] | None:  # type: ignore[override]
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """The panels of each environment's middle frame, uint8 ``(h, w, 3)``; None without a render mode."""
         if self.render_mode != "rgb_array":
             return None
@@ -273,7 +273,7 @@ class VideoInpaintVectorEnv(Common, Calls, VectorEnv[Observation, NDArray[np.flo
     def _observe(self, *seen: Seen) -> Observation:
         whole = self._running.observe(*seen)
         if self.output == "torch":
-            return whole  # type: ignore[return-value]
+            return whole  # type: ignore[return-value]  # tensors were asked for
         return {name: picture.cpu().numpy() for name, picture in whole.items()}
 
     def close_extras(self, **_: Any) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from videoinpaint.checks import MAX_SIDE, whole_number
 from videoinpaint.controls import HEADS, HIGH, LOW, as_numbers, controls_to_action
 from videoinpaint.envs.actions import check_action_space
-from videoinpaint.envs.observing import frames_of
+from videoinpaint.envs.observing import frames_of, masks_space
 from videoinpaint.errors import InputError
 from videoinpaint.motion.neighbourhoods import cell_means
 
@@ -51,7 +51,7 @@ class TimeAxis(gymnasium.ObservationWrapper, RecordConstructorArgs):
         RecordConstructorArgs.__init__(self)
         super().__init__(env)
         frames, height, width = _size(env)
-        kind = env.observation_space["masks"]  # type: ignore[index]
+        kind = masks_space(env)
         self.observation_space = spaces.Dict(
             frames=_like(kind, frames, height, width, 3), masks=_like(kind, frames, height, width, 1)
         )
@@ -161,7 +161,7 @@ class Thumbnails(gymnasium.ObservationWrapper, RecordConstructorArgs):
         frames, *full = _size(env)
         height = whole_number(height, "the height of thumbnails", 1, full[0])
         width = whole_number(width, "the width of thumbnails", 1, full[1])
-        if env.observation_space["masks"].dtype != np.uint8:  # type: ignore[index]
+        if masks_space(env).dtype != np.uint8:
             raise InputError("Thumbnails average uint8: put FloatObservation over it instead of under it")
         self._small = (height, width)
         self.observation_space = spaces.Dict(
@@ -188,7 +188,7 @@ class SquareImage(gymnasium.ObservationWrapper, RecordConstructorArgs):
         RecordConstructorArgs.__init__(self, size=size)
         super().__init__(env)
         frames, *_ = _size(env)
-        if env.observation_space["masks"].dtype != np.uint8:  # type: ignore[index]
+        if masks_space(env).dtype != np.uint8:
             raise InputError("SquareImage resizes uint8: put FloatObservation over it instead of under it")
         self.size = whole_number(size, "size", 1, MAX_SIDE)
         self.observation_space = _pixels(self.size, self.size, 4 * frames)

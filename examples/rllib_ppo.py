@@ -15,7 +15,7 @@ from videoinpaint.envs.wrappers import FloatObservation, SquareImage
 
 def make_env(config):
     """One square image of floats, as RLlib's own CNN encoders take it. Imports what registers the environments."""
-    import videoinpaint  # noqa: F401
+    import videoinpaint  # noqa: F401 - registers the environments
 
     return FloatObservation(SquareImage(gym.make("VideoInpaint-v1", **config), 84))
 

@@ -29,6 +29,7 @@ from videoinpaint.protocols import (
     draws_globally,
     heads_run_of,
     is_untrained,
+    own_fusion_of,
     precision_of,
     regional_of,
     weights_of_cells,
@@ -88,7 +89,7 @@ class BoundaryFusion:
     def refine(self, state: State, repaired: Tensor, masks: Tensor, controls: NDArray[np.float32]) -> Refinement:
         """See :class:`videoinpaint.protocols.Inpainter`."""
         alone = controls.copy() if regional_of(self.inner) else clip_controls(mean_controls(controls))
-        alone[..., FUSION] = getattr(self.inner, "own_fusion", DEFAULT.fusion)
+        alone[..., FUSION] = own_fusion_of(self.inner)
         own = {name: tensor for name, tensor in state.items() if name not in (ORIGINAL, DEPTH)}
         # The loop looks at the blend, which could hide what is wrong with what was blended.
         result = check_refinement(self.inner, self.inner.refine(own, repaired, masks, alone), own, repaired.shape)

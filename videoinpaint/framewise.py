@@ -33,4 +33,4 @@ def framewise(work: Callable[..., Made], *planes: Tensor) -> Made:
     parts = [work(*part) for part in zip(*(plane.split(few) for plane in planes), strict=True)]
     if isinstance(parts[0], Tensor):
         return torch.cat(parts)
-    return tuple(torch.cat(one) for one in zip(*parts))  # type: ignore[return-value]
+    return tuple(torch.cat(one) for one in zip(*parts))  # type: ignore[return-value]  # as many as `work` makes

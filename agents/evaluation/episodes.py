@@ -132,7 +132,7 @@ def _episodes(
     watch: Stopwatch | None,
 ) -> list[EpisodeRecord]:
     """One episode in each environment; what autoreset begins after that is not looked at."""
-    observation, infos = env.reset(seed=seeds, options=options)  # type: ignore[arg-type]
+    observation, infos = env.reset(seed=seeds, options=options)  # type: ignore[arg-type]  # Gymnasium's type lacks lists
     _check_whole(observation, infos)
     truths = list(getattr(env.unwrapped, "episodes", []))
     starts = [info_of(infos, i) for i in range(len(seeds))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import shlex
@@ -23,6 +22,7 @@ from videoinpaint.envs.ids import effective_kwargs
 from videoinpaint.precision import resolve_precision
 from videoinpaint.version import __version__
 from videoinpaint.weights.files import FILES_READ
+from videoinpaint.weights.hashes import sha256
 
 PACKAGES: dict[str, tuple[str, ...]] = {
     "torch": ("torch",),
@@ -103,12 +103,6 @@ def machine() -> dict[str, Any]:
 def weight_hashes() -> list[dict[str, str]]:
     """``file`` and ``sha256`` of every weight file that this process has read and that is still there, by file."""
     return [{"file": _shown(path), "sha256": sha256(path)} for path in sorted(FILES_READ) if path.is_file()]
-
-
-def sha256(path: Path) -> str:
-    """The hash of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @cache

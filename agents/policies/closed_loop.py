@@ -105,7 +105,7 @@ class ClosedLoopPolicy(ActorCriticPolicy):
 
     def _build(self, lr_schedule: Schedule) -> None:
         self._build_mlp_extractor()
-        self.action_net, self.value_net = self._heads()  # type: ignore[assignment]
+        self.action_net, self.value_net = self._heads()  # type: ignore[assignment]  # linear in the parent
         gains = {
             self.features_extractor: 2**0.5,
             self.mlp_extractor: 2**0.5,

@@ -129,7 +129,7 @@ class RegionalPolicy(ClosedLoopPolicy):
         return self.grid[0] * self.grid[1]
 
     def _build_mlp_extractor(self) -> None:
-        self.mlp_extractor = CellLayers().to(self.device)  # type: ignore[assignment]
+        self.mlp_extractor = CellLayers().to(self.device)  # type: ignore[assignment]  # an MLP in the parent
 
     def _heads(self) -> tuple[GaussianHead, StandardisedValue]:
         return GaussianHead(WIDTH, self.lowest_action), PooledValue(WIDTH, self.cells)
@@ -141,10 +141,10 @@ class RegionalPolicy(ClosedLoopPolicy):
     def evaluate_parts(self, observation: Any, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As its parent's, all three cell by cell, ``(B, cells)``; values are in units of the whole return."""
         latent_pi, latent_vf = self.mlp_extractor(self.extract_features(observation))
-        normal = self._get_action_dist_from_latent(latent_pi).distribution
+        normal: Any = self._get_action_dist_from_latent(latent_pi).distribution
         by_cell = (len(latent_pi) // self.cells, self.cells, 5)
-        log_probs = normal.log_prob(actions.view(-1, 5 * self.cells)).view(by_cell).sum(2)  # type: ignore[union-attr]
-        entropy = normal.entropy().view(by_cell).sum(2)  # type: ignore[union-attr]
+        log_probs = normal.log_prob(actions.view(-1, 5 * self.cells)).view(by_cell).sum(2)
+        entropy = normal.entropy().view(by_cell).sum(2)
         assert isinstance(self.value_net, PooledValue)
         return self.value_net.by_cell(latent_vf), log_probs, entropy
 

@@ -90,9 +90,9 @@ def revealed(grey: Tensor, holes: Tensor) -> dict[str, Tensor]:
     here = look(grey, holes)
     found = {"beside": _by_clip(_mean(here.ring, here.detail), grey)}
     for shown in by_reach(grey, holes, here):
-        weight = sum(_by_clip(where.sum((1, 2)), grey) for where in shown.rims)
+        weight = torch.as_tensor(sum(_by_clip(where.sum((1, 2)), grey) for where in shown.rims))
         total = sum(_by_clip((where * v).sum((1, 2)), grey) for where, v in zip(shown.rims, shown.apart))
-        fit = total / weight.clamp_min(1e-6)  # type: ignore[union-attr]
+        fit = total / weight.clamp_min(1e-6)
         share = _by_clip(_mean(here.hole, shown.new), grey)
         found[f"shown_{shown.reach}"] = _by_clip(shown.new.mean((1, 2)), grey)
         found[f"misfit_{shown.reach}"] = fit

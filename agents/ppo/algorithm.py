@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
 
 from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
+from videoinpaint.agents.policies.heads import StandardisedValue
 from videoinpaint.agents.policies.regional import RegionalPolicy
 from videoinpaint.agents.ppo.cell_credit import (
     cell_advantages,
@@ -120,7 +121,8 @@ class ClosedLoopPPO(PPO):
         self._set_aside = learner = self.policy
         self.policy = learner if self.behaviour is None else self.behaviour
         if self.cell_credit:
-            env.arose = arose = Arose()  # type: ignore[attr-defined]
+            view: Any = env
+            view.arose = arose = Arose()
         try:
             going_on = super().collect_rollouts(env, callback, rollout_buffer, n_rollout_steps)
         finally:
@@ -141,12 +143,13 @@ class ClosedLoopPPO(PPO):
         stale = self.max_weight if self.rounds_since_sync else None
         samples = fresh_samples(self.policy, self.rollout_buffer, *self._credit(), stale)
         self.episodes_begun += (self.rollout_buffer.episode_starts != 0).sum(axis=0)
-        self.policy.value_net.update(torch.as_tensor(samples.returns, device=self.device))  # type: ignore[operator]
+        self._standardised_value().update(torch.as_tensor(samples.returns, device=self.device))
         if self.replay is not None and len(self.replay):
             # An episode of the rollout for every start of one, so that the ratio is one of trajectories.
             episodes = max(1, int(self.rollout_buffer.episode_starts.sum()))
             samples += replayed_samples(self.policy, self.replay, episodes, self.gamma, self.gae_lambda)
-        clip = float(self.clip_range(self._current_progress_remaining))  # type: ignore[operator]
+        assert callable(self.clip_range)
+        clip = float(self.clip_range(self._current_progress_remaining))
         logs = self._epochs(samples, clip)
         if wrong := find_unusable(self.policy.state_dict()):
             raise DivergedError(f"training went astray: of the policy's weights, {wrong}; lower the learning rate")
@@ -158,6 +161,10 @@ class ClosedLoopPPO(PPO):
         self.logger.record("train/importance_weight", float(samples.weights.mean()))
         self._synchronise()
 
+    def _standardised_value(self) -> StandardisedValue:
+        assert isinstance(self.policy.value_net, StandardisedValue)
+        return self.policy.value_net
+
     def _credit(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The rollout's advantages and returns ``(S, E)``; with `cell_credit` ``(S, E, cells)``."""
         buffer = self.rollout_buffer
@@ -168,8 +175,9 @@ class ClosedLoopPPO(PPO):
             return gains, returns
         assert isinstance(self.policy, RegionalPolicy)
         assert isinstance(self._last_obs, dict)
+        assert self._last_episode_starts is not None
         values = values_by_cell(self.policy, buffer, self._last_obs)
-        starts = np.concatenate([starts, self._last_episode_starts[None]]) != 0  # type: ignore[index]
+        starts = np.concatenate([starts, self._last_episode_starts[None]]) != 0
         gains = cell_advantages(self._arose, values, starts, self.gamma, self.gae_lambda)
         returns = gains + values[:-1]
         if self.group_size > 1:
@@ -215,7 +223,7 @@ class ClosedLoopPPO(PPO):
         ratio = log_ratio.exp()
         surrogate = torch.min(gain * ratio, gain * ratio.clamp(1 - clip, 1 + clip))
         policy_loss = -(weights * surrogate).mean()
-        unit: Tensor = self.policy.value_net.std  # type: ignore[assignment]
+        unit = self._standardised_value().std
         values = values.mean(1) if values.ndim > returns.ndim else values
         value_loss = F.mse_loss(values / unit, returns / unit)
         loss = policy_loss + self.vf_coef * value_loss - self.entropy_weight() * entropy.mean()

@@ -66,7 +66,7 @@ def clone_behaviour(
     wanted = wanted.view(-1, wanted.shape[-1])  # a policy that acts by cell outputs cell after cell
     wanted = torch.maximum(wanted.clamp_max(REACHED), REACHED * head.lowest)
     with torch.no_grad():
-        features = network.extract_features(shown)  # type: ignore[arg-type]
+        features = network.extract_features(shown)
         assert isinstance(features, torch.Tensor)
         before = head.linear(layers(features)).chunk(2, dim=1)[1]
     optimizer = torch.optim.Adam([*layers.parameters(), *head.parameters()], lr=RATE)

@@ -203,7 +203,8 @@ def set_environment_states(env: VecEnv, states: list[dict[str, Any]]) -> None:
 
     base = env.unwrapped
     if isinstance(base, SB3VecEnv):  # one batch: all at once
-        base.env.unwrapped.set_state(states)  # type: ignore[attr-defined]
+        batch: Any = base.env.unwrapped
+        batch.set_state(states)
         return
     base.reset()  # Gymnasium's wrappers do not let anybody step what was never reset
     for i, state in enumerate(states):
@@ -220,7 +221,7 @@ def _set_random_state(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["torch"])
     if torch.cuda.is_available() and state["cuda"]:
         torch.cuda.set_rng_state_all(state["cuda"])
-    np.random.set_state(state["numpy"])  # noqa: NPY002
+    np.random.set_state(state["numpy"])  # noqa: NPY002 - as above
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
 

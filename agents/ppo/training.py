@@ -132,7 +132,7 @@ def _train(
             report = ProgressReport(bar, config.steps, recorder, on_progress)
             callbacks = [Checkpointer(save, config.checkpoint_every), recorder, report]
             remaining = config.steps - model.num_timesteps
-            model.learn(remaining, callback=callbacks, reset_num_timesteps=not saved)  # type: ignore[arg-type]
+            model.learn(remaining, callback=callbacks, reset_num_timesteps=not saved)
         model.logger.close()
         _describe(folder, config, recorder, own)
     policy = save_policy(folder / "policy.safetensors", model.policy, _origin(config, model, recorder.curve))

@@ -73,9 +73,9 @@ class TrainingView(VecEnvWrapper):
         self.pictures: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
         """Middle frame ``(H, W, 3)`` before the first and after the last iteration; None before an episode ended."""
 
-    def reset(self) -> Seen:  # type: ignore[override]
+    def reset(self) -> Seen:
         """Begin an episode everywhere."""
-        observation: Observation = self.venv.reset()  # type: ignore[assignment]
+        observation: Observation = self.venv.reset()  # type: ignore[assignment]  # of a Dict space
         self._returns[:], self._lengths[:] = 0, 0
         self._before = _middle({key: value[0] for key, value in observation.items()})
         return self.show(observation)
@@ -100,7 +100,7 @@ class TrainingView(VecEnvWrapper):
                 infos[i]["terminal_observation"] = seen
                 if self.arose is not None and infos[i].get("TimeLimit.truncated", False):
                     self.arose.cut.append((len(self.arose.maps) - 1, i, seen))
-        return self.show(observation), rewards, dones, infos  # type: ignore[return-value]
+        return self.show(observation), rewards, dones, infos
 
     def get_state(self) -> dict[str, Any]:
         """Statistics of the running episodes."""

@@ -93,8 +93,8 @@ def try_plans(env: gymnasium.Env, seed: int, passes: int) -> dict[str, Tensor]:
     """One episode, of at most so many passes, under every plan: the entries of :class:`CellTrials`, without their first
     dimension.
     """
-    rows, columns = env.action_space.shape[:2]  # type: ignore[index]
     base: Any = env.unwrapped
+    rows, columns = base.action_space.shape[:2]
     start_observation, _ = env.reset(seed=seed)
     start = base.get_state()
     first = _cells(start_observation, (rows, columns))

@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -247,7 +248,7 @@ def _measure_all(
 
     if flags.workers == 1:
         for name, job in jobs.items():
-            note(name, lambda job=job: measure(*job))  # type: ignore[misc]
+            note(name, partial(measure, *job))
     else:
         # Spawned, not forked: torch's threads do not survive a fork.
         with ProcessPoolExecutor(flags.workers, multiprocessing.get_context("spawn")) as pool:

@@ -17,7 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,13 @@ import numpy as np
 from videoinpaint.benchmarks.networks import timed_player
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
+from videoinpaint.benchmarks.protocol.flags import SmallClips
 from videoinpaint.errors import InputError
 from videoinpaint.registration import DEFAULT_ID
 
 
-@dataclass(frozen=True)
-class Against:
+@dataclass(frozen=True, kw_only=True)
+class Against(SmallClips):
     """What to compare."""
 
     other: Path | None = None
@@ -40,12 +41,6 @@ class Against:
     """An environment that both know."""
     envs: tuple[int, ...] = (1, 4)
     """Numbers of environments in a batch."""
-    num_frames: int = 8
-    """Frames of a clip."""
-    height: int = 120
-    """Pixels."""
-    width: int = 216
-    """Pixels."""
     variables: tuple[str, ...] = ()
     """NAME=VALUE: variables of this version's process, not of the other's."""
     arguments: tuple[str, ...] = ()
@@ -56,10 +51,6 @@ class Against:
     """Steps of every environment in a turn; two episodes by default."""
     threads: int = 2
     """CPU threads of each; only one of them works at a time."""
-    device: str = "cpu"
-    """cpu or cuda."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
 
 def run(flags: Against) -> dict[str, Any]:
@@ -89,7 +80,7 @@ def run(flags: Against) -> dict[str, Any]:
         medians = dict(zip(("other", "this"), np.median(steps, axis=0).tolist()))
         found = {"ratio": float(np.median(ratios)), "lowest": float(ratios.min()), "highest": float(ratios.max())}
         rows.append({"envs": number, **medians, **found, "turns": steps.tolist()})
-    settings = {name: value for name, value in asdict(flags).items() if name != "output"}
+    settings = flags.asked()
     return envelope("against", settings, rows=rows, versions=told)
 
 
@@ -112,7 +103,7 @@ def _player(
     flags: Against, number: int, variables: Mapping[str, str], arguments: Mapping[str, Any], folder: Path | None
 ) -> Iterator[Iterator[Any]]:
     """A process that plays; gives what it is first, then the seconds of a turn whenever it is asked."""
-    kwargs = {name: getattr(flags, name) for name in ("num_frames", "height", "width", "device")} | dict(arguments)
+    kwargs = flags.env_kwargs() | dict(arguments)
     told = {name: getattr(flags, name) for name in ("env_id", "steps", "threads")} | {"envs": number, "kwargs": kwargs}
     surroundings = os.environ | {"OMP_NUM_THREADS": str(flags.threads)} | dict(variables)
     if folder is not None:

@@ -9,8 +9,7 @@ such pixels, so the lift, average precision over that share, is 1 for a detector
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,9 @@ from torch import Tensor
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
+from videoinpaint.benchmarks.protocol.flags import ClipFlags
 from videoinpaint.benchmarks.protocol.statistics import mean_interval
-from videoinpaint.benchmarks.protocol.suite import make_suite, pairing
+from videoinpaint.benchmarks.protocol.suite import pairing
 from videoinpaint.benchmarks.repair.random_feedback import RandomDetector
 from videoinpaint.benchmarks.repair.timed import WINDOW, repair
 from videoinpaint.composition import EMPTY_BELOW
@@ -33,12 +33,10 @@ POOR_ABOVE = 0.06
 """Mean absolute error over the channels, values in [0, 1], above which a repaired pixel counts as poor."""
 
 
-@dataclass(frozen=True)
-class DetectorPrecision:
+@dataclass(frozen=True, kw_only=True)
+class DetectorPrecision(ClipFlags):
     """What to detect on what."""
 
-    clips: str = "studio"
-    """A clip source."""
     masks: tuple[str, ...] = ("stationary", "object")
     """Mask sources."""
     inpainters: tuple[str, ...] = ("compact", "propagation", "telea")
@@ -47,24 +45,8 @@ class DetectorPrecision:
     """A name, or module:attribute of your own; the control experiment moves its flags to random places."""
     iteration: int = 1
     """The repair after this many iterations."""
-    num_frames: int = 24
-    """Frames of each clip."""
-    height: int = 240
-    """Pixels."""
-    width: int = 432
-    """Pixels."""
     window: int = WINDOW
     """Frames looked at together."""
-    limit: int = 0
-    """Clips to take from the front; 0 for all."""
-    seed: int = 0
-    """With a clip's index, decides its hole."""
-    device: str = "cpu"
-    """cpu or cuda."""
-    threads: int = 1
-    """CPU threads."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
 
 def run(flags: DetectorPrecision) -> dict[str, Any]:
@@ -82,11 +64,7 @@ def run(flags: DetectorPrecision) -> dict[str, Any]:
     for spec in flags.inpainters:
         inpainter = make_inpainter(spec, device=flags.device)
         loops[inpainter.name] = [ClosedLoop(inpainter, detector, flags.device) for detector in detectors]
-    suites = {
-        spec: make_suite(flags.clips, spec, num_frames=flags.num_frames, height=flags.height, width=flags.width,
-                         limit=flags.limit, seed=flags.seed)
-        for spec in flags.masks
-    }  # fmt: skip
+    suites = {spec: flags.suite(spec) for spec in flags.masks}
     bar, advance = tables.progress("detecting", sum(map(len, suites.values())))
     results = {}
     with bar:
@@ -101,7 +79,7 @@ def run(flags: DetectorPrecision) -> dict[str, Any]:
                 advance()
             summary = {name: summarise(clips) for name, clips in scores.items()}
             results[spec] = {"pairing": pairing(pairs), "inpainters": summary}
-    settings = {name: value for name, value in asdict(flags).items() if name != "output"}
+    settings = flags.asked()
     return envelope("detector", settings | {"poor_above": POOR_ABOVE}, suites=results)
 
 

@@ -9,9 +9,8 @@ was given back to the system, and at the peak.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,17 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from videoinpaint.benchmarks.protocol import tables
+from videoinpaint.benchmarks.protocol.apart import apart
 from videoinpaint.benchmarks.protocol.envelope import envelope, set_threads
+from videoinpaint.benchmarks.protocol.flags import SmallClips
 from videoinpaint.envs.ids import make_batch
 from videoinpaint.errors import InputError
 from videoinpaint.memory import give_back, held_bytes, peak_bytes
 from videoinpaint.registration import DEFAULT_ID
 
 
-@dataclass(frozen=True)
-class Memory:
+@dataclass(frozen=True, kw_only=True)
+class Memory(SmallClips):
     """What to measure."""
 
     env_id: str = DEFAULT_ID
@@ -36,25 +37,16 @@ class Memory:
     """Numbers of environments in the two batches; up to four lie packed in part only."""
     steps: int = 60
     """Environment steps in all, as many in both batches, so that what libraries keep of them is the same."""
-    num_frames: int = 8
-    """Frames of a clip."""
-    height: int = 120
-    """Pixels."""
-    width: int = 216
-    """Pixels."""
     bank: Path | None = None
     """Episodes come from a bank."""
     device: str = "cpu"
     """cpu or cuda; counted is what the process holds on the host."""
     threads: int = 2
     """CPU threads."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
     def env_kwargs(self) -> dict[str, Any]:
-        """Of the environments."""
-        kwargs = {name: getattr(self, name) for name in ("num_frames", "height", "width", "device")}
-        return kwargs if self.bank is None else kwargs | {"bank": str(self.bank)}
+        """Of the environments, which a bank may begin."""
+        return super().env_kwargs() | ({} if self.bank is None else {"bank": str(self.bank)})
 
 
 def run(flags: Memory) -> dict[str, Any]:
@@ -71,20 +63,14 @@ def run(flags: Memory) -> dict[str, Any]:
     fewer, more = flags.envs
     if not 0 < fewer < more:
         raise InputError(f"envs are two numbers of environments, the larger one second, got {fewer} and {more}")
-    batches = {str(count): _apart(flags, count) for count in flags.envs}
+    batches = {str(count): apart(_play, flags, count) for count in flags.envs}
     entries = batches[str(fewer)].pop("entries")
     batches[str(more)].pop("entries")
     one = {kind: (batches[str(more)][kind] - batches[str(fewer)][kind]) / (more - fewer) for kind in ("held", "peak")}
-    settings = {name: value for name, value in asdict(flags).items() if name != "output"}
+    settings = flags.asked()
     return envelope(
         "memory", settings, batches=batches, environment=one, entries=entries, state=sum(entries.values())
     )  # fmt: skip
-
-
-def _apart(flags: Memory, count: int) -> dict[str, Any]:
-    """Play a batch in a new process, whose memory nothing else has touched."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_play, (flags, count))
 
 
 def _play(flags: Memory, count: int) -> dict[str, Any]:

@@ -8,12 +8,10 @@ about quality: repairs are noise, and only cost means anything.
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +20,9 @@ from torch import Tensor
 
 from videoinpaint.benchmarks.networks.published_order import plain_pass
 from videoinpaint.benchmarks.protocol import tables
+from videoinpaint.benchmarks.protocol.apart import apart
 from videoinpaint.benchmarks.protocol.envelope import envelope, published, set_threads
+from videoinpaint.benchmarks.protocol.flags import Computing
 from videoinpaint.clips.studio.scenes import Studio
 from videoinpaint.composition import GREY
 from videoinpaint.controls import Controls
@@ -38,8 +38,8 @@ HEADS, FUSIONS = (2, 4, 8, 12), (0.5, 0.65, 0.8)
 TARGET = 1.5  # three iterations of the loop against one plain pass
 
 
-@dataclass(frozen=True)
-class Published:
+@dataclass(frozen=True, kw_only=True)
+class Published(Computing):
     """What to measure."""
 
     only: tuple[str, ...] = PUBLISHED
@@ -57,12 +57,6 @@ class Published:
     feedback: str = "part"
     """What is flagged after the first pass: part (the left half of the hole in the middle half of the frames, then half
     of those frames) or whole (the whole hole again and again)."""
-    device: str = "cpu"
-    """cpu or cuda."""
-    threads: int = 1
-    """CPU threads."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
 
 class ScriptedDetector:
@@ -204,10 +198,9 @@ def run(flags: Published) -> dict[str, Any]:
         for name in flags.only:
             networks[name] = {}
             for measure in MEASURES:
-                with multiprocessing.get_context("spawn").Pool(1) as pool:
-                    networks[name][measure] = pool.apply(_in_child, (name, measure, flags))
+                networks[name][measure] = apart(_in_child, name, measure, flags)
                 advance()
-    settings = {k: v for k, v in asdict(flags).items() if k != "output"}
+    settings = flags.asked()
     return envelope("published", settings, networks=networks)
 
 

@@ -7,6 +7,7 @@ encodes its frames again (STTN alone encodes once, as published); all its frames
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -57,13 +58,13 @@ Predictor = Callable[[Sequence[int], Sequence[int]], Tensor]
 
 def _encode_once(part: PublishedInpainter, frames: Tensor, holes: Tensor) -> Predictor:
     """STTN: the encoder runs once over the video."""
-    network: nn.Module = part.networks["main"]
+    network: Any = part.networks["main"]
     masked = frames * (1 - holes)
-    features = network.encode(masked.flatten(0, 1)).unflatten(0, frames.shape[:2])  # type: ignore[operator]
+    features = network.encode(masked.flatten(0, 1)).unflatten(0, frames.shape[:2])
 
     def predict(local: Sequence[int], references: Sequence[int]) -> Tensor:
-        seen = network.transform(features[:, [*local, *references]])[:, : len(local)]  # type: ignore[operator]
-        return network.decode(seen.flatten(0, 1)).unflatten(0, seen.shape[:2])  # type: ignore[operator]
+        seen = network.transform(features[:, [*local, *references]])[:, : len(local)]
+        return network.decode(seen.flatten(0, 1)).unflatten(0, seen.shape[:2])
 
     return predict
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ import torch
 from videoinpaint.benchmarks.networks.reward_speed import naive_scores, reference_lpips
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
+from videoinpaint.benchmarks.protocol.flags import SmallClips
 from videoinpaint.benchmarks.protocol.suite import make_suite
 from videoinpaint.benchmarks.repair.timed import repair
 from videoinpaint.controls import DEFAULT, Controls
@@ -33,8 +33,8 @@ FLOORS = {"step_ms": 300.0, "reset_ms": 500.0, "reward_times_faster": 15.0, "fra
 """What has to hold on two CPU cores at the defaults: at most, at most, at least, at most."""
 
 
-@dataclass(frozen=True)
-class Speed:
+@dataclass(frozen=True, kw_only=True)
+class Speed(SmallClips):
     """What to time, and how often."""
 
     inpainter: str = "compact"
@@ -45,22 +45,14 @@ class Speed:
     """Episodes, and repetitions of everything else."""
     num_frames: int = 8
     """Frames of the environment's clips."""
-    height: int = 120
-    """Pixels."""
-    width: int = 216
-    """Pixels."""
     frame_height: int = 240
     """Pixels, where the time for a frame of video is taken."""
     frame_width: int = 432
     """Pixels, likewise."""
     naive: bool = True
     """Time the naive reward too, which takes seconds a repetition."""
-    device: str = "cpu"
-    """cpu or cuda."""
     threads: int = 2
     """CPU threads."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
 
 def run(flags: Speed) -> dict[str, Any]:
@@ -85,7 +77,7 @@ def run(flags: Speed) -> dict[str, Any]:
         "frame_seconds": frames[max(frames)],
     }
     floors = {name: {"floor": FLOORS[name], "measured": value} for name, value in measured.items()}
-    settings = {name: value for name, value in asdict(flags).items() if name != "output"}
+    settings = flags.asked()
     return envelope(
         "speed", settings, milliseconds=milliseconds, reward=reward, frame_seconds=frames, floors=floors
     )  # fmt: skip

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -28,6 +28,7 @@ from videoinpaint.agents.policies.policy import make_policy
 from videoinpaint.agents.ppo import TrainConfig, train
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
+from videoinpaint.benchmarks.protocol.flags import SmallClips
 from videoinpaint.envs.build_bank import build_bank
 from videoinpaint.envs.ids import make_batch
 from videoinpaint.envs.vector import VideoInpaintVectorEnv
@@ -38,40 +39,26 @@ H100 = {"float32": 67e12, "bfloat16": 989e12, "bytes": 3.35e12}
 """Operations and bytes a second at most, of an SXM card with dense matrices, by its data sheet."""
 
 
-@dataclass(frozen=True)
-class Throughput:
+@dataclass(frozen=True, kw_only=True)
+class Throughput(SmallClips):
     """What to time."""
 
     env_id: str = DEFAULT_ID
     """A registered environment of this package."""
     envs: tuple[int, ...] = (1, 4, 16)
     """Numbers of environments in a batch."""
-    num_frames: int = 8
-    """Frames of a clip."""
-    height: int = 120
-    """Pixels."""
-    width: int = 216
-    """Pixels."""
     rounds: int = 6
     """Steps of every environment that are timed; two episodes by default."""
     training: bool = True
     """Time trainings too, of one and of two rollouts of `rounds` steps: their difference counts."""
     policy: str = "default"
     """What chooses in the second column."""
-    device: str = "cpu"
-    """cpu or cuda."""
     compile: bool = False
     """Time every batch with compiled networks too; the wait before the first step is not timed."""
     threads: int = 2
     """CPU threads."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
     markdown: Path | None = None
     """Write the three columns here, as Markdown."""
-
-    def env_kwargs(self) -> dict[str, Any]:
-        """Of the environments."""
-        return {name: getattr(self, name) for name in ("num_frames", "height", "width", "device")}
 
 
 def run(flags: Throughput) -> dict[str, Any]:
@@ -92,7 +79,7 @@ def run(flags: Throughput) -> dict[str, Any]:
                 rows.append(_row(flags, number, kept, compiled, Path(folder)))
     work, peaks = _work(flags), _peaks(flags.device)
     bounds = {"here": _bound(work, peaks), "H100": _bound(work, H100)}
-    settings = {name: value for name, value in asdict(flags).items() if name != "output"}
+    settings = flags.asked()
     return envelope(
         "throughput", settings, rows=rows, shares=_shares(flags), work=work, peaks=peaks, bounds=bounds
     )  # fmt: skip

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from videoinpaint.agents.evaluation.run_record import sha256
 from videoinpaint.benchmarks.papers.clip_rl import one_suite
 from videoinpaint.benchmarks.papers.experiment import BenchFlags, Entrant, Experiment, Make, Printed
 from videoinpaint.benchmarks.papers.printed import orders, values
@@ -17,6 +16,7 @@ from videoinpaint.benchmarks.protocol.envelope import published
 from videoinpaint.errors import InputError, MissingWeightsError
 from videoinpaint.inpainters.ciri.inpainter import CIRIInpainter
 from videoinpaint.inpainters.ciri.removal_config import removal_config
+from videoinpaint.weights.hashes import sha256
 
 PROPAGATOR = "flow"
 BACKBONES = {"sttn": "STTN", "dstt": "DSTT", "fuseformer": "FuseFormer", "e2fgvi": "E2FGVI"}

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from videoinpaint.agents import POLICIES
-from videoinpaint.agents.evaluation.run_record import sha256
 from videoinpaint.agents.policies.policy import policy_file
 from videoinpaint.benchmarks.papers.about import ABOUT
 from videoinpaint.benchmarks.papers.verdict import Claim
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, frozen_suite
 from videoinpaint.errors import InputError
 from videoinpaint.registration import DEFAULT_ID
+from videoinpaint.weights.hashes import sha256
 
 ONE_SHOT_ID = "VideoInpaintOneShot-v1"
 Metrics = dict[str, float]

@@ -227,4 +227,4 @@ def _by_iteration(records: Sequence[EpisodeRecord], name: str) -> list[float]:
 
 def _checked(interval: Interval) -> Interval:
     """The interval; without ends where one clip cannot tell how clips differ."""
-    return {key: value if math.isfinite(value) else None for key, value in interval.items()}  # type: ignore[misc]
+    return {key: value if math.isfinite(value) else None for key, value in interval.items()}  # type: ignore[misc]  # as JSON has it

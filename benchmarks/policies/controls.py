@@ -12,8 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from torch import nn
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope, published
+from videoinpaint.benchmarks.protocol.flags import GradedSuites, SmallClips
 from videoinpaint.benchmarks.protocol.statistics import paired_difference, significant
 from videoinpaint.benchmarks.protocol.suite import Suite, make_suite, pairing
 from videoinpaint.controls import DEFAULT, Controls
@@ -52,12 +52,10 @@ JUDGES = ("psnr_hole", "lpips_hole", "e_warp_hole")
 """The metrics by which a state's best value is named."""
 
 
-@dataclass(frozen=True)
-class ControlEffects:
+@dataclass(frozen=True, kw_only=True)
+class ControlEffects(GradedSuites, SmallClips):
     """Where to sweep, and how."""
 
-    suites: tuple[str, ...] = ("studio:easy", "studio:hard", "studio:fast", "studio:large")
-    """Clip sources. A studio suite brings its own holes; others take --masks."""
     masks: str = "stationary"
     """Holes for clips that bring none."""
     inpainter: str = "compact"
@@ -68,20 +66,10 @@ class ControlEffects:
     """Iterations whose states are swept."""
     num_frames: int = 8
     """Frames of each clip, repaired together."""
-    height: int = 120
-    """Pixels."""
-    width: int = 216
-    """Pixels."""
     limit: int = 8
     """Clips of each suite; 0 for all."""
     seed: int = 0
     """With a clip's index, decides its hole."""
-    device: str = "cpu"
-    """cpu or cuda."""
-    threads: int = 1
-    """CPU threads."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
 
 def run(flags: ControlEffects) -> dict[str, Any]:
@@ -106,7 +94,7 @@ def run(flags: ControlEffects) -> dict[str, Any]:
     bar, advance = tables.progress("sweeping", sum(map(len, suites.values())))
     with bar:
         results = {spec: sweep(loop, suite, flags.iterations, advance) for spec, suite in suites.items()}
-    settings = {name: value for name, value in asdict(flags).items() if name != "output"}
+    settings = flags.asked()
     rows = {name: published(name) for name in ("clip_rl.table4", "clip_rl.table5", "clip_rl.table6")}
     honoured = sorted(loop.inpainter.controls)
     return envelope("controls", settings, honoured=honoured, suites=results, published=rows)

@@ -13,7 +13,7 @@ beforehand) and once in hindsight on the very episodes, which is harder to beat.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from videoinpaint.benchmarks.policies.returns import scores
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.episodes import TRAINED, Arena, SuiteFlags, summary
+from videoinpaint.benchmarks.protocol.flags import GradedSuites
 from videoinpaint.benchmarks.protocol.statistics import mean_interval, paired_difference, significant
 from videoinpaint.controls import Controls
 from videoinpaint.errors import InputError
@@ -43,11 +44,9 @@ DESCRIBED = ("psnr_hole", "lpips", "ssim")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Headroom(SuiteFlags):
+class Headroom(GradedSuites, SuiteFlags):
     """Where to search, and how finely."""
 
-    suites: tuple[str, ...] = ("studio:easy", "studio:hard", "studio:fast", "studio:large")
-    """Clip sources. A graded studio suite brings its own holes; others take --masks."""
     environments: tuple[str, ...] = ("plain", "budget")
     """plain, budget, regions, or registered ids."""
     policies: tuple[str, ...] = ("random", "default", "heuristic")
@@ -94,7 +93,7 @@ def run(flags: Headroom) -> dict[str, Any]:
             name: {spec: _search(flags, name, spec, candidates, seeds, advance) for spec in flags.suites}
             for name in flags.environments
         }
-    settings = {name: value for name, value in asdict(flags).items() if name not in ("output", "table")}
+    settings = flags.asked("table")
     whole = envelope("headroom", settings, environments=results)
     if flags.table is not None:
         tables.write_table(flags.table, *policy_table(whole))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -124,7 +124,7 @@ def run(flags: LearningCurve) -> dict[str, Any]:
         best = arena.best_fixed(candidates, flags.choice_seeds, advance).controls
         baselines = {}
         for name, policy in (("best fixed", FixedPolicy(best)), ("random", "random")):
-            baselines[name] = arena.play(policy, seeds, name)  # type: ignore[arg-type]
+            baselines[name] = arena.play(policy, seeds, name)
             advance()
         points = []
         for step in steps:
@@ -135,7 +135,7 @@ def run(flags: LearningCurve) -> dict[str, Any]:
             points.append({"steps": step} | _point(played, baselines["best fixed"]))
     results = envelope(
         "learning_curve",
-        {name: value for name, value in asdict(flags).items() if name not in ("output", "plot")},
+        flags.asked("plot"),
         env_id=env_id,
         env_kwargs=kwargs,
         best_fixed=best.as_dict(),

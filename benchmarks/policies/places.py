@@ -12,7 +12,7 @@ the hole's own surroundings, if it is to be seen at all. It is no bound on polic
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
@@ -23,9 +23,11 @@ from videoinpaint.agents.trials.playing import steps
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.episodes import EnvironmentFlags
+from videoinpaint.benchmarks.protocol.flags import GradedSuites
 from videoinpaint.benchmarks.protocol.statistics import mean_interval, paired_difference, significant
 from videoinpaint.clips import Clip, make_clips
 from videoinpaint.controls import controls_to_action
+from videoinpaint.envs.observing import masks_space
 from videoinpaint.errors import InputError
 
 APART = 1_000_003
@@ -35,11 +37,9 @@ TRIES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Places(EnvironmentFlags):
+class Places(GradedSuites, EnvironmentFlags):
     """What to repair, and with what."""
 
-    suites: tuple[str, ...] = ("studio:easy", "studio:hard", "studio:fast", "studio:large")
-    """Clip sources. A graded studio suite brings its own holes; others take --masks."""
     env_id: str = "VideoInpaint-v1"
     """A registered id whose actions are for whole frames."""
     heads: tuple[int, ...] = (12,)
@@ -76,12 +76,12 @@ def run(flags: Places) -> dict[str, Any]:
     results = {}
     with bar:
         for spec, env in envs.items():
-            source, shape = make_clips(flags.arguments(spec)["clips"]), env.observation_space["masks"].shape  # type: ignore[index]
+            source, shape = make_clips(flags.arguments(spec)["clips"]), masks_space(env).shape
             clips = [source.sample(np.random.default_rng(seed), *shape) for seed in range(flags.clips)]
             returns = [_returns(env, clip, seed, flags, advance) for seed, clip in enumerate(clips)]
             results[spec] = {"clips": [clip.name for clip in clips]} | compared(np.stack(returns))
             env.close()
-    settings = {name: value for name, value in asdict(flags).items() if name != "output"}
+    settings = flags.asked()
     return envelope("places", settings, candidates=[one.as_dict() for one in candidates], suites=results)
 
 

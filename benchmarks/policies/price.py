@@ -8,8 +8,7 @@ One pass from the same state with each number of heads, all else neutral, in eve
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium
@@ -19,17 +18,17 @@ from numpy.typing import NDArray
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.episodes import env_kwargs
+from videoinpaint.benchmarks.protocol.flags import Computing, GradedSuites
 from videoinpaint.controls import DEFAULT, HEADS, HIGH, controls_to_action
+from videoinpaint.errors import InputError
 
 ALL_HEADS = int(HIGH[HEADS])
 
 
-@dataclass(frozen=True)
-class Price:
+@dataclass(frozen=True, kw_only=True)
+class Price(GradedSuites, Computing):
     """What to measure."""
 
-    suites: tuple[str, ...] = ("studio:easy", "studio:hard", "studio:fast", "studio:large")
-    """Clip sources. A graded studio suite brings its own holes; others take --masks."""
     masks: str | None = None
     """Holes for clips that bring none; like the size, as VideoInpaint-v1 registers it unless given."""
     heads: tuple[int, ...] = (2, 4, 6, 8, 12)
@@ -44,20 +43,23 @@ class Price:
     """Pixels."""
     width: int | None = None
     """Pixels."""
-    device: str = "cpu"
-    """cpu or cuda."""
-    threads: int = 1
-    """CPU threads."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
 
 def run(flags: Price) -> dict[str, Any]:
-    """Rewards and shares of compute by heads; per suite the mean gain over the fewest, and the best heads by price."""
+    """Rewards and shares of compute by heads; per suite the mean gain over the fewest, and the best heads by price.
+
+    Heads come in ascending order, whatever the order that they are given in.
+
+    Raises:
+        InputError: no heads are given.
+    """
+    if not flags.heads:
+        raise InputError("--heads names nothing to try: give at least one number of heads, such as --heads 2 12")
+    flags = replace(flags, heads=tuple(sorted(set(flags.heads))))
     bar, advance = tables.progress("pricing", len(flags.suites) * flags.episodes)
     with bar:
         suites = {spec: _suite(flags, spec, advance) for spec in flags.suites}
-    return envelope("price", {k: v for k, v in asdict(flags).items() if k != "output"}, suites=suites)
+    return envelope("price", flags.asked(), suites=suites)
 
 
 def _suite(flags: Price, clips: str, advance: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ plays these policies alone, on the episodes that the file is of, and puts their 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ def run(flags: References) -> dict[str, Any]:
     bar, advance = tables.progress("measuring", steps)
     with bar:
         measured = {env_id: _measure(env_id, flags, advance) for env_id in flags.env_ids}
-    settings = {name: value for name, value in asdict(flags).items() if name != "output"}
+    settings = flags.asked()
     return envelope("references", settings, environments=measured)
 
 

@@ -10,7 +10,7 @@ weights cannot raise without a better repair; where the two disagree, the reward
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -84,7 +84,7 @@ def run(flags: Policies) -> dict[str, Any]:
                 best = arena.best_fixed(candidates, flags.choice_seeds, advance).controls
                 played[spec] = _play(arena, flags, best, seeds, advance)
             suites[spec] = {"best_fixed": best.as_dict(), "policies": table(played[spec])}
-    settings = {name: value for name, value in asdict(flags).items() if name != "output"}
+    settings = flags.asked()
     rows = {name: published(name) for name in ("clip_rl.table4", "clip_rl.table6")}
     kwargs = {name: v for name, v in flags.arguments(flags.suites[0]).items() if name not in ("clips", "masks")}
     return envelope(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from videoinpaint.agents import save_policy
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
+from videoinpaint.benchmarks.protocol.flags import Computing
 from videoinpaint.benchmarks.protocol.freezing import SOURCES
 from videoinpaint.checks import seed_number, whole_number
 from videoinpaint.envs import make_sb3_vec
@@ -37,7 +38,7 @@ TRAINING_SEEDS = 1_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stock:
+class Stock(Computing):
     """What is trained."""
 
     env_id: str = DEFAULT_ID
@@ -68,8 +69,6 @@ class Stock:
     """Gets policy.pt and policy.safetensors."""
     device: str = "cpu"
     """Of environment and network: cpu or cuda."""
-    threads: int = 1
-    """CPU threads."""
     output: Path | None = None
     """Write what is known of the training here, as JSON."""
 
@@ -113,10 +112,10 @@ def run(flags: Stock) -> dict[str, Any]:
     )  # fmt: skip
     model.learn(flags.steps)
     seconds, observation = time.monotonic() - began, env.reset()
-    frames, masks = (torch.from_numpy(observation[key][:1]) for key in ("frames", "masks"))  # type: ignore[call-overload, index]
+    frames, masks = (torch.from_numpy(observation[key][:1]) for key in ("frames", "masks"))  # type: ignore[call-overload]  # of a dict
     path = export(model.policy.cpu(), frames, masks, flags.folder / "policy.pt")
     env.close()
-    settings = {name: value for name, value in asdict(flags).items() if name not in ("output", "folder")}
+    settings = flags.asked("folder")
     save_policy(path.with_suffix(".safetensors"), model.policy, {"env_id": flags.env_id, "env": kwargs, **settings})
     return envelope("stock_ppo", settings, env_id=flags.env_id, env_kwargs=kwargs, policy=str(path), seconds=seconds)
 

@@ -18,7 +18,7 @@ from videoinpaint import files
 from videoinpaint.agents.evaluation.run_record import run_record
 from videoinpaint.errors import InputError
 
-PROTOCOL = {"name": "videoinpaint-eval", "version": 4}
+PROTOCOL: dict[str, Any] = {"name": "videoinpaint-eval", "version": 4}
 """Change the version whenever the same command would give other numbers."""
 
 

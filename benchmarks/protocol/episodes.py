@@ -14,6 +14,7 @@ from videoinpaint.agents.evaluation.episodes import evaluate, make_evaluation_en
 from videoinpaint.agents.evaluation.oracle import BestFixed, best_fixed, controls_grid
 from videoinpaint.agents.evaluation.record import EpisodeRecord, fixed_quality
 from videoinpaint.agents.policies.policy import Policy, make_policy
+from videoinpaint.benchmarks.protocol.flags import Computing
 from videoinpaint.controls import OBJECTIVES, Controls
 from videoinpaint.errors import InputError
 
@@ -56,7 +57,7 @@ def grid(
 
 
 @dataclass(frozen=True, kw_only=True)
-class GridFlags:
+class GridFlags(Computing):
     """Flags of every benchmark that plays fixed settings."""
 
     heads: tuple[int, ...] = (2, 6, 12)
@@ -65,12 +66,6 @@ class GridFlags:
     """The grid of fixed settings."""
     objectives: tuple[str, ...] = ("average",)
     """The grid of fixed settings: average, fidelity, texture, motion, largest."""
-    device: str = "cpu"
-    """cpu or cuda."""
-    threads: int = 1
-    """CPU threads."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
     @property
     def candidates(self) -> list[Controls]:

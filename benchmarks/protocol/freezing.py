@@ -13,6 +13,7 @@ from typing import Any
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
+from videoinpaint.benchmarks.protocol.flags import Measuring
 from videoinpaint.benchmarks.protocol.frozen import freeze, parsed, shipped
 from videoinpaint.registration import ENVIRONMENTS
 
@@ -32,13 +33,11 @@ SOURCES: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Freeze:
+class Freeze(Measuring):
     """Which suites are written."""
 
     episodes: int = EPISODES
     """Of each suite that is new."""
-    threads: int = 1
-    """CPU threads."""
     output: Path | None = None
     """Write the suites here, as JSON."""
 

@@ -214,9 +214,9 @@ def episode_digest(episode: Episode) -> str:
 
 
 @cache
-def shipped() -> dict[str, Any]:
-    """Every suite that ships, by name and environment, as the file holds it."""
-    path = files("videoinpaint.data").joinpath(FILE)
+def shipped(file: str = FILE) -> dict[str, Any]:
+    """Every suite that ships, by name and environment, as a file of the package's data holds it."""
+    path = files("videoinpaint.data").joinpath(file)
     return dict(json.loads(path.read_text(encoding="utf-8"))["suites"]) if path.is_file() else {}
 
 

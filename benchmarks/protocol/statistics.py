@@ -9,7 +9,7 @@ Every interval is a plain dict ``{"mean", "low", "high"}``, where "mean" is the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -79,6 +79,12 @@ def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
         raise InputError(f"both need the same tasks, got {a.shape[1]} and {b.shape[1]}")
     difference = a[:, None, :] - b[None, :, :]
     return float(((difference > 0) + 0.5 * (difference == 0)).mean())
+
+
+def mean_known(values: Sequence[float | None]) -> float | None:
+    """The mean; None where one of the values is not known."""
+    known = [float(value) for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
 
 
 def mean_interval(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from videoinpaint.agents.evaluation.record import EpisodeRecord
 from videoinpaint.benchmarks.protocol.episodes import episode_return
-from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
+from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, shipped
 from videoinpaint.envs.ids import effective_kwargs
 from videoinpaint.errors import InputError
 
@@ -57,7 +54,7 @@ def suite_references(suite: FrozenSuite) -> dict[str, Any] | None:
 
     None where nothing was measured, or on other episodes.
     """
-    known = _shipped().get(suite.name, {}).get(suite.env_id)
+    known = shipped(FILE).get(suite.name, {}).get(suite.env_id)
     if known is None or known["digest"] != suite.digest or not set(POLICIES) <= set(known["policies"]):
         return None
     return dict(known)
@@ -71,9 +68,3 @@ def suite_score(suite: FrozenSuite, mean: float) -> float | None:
     key = ranked_by(suite.env_id)
     low, high = (known["policies"][name][key]["mean"] for name in (LOW, HIGH))
     return float((mean - low) / (high - low))
-
-
-@cache
-def _shipped() -> dict[str, Any]:
-    path = files("videoinpaint.data").joinpath(FILE)
-    return dict(json.loads(path.read_text(encoding="utf-8"))["suites"]) if path.is_file() else {}

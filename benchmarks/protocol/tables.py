@@ -19,12 +19,13 @@ from rich.table import Table
 from rich.text import Text
 
 from videoinpaint.benchmarks.protocol.envelope import set_threads, write_json
+from videoinpaint.benchmarks.protocol.flags import Measuring
 from videoinpaint.device import resolve_device
 from videoinpaint.errors import InputError, VideoInpaintError
 from videoinpaint.files import check_new, check_no_folder, user_path, write_text
 from videoinpaint.naming import one_line
 
-Flags = TypeVar("Flags")
+Flags = TypeVar("Flags", bound=Measuring)
 
 TITLES = {
     "psnr_hole": "PSNR hole", "ssim_hole": "SSIM hole", "lpips_hole": "LPIPS hole", "e_warp_hole": "E_warp hole",
@@ -134,12 +135,12 @@ def progress(description: str, total: int) -> tuple[Progress, Callable[[], None]
 def main(
     flags: type[Flags], run: Callable[[Flags], dict[str, Any]], report: Callable[[Mapping[str, Any]], None], doc: str
 ) -> None:
-    """Parse flags, run, print, write. The flags hold ``output`` and ``threads``, perhaps ``device``.
+    """Parse flags, run, print, write.
 
     Exits with 2 after bad input, with one line that says what is wrong; a device or an output that cannot be used are
     told before anything runs.
     """
-    chosen: Any = tyro.cli(flags, description=doc)
+    chosen = tyro.cli(flags, description=doc)
     with lines_for_errors():
         output = None if chosen.output is None else user_path(chosen.output)
         if output is not None:

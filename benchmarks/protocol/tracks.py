@@ -17,6 +17,7 @@ from typing import Any
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
+from videoinpaint.benchmarks.protocol.flags import Measuring, VideoSize
 from videoinpaint.benchmarks.protocol.freezing import report
 from videoinpaint.benchmarks.protocol.frozen import (
     FrozenEpisode,
@@ -61,9 +62,9 @@ class Size:
     @classmethod
     def given(cls, num_frames: int | None, height: int | None, width: int | None) -> Size | None:
         """With the track's own where something is not given; None where nothing is."""
-        told = {"num_frames": num_frames, "height": height, "width": width}
-        told = {name: value for name, value in told.items() if value is not None}
-        return cls(**told) if told else None  # type: ignore[arg-type]
+        given = {"num_frames": num_frames, "height": height, "width": width}
+        told = {name: value for name, value in given.items() if value is not None}
+        return cls(**told) if told else None
 
 
 def track_names() -> list[str]:
@@ -161,7 +162,7 @@ def _check_lengths(suite: FrozenSuite) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Freeze:
+class Freeze(VideoSize, Measuring):
     """What is frozen."""
 
     suite: str
@@ -174,12 +175,6 @@ class Freeze:
     """Of clips of your own: their holes; stationary unless given."""
     num_frames: int = 24
     """Frames of each clip from its first on, 0 for all."""
-    height: int = 240
-    """Pixels."""
-    width: int = 432
-    """Pixels."""
-    threads: int = 1
-    """CPU threads."""
     output: Path | None = None
     """Write the suite here, as JSON."""
 

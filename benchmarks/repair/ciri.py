@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
+from videoinpaint.benchmarks.protocol.flags import AutoComputing
 from videoinpaint.benchmarks.protocol.statistics import paired_difference
 from videoinpaint.benchmarks.repair import ciri_cases as cases
 from videoinpaint.benchmarks.repair.ciri_cases import KINDS, Case, CaseFlags, tensor
@@ -46,8 +47,8 @@ PLAIN = "compact, not widened"
 SHOWN = ("psnr_hole", "ssim_hole", "lpips_hole", "psnr", "ssim", "lpips", "j_and_f", "seconds")
 
 
-@dataclass(frozen=True)
-class CIRIFlags(CaseFlags):
+@dataclass(frozen=True, kw_only=True)
+class CIRIFlags(CaseFlags, AutoComputing):
     """Which clips, which errors, and which repairs."""
 
     predicted: Path | None = None
@@ -66,14 +67,8 @@ class CIRIFlags(CaseFlags):
     """Also remove residues online, by the contextual loss alone and with the residue loss; needs --propagator."""
     iterations: int = 1
     """Rounds of repair and detection."""
-    device: str = "auto"
-    """Where networks compute: auto (the GPU where there is one), cpu, cuda, ..."""
-    threads: int = 1
-    """CPU threads."""
     pictures: Path | None = None
     """Draw every clip here: the target, its predicted masks, and what every method makes of it."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
 
 def run(flags: CIRIFlags) -> dict[str, Any]:
@@ -102,7 +97,7 @@ def run(flags: CIRIFlags) -> dict[str, Any]:
             if flags.pictures is not None:
                 draw(flags.pictures / f"{case.kind}-{case.clip.name}.png", case.clip, seen)
             rows.append(row)
-    chosen = {name: value for name, value in asdict(flags).items() if name not in ("output", "pictures")}
+    chosen = flags.asked("pictures")
     return envelope("ciri", chosen, methods=list(methods), rows=rows, summary=_summary(rows, list(methods)))
 
 

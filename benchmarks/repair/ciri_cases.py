@@ -25,7 +25,7 @@ KINDS = (EXACT, *MASK_ERRORS)
 REAL = ("osvos", "rvos")  # the outline that counts as true, and the prediction
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CaseFlags:
     """Which clips."""
 

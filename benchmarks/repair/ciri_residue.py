@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from torch import Tensor
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
+from videoinpaint.benchmarks.protocol.flags import AutoComputing, VideoSize
 from videoinpaint.benchmarks.protocol.statistics import mean_interval
 from videoinpaint.clips import make_clips
 from videoinpaint.clips.masks.inaccurate import MASK_ERRORS, inaccurate
@@ -42,8 +43,8 @@ LEAST = 50
 BASELINES = ("colour of the target", "palette of the target", "difference to the template")
 
 
-@dataclass(frozen=True)
-class ResiduePrecision:
+@dataclass(frozen=True, kw_only=True)
+class ResiduePrecision(VideoSize, AutoComputing):
     """What to find in what."""
 
     clips: str = "one_shot"
@@ -54,20 +55,10 @@ class ResiduePrecision:
     """Weights of the detector; by default the shipped ones."""
     num_frames: int = 8
     """Frames of each clip."""
-    height: int = 240
-    """Pixels."""
-    width: int = 432
-    """Pixels."""
     limit: int = 28
     """Clips; the backgrounds are gone through again, with other targets, until there are as many."""
     seed: int = 0
     """Decides the errors of the masks."""
-    device: str = "auto"
-    """Where networks compute: auto (the GPU where there is one), cpu, cuda, ..."""
-    threads: int = 1
-    """CPU threads."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
 
 def run(flags: ResiduePrecision) -> dict[str, Any]:
@@ -95,7 +86,7 @@ def run(flags: ResiduePrecision) -> dict[str, Any]:
             for inpainter, maker in makers.items():
                 scores[inpainter][name] = {"error": kind} | measured(detector, scene, predicted, maker)
             advance()
-    settings = {key: value for key, value in asdict(flags).items() if key != "output"}
+    settings = flags.asked()
     return envelope("ciri_residue", settings, inpainters={name: summary(s) for name, s in scores.items()})
 
 

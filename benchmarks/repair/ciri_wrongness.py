@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from torch import Tensor
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
+from videoinpaint.benchmarks.protocol.flags import AutoComputing
 from videoinpaint.benchmarks.protocol.statistics import mean_interval, paired_difference
 from videoinpaint.benchmarks.repair import ciri_cases as cases
 from videoinpaint.benchmarks.repair.ciri_cases import EXACT, Case, CaseFlags
@@ -46,8 +47,8 @@ TRUSTING, CIRI, ABLATED, UNTOUCHED = "trusting", "CIRI", "T.I.", "untouched"
 LEARNT = ("psnr_local", "psnr_trusting", "share_0", "share_1", "share_2")
 
 
-@dataclass(frozen=True)
-class WrongnessFlags(CaseFlags):
+@dataclass(frozen=True, kw_only=True)
+class WrongnessFlags(CaseFlags, AutoComputing):
     """Which trainings, which clips, how wrong masks are."""
 
     weights: tuple[Path, ...] = ()
@@ -66,14 +67,8 @@ class WrongnessFlags(CaseFlags):
     """Pixels."""
     width: int = 96
     """Pixels."""
-    device: str = "auto"
-    """Where networks compute: auto (the GPU where there is one), cpu, cuda, ..."""
-    threads: int = 1
-    """CPU threads."""
     plot: Path | None = None
     """Draw repair against wrongness here: a PNG."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
 
 @dataclass
@@ -117,7 +112,7 @@ def run(flags: WrongnessFlags) -> dict[str, Any]:
     severities = [0.0, *flags.severities]
     shares = [part.model.inactivation.share.sigmoid().tolist() for part in trained]
     results = envelope(
-        "ciri-wrongness", {name: value for name, value in asdict(flags).items() if name not in ("output", "plot")},
+        "ciri-wrongness", flags.asked("plot"),
         rows=[_row(scores, severity) for severity in severities], shares=shares, learnt=_learnt(flags.logs),
     )  # fmt: skip
     if flags.plot is not None:

@@ -6,9 +6,8 @@ python -m videoinpaint.benchmarks.repair.cuts --clips FOLDER OTHER_FOLDER
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import chain, pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
+from videoinpaint.benchmarks.protocol.flags import Measuring, VideoSize
 from videoinpaint.clips import make_clips
 from videoinpaint.errors import InputError
 from videoinpaint.motion.cuts import is_cut
@@ -23,28 +23,20 @@ from videoinpaint.motion.cuts import is_cut
 Pixels = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Cuts:
+@dataclass(frozen=True, kw_only=True)
+class Cuts(VideoSize, Measuring):
     """Which clips to look at."""
 
     clips: tuple[str, ...] = ("studio:easy", "studio:hard", "studio:fast")
     """Clip sources; clips must hold no cut."""
     num_frames: int = 16
     """Frames of each clip."""
-    height: int = 240
-    """Pixels."""
-    width: int = 432
-    """Pixels."""
     limit: int = 100
     """Clips of each source."""
     pairs: int = 1500
     """Pairs of frames of different clips, drawn at random."""
     seed: int = 0
     """Of the drawing."""
-    threads: int = 1
-    """CPU threads."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
 
 def run(flags: Cuts) -> dict[str, Any]:
@@ -67,7 +59,7 @@ def run(flags: Cuts) -> dict[str, Any]:
         "different clips": ((clips[a][-1], clips[b][0]) for a, b in others),
     }
     counts = {kind: _counted(pairs) for kind, pairs in kinds.items()}
-    settings = {name: value for name, value in asdict(flags).items() if name != "output"}
+    settings = flags.asked()
     return envelope("cuts", settings, counts=counts)
 
 

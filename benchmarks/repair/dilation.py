@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
+from videoinpaint.benchmarks.protocol.flags import Computing, VideoSize
 from videoinpaint.checks import MAX_COUNT, whole_number
 from videoinpaint.clips.files.video import read_video, write_video
 from videoinpaint.clips.masks.synthetic import dilated
@@ -29,8 +30,8 @@ from videoinpaint.repair import inpaint
 AROUND = 12
 
 
-@dataclass(frozen=True)
-class Dilation:
+@dataclass(frozen=True, kw_only=True)
+class Dilation(VideoSize, Computing):
     """What to repair."""
 
     shrunk: int = 1
@@ -41,18 +42,8 @@ class Dilation:
     """A name, or module:attribute of your own."""
     num_frames: int = 16
     """Frames of each clip."""
-    height: int = 240
-    """Pixels."""
-    width: int = 432
-    """Pixels."""
     limit: int = 8
     """Clips."""
-    device: str = "cpu"
-    """cpu or cuda."""
-    threads: int = 1
-    """CPU threads."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
 
 def run(flags: Dilation) -> dict[str, Any]:
@@ -81,7 +72,7 @@ def run(flags: Dilation) -> dict[str, Any]:
                 repaired = inpaint(shown, drawn, dilate=growth, inpainter=flags.inpainter, device=flags.device)
                 errors[str(growth)].append(_error(repaired, clip.frames, around))
                 advance()
-    settings = {name: value for name, value in asdict(flags).items() if name != "output"}
+    settings = flags.asked()
     return envelope("dilation", settings, errors=errors, untouched=untouched)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope, published
+from videoinpaint.benchmarks.protocol.flags import Computing
 from videoinpaint.benchmarks.repair.internal_learning import metrics
 from videoinpaint.clips import make_clips
 from videoinpaint.clips.files.images import resize_frames
@@ -36,8 +37,8 @@ from videoinpaint.inpainters.internal.schedule import Budget, train
 from videoinpaint.inpainters.internal.trainer import Internal, Trainer, masked_psnr
 
 
-@dataclass(frozen=True)
-class InternalFit:
+@dataclass(frozen=True, kw_only=True)
+class InternalFit(Computing):
     """What to fit, and for how long."""
 
     clip: Path | None = None
@@ -58,10 +59,6 @@ class InternalFit:
     """Of the training."""
     device: str = "cpu"
     """auto, cpu or cuda."""
-    threads: int = 1
-    """CPU threads."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
 
 def run(flags: InternalFit) -> dict[str, Any]:
@@ -86,7 +83,7 @@ def run(flags: InternalFit) -> dict[str, Any]:
             for hidden in flags.hidden:
                 rows.append({"length": length, "hidden": hidden} | _fitted(flags, frames[:length], hidden))
                 advance()
-    chosen = {name: value for name, value in asdict(flags).items() if name != "output"}
+    chosen = flags.asked()
     return envelope("internal_fit", chosen, rows=rows, published=published("iivi.capacity_vs_length"))
 
 

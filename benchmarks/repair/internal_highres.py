@@ -12,7 +12,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
+from videoinpaint.benchmarks.protocol.flags import Computing
 from videoinpaint.boxes import box_of
 from videoinpaint.clips import make_clips
 from videoinpaint.clips.files.images import read_image, resize_frames
@@ -37,8 +38,8 @@ Pixels = NDArray[np.uint8]
 MARGIN = 16  # known pixels around a hole that metrics see
 
 
-@dataclass(frozen=True)
-class InternalHighRes:
+@dataclass(frozen=True, kw_only=True)
+class InternalHighRes(Computing):
     """What to repair at which size."""
 
     clip: Path | None = None
@@ -61,12 +62,6 @@ class InternalHighRes:
     """Of the panorama and the training."""
     results: Path | None = None
     """Keep every level's frames here as PNG, and those of the truth and of Telea."""
-    device: str = "cpu"
-    """cpu or cuda."""
-    threads: int = 1
-    """CPU threads."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
 
 class Enlarged:
@@ -190,7 +185,7 @@ def run(flags: InternalHighRes) -> dict[str, Any]:
             for index in range(len(frames)):
                 write_picture(folder / "truth" / f"{index:05d}.png", frames.read(index, 1)[0])
     megabyte = size[0] * size[1] / 2**20
-    chosen = {name: value for name, value in asdict(flags).items() if name not in ("output", "results")}
+    chosen = flags.asked("results")
     memory = {"before": before, "peak": after, "frame": 3 * megabyte, "clip_as_float32": len(frames) * 12 * megabyte}
     return envelope("internal_highres", chosen, size=list(size), levels=levels, telea=telea, memory_mb=memory,
                     cpu_seconds=seconds)  # fmt: skip

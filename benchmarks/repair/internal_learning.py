@@ -24,6 +24,7 @@ from torch import Tensor
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope, published, write_json
+from videoinpaint.benchmarks.protocol.flags import Computing
 from videoinpaint.benchmarks.protocol.statistics import paired_difference
 from videoinpaint.benchmarks.protocol.suite import Pair, make_suite, pairing
 from videoinpaint.benchmarks.repair.timed import repair
@@ -40,8 +41,8 @@ from videoinpaint.metrics import lpips_hole, psnr_hole, ssim_hole
 from videoinpaint.metrics.measures import as_written
 
 
-@dataclass(frozen=True)
-class InternalStarts:
+@dataclass(frozen=True, kw_only=True)
+class InternalStarts(Computing):
     """What to repair, from which starts, for how long."""
 
     clips: str = "studio"
@@ -72,16 +73,12 @@ class InternalStarts:
     """With a clip's index, decides its hole; also of the training."""
     device: str = "cpu"
     """Where networks compute: cpu, cuda, auto, ... On any but cpu, --seconds are those of a clock."""
-    threads: int = 1
-    """CPU threads."""
     folder: Path = Path("runs/internal")
     """Where finished clips are kept."""
     loop: bool = False
     """Measure the compact network after three passes of the loop as well."""
     pictures: Path | None = None
     """Write repaired frames here as PNG, a folder per clip and start."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
 
 def run(flags: InternalStarts) -> dict[str, Any]:
@@ -107,7 +104,7 @@ def run(flags: InternalStarts) -> dict[str, Any]:
             for start in flags.starts:
                 clips[pair.name] |= _kept(flags, pair, start)
                 advance()
-    chosen = {name: value for name, value in asdict(flags).items() if name not in ("output", "folder", "pictures")}
+    chosen = flags.asked("folder", "pictures")
     return envelope(
         "internal", chosen, pairing=pairing(pairs), clips=clips, comparisons=comparisons(clips),
         published={name: published(name) for name in ("iivi.table1", "iivi.table2", "iivi.table3")},

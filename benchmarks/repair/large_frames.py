@@ -10,11 +10,10 @@ what is read and written is so beside the repair.
 
 from __future__ import annotations
 
-import multiprocessing
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoinpaint.benchmarks.protocol import tables
+from videoinpaint.benchmarks.protocol.apart import apart
 from videoinpaint.benchmarks.protocol.envelope import envelope, set_threads
+from videoinpaint.benchmarks.protocol.flags import Computing
 from videoinpaint.clips.files.video import VideoReader, VideoWriter
 from videoinpaint.errors import InputError
 from videoinpaint.memory import peak_bytes
@@ -34,8 +35,8 @@ WORK = ("copied", "repaired")
 MEASURED = ("seconds", "passed", "peak")
 
 
-@dataclass(frozen=True)
-class LargeFrames:
+@dataclass(frozen=True, kw_only=True)
+class LargeFrames(Computing):
     """What to repair."""
 
     large: tuple[int, int] = (1080, 1920)
@@ -54,8 +55,6 @@ class LargeFrames:
     """cpu or cuda; memory is that of the host."""
     threads: int = 2
     """CPU threads."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
 
 def run(flags: LargeFrames) -> dict[str, Any]:
@@ -78,12 +77,12 @@ def run(flags: LargeFrames) -> dict[str, Any]:
             path = Path(folder) / f"{name}.mp4"
             _write(path, _panned(flags, size))
             for work in WORK:
-                for kind, value in zip(MEASURED, _apart(flags, path, size, work), strict=True):
+                for kind, value in zip(MEASURED, apart(_work, flags, path, size, work), strict=True):
                     found[kind].setdefault(name, {})[work] = value
     ratios = {kind: found[kind]["large"]["repaired"] / found[kind]["small"]["repaired"] for kind in MEASURED}
     added = {name: work["repaired"] - work["copied"] for name, work in found["seconds"].items()}
     ratios["seconds added"] = added["large"] / added["small"]
-    settings = {name: value for name, value in asdict(flags).items() if name != "output"}
+    settings = flags.asked()
     return envelope("large_frames", settings, **dict[str, Any](found), ratios=ratios)
 
 
@@ -105,12 +104,6 @@ def _write(path: Path, frames: Iterator[NDArray[np.uint8]], source: VideoReader 
     with VideoWriter(path, None if source else 24, source=source) as writer, behind(writer.write) as write:
         for frame in frames:
             write(frame)
-
-
-def _apart(flags: LargeFrames, path: Path, size: tuple[int, int], work: str) -> tuple[float, float, int]:
-    """In a new process, whose memory nothing else has touched."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_work, (flags, path, size, work))
 
 
 def _work(flags: LargeFrames, path: Path, size: tuple[int, int], work: str) -> tuple[float, float, int]:

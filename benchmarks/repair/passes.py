@@ -10,8 +10,7 @@ oracle would reach that takes, cell by cell, the best of all these repairs: what
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,9 @@ from torch.nn import functional as F
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
+from videoinpaint.benchmarks.protocol.flags import ClipFlags
 from videoinpaint.benchmarks.protocol.statistics import paired_difference
-from videoinpaint.benchmarks.protocol.suite import Suite, make_suite, pairing
+from videoinpaint.benchmarks.protocol.suite import Suite, pairing
 from videoinpaint.benchmarks.repair.timed import repair
 from videoinpaint.controls import HEADS, HIGH, LOW, Controls
 from videoinpaint.detectors import make_detector
@@ -40,14 +40,10 @@ Scores = dict[str, dict[str, float]]
 """Clip -> metric -> value."""
 
 
-@dataclass(frozen=True)
-class Passes:
+@dataclass(frozen=True, kw_only=True)
+class Passes(ClipFlags):
     """What to repair, and how often."""
 
-    clips: str = "studio"
-    """A clip source: a folder of clips, studio, studio:hard, ..."""
-    masks: tuple[str, ...] = ("stationary", "object")
-    """Mask sources, a table each; object:FOLDER lays recorded object shapes over the clips."""
     inpainter: str = "compact"
     """A name, or module:attribute, of an inpainter that honours heads."""
     detector: str = "compact"
@@ -58,20 +54,6 @@ class Passes:
     """At most."""
     num_frames: int = 8
     """Frames of each clip."""
-    height: int = 240
-    """Pixels."""
-    width: int = 432
-    """Pixels."""
-    limit: int = 0
-    """Clips to take from the front; 0 for all."""
-    seed: int = 0
-    """With a clip's index, decides its hole."""
-    device: str = "cpu"
-    """cpu or cuda."""
-    threads: int = 1
-    """CPU threads."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
 
 def run(flags: Passes) -> dict[str, Any]:
@@ -92,17 +74,12 @@ def run(flags: Passes) -> dict[str, Any]:
     if "heads" not in inpainter.controls:
         raise InputError(f"the inpainter {inpainter.name!r} has no heads to choose: every pass of it costs the same")
     loop = ClosedLoop(inpainter, make_detector(flags.detector, device=flags.device), flags.device)
-    suites = {spec: _suite(flags, spec) for spec in flags.masks}
+    suites = {spec: flags.suite(spec) for spec in flags.masks}
     bar, advance = tables.progress("repairing", sum(map(len, suites.values())) * len(flags.heads))
     with bar:
         results = {spec: _measured(flags, loop, suite, advance) for spec, suite in suites.items()}
-    settings = {name: value for name, value in asdict(flags).items() if name != "output"}
+    settings = flags.asked()
     return envelope("passes", settings, suites=results)
-
-
-def _suite(flags: Passes, masks: str) -> Suite:
-    size = {name: getattr(flags, name) for name in ("num_frames", "height", "width", "limit", "seed")}
-    return make_suite(flags.clips, masks, **size)
 
 
 def _measured(flags: Passes, loop: ClosedLoop, suite: Suite, advance: Any) -> dict[str, Any]:

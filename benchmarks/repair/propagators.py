@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from torch import Tensor
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
+from videoinpaint.benchmarks.protocol.flags import Computing
 from videoinpaint.clips import make_clips
 from videoinpaint.clips.files.images import resize_masks
 from videoinpaint.clips.masks.sequences import open_masks
@@ -37,8 +38,8 @@ from videoinpaint.repair.doubts import doubts
 METHODS = ("held", "warped", "published", "internal", "flow", "appearance")
 
 
-@dataclass(frozen=True)
-class Propagators:
+@dataclass(frozen=True, kw_only=True)
+class Propagators(Computing):
     """Which clips, which propagators, and how long to learn each object."""
 
     clips: str
@@ -61,12 +62,6 @@ class Propagators:
     """Pixels."""
     seed: int = 0
     """Of the training."""
-    device: str = "cpu"
-    """cpu or cuda."""
-    threads: int = 1
-    """CPU threads."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
 
 def run(flags: Propagators) -> dict[str, Any]:
@@ -88,7 +83,7 @@ def run(flags: Propagators) -> dict[str, Any]:
             clip = source.load(name, flags.num_frames, flags.height, flags.width_pixels)
             clips[name] = _measured(predictors, *_shown(clip, truth, flags), flags.device)
             advance()
-    chosen = {name: value for name, value in asdict(flags).items() if name != "output"}
+    chosen = flags.asked()
     return envelope("propagators", chosen, clips=clips)
 
 

@@ -9,16 +9,16 @@ The full protocol is 432x240, 24 frames, all clips; a look in two or three minut
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope, published
+from videoinpaint.benchmarks.protocol.flags import ClipFlags
 from videoinpaint.benchmarks.protocol.statistics import paired_difference
-from videoinpaint.benchmarks.protocol.suite import Suite, make_suite, pairing
+from videoinpaint.benchmarks.protocol.suite import Suite, pairing
 from videoinpaint.benchmarks.repair.random_feedback import RandomDetector
 from videoinpaint.benchmarks.repair.timed import WINDOW, Repaired, repair
 from videoinpaint.controls import Controls
@@ -44,14 +44,10 @@ SHOWN = (
 COMPARED = ("psnr_hole", "lpips_hole", "e_warp_hole", "psnr", "lpips")
 
 
-@dataclass(frozen=True)
-class Quality:
+@dataclass(frozen=True, kw_only=True)
+class Quality(ClipFlags):
     """What to repair, with what, and how to measure it."""
 
-    clips: str = "studio"
-    """A clip source: a folder of clips, studio, studio:hard, ..."""
-    masks: tuple[str, ...] = ("stationary", "object")
-    """Mask sources, a table each; object:FOLDER lays recorded object shapes over the clips."""
     inpainters: tuple[str, ...] = ("telea", "propagation", "compact")
     """Names, or module:attribute of your own."""
     feedback: tuple[str, ...] = ("compact", "none", "random")
@@ -60,24 +56,8 @@ class Quality:
     """Rounds of the loop."""
     controls: Controls = field(default_factory=Controls)
     """Held fixed throughout."""
-    num_frames: int = 24
-    """Frames of each clip."""
-    height: int = 240
-    """Pixels."""
-    width: int = 432
-    """Pixels."""
     window: int = WINDOW
     """Frames repaired together."""
-    limit: int = 0
-    """Clips to take from the front; 0 for all."""
-    seed: int = 0
-    """With a clip's index, decides its hole."""
-    device: str = "cpu"
-    """cpu or cuda."""
-    threads: int = 1
-    """CPU threads."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
 
 def run(flags: Quality) -> dict[str, Any]:
@@ -90,25 +70,13 @@ def run(flags: Quality) -> dict[str, Any]:
         InputError, UnknownNameError, MissingWeightsError: before any work starts.
     """
     loops = list(_loops(flags))
-    suites = {spec: _suite(flags, spec) for spec in flags.masks}
+    suites = {spec: flags.suite(spec) for spec in flags.masks}
     bar, advance = tables.progress("repairing", sum(map(len, suites.values())) * len(loops))
     with bar:
         results = {spec: _measure(flags, suite, loops, advance) for spec, suite in suites.items()}
-    settings = {name: value for name, value in asdict(flags).items() if name != "output"}
+    settings = flags.asked()
     rows = {"clip_rl.table1": published("clip_rl.table1"), "clip_rl.table2": published("clip_rl.table2")}
     return envelope("quality", settings, suites=results, published=rows)
-
-
-def _suite(flags: Quality, masks: str) -> Suite:
-    return make_suite(
-        flags.clips,
-        masks,
-        num_frames=flags.num_frames,
-        height=flags.height,
-        width=flags.width,
-        limit=flags.limit,
-        seed=flags.seed,
-    )
 
 
 def _loops(flags: Quality) -> Iterator[tuple[str, str, ClosedLoop, int]]:

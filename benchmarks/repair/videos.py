@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,8 @@ from numpy.typing import NDArray
 from videoinpaint.agents.policies import make_policy
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
-from videoinpaint.benchmarks.protocol.suite import Pair, make_suite, pairing
+from videoinpaint.benchmarks.protocol.flags import ClipFlags
+from videoinpaint.benchmarks.protocol.suite import Pair, pairing
 from videoinpaint.detectors import make_detector
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.errors import InputError
@@ -48,12 +48,10 @@ SETTINGS = {
 """Windows, passes and margins around holes."""
 
 
-@dataclass(frozen=True)
-class Videos:
+@dataclass(frozen=True, kw_only=True)
+class Videos(ClipFlags):
     """What to repair, and with which settings."""
 
-    clips: str = "studio"
-    """A clip source: a folder of clips, studio, studio:hard, ..."""
     masks: tuple[str, ...] = ("stationary", "object", "subtitle:12")
     """Mask sources, a table each; subtitle:N is two lines of text shown in the middle N frames, logo a small
     still box."""
@@ -63,22 +61,6 @@ class Videos:
     """A name, or module:attribute of your own."""
     plays: int = 1
     """How often each clip is played, every second time backwards."""
-    num_frames: int = 24
-    """Frames of each clip."""
-    height: int = 240
-    """Pixels."""
-    width: int = 432
-    """Pixels."""
-    limit: int = 0
-    """Clips to take from the front; 0 for all."""
-    seed: int = 0
-    """With a clip's index, decides its hole."""
-    device: str = "cpu"
-    """cpu or cuda."""
-    threads: int = 1
-    """CPU threads."""
-    output: Path | None = None
-    """Write everything measured here, as JSON."""
 
 
 def run(flags: Videos) -> dict[str, Any]:
@@ -113,7 +95,7 @@ def run(flags: Videos) -> dict[str, Any]:
                 "pairing": pairing([(pair.name, pair.digest) for pair in pairs]),
                 "methods": {name: {"mean": _means(clips), "clips": clips} for name, clips in methods.items()},
             }
-    settings = {name: value for name, value in asdict(flags).items() if name != "output"}
+    settings = flags.asked()
     return envelope("videos", settings, suites=results)
 
 
@@ -121,8 +103,7 @@ def _pairs(flags: Videos, masks: str) -> Iterator[Pair]:
     """Clips with their holes, as long as they are to be played."""
     subtitle, _, shown = masks.partition(":")
     spec = "stationary" if subtitle == "subtitle" or masks == "logo" else masks
-    size = {"num_frames": flags.num_frames, "height": flags.height, "width": flags.width}
-    for pair in make_suite(flags.clips, spec, **size, limit=flags.limit, seed=flags.seed):
+    for pair in flags.suite(spec):
         frames, holes = (_played(array, flags.plays) for array in (pair.frames, pair.holes))
         if subtitle == "subtitle":
             holes = subtitled(len(frames), flags.height, flags.width, int(shown or 12))

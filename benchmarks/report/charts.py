@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -184,18 +184,18 @@ def _reach(policies: Sequence[Mapping[str, Any]], key: str) -> list[list[float]]
     return [below, above]
 
 
-def _png(figure: Figure, axes: Axes, grid: str, title: str) -> bytes:
+def _png(figure: Figure, axes: Axes, grid: Literal["x", "y"], title: str) -> bytes:
     """Finish a figure in the page's style and encode it."""
     _styled(axes, grid, title)
     return _encoded(figure)
 
 
-def _styled(axes: Axes, grid: str, title: str) -> None:
+def _styled(axes: Axes, grid: Literal["x", "y"], title: str) -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(GRID)
     axes.tick_params(labelcolor=INK, labelsize=9, length=0)
-    axes.grid(axis=grid, color=GRID, linewidth=0.8)  # type: ignore[arg-type]
+    axes.grid(axis=grid, color=GRID, linewidth=0.8)
     axes.set_title(_label(title, 70), loc="left", fontsize=10.5, color=INK, parse_math=False)
 
 

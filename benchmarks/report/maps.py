@@ -10,7 +10,7 @@ passes included, in ten-thousandths. The sum over cells stands above.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from videoinpaint.agents import Policy, make_policy
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
+from videoinpaint.benchmarks.protocol.flags import Computing
 from videoinpaint.benchmarks.protocol.freezing import SOURCES
 from videoinpaint.benchmarks.report.panels import below, beside, labelled
 from videoinpaint.benchmarks.report.pictures import Pixels, play, save_png
@@ -31,8 +32,8 @@ from videoinpaint.envs.rendering import mapped, over_cells
 from videoinpaint.errors import InputError
 
 
-@dataclass(frozen=True)
-class Maps:
+@dataclass(frozen=True, kw_only=True)
+class Maps(Computing):
     """What to draw."""
 
     picture: Path
@@ -49,12 +50,6 @@ class Maps:
     """Holes."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
     """Episodes."""
-    device: str = "cpu"
-    """cpu or cuda."""
-    threads: int = 1
-    """CPU threads."""
-    output: Path | None = None
-    """Write the numbers here, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +85,7 @@ def run(flags: Maps) -> dict[str, Any]:
         episodes.append({"seed": seed, "returns": returns, "heads": mine.heads.tolist(), "more": more.tolist()})
     env.close()
     save_png(flags.picture, below(rows))
-    settings = {k: v for k, v in asdict(flags).items() if k not in ("output", "picture")}
+    settings = flags.asked("picture")
     return envelope("maps", settings, episodes=episodes)
 
 

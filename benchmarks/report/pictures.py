@@ -23,7 +23,7 @@ from videoinpaint.agents.policies import Observation, choose, reset_policy
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.report.panels import SOFT, as_grey, below, beside, closeup, enlarged, labelled, strip
 from videoinpaint.clips import Clip
-from videoinpaint.envs.observing import frames_of
+from videoinpaint.envs.observing import frames_of, masks_space
 from videoinpaint.errors import InputError
 from videoinpaint.files import user_path, write_atomically
 from videoinpaint.repair.streaming import INPAINTER
@@ -189,7 +189,7 @@ def _recorded(policy: str, source: str, name: str, masks: str, **arguments: Any)
     from videoinpaint.clips import make_clips, make_masks
 
     env = gymnasium.make("videoinpaint:VideoInpaint-v1", device="cpu", **arguments)
-    frames, height, width = env.observation_space["masks"].shape  # type: ignore[index]
+    frames, height, width = masks_space(env).shape
     clip = make_clips(source).load(name, frames, height, width)
     holes = make_masks(masks).sample(np.random.default_rng([0, 0]), clip)
     return record(env, make_policy(policy), clip, holes)

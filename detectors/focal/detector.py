@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -136,7 +137,7 @@ def unit_features(extractor: nn.Module, frames: Tensor, size: int = 0) -> Tensor
         size: side to which frames are resized; 0 to keep their size as nearly as the extractor can.
     """
     height, width = (size, size) if size else (frames.shape[-2], frames.shape[-1])
-    accepted: tuple[int, int] = extractor.accepted_size(height, width)  # type: ignore[operator]
+    accepted: tuple[int, int] = cast(Any, extractor).accepted_size(height, width)
     if tuple(frames.shape[-2:]) != accepted:
         frames = F.interpolate(frames, size=accepted, mode="bilinear", align_corners=False)
     return F.normalize(extractor(frames), dim=1)

@@ -7,6 +7,7 @@ are those of the finest branch. Names follow the official checkpoint ``FOCAL_HRN
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -83,10 +84,8 @@ class HighResolutionModule(nn.Module):
         fused = []
         for row in self.fuse_layers:
             # Summed in the order of the branches: float addition is not associative.
-            total: Tensor | int = 0
-            for layer, features in zip(row, x):  # type: ignore[call-overload]
-                total = layer(features) + total
-            fused.append(F.relu(total))  # type: ignore[arg-type]
+            changed = [layer(features) for layer, features in zip(cast(nn.ModuleList, row), x)]
+            fused.append(F.relu(sum(changed[1:], changed[0])))
         return fused
 
 

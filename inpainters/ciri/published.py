@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -49,12 +49,17 @@ class OneShotPublished(OneShotModel):
             parts.append(cast(HierarchicalEncoder, self.network.hier_enc))
         return [module for part in parts for module in part.modules()]
 
+    @property
+    def _parts(self) -> Any:
+        """The network as what encodes, transforms and decodes, which no type of its says."""
+        return self.network
+
     def encode_intact(self, observed: Tensor) -> None:
         """See :class:`OneShotModel`."""
         self._encode(self.geometry.to_network(observed) * 2 - 1)
 
     def _encode(self, frames: Tensor) -> Tensor:
-        return self.network.encode(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])  # type: ignore[operator]
+        return self._parts.encode(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
 
     def encode_masked(self, frames: Tensor, prepared: State) -> Tensor:
         """Features ``(B, T, C, h, w)`` of frames in [-1, 1] at the network's size, in a pass; here of them alone."""
@@ -93,7 +98,7 @@ class OneShotPublished(OneShotModel):
         for window, share in zip(windows, plan.shares(windows)):
             number = len(window.local)
             local = self._transform(features[:, window.frames], window, prepared, fusion)[:, :number]
-            images = self.network.decode(local.flatten(0, 1))  # type: ignore[operator]
+            images = self._parts.decode(local.flatten(0, 1))
             for frame, image in zip(window.local, images):
                 before = frames[frame]
                 frames[frame] = image * share[frame] if before is None else before + image * share[frame]
@@ -101,7 +106,7 @@ class OneShotPublished(OneShotModel):
 
     def _transform(self, features: Tensor, window: plan.Window, prepared: State, fusion: Tensor) -> Tensor:
         if not isinstance(self.network, E2FGVI):
-            return self.network.transform(features)  # type: ignore[operator]
+            return self._parts.transform(features)
         number, pairs = len(window.local), slice(window.local[0], window.local[-1])
         if number > 1:
             flows = prepared["forward"][:, pairs], prepared["backward"][:, pairs]

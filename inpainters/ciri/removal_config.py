@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from videoinpaint.errors import InputError
 
@@ -51,6 +52,6 @@ RATES = {"appearance": 0.03, "cutie": 1e-6, "flow": 0.03, "internal": 1e-4}
 training clips: docs/models/ciri-residue.md."""
 
 
-def removal_config(propagator: str, **changes: float) -> RemovalConfig:
+def removal_config(propagator: str, **changes: Any) -> RemovalConfig:
     """The configuration for a propagator by its name: the published one, with the rate of :data:`RATES`."""
-    return replace(RemovalConfig(learning_rate=RATES.get(propagator, 1e-6)), **changes)  # type: ignore[arg-type]
+    return replace(RemovalConfig(learning_rate=RATES.get(propagator, 1e-6)), **changes)

@@ -44,7 +44,8 @@ class GatedConv(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(inputs, out_c, kernel, stride, dilation=dilation)
         nn.init.normal_(self.conv.weight, std=GAIN / (inputs * kernel**2) ** 0.5)
-        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+        assert self.conv.bias is not None
+        nn.init.zeros_(self.conv.bias)
         self.channels, self.stride = out_c // 2, stride
         self.margin = dilation * (kernel - 1) // 2
 

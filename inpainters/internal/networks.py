@@ -6,7 +6,7 @@ The appendix counts 18 layers in the base network and lists 17; these are the 17
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -86,8 +86,9 @@ class InternalNetwork(nn.Module):
         self.stages = nn.ModuleList(stages)
         if residual:
             for stage in stages:
-                nn.init.zeros_(stage.decoder[-1].conv.weight)  # type: ignore[union-attr,arg-type]
-                nn.init.zeros_(stage.decoder[-1].conv.bias)  # type: ignore[union-attr,arg-type]
+                last: Any = stage.decoder[-1]
+                nn.init.zeros_(last.conv.weight)
+                nn.init.zeros_(last.conv.bias)
 
     def forward(self, frames: Tensor, holes: Tensor, trust: Tensor) -> list[Tensor]:
         """The output of each stage, the final one last.

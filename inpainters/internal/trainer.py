@@ -178,9 +178,9 @@ class Trainer:
             terms = self._losses(batch, rng, weights or c.weights if c.is_late(progress) else ())
             total = losses.total(terms, weights or c.weights)
             self.optimiser.zero_grad(set_to_none=True)
-            total.backward()  # type: ignore[union-attr]
+            total.backward()
         length = clip_grad_norm_(self.parameters, 1.0)
-        if not (torch.isfinite(total) and torch.isfinite(length)):  # type: ignore[arg-type]
+        if not (torch.isfinite(total) and torch.isfinite(length)):
             raise DivergedError(f"the internal loss or its gradient is not finite at step {self.steps}")
         self.optimiser.step()
         self.steps += 1

@@ -134,7 +134,7 @@ class FlowTracker(nn.Module):
             self._take(step, course)
         return torch.stack(course.masks)
 
-    def parameters(self, recurse: bool = True) -> list[nn.Parameter]:  # type: ignore[override]
+    def parameters(self, recurse: bool = True) -> list[nn.Parameter]:  # type: ignore[override]  # a list: what `Tracker` says
         """The classifier's, and how much each opinion counts."""
         return list(super().parameters(recurse))
 

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -134,13 +134,18 @@ class PublishedInpainter(ABC):
     def build(self) -> dict[str, nn.Module]:
         """The networks by part, untrained, of ``self.sizes``."""
 
+    @property
+    def main(self) -> Any:
+        """The network that paints; what it has beside a module depends on the part."""
+        return self.networks["main"]
+
     def inputs(self, work: Pass, frames: Sequence[int]) -> Tensor:
         """See :class:`Hooks`; here the frames, 0 in their holes."""
         return work.frames[:, frames] * (1 - work.holes[:, frames])
 
     def encode(self, inputs: Tensor) -> Tensor:
         """See :class:`Hooks`."""
-        return self.networks["main"].encode(inputs)  # type: ignore[operator]
+        return self.main.encode(inputs)
 
     @abstractmethod
     def transform(self, work: Pass, features: Tensor, window: plan.Window) -> Tensor:
@@ -148,7 +153,7 @@ class PublishedInpainter(ABC):
 
     def decode(self, features: Tensor, box: Box) -> Tensor:
         """See :class:`Hooks`."""
-        return decode_box(cast(nn.Sequential, self.networks["main"].decoder), features, box)
+        return decode_box(self.main.decoder, features, box)
 
     def prepare(self, frames: Tensor, holes: Tensor) -> State:
         """What does not change within an episode, from frames in [-1, 1] and dilated holes at the network's size."""
@@ -174,7 +179,7 @@ class PublishedInpainter(ABC):
         work = self._whole(state, frames, holes)
         features = self.encode(self.inputs(work, window.frames).flatten(0, 1)).unflatten(0, frames.shape[:2])
         local = self.transform(work, features, window)
-        return self.networks["main"].decoder(local.flatten(0, 1)).unflatten(0, local.shape[:2]), state  # type: ignore[operator]
+        return self.main.decoder(local.flatten(0, 1)).unflatten(0, local.shape[:2]), state
 
     def pattern(self, work: Pass, window: plan.Window) -> list[Hashable]:
         """See :class:`Hooks`; here nothing does."""

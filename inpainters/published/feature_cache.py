@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -63,7 +64,7 @@ class Features:
             before = self.made[items][:, where].flatten(0, 1)
             # A box is encoded with what lies around it, which is less at the edge of a smaller frame.
             kind = ("encode", len(rows), box, *inputs.shape[-2:])
-            made, cost = meter.run(kind, len(items), lambda a=before, b=fresh, c=box: encode_again(encoder, a, b, c))  # type: ignore[misc]
+            made, cost = meter.run(kind, len(items), partial(encode_again, encoder, before, fresh, box))
             for item, own, new in zip(items, fresh.unflatten(0, (len(items), -1)), made.unflatten(0, (len(items), -1))):
                 self.seen[item, where], self.made[item, where] = own, new
                 costs[item] = cost

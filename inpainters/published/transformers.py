@@ -20,4 +20,4 @@ class FrameTransformerInpainter(PublishedInpainter):
 
     def transform(self, work: Pass, features: Tensor, window: Window) -> Tensor:
         """See :class:`PublishedInpainter`."""
-        return self.networks["main"].transform(features)[:, : len(window.local)]  # type: ignore[operator]
+        return self.main.transform(features)[:, : len(window.local)]

@@ -43,7 +43,7 @@ def test_a_moving_picture_shows_damage_and_repair_side_by_side(tmp_path: Path) -
 
 def test_maps_show_what_was_chosen_and_where_it_paid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(gymnasium.registry["VideoInpaintRegions-v1"].kwargs, "num_frames", 3)
-    flags = maps.Maps(tmp_path / "maps.png", policy="heads6once", clips="studio:easy", seeds=(3,))
+    flags = maps.Maps(picture=tmp_path / "maps.png", policy="heads6once", clips="studio:easy", seeds=(3,))
     found = maps.run(flags)["episodes"][0]
     assert np.shape(found["heads"]) == np.shape(found["more"]) == (4, 6)
     assert np.unique(found["heads"]).tolist() == [6.0]

@@ -24,7 +24,13 @@ def test_every_method_is_scored_at_another_size(tmp_path: Path, capsys: pytest.C
         for folder, picture in (("clips/a", frame), ("truth/a", mask), ("clips/without-truth", frame)):
             Image.fromarray(picture).save(tmp_path / folder / f"{t:05d}.png")
     flags = propagators.Propagators(
-        str(tmp_path / "clips"), tmp_path / "truth", steps=3, width=0.1, num_frames=3, height=48, width_pixels=64
+        clips=str(tmp_path / "clips"),
+        truth=tmp_path / "truth",
+        steps=3,
+        width=0.1,
+        num_frames=3,
+        height=48,
+        width_pixels=64,
     )
     results = propagators.run(flags)
     assert list(results["clips"]) == ["a"]
@@ -42,11 +48,13 @@ def test_clips_without_truth_are_named(tmp_path: Path) -> None:
     for t in range(2):
         Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(tmp_path / "clips" / "a" / f"{t}.png")
     with pytest.raises(InputError, match="no clip"):
-        propagators.run(propagators.Propagators(str(tmp_path / "clips"), tmp_path))
+        propagators.run(propagators.Propagators(clips=str(tmp_path / "clips"), truth=tmp_path))
 
 
 def test_one_shot_clips_know_their_target_and_doubts_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    flags = propagators.Propagators("one_shot", every=300, methods=("held",), num_frames=4, height=48, width_pixels=64)
+    flags = propagators.Propagators(
+        clips="one_shot", every=300, methods=("held",), num_frames=4, height=48, width_pixels=64
+    )
     results = propagators.run(flags)
     assert len(results["clips"]) == 4  # of 1,000 names
     for clip in results["clips"].values():
@@ -54,4 +62,4 @@ def test_one_shot_clips_know_their_target_and_doubts_are_counted(capsys: pytest.
     propagators.report(results)
     assert "bad clips named" in capsys.readouterr().out
     with pytest.raises(InputError, match="does not know its target"):
-        propagators.run(propagators.Propagators("studio:easy", every=600, methods=("held",)))
+        propagators.run(propagators.Propagators(clips="studio:easy", every=600, methods=("held",)))

@@ -31,7 +31,7 @@ def test_references_stand_in_their_order_and_are_not_measured_twice(
     for index in range(2):
         best = reached["beam oracle"][index]
         assert all(best >= reached[name][index] for name in ("greedy oracle", "best fixed", "random search"))
-    monkeypatch.setattr(reader, "_shipped", lambda: json.loads(file.read_text())["suites"])
+    monkeypatch.setattr(reader, "shipped", lambda _: json.loads(file.read_text())["suites"])
     assert suite_score(suite, entry["policies"]["random"]["return"]["mean"]) == pytest.approx(0)
     assert suite_score(suite, entry["policies"]["beam oracle"]["return"]["mean"]) == pytest.approx(1)
     assert suite_references(suite.first(1)) is None
@@ -69,7 +69,7 @@ def test_a_policy_that_weighs_its_reward_is_ranked_by_quality() -> None:
 
 
 def test_references_that_ship_are_of_the_suites_that_ship() -> None:
-    for name, by_env in reader._shipped().items():
+    for name, by_env in reader.shipped(reader.FILE).items():
         for env_id in by_env:
             known = suite_references(frozen_suite(name, env_id))
             assert known is not None, (name, env_id)

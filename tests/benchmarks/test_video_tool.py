@@ -13,7 +13,12 @@ SMALL = {"num_frames": 8, "height": 48, "width": 64, "limit": 1}
 
 def test_settings_are_measured_on_the_same_videos(capsys: pytest.CaptureFixture[str]) -> None:
     flags = videos.Videos(
-        "studio:easy", ("stationary", "subtitle:4"), ("one pass", "default"), "propagation", plays=3, **SMALL
+        clips="studio:easy",
+        masks=("stationary", "subtitle:4"),
+        settings=("one pass", "default"),
+        inpainter="propagation",
+        plays=3,
+        **SMALL,
     )
     results = videos.run(flags)
     assert list(results["suites"]) == ["stationary", "subtitle:4"]
@@ -35,7 +40,7 @@ def test_a_subtitle_stands_in_the_middle_frames() -> None:
 
 
 def test_a_logo_stands_still_in_a_corner() -> None:
-    flags = videos.Videos("studio:easy", num_frames=3, limit=1)
+    flags = videos.Videos(clips="studio:easy", num_frames=3, limit=1)
     (pair,) = videos._pairs(flags, "logo")
     assert pair.holes.shape == (3, 240, 432)
     assert pair.holes[:, 8:38, 8:58].all()
@@ -53,7 +58,7 @@ def test_growth_is_measured_against_the_known_background(capsys: pytest.CaptureF
 
 
 def test_cuts_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    flags = cuts.Cuts(("studio:easy",), num_frames=4, height=48, width=64, limit=3, pairs=5)
+    flags = cuts.Cuts(clips=("studio:easy",), num_frames=4, height=48, width=64, limit=3, pairs=5)
     results = cuts.run(flags)
     assert results["counts"]["neighbours"] == {"pairs": 9, "cuts": 0}
     assert results["counts"]["three apart"]["pairs"] == 3
@@ -61,11 +66,13 @@ def test_cuts_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     cuts.report(results)
     assert "different clips" in capsys.readouterr().out
     with pytest.raises(InputError, match="two clips"):
-        cuts.run(cuts.Cuts(("studio:easy",), limit=1))
+        cuts.run(cuts.Cuts(clips=("studio:easy",), limit=1))
 
 
 def test_a_hole_in_large_frames_is_measured_against_the_same_in_small_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    flags = large_frames.LargeFrames((96, 160), (48, 64), (12, 20), 6, inpainter="telea", threads=1)
+    flags = large_frames.LargeFrames(
+        large=(96, 160), small=(48, 64), hole=(12, 20), num_frames=6, inpainter="telea", threads=1
+    )
     results = large_frames.run(flags)
     assert all(found["repaired"] > 0 for found in results["seconds"].values())
     assert all(found["repaired"] > 10**7 for found in results["peak"].values())

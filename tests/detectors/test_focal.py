@@ -125,7 +125,7 @@ def test_features_of_two_extractors_are_joined_on_the_first_grid(monkeypatch):
 
 
 def test_missing_weights_say_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr("videoinpaint.weights._find", lambda entry: None)
+    monkeypatch.setattr("videoinpaint.weights.lookup.find", lambda entry: None)
     with pytest.raises(MissingWeightsError, match=r"FOCAL_HRNet_weights\.pth.*pretrain detector --arch focal-hrnet"):
         make_detector("focal_hrnet")
     with pytest.raises(MissingWeightsError, match=r"FOCAL_ViT_weights\.pth"):

@@ -88,7 +88,7 @@ def test_a_repair_nearer_to_the_truth_scores_lower(network):
 
 
 def test_missing_weights_name_the_command(monkeypatch):
-    monkeypatch.setattr("videoinpaint.weights._find", lambda entry: None)
+    monkeypatch.setattr("videoinpaint.weights.lookup.find", lambda entry: None)
     assert not vfid_available()
     with pytest.raises(MissingWeightsError, match="videoinpaint weights fetch i3d"):
         load_i3d()

@@ -18,7 +18,7 @@ def test_a_reference_takes_frames_of_any_precision(dtype):
 
 
 def test_nothing_is_measured_without_weights(monkeypatch):
-    monkeypatch.setattr("videoinpaint.weights._find", lambda entry: None)
+    monkeypatch.setattr("videoinpaint.weights.lookup.find", lambda entry: None)
     videos = VideoDistances()
     videos.add_truth(torch.rand(1, 2, 3, 8, 8))
     videos.add("telea", torch.rand(1, 2, 3, 8, 8))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -10,9 +12,9 @@ from videoinpaint import weights
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch) -> Path:
+def cache(tmp_path, monkeypatch) -> Iterator[Path]:
     """An empty cache folder, and a registry that forgets what a test adds."""
     monkeypatch.setenv("VIDEOINPAINT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(weights, "WEIGHTS", dict(weights.WEIGHTS))
-    monkeypatch.setattr(weights, "_announced", set())
-    return tmp_path / "cache/weights"
+    monkeypatch.setattr("videoinpaint.weights.loading._announced", set())
+    with mock.patch.dict(weights.WEIGHTS):
+        yield tmp_path / "cache/weights"

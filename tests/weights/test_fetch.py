@@ -17,6 +17,7 @@ from videoinpaint.errors import CorruptWeightsError, MissingWeightsError
 from videoinpaint.weights import (
     WeightEntry,
     download,
+    fetching,
     load_safetensors,
     path_of,
     save_safetensors,
@@ -209,7 +210,7 @@ def test_a_download_with_another_hash_is_deleted(cache):
 
 
 def test_what_cannot_be_downloaded_says_so(monkeypatch):
-    monkeypatch.setattr(weights, "_in_package", lambda module, inner: None)
+    monkeypatch.setattr("videoinpaint.weights.lookup._in_package", lambda module, inner: None)
     with pytest.raises(MissingWeightsError, match="reinstall"):
         weights.fetch("detector-compact")
 
@@ -249,9 +250,9 @@ def test_a_web_page_is_no_weight_file(cache):
 
 
 def test_shared_drives_are_asked_for_the_file_itself():
-    url = weights._resolve("https://drive.google.com/file/d/1ZAM-V8_5/view?usp=sharing")
+    url = fetching._resolve("https://drive.google.com/file/d/1ZAM-V8_5/view?usp=sharing")
     assert url == "https://drive.usercontent.google.com/download?id=1ZAM-V8_5&export=download&confirm=t"
-    assert weights._resolve("https://example.org/a.pth") == "https://example.org/a.pth"
+    assert fetching._resolve("https://example.org/a.pth") == "https://example.org/a.pth"
 
 
 def test_every_remedy_names_a_command_and_the_folder(cache):

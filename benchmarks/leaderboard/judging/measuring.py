@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from videoinpaint import files
 from videoinpaint.agents.evaluation.episodes import evaluate, make_evaluation_env
 from videoinpaint.agents.evaluation.record import EpisodeRecord
-from videoinpaint.agents.evaluation.run_record import sha256
 from videoinpaint.agents.policies.protocol import Policy
 from videoinpaint.benchmarks.leaderboard.sandbox.isolated import IsolatedPolicy
 from videoinpaint.benchmarks.leaderboard.submissions.entry import FORMS, kind_of, parse_entry
@@ -36,6 +35,7 @@ from videoinpaint.benchmarks.protocol.tracks import size_of
 from videoinpaint.envs.ids import with_offered
 from videoinpaint.envs.observing import frames_of
 from videoinpaint.errors import InputError
+from videoinpaint.weights.hashes import sha256
 
 
 @dataclass
@@ -60,7 +60,8 @@ class Arena:
         """One episode's record as JSON has it, and the digest of its pixels."""
         env, options = self._at(seed)
         record: EpisodeRecord = evaluate(policy, seeds=[seed], env=env, name=name, options=options)[0]
-        return plain(record.as_dict()) | {"digest": episode_digest(env.unwrapped.episodes[0])}  # type: ignore[attr-defined]
+        base: Any = env.unwrapped
+        return plain(record.as_dict()) | {"digest": episode_digest(base.episodes[0])}
 
     def _at(self, seed: int) -> tuple[VectorEnv, dict[str, Any]]:
         """The environment of an episode, and the options with which it is reset."""
@@ -76,8 +77,9 @@ class Arena:
     def show(self, seed: int, actions: Sequence[Sequence[float]]) -> dict[str, NDArray[np.uint8]]:
         """What recorded actions lead to: reference, damaged and repaired frames, uint8 ``(T, H, W, 3)`` each."""
         env, options = self._at(seed)
-        observation, _ = env.reset(seed=[seed], options=options)  # type: ignore[arg-type]
-        found = {"reference": env.unwrapped.episodes[0].frames, "damaged": frames_of(observation["frames"][0])}  # type: ignore[attr-defined]
+        observation, _ = env.reset(seed=[seed], options=options)  # type: ignore[arg-type]  # Gymnasium's type lacks lists
+        base: Any = env.unwrapped
+        found = {"reference": base.episodes[0].frames, "damaged": frames_of(observation["frames"][0])}
         for action in actions:
             observation = env.step(np.asarray([action], dtype=np.float32))[0]
         return found | {"repaired": frames_of(observation["frames"][0])}

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from videoinpaint.agents.evaluation.episodes import evaluate, make_evaluation_env
 from videoinpaint.agents.policies.baselines import FixedPolicy
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope, plain, set_threads
+from videoinpaint.benchmarks.protocol.flags import Computing
 from videoinpaint.benchmarks.protocol.frozen import frozen_suite
 from videoinpaint.checks import is_number
 from videoinpaint.controls import Controls
@@ -96,7 +96,7 @@ def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tolerance:
+class Tolerance(Computing):
     """What is measured: the same episodes under other threads, batches and precisions."""
 
     suite: str = "studio-mixed-v1"
@@ -111,8 +111,6 @@ class Tolerance:
     """Where the environments compute, all of them: auto, cpu, cuda, ..."""
     threads: int = 1
     """CPU threads of what is not measured with others."""
-    output: Path | None = None
-    """Write what was measured here, as JSON."""
 
 
 SETTINGS = {

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from videoinpaint import files
@@ -37,7 +36,7 @@ from videoinpaint.benchmarks.leaderboard.submissions.submission import (
     suite_of,
 )
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
-from videoinpaint.benchmarks.protocol.statistics import middle_difference
+from videoinpaint.benchmarks.protocol.statistics import mean_known, middle_difference
 from videoinpaint.benchmarks.protocol.suite_references import HIGH, ranked_by, suite_references
 from videoinpaint.errors import InputError, VideoInpaintError
 from videoinpaint.naming import one_line
@@ -201,8 +200,7 @@ def _moved(episodes: Sequence[Mapping[str, Any]], suite: FrozenSuite, earlier: M
 
 
 def _mean(episodes: Sequence[Mapping[str, Any]], suite: FrozenSuite) -> float | None:
-    scores = [episode.get(score_name(suite)) for episode in episodes]
-    return float(np.mean([float(one) for one in scores if one is not None])) if None not in scores else None
+    return mean_known([episode.get(score_name(suite)) for episode in episodes])
 
 
 def _result(

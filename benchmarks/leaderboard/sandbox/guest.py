@@ -68,7 +68,7 @@ def _import_first(kind: str, needs_torch: bool) -> None:
         import torch._dynamo
     if kind in ("safetensors", "builtin"):
         import videoinpaint.agents.policies.baselines
-        import videoinpaint.agents.policies.export  # noqa: F401
+        import videoinpaint.agents.policies.export  # noqa: F401 - for its imports
 
 
 def _loader(job: dict[str, Any]) -> Callable[[int], Act]:

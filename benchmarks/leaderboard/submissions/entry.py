@@ -13,10 +13,10 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from videoinpaint.agents.evaluation.run_record import sha256
 from videoinpaint.agents.policies.policy import POLICIES
 from videoinpaint.controls import HIGH, LOW, NAMES
 from videoinpaint.errors import InputError
+from videoinpaint.weights.hashes import sha256
 
 GROUP = "videoinpaint.policies"
 FORMS = (

@@ -69,7 +69,7 @@ class Submission:
     size: dict[str, int] = field(default_factory=dict)
     training_seed: int | None = None
     package: str = __version__
-    protocol: int = PROTOCOL["version"]  # type: ignore[assignment]
+    protocol: int = PROTOCOL["version"]
     weights: dict[str, str] = field(default_factory=dict)
     training_data: str = "not stated"
     training_seeds: str = "not stated"

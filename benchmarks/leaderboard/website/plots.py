@@ -251,8 +251,9 @@ def _path(points: Iterable[tuple[float, float]]) -> str:
 
 
 def _end(interval: Mapping[str, float | None], end: str) -> float:
-    value = interval.get(end)
-    return float(interval["mean"] if value is None else value)  # type: ignore[arg-type]
+    value = interval["mean"] if interval.get(end) is None else interval[end]
+    assert value is not None
+    return float(value)
 
 
 def _padded(values: Sequence[float], share: float) -> tuple[float, float]:

@@ -102,7 +102,7 @@ def project_map(x: Tensor, layer: nn.Conv2d, active: Active, head_dim: int) -> T
         return layer(x)
     rows = head_channels(active, head_dim, layer.weight.device)
     bias = None if layer.bias is None else layer.bias[rows]
-    return F.conv2d(x, layer.weight[rows], bias, layer.stride, layer.padding, layer.dilation)  # type: ignore[arg-type]
+    return F.conv2d(x, layer.weight[rows], bias, layer.stride, layer.padding, layer.dilation)
 
 
 def merge_map(x: Tensor, layer: nn.Conv2d, active: Active, head_dim: int) -> Tensor:
@@ -110,7 +110,7 @@ def merge_map(x: Tensor, layer: nn.Conv2d, active: Active, head_dim: int) -> Ten
     if active is None:
         return layer(x)
     weight = layer.weight[:, head_channels(active, head_dim, layer.weight.device)]
-    return F.conv2d(x, weight, layer.bias, layer.stride, layer.padding, layer.dilation)  # type: ignore[arg-type]
+    return F.conv2d(x, weight, layer.bias, layer.stride, layer.padding, layer.dilation)
 
 
 def gated_modules(network: nn.Module) -> dict[str, nn.Module]:

@@ -223,7 +223,7 @@ def _per_frame(layer: nn.Module, x: Tensor, padding: int | None = None) -> Tenso
     """A convolution within frames, applied to frames ``(N, C, h, w)``."""
     assert isinstance(layer, nn.Conv3d)
     rim = layer.padding[1:] if padding is None else padding
-    return F.conv2d(x, layer.weight[:, :, 0], layer.bias, layer.stride[1:], rim, layer.dilation[1:])  # type: ignore[arg-type]
+    return F.conv2d(x, layer.weight[:, :, 0], layer.bias, layer.stride[1:], rim, layer.dilation[1:])
 
 
 def _along_time(layer: nn.Module, x: Tensor, batch: int, time: int) -> Tensor:

@@ -94,7 +94,7 @@ def test_tiles_find_what_is_found_all_at_once(scene):
 def test_missing_backbone_weights_name_the_way_to_get_them(scene, monkeypatch, tmp_path):
     frames, masks = scene(length=2)
     monkeypatch.setenv("VIDEOINPAINT_CACHE", str(tmp_path))
-    monkeypatch.setattr("videoinpaint.weights._in_package", lambda *_: None)
+    monkeypatch.setattr("videoinpaint.weights.lookup._in_package", lambda *_: None)
     monkeypatch.setattr("videoinpaint.inpainters.propagators.matching.get_backbone", _fresh_backbone)
     with pytest.raises(MissingWeightsError, match=r"'alexnet' are not on this machine: .*reinstall"):
         _masks(FlowSettings(), frames, masks[0])

@@ -80,8 +80,9 @@ class Companions:
         if output.format.name in ("mp4", "mov") and not {key.lower() for key in output.metadata} <= _USUAL:
             output.container_options["movflags"] = "use_metadata_tags"  # the list of tags that takes any name
         for chapter in chapters:
-            for end in ("start", "end"):
-                chapter[end] -= int(begin / chapter["time_base"])  # type: ignore[literal-required, operator]
+            moved = int(begin / chapter["time_base"])  # type: ignore[operator]  # those of a file have one
+            chapter["start"] -= moved
+            chapter["end"] -= moved
         output.set_chapters(chapters if timed else [])
         self._packets = self._ordered()
         self._next = next(self._packets, None)

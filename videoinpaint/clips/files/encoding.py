@@ -83,15 +83,11 @@ class Encoder:
         self._codec = checked_codec(codec, final)
         if not final.parent.is_dir():
             raise InputError(f"cannot write {final}: make the folder {final.parent} first")
-        if fps is None and source is None:
-            raise InputError("fps is needed where there is no source to take it from")
-        if fps is not None and not (math.isfinite(fps) and FPS[0] <= fps <= FPS[1]):
-            raise InputError(f"fps must lie in {FPS[0]:g}..{FPS[1]:g}, got {fps:g}")
+        self._rate = _frame_rate(fps, source)
         if quality is not None and not 0 <= quality <= self._codec.worst:
             raise InputError(f"quality must lie in 0..{self._codec.worst}, got {quality}")
         self.temporary, self.final = temporary, final
         self._quality = self._codec.quality if quality is None else quality
-        self._rate = Fraction(fps).limit_denominator(1001) if fps is not None else source.index.rate  # type: ignore[union-attr]
         self._repainting = None if source is None else Repainting(source, fps is None, audio)
         self.shape: tuple[int, ...] | None = None
         self._count = 0
@@ -214,3 +210,13 @@ def _picture(frame: NDArray[np.uint8], name: str) -> Any:
         return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")
     height, width = frame.shape[:2]
     return from_rgb(np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge"))
+
+
+def _frame_rate(fps: float | None, source: VideoReader | None) -> Fraction:
+    if fps is None:
+        if source is None:
+            raise InputError("fps is needed where there is no source to take it from")
+        return source.index.rate
+    if not (math.isfinite(fps) and FPS[0] <= fps <= FPS[1]):
+        raise InputError(f"fps must lie in {FPS[0]:g}..{FPS[1]:g}, got {fps:g}")
+    return Fraction(fps).limit_denominator(1001)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from videoinpaint.clips.studio import exact, raster, shapes
 from videoinpaint.clips.studio.draws import Draws
-from videoinpaint.clips.studio.scenes import cut, look_up
+from videoinpaint.clips.studio.layers import cut, look_up
 from videoinpaint.clips.types import Clip
 
 Floats = NDArray[np.float64]
