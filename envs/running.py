@@ -122,7 +122,7 @@ class Running:
         for i in which:
             self.core.expect(i, generators[i][0])
         # Environments that share an episode get an info each.
-        infos = [self.core.info(copy.deepcopy(begun[place]), e) for place, e in zip(places, episodes)]
+        infos = self.core.infos([copy.deepcopy(begun[place]) for place in places], episodes)
         return (which, _ordered(join(seen), places)), infos
 
     def _drawn(
@@ -170,9 +170,9 @@ class Running:
         """
         rewards, terminated = np.zeros(self.count), np.zeros(self.count, np.bool_)
         truncated = np.zeros(self.count, np.bool_)
-        infos: list[dict[str, Any]] = [{} for _ in range(self.count)]
         piles: list[Pile] = []
         seen: list[Seen] = []
+        told: list[Info] = []
         applied: list[tuple[list[int], list[Info]]] = []
         for group in self.shelf.groups(active) if active else []:
             pile, outcome, iterations, picture = self._step(group, actions[group])
@@ -182,14 +182,14 @@ class Running:
             rewards[group], terminated[group] = outcome.rewards, outcome.terminated
             if limit is not None:
                 truncated[group] = (iterations >= limit) & ~outcome.terminated
-            for i, info in zip(group, outcome.infos):
-                infos[i] = self.core.info(info | ({"end": TRUNCATED} if truncated[i] else {}), self.episodes[i])
+            told += [info | ({"end": TRUNCATED} if truncated[i] else {}) for i, info in zip(group, outcome.infos)]
+        infos = dict(zip(active, self.core.infos(told, [self.episodes[i] for i in active])))
         if active:
             self.shelf.store(active, piles)
-        for group, told in applied:
-            self._applied(group, told)
+        for group, ran in applied:
+            self._applied(group, ran)
         self.done = np.where(np.isin(np.arange(self.count), active), terminated | truncated, self.done)
-        return Advanced(rewards, terminated, truncated, infos, seen)
+        return Advanced(rewards, terminated, truncated, [infos.get(i, {}) for i in range(self.count)], seen)
 
     def _step(self, group: list[int], actions: NDArray[np.float64]) -> tuple[Pile, Outcome, NDArray[np.int64], State]:
         before = self.shelf.opened(group)

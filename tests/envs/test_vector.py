@@ -333,6 +333,30 @@ def test_a_vector_takes_what_a_single_environment_takes(toy, size):
         assert np.array_equal(VideoInpaintVectorEnv(2, **toy).reset(seed=seeds)[0]["frames"], expected["frames"])
 
 
+def test_untrained_parts_are_asked_once_a_step_and_may_load_their_weights_late(toy):
+    asked = []
+
+    class Lazy(type(toy["inpainter"])):
+        loaded = False
+
+        @property
+        def random_weights(self):
+            asked.append(self.loaded)
+            return not self.loaded
+
+        def refine(self, *args):
+            self.loaded = True
+            return super().refine(*args)
+
+    vector = make(num_envs=6, **toy | {"inpainter": Lazy()})
+    del asked[:]
+    assert vector.reset(seed=0)[1]["random_weights"].tolist() == ["inpainter toy"] * 6
+    assert len(asked) <= 2  # the protocol looks whether it is there, and then reads it
+    del asked[:]
+    assert vector.step(vector.action_space.sample())[-1]["random_weights"].tolist() == [""] * 6
+    assert len(asked) <= 2
+
+
 class Broken:
     """Clips as ever; one episode after another cannot be drawn as long as `broken`."""
 
