@@ -33,7 +33,7 @@ from videoinpaint.inpainters.compact.inpainter import WEIGHTS as BACKBONE
 from videoinpaint.inpainters.compact.pretraining import ROUGH, Batch, draw_controls, objective_weights, repair_losses
 from videoinpaint.inpainters.published.discriminator import TemporalPatchDiscriminator, adversarial_losses
 from videoinpaint.metrics.backbone import Backbone, get_backbone
-from videoinpaint.weights import load_into, load_safetensors, save_safetensors
+from videoinpaint.weights import handed_on, load_into, load_safetensors, save_safetensors, terms_of
 
 SECOND = 0.33  # share of the iterations that train a second pass
 
@@ -96,7 +96,8 @@ def train_one_shot(
     fit(both, loss, config, evaluate=lambda _: quality(both.model, held_out), before=before)
     tensors = {k: v.half().contiguous() for k, v in both.model.state_dict().items()}
     sizes = {k: str(v) for k, v in both.model.network.config.as_dict().items()}
-    save_safetensors(output, tensors, sizes | {"attention": str(int(attention))})
+    told = handed_on(terms_of(BACKBONE, init)) | {"attention": str(int(attention))}
+    save_safetensors(output, tensors, sizes | told)
     return output
 
 

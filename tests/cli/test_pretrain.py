@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from videoinpaint.cli import main
-from videoinpaint.weights import load_safetensors, path_of
+from videoinpaint.weights import load_safetensors, path_of, read_file, save_safetensors, terms
 
 Fails = Callable[..., str]
 TINY = ("--iterations", "1", "--num-frames", "2", "--height", "32", "--width", "32", "--device", "cpu")
@@ -26,6 +26,19 @@ def test_ciri_learns_from_the_weights_that_ship(
     assert told.out.startswith("wrote ")
     made, shipped = (load_safetensors("ciri-compact", path)[0] for path in (output, None))
     assert {key: value.shape for key, value in made.items()} == {key: value.shape for key, value in shipped.items()}
+
+
+@pytest.mark.parametrize("network", ["inpainter", "one-shot"])
+def test_terms_in_the_metadata_are_handed_on(
+    network: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terms, "_announced", set())
+    tensors, metadata = read_file(path_of("inpainter-compact"))
+    start = save_safetensors(tmp_path / "theirs.safetensors", tensors, metadata | {"licence": "for research alone"})
+    output = tmp_path / "new.safetensors"
+    assert main(["pretrain", network, *TINY, "--init", str(start), "--output", str(output)]) == 0
+    assert "come under: for research alone" in capsys.readouterr().err
+    assert read_file(output)[1]["licence"] == "for research alone"
 
 
 def test_ciri_does_not_learn_from_a_network_that_chooses_among_motions(tmp_path: Path, fails: Fails) -> None:

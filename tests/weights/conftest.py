@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from videoinpaint import weights
+from videoinpaint.weights import terms
 
 
 @pytest.fixture(autouse=True)
@@ -14,5 +15,5 @@ def cache(tmp_path, monkeypatch) -> Path:
     """An empty cache folder, and a registry that forgets what a test adds."""
     monkeypatch.setenv("VIDEOINPAINT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(weights, "WEIGHTS", dict(weights.WEIGHTS))
-    monkeypatch.setattr(weights, "_announced", set())
+    monkeypatch.setattr(terms, "_announced", set())
     return tmp_path / "cache/weights"

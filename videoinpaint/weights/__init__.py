@@ -11,7 +11,6 @@ import hashlib
 import importlib.util
 import os
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,15 +27,17 @@ from videoinpaint.weights.files import (
     metadata_number,
     read_array_pickle,
     read_file,
+    read_metadata,
     recorded_hash,
     save_safetensors,
     shortened,
 )
+from videoinpaint.weights.terms import LICENCE, ORIGIN, announce, handed_on, stated
 
 __all__ = [
-    "ORIGIN", "WEIGHTS", "WeightEntry", "WeightStatus", "build_loaded", "cache_dir", "fetch", "list_weights",
-    "load_into", "load_safetensors", "load_tensors", "metadata_number", "path_of", "read_array_pickle",
-    "read_file", "register", "save_safetensors", "shortened", "verify",
+    "LICENCE", "ORIGIN", "WEIGHTS", "WeightEntry", "WeightStatus", "build_loaded", "cache_dir", "fetch", "handed_on",
+    "list_weights", "load_into", "load_safetensors", "load_tensors", "metadata_number", "path_of", "read_array_pickle",
+    "read_file", "register", "save_safetensors", "shortened", "terms_of", "verify",
 ]  # fmt: skip
 
 
@@ -51,9 +52,6 @@ class WeightStatus:
 Module = TypeVar("Module", bound=nn.Module)
 
 WEIGHTS: dict[str, WeightEntry] = {}
-ORIGIN = "origin"
-"""In the metadata of files that were trained here: the terms of the official file are not theirs."""
-_announced: set[str] = set()
 
 
 def register(entry: WeightEntry) -> WeightEntry:
@@ -125,8 +123,7 @@ def load_safetensors(name: str, explicit: str | Path | None = None) -> tuple[dic
     path = path_of(name, explicit)
     check_recorded(path)
     tensors, metadata = read_file(path)
-    if name in WEIGHTS and ORIGIN not in metadata:
-        _announce(WEIGHTS[name])
+    announce(name, stated(WEIGHTS.get(name), metadata))
     tensors = _unwrapped(tensors)
     return (_torchvision_names(tensors, path) if name in _CONVOLUTIONS else tensors), metadata
 
@@ -143,10 +140,14 @@ def _unwrapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {key.removeprefix("module."): value for key, value in tensors.items()}
 
 
-def _announce(entry: WeightEntry) -> None:
-    if not entry.permissive and entry.name not in _announced:
-        _announced.add(entry.name)
-        print(f"videoinpaint: the weights {entry.name!r} come under: {entry.licence}", file=sys.stderr)
+def terms_of(name: str, explicit: str | Path | None = None) -> str:
+    """The terms of the weights ``name``, where they ask for more than attribution; else "".
+
+    Raises:
+        MissingWeightsError, UnknownNameError: see :func:`path_of`.
+        CorruptWeightsError: the file is damaged.
+    """
+    return stated(WEIGHTS.get(name), read_metadata(path_of(name, explicit)))
 
 
 # The places of the convolutions in torchvision's `features`, in order.
