@@ -65,8 +65,8 @@ def train_one_shot(
         output: the weight file.
         curriculum: None: inaccurate masks from the first iteration on (the ablation "T.I.").
         attention: False: no complementary attention (likewise).
-        init: weights to start from, of the compact network or of an earlier run of this; None for the shipped
-            compact network.
+        init: weights to start from, of a compact network that follows one motion or of an earlier run of this; None
+            for ``inpainter-compact``, which ships.
         warm: share of the iterations, at the start, that train the maps alone, which costs a fifth.
 
     Returns:
@@ -111,8 +111,8 @@ def sizes_of(init: Path | None) -> CompactConfig:
     sizes = CompactConfig.from_metadata(load_safetensors(BACKBONE, init)[1])
     if sizes.choosing:
         raise InputError(
-            f"{init or BACKBONE} chooses among {sizes.choosing} motions, CIRI has content carried along one: "
-            "start from weights of 'inpainter-compact' or 'ciri-compact'"
+            f"{init or BACKBONE} chooses among {sizes.choosing} motions, as what `pretrain inpainter` writes does, and "
+            "CIRI has content carried along one: start from weights of 'inpainter-compact' or 'ciri-compact'"
         )
     return sizes
 

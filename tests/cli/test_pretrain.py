@@ -45,6 +45,27 @@ def test_ciri_does_not_learn_from_a_network_that_chooses_among_motions(tmp_path:
     init = path_of("inpainter-compact2")
     told = fails("pretrain", "one-shot", *TINY, "--init", init, "--output", tmp_path / "new.safetensors")
     assert "start from weights of 'inpainter-compact'" in told
+    made = tmp_path / "made.safetensors"
+    assert main(["pretrain", "inpainter", *TINY, "--output", str(made)]) == 0
+    assert fails(
+        "pretrain", "one-shot", *TINY, "--init", made, "--output", tmp_path / "new.safetensors"
+    ) == told.replace(str(init), str(made))
+
+
+def test_missing_weights_are_told_with_the_flag_that_asks_for_them(
+    tmp_path: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDEOINPAINT_CACHE", str(tmp_path / "cache"))
+    for network, arch, flag in (
+        ("one-shot", "e2fgvi", "--init"),
+        ("one-shot", "propainter", "--init"),
+        ("inpainter", "propainter", "--completion-weights"),
+    ):
+        words = ("--arch", arch, "--iterations", "1", "--device", "cpu", "--output", tmp_path / "new.safetensors")
+        told = fails("pretrain", network, *words)
+        assert "weights fetch" in told
+        assert f"`{flag} PATH`" in told
+        assert "--weights" not in told
 
 
 @pytest.mark.parametrize("network", ["inpainter", "flow-completion", "detector", "aligner", "residue", "one-shot"])
