@@ -15,6 +15,7 @@ from gymnasium.envs.registration import load_env_creator
 
 from videoinpaint.checks import MAX_SEED, whole_number
 from videoinpaint.cluster import on_cluster
+from videoinpaint.drafts import remove_stale
 from videoinpaint.envs.bank.shards import Plan, has_shard, read_plan, shard_of, shard_path
 from videoinpaint.envs.core import Core
 from videoinpaint.envs.ids import check_env, effective_kwargs
@@ -23,7 +24,7 @@ from videoinpaint.envs.states.batch import unstacked
 from videoinpaint.envs.states.episodes import TRAINING_SEEDS
 from videoinpaint.envs.states.shelf import AT_ONCE
 from videoinpaint.errors import InputError
-from videoinpaint.files import locked, remove_stale, user_path, write_bytes
+from videoinpaint.files import locked, user_path, write_bytes
 from videoinpaint.processes import in_processes
 from videoinpaint.registration import DEFAULT_ID
 

@@ -156,10 +156,12 @@ class Core:
         if self.ahead is not None:
             self.ahead.expect(place, rng)
 
-    def info(self, info: Info, episode: Episode) -> Info:
-        """What the environment hands out: an info with the episode's labels, flat if that was asked for."""
-        whole = episode.labels() | info | {"random_weights": self.parts.untrained}
-        return flattened(whole) if self.settings.flat_info else whole
+    def infos(self, told: Sequence[Info], episodes: Sequence[Episode]) -> list[Info]:
+        """What the environment hands out: infos with their episodes' labels, flat if that was asked for."""
+        # Asked once for all of them, and not once and for all: a part may load its weights while it works.
+        untrained = {"random_weights": self.parts.untrained}
+        whole = [episode.labels() | info | untrained for info, episode in zip(told, episodes, strict=True)]
+        return [flattened(info) for info in whole] if self.settings.flat_info else whole
 
     def begun_infos(self, state: State) -> list[Info]:
         """The infos of episodes that have just begun: the damaged clip's metrics, and no reward."""

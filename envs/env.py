@@ -208,6 +208,7 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
 
     `gym.make_vec("VideoInpaint-v1", num_envs=4)` runs all environments as one batch; it takes the same arguments,
     and `autoreset_mode`, `max_episode_steps` and `output` (`"torch"` gives tensors on the device, docs/throughput.md).
+    A step of the batch that fails, also where it begins new episodes, changes nothing and can be taken again.
 
     `VideoInpaintBudget-v0` is `VideoInpaint-v1` with a price on computation, so that the number of heads becomes a
     decision. Its clips are longer and smaller, because the temporal reach of heads matters more in them: with

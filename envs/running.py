@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,7 @@ Seen = tuple[Sequence[int], State]
 Generator = tuple[np.random.Generator, int]
 """A generator and the seed that it was made with."""
 
+_KEPT = ("shelf", "episodes", "done", "generators", "_maps")  # what a step or a reset changes
 _OBSERVED = ("loop/repaired", "loop/masks")  # the entries of a state that agents see
 
 
@@ -74,6 +76,17 @@ class Running:
         """Whether an environment has no episode yet."""
         return self.shelf.empty
 
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """Where the block fails, all environments stand where they stood before it: steps and resets as one."""
+        before = {name: copy.copy(getattr(self, name)) for name in _KEPT}
+        with rewound([generator for generator, _ in self.generators]):
+            try:
+                yield
+            except BaseException:
+                vars(self).update(before)
+                raise
+
     def begin(
         self,
         which: Sequence[int],
@@ -109,7 +122,7 @@ class Running:
         for i in which:
             self.core.expect(i, generators[i][0])
         # Environments that share an episode get an info each.
-        infos = [self.core.info(copy.deepcopy(begun[place]), e) for place, e in zip(places, episodes)]
+        infos = self.core.infos([copy.deepcopy(begun[place]) for place in places], episodes)
         return (which, _ordered(join(seen), places)), infos
 
     def _drawn(
@@ -134,12 +147,14 @@ class Running:
             own, asked = self.core.seed(generators[i][0], seed), options[i] if options else None
             if not shared or own not in known:
                 known[own] = len(drawn)
-                drawn.append(self.core.draw(own, asked))
+                with _named([own]):
+                    drawn.append(self.core.draw(own, asked))
             places.append(known[own])
         return drawn, places
 
     def _begin(self, episodes: list[Episode]) -> tuple[Pile, list[Info], State]:
-        state = self.core.begin(episodes)
+        with _named([episode.seed for episode in episodes]):
+            state = self.core.begin(episodes)
         return self.shelf.begun(state, episodes), self.core.begun_infos(state), pictures(state, "loop/")
 
     def step(self, actions: NDArray[np.float64], active: Sequence[int], limit: int | None = None) -> Advanced:
@@ -155,9 +170,9 @@ class Running:
         """
         rewards, terminated = np.zeros(self.count), np.zeros(self.count, np.bool_)
         truncated = np.zeros(self.count, np.bool_)
-        infos: list[dict[str, Any]] = [{} for _ in range(self.count)]
         piles: list[Pile] = []
         seen: list[Seen] = []
+        told: list[Info] = []
         applied: list[tuple[list[int], list[Info]]] = []
         for group in self.shelf.groups(active) if active else []:
             pile, outcome, iterations, picture = self._step(group, actions[group])
@@ -167,14 +182,14 @@ class Running:
             rewards[group], terminated[group] = outcome.rewards, outcome.terminated
             if limit is not None:
                 truncated[group] = (iterations >= limit) & ~outcome.terminated
-            for i, info in zip(group, outcome.infos):
-                infos[i] = self.core.info(info | ({"end": TRUNCATED} if truncated[i] else {}), self.episodes[i])
+            told += [info | ({"end": TRUNCATED} if truncated[i] else {}) for i, info in zip(group, outcome.infos)]
+        infos = dict(zip(active, self.core.infos(told, [self.episodes[i] for i in active])))
         if active:
             self.shelf.store(active, piles)
-        for group, told in applied:
-            self._applied(group, told)
+        for group, ran in applied:
+            self._applied(group, ran)
         self.done = np.where(np.isin(np.arange(self.count), active), terminated | truncated, self.done)
-        return Advanced(rewards, terminated, truncated, infos, seen)
+        return Advanced(rewards, terminated, truncated, [infos.get(i, {}) for i in range(self.count)], seen)
 
     def _step(self, group: list[int], actions: NDArray[np.float64]) -> tuple[Pile, Outcome, NDArray[np.int64], State]:
         before = self.shelf.opened(group)
@@ -232,6 +247,16 @@ class Running:
         if self.core.settings.varies:
             unset = np.zeros(self.core.settings.action_shape, np.float32)
             self._maps |= {i: infos[k]["control_map"].copy() if infos else unset for k, i in enumerate(which)}
+
+
+@contextmanager
+def _named(seeds: Sequence[int]) -> Iterator[None]:
+    """What fails in the block says of which episodes it was the beginning."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"That was the beginning of the episode of seed {' or '.join(map(str, seeds))}.")
+        raise
 
 
 def _ordered(state: State, places: Sequence[int]) -> State:

@@ -177,21 +177,13 @@ class VideoInpaintVectorEnv(Common, Calls, VectorEnv[Observation, NDArray[np.flo
         Returns:
             the observation of all environments, and the infos of those in `which`.
         """
-        seen, infos = self._reset(which, seeds, options)
-        return self._observe(seen), infos
-
-    def _reset(
-        self,
-        which: Sequence[int],
-        seeds: Sequence[int | None] | None = None,
-        options: Sequence[dict[str, Any] | None] | None = None,
-    ) -> tuple[Seen, list[dict[str, Any]]]:
         for name, values in (("seed", seeds), ("options", options)):
             if values is not None and len(values) != self.num_envs:
                 raise InputError(f"{name} needs one entry an environment, {self.num_envs}, got {len(values)}")
         if self._running.empty and len(which) < self.num_envs:
             raise ResetNeeded("the first reset must be of all environments: leave 'reset_mask' out")
-        return self._running.begin(which, seeds, options)
+        seen, infos = self._running.begin(which, seeds, options)
+        return self._observe(seen), infos
 
     def _settings(self, given: dict[str, Any]) -> Settings:
         known = [name for name in inspect.signature(self.single).parameters if name != "render_mode"]
@@ -202,12 +194,13 @@ class VideoInpaintVectorEnv(Common, Calls, VectorEnv[Observation, NDArray[np.flo
     def step(
         self, actions: NDArray[np.float32]
     ) -> tuple[Observation, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
-        """One iteration of every environment.
+        """One iteration of every environment, and new episodes where they are due; or, where either fails, nothing.
 
         Args:
             actions: ``(num_envs, 5)`` in [-1, 1]; with an action grid ``(num_envs, rows, columns, 5)``.
 
         Raises:
+            Exception: whatever failed, with a note that names the episode; the same step can be taken again.
             ResetNeeded: no episode has begun, or one is over and autoreset is disabled.
             InputError: actions of another shape, or not finite.
         """
@@ -229,6 +222,11 @@ class VideoInpaintVectorEnv(Common, Calls, VectorEnv[Observation, NDArray[np.flo
         over = np.flatnonzero(self._running.done).tolist()
         if over and self.autoreset_mode != AutoresetMode.NEXT_STEP:
             raise ResetNeeded(f"the episodes of environments {over} are over: reset them with options['reset_mask']")
+        with self._running.undone():
+            return self._advance(values, over)
+
+    def _advance(self, values: NDArray[np.float64], over: list[int]) -> BatchStep:
+        """Step the environments whose episodes go on, and begin new episodes in those that are `over` or end so."""
         active = np.flatnonzero(~self._running.done).tolist()
         done = self._running.step(values, active, self.max_episode_steps)
         seen, infos, finals = list(done.seen), list(done.infos), {}
@@ -236,11 +234,21 @@ class VideoInpaintVectorEnv(Common, Calls, VectorEnv[Observation, NDArray[np.flo
             over, last = np.flatnonzero(self._running.done).tolist(), self._observe(*seen)
             finals = {i: ({key: _own(value[i]) for key, value in last.items()}, infos[i]) for i in over}
         if over:
-            begun, told = self._reset(over)
+            begun, told = self._begin_anew(over)
             seen.append(begun)
             for i, info in zip(over, told):
                 infos[i] = info
         return BatchStep(self._observe(*seen), done.rewards, done.terminated, done.truncated, infos, finals)
+
+    def _begin_anew(self, over: list[int]) -> tuple[Seen, list[dict[str, Any]]]:
+        try:
+            return self._running.begin(over)
+        except Exception as error:
+            error.add_note(
+                f"New episodes were due in environments {over}. The whole step was undone, no environment has moved: "
+                "take it again, or reset these with options['reset_mask'] and seeds of your own."
+            )
+            raise
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """The panels of each environment's middle frame, uint8 ``(h, w, 3)``; None without a render mode."""

@@ -10,13 +10,13 @@ import sys
 
 import pytest
 
+from videoinpaint.drafts import ABANDONED, draft_name, remove_stale_within
 from videoinpaint.errors import InputError
 from videoinpaint.files import (
     Draft,
     check_place,
     locked,
     read_json,
-    remove_stale_within,
     write_atomically,
     write_bytes,
     write_json,
@@ -108,7 +108,7 @@ def test_drafts_of_one_file_do_not_meet(tmp_path):
 def test_a_draft_is_made_where_nothing_was_and_follows_no_link(tmp_path, monkeypatch):
     """Also not where somebody could guess its name."""
     victim = write_text(tmp_path / "victim", "mine")
-    monkeypatch.setattr("videoinpaint.files.uuid.uuid4", lambda: type("", (), {"hex": "0" * 32}))
+    monkeypatch.setattr("videoinpaint.drafts.uuid.uuid4", lambda: type("", (), {"hex": "0" * 32}))
     for planted in (lambda path: path.symlink_to(victim), lambda path: path.write_text("theirs")):
         draft = Draft(tmp_path / "r.html")
         planted(draft.path)
@@ -120,7 +120,8 @@ def test_a_draft_is_made_where_nothing_was_and_follows_no_link(tmp_path, monkeyp
 
 
 def test_a_draft_names_the_process_that_writes(tmp_path):
-    assert Draft(tmp_path / "a.b.mkv").path.name.split(".")[:4] == ["", "a", "b", str(os.getpid())]
+    assert Draft(tmp_path / "a.b.mkv").path.name.startswith(".a.b.h")
+    assert Draft(tmp_path / "a.b.mkv").path.name.split(".")[4] == str(os.getpid())
     assert Draft(tmp_path / "a.b.mkv").path.name.endswith(".part.mkv")
 
 
@@ -177,33 +178,51 @@ def test_a_lock_holds_off_another_process_and_ends_with_its_own(tmp_path):
         assert not list(tmp_path.iterdir())
 
 
-def test_drafts_of_dead_processes_alone_are_removed(tmp_path):
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    name = f".{ended.pid}.0123456789ab.part"
-    (tmp_path / f".a{name}").mkdir()
-    stale = [tmp_path / f".a.b{name}.txt", tmp_path / f".a{name}"]
+@pytest.fixture(scope="module")
+def ended():
+    """The number of a process that runs no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def named(target, process, place=None):
+    """A draft's name as that of another process; `place` None: of this machine, "": as in 0.1.0, which named none."""
+    own = draft_name(target)
+    here = own.split(f".{os.getpid()}.")[0].rpartition(".")[2]
+    renamed = own.replace(f".{os.getpid()}.", f".{process}.")
+    return renamed if place is None else renamed.replace(f".{here}.", f".{place}." if place else ".")
+
+
+def age(path, seconds):
+    then = path.stat().st_mtime - seconds
+    os.utime(path, (then, then))
+
+
+def test_drafts_of_dead_processes_alone_are_removed(tmp_path, ended):
+    one, other = tmp_path / "a.b.txt", tmp_path / "a"
+    stale = [tmp_path / named(one, ended), tmp_path / named(other, ended)]
+    stale[1].mkdir()
     others = [
-        tmp_path / f".a.b.{os.getpid()}.0123456789ab.part.txt",  # of a process that runs
-        tmp_path / f".c{name}.txt",  # of another file
-        tmp_path / f".a.b.{ended.pid}.part.txt",  # no name that this package gives
-        tmp_path / f"a.b{name}.txt",
+        tmp_path / named(one, os.getpid()),  # of a process that runs
+        tmp_path / named(tmp_path / "c.txt", ended),  # of another file
+        tmp_path / f".a.b.{ended}.part.txt",  # no name that this package gives
+        tmp_path / named(one, ended)[1:],
     ]
     for path in (stale[0], *others):
         path.touch()
-    check_place(tmp_path / "a.b.txt")
-    check_place(tmp_path / "a")
+        age(path, 2 * ABANDONED)  # that process may be slow
+    check_place(one)
+    check_place(other)
     assert not any(path.exists() for path in stale)
     assert sorted(tmp_path.iterdir()) == sorted(others)
 
 
-def test_all_drafts_of_dead_processes_in_a_folder_of_ones_own_are_removed(tmp_path):
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    name = f".{ended.pid}.0123456789ab.part"
-    (tmp_path / f".step-000000016{name}").mkdir()
-    (tmp_path / f".policy{name}.safetensors").touch()
-    kept = [f".a.{os.getpid()}.0123456789ab.part.txt", f".a.{ended.pid}.part.txt", f"a{name}.txt", f".a{name}.txt.old"]
+def test_all_drafts_of_dead_processes_in_a_folder_of_ones_own_are_removed(tmp_path, ended):
+    (tmp_path / named(tmp_path / "step-000000016", ended)).mkdir()
+    (tmp_path / named(tmp_path / "policy.safetensors", ended)).touch()
+    name = named(tmp_path / "a.txt", ended)
+    kept = [named(tmp_path / "a.txt", os.getpid()), f".a.{ended}.part.txt", name[1:], f"{name}.old"]
     for other in kept:
         (tmp_path / other).touch()
     remove_stale_within(tmp_path)
@@ -211,12 +230,51 @@ def test_all_drafts_of_dead_processes_in_a_folder_of_ones_own_are_removed(tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
 
 
-def test_drafts_of_the_longest_names_are_known_again(tmp_path, monkeypatch):
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
+@pytest.mark.parametrize("place", ["h0123456789", ""])
+def test_drafts_of_other_machines_stay_until_nobody_has_written_to_them_for_a_day(tmp_path, ended, place):
+    one, folder = tmp_path / "a.b.txt", tmp_path / "run"
+    file, within = tmp_path / named(one, ended, place), tmp_path / named(folder, ended, place)
+    running = tmp_path / named(one, os.getpid(), place)  # a number that runs here is no sign of life there
+    (within / "deep").mkdir(parents=True)
+    (within / "deep" / "grows.bin").touch()
+    for path in (file, running):
+        path.touch()
+    for path in (within / "deep", within):
+        age(path, 2 * ABANDONED)
+    for clean in (lambda: [check_place(path) for path in (one, folder)], lambda: remove_stale_within(tmp_path)):
+        clean()
+        assert sorted(tmp_path.iterdir()) == sorted([file, running, within])
+    for path in (file, running, within / "deep" / "grows.bin"):
+        age(path, 2 * ABANDONED)
+    check_place(one)
+    assert list(tmp_path.iterdir()) == [within]
+    remove_stale_within(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="namespaces are Linux's")
+def test_another_count_of_processes_is_another_place(tmp_path):
+    script = (
+        "import sys; from videoinpaint.drafts import draft_name; from pathlib import Path; print(draft_name(Path('a')))"
+    )
+    own, again = (
+        subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True).stdout for _ in "ab"
+    )
+    assert own.split(".")[2] == again.split(".")[2] == draft_name(tmp_path / "a").split(".")[2]
+    unshare = ["unshare", "--user", "--map-root-user", "--pid", "--mount-proc", "--fork"]
+    try:
+        apart = subprocess.run([*unshare, sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("no unshare here")
+    if apart.returncode:
+        pytest.skip(f"no namespaces here: {apart.stderr.strip()}")
+    assert apart.stdout.split(".")[2] != own.split(".")[2]
+
+
+def test_drafts_of_the_longest_names_are_known_again(tmp_path, monkeypatch, ended):
     target = tmp_path / ("ä" * 120 + ".mkv")
     with monkeypatch.context() as patched:
-        patched.setattr("videoinpaint.files.os.getpid", lambda: ended.pid)
+        patched.setattr("videoinpaint.drafts.os.getpid", lambda: ended)
         stale = Draft(target).path.name
     for name in (stale, Draft(tmp_path / ("ö" * 120 + ".mkv")).path.name):
         (tmp_path / name).touch()

@@ -237,6 +237,19 @@ def test_of_several_parts_with_one_name_it_is_said_once_which_is_used(plugin, mo
         names.make("mine"), names.make("none"), names.make("own")
 
 
+def test_installed_plug_ins_are_listed_once_for_a_built_in_name_and_every_time_for_others(plugin, monkeypatch):
+    module, listed, points = plugin(PARTS), [], []
+    monkeypatch.setattr("videoinpaint.registry.entry_points", lambda group: listed.append(group) or points)
+    names = Registry("detector", {"none": "videoinpaint.detectors.none:WholeHoleDetector"}, methods=("detect",))
+    for _ in range(3):
+        assert type(names.make("none")).__name__ == "WholeHoleDetector"
+    assert listed == ["videoinpaint.detectors"]
+    with pytest.raises(UnknownNameError):
+        names.make("late")
+    points.append(EntryPoint("late", f"{module}:Whole", "videoinpaint.detectors"))  # installed meanwhile
+    assert type(names.make("late")).__name__ == "Whole"
+
+
 def test_numbers_of_numpy_are_a_size():
     part = make_inpainter("telea")
     part.min_size = (np.int64(8), np.int64(8))

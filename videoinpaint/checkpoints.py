@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 import torch
 
 from videoinpaint.checks import find_unusable, plain_content
+from videoinpaint.drafts import remove_stale_within
 from videoinpaint.errors import DivergedError, InputError
-from videoinpaint.files import locked, remove_stale_within, write_atomically
+from videoinpaint.files import locked, write_atomically
 
 CHECKPOINT = "checkpoint.pt"
 Result = TypeVar("Result")

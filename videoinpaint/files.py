@@ -8,15 +8,14 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import shutil
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from videoinpaint.drafts import LONGEST, draft_name, remove_stale
 from videoinpaint.errors import InputError
 
 try:
@@ -25,13 +24,6 @@ except ImportError:  # Windows: there two runs in one folder are the user's own 
     fcntl = None  # type: ignore[assignment]
 
 Shape = TypeVar("Shape", dict, list)
-
-_LONGEST = 255
-"""Bytes of a file's name on the file systems in use."""
-
-
-_ENDING = r"\.(\d+)\.[0-9a-f]{12}\.part"
-"""Of a draft's name, before the suffix: the process that writes, and what nobody can guess."""
 
 _REFUSALS = {
     getattr(errno, name)
@@ -48,14 +40,13 @@ class Draft:
         path: where it will be. What is there now stays until :meth:`keep`.
 
     Attributes:
-        path: what to write to: ``.STEM.PID.RANDOM.part.SUFFIX`` beside the target. Nobody can guess the name and leave
-            a link there; the number is that of the process that writes, so that what a killed one left can be told.
+        path: what to write to, beside the target; :mod:`videoinpaint.drafts` has its name, by which what a killed
+            process left can be told.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.target = Path(path)
-        ending = f".{os.getpid()}.{uuid.uuid4().hex[:12]}.part{self.target.suffix}"
-        self.path = self.target.with_name(_beginning(self.target, ending) + ending)
+        self.path = self.target.with_name(draft_name(self.target))
 
     def create(self, folder: bool = False) -> None:
         """Make it, empty, where nothing was before: an existing file is an error, and no link is followed."""
@@ -140,7 +131,7 @@ def writing(path: str | Path) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, InputError) or error.errno not in _REFUSALS:
             raise
-        shown = str(path) if len(str(path)) <= _LONGEST else str(path)[:_LONGEST] + "..."
+        shown = str(path) if len(str(path)) <= LONGEST else str(path)[:LONGEST] + "..."
         raise InputError(f"cannot write {shown}: {error.strerror}; name another place, or make room there") from error
 
 
@@ -278,46 +269,6 @@ def check_new(path: Path) -> None:
     check_place(path)
 
 
-def remove_stale(path: str | Path) -> None:
-    """Remove drafts of a file whose writers are no more: a killed run cannot remove its own."""
-    target = Path(path)
-    ending = re.compile(_ENDING + re.escape(target.suffix) + r"\Z")
-    _remove_stale(target.parent, ending, lambda match: match.string == _beginning(target, match[0]) + match[0])
-
-
-def remove_stale_within(folder: str | Path) -> None:
-    """The same for whatever was being written in a folder, which no other process writes to; it may be missing."""
-    if os.path.isdir(folder):
-        ending = re.compile(_ENDING + r"(\.[^.]+)?\Z")
-        _remove_stale(Path(folder), ending, lambda match: match.string.startswith("."))
-
-
-def _remove_stale(folder: Path, ending: re.Pattern[str], is_draft: Callable[[re.Match[str]], bool]) -> None:
-    for found in folder.iterdir():
-        match = ending.search(found.name)
-        if match and is_draft(match) and not _runs(int(match[1])):
-            with suppress(OSError):
-                shutil.rmtree(found) if found.is_dir() and not found.is_symlink() else found.unlink()
-
-
-def _beginning(target: Path, ending: str) -> str:
-    """How the name of a draft begins: as much of the target's as the disk takes with that ending."""
-    stem = os.fsencode(target.stem)[: max(0, _LONGEST - 1 - len(os.fsencode(ending)))]
-    return "." + stem.decode(errors="ignore")
-
-
-def _runs(process: int) -> bool:
-    if os.name == "nt":  # there the call below would end the process
-        return True
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
-    return True
-
-
 def user_path(path: str | Path) -> Path:
     """A path as a user writes it, ``~`` resolved.
 
@@ -330,5 +281,5 @@ def user_path(path: str | Path) -> Path:
         return found
     except (RuntimeError, ValueError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        shown = str(path) if len(str(path)) <= _LONGEST else str(path)[:_LONGEST] + "..."
+        shown = str(path) if len(str(path)) <= LONGEST else str(path)[:LONGEST] + "..."
         raise InputError(f"{shown!r} names no file: {reason}; name another path") from error

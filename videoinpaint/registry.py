@@ -83,7 +83,11 @@ class Registry:
             PluginError: the module of a plug-in fails when it is imported.
         """
         known = [self._builtin[spec]] if spec in self._builtin else []
-        known += [point.value.split("[")[0].strip() for point in entry_points(group=self.group) if point.name == spec]
+        # To list what is installed takes milliseconds. No plug-in takes a built-in name: one look, to warn, is enough.
+        if not known or spec not in self._told:
+            known += [
+                point.value.split("[")[0].strip() for point in entry_points(group=self.group) if point.name == spec
+            ]
         if known:
             self._tell_several(spec, list(dict.fromkeys(known)))
             return _imported(known[0], self.kind)
@@ -96,9 +100,9 @@ class Registry:
     def _tell_several(self, name: str, known: Sequence[str]) -> None:
         """Warn once where several parts have one name; the first is used, and a built-in one comes first."""
         if len(known) > 1 and name not in self._told:
-            self._told.add(name)
             others = ", ".join(map(repr, known[1:]))
             warn(f"several parts answer to {self.kind} {name!r}: {known[0]!r} is used, not {others}")
+        self._told.add(name)
 
     def make(self, spec: Any, chosen: Mapping[str, Any] | None = None, **offered: Any) -> Any:
         """Build a named part from a name, or check one that is there already.

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from videoinpaint.drafts import remove_stale_within
 from videoinpaint.envs.ids import effective_kwargs
 from videoinpaint.errors import CorruptWeightsError, InputError
-from videoinpaint.files import locked, remove_stale_within, user_path, writing
+from videoinpaint.files import locked, user_path, writing
 from videoinpaint.weights import read_file, save_safetensors
 
 _BESIDE = ("bank", "compile", "device", "flat_info", "precision", "prefetch", "reward_map")

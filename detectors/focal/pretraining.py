@@ -21,7 +21,7 @@ from videoinpaint.detectors.focal.hrnet import MULTIPLE, HRNetExtractor
 from videoinpaint.detectors.focal.vit import ViTConfig, ViTExtractor
 from videoinpaint.errors import InputError
 from videoinpaint.fitting import FitConfig, fit
-from videoinpaint.weights import ORIGIN, load_into, load_safetensors, save_safetensors
+from videoinpaint.weights import ORIGIN, handed_on, load_into, load_safetensors, save_safetensors, terms_of
 
 SAMPLES = 1000
 """Pixels of a class drawn from each image, as in the reference."""
@@ -70,6 +70,8 @@ def train_focal(
     fit(network, loss, config, lambda _: focal_precision(network, held_out), evaluate_every)
     tensors = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
     told = network.config.as_metadata() if isinstance(network, ViTExtractor) else {"size": "0"}
+    if init is not None:
+        told |= handed_on(terms_of("focal-hrnet" if vit is None else "focal-vit", init))
     return save_safetensors(output, tensors, {ORIGIN: "videoinpaint pretrain"} | told)
 
 

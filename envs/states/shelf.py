@@ -34,7 +34,8 @@ Pile = Any
 
 
 class Shelf(Protocol):
-    """The states of the episodes of some environments. What lies on it is never written to."""
+    """The states of the episodes of some environments. What lies on it is never written to, and a shallow copy of it
+    keeps what lay there when it was made."""
 
     @property
     def empty(self) -> bool:
@@ -202,8 +203,10 @@ class PackedShelf:
     def store(self, which: Sequence[int], piles: Sequence[list[Lying]], order: Sequence[int] | None = None) -> None:
         """See :class:`Shelf`."""
         there = [one for pile in piles for one in pile]
+        lying = list(self._lying)  # a copy of this shelf keeps what lay on it
         for i, place in zip(which, range(len(there)) if order is None else order, strict=True):
-            self._lying[i] = there[place]
+            lying[i] = there[place]
+        self._lying = lying
 
     def _at(self, which: Sequence[int]) -> list[Lying]:
         return [one for i in which if (one := self._lying[i]) is not None]

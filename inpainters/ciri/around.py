@@ -21,7 +21,7 @@ from videoinpaint.inpainters.published.propainter.inpainter import ProPainterInp
 from videoinpaint.inpainters.published.sizes import stored_sizes
 from videoinpaint.inpainters.published.work import Pass
 from videoinpaint.protocols import State
-from videoinpaint.weights import ORIGIN, load_into, load_safetensors, save_safetensors
+from videoinpaint.weights import ORIGIN, handed_on, load_into, load_safetensors, save_safetensors, terms_of
 
 ADAPTERS: dict[str, type[PublishedInpainter]] = {
     "dstt": DSTTInpainter,
@@ -95,12 +95,12 @@ def around(part: PublishedInpainter, learned: bool, attention: bool = True) -> O
 def save_around(model: OneShotPublished, part: PublishedInpainter, output: Path) -> Path:
     """Write a trained model with the sizes of its network; :func:`load_around` reads it.
 
-    What began with official weights stays under their licence, which is told when the file is read.
+    What began with weights under a licence stays under it, which is told when the file is read.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     attention = str(int(model.inactivation.attention))
-    told = part.sizes.as_metadata() | {MARK: part.name, "attention": attention}
-    return save_safetensors(output, tensors, told if part.official else told | {ORIGIN: "videoinpaint pretrain"})
+    told = part.sizes.as_metadata() | {MARK: part.name, "attention": attention} | handed_on(*part.terms)
+    return save_safetensors(output, tensors, told | {ORIGIN: "videoinpaint pretrain"})
 
 
 def load_around(
@@ -131,5 +131,5 @@ def load_around(
     part = adapter(device, sizes=stored_sizes(name, path))
     model = around(part, learned=True, attention=metadata.get("attention", "1") == "1")
     load_into(cast(nn.Module, model), name, path)
-    part.random_weights = False
+    part.random_weights, part.terms = False, (terms_of(name, path),)
     return model, part

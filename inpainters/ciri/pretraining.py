@@ -33,7 +33,7 @@ from videoinpaint.inpainters.compact.inpainter import WEIGHTS as BACKBONE
 from videoinpaint.inpainters.compact.pretraining import ROUGH, Batch, draw_controls, objective_weights, repair_losses
 from videoinpaint.inpainters.published.discriminator import TemporalPatchDiscriminator, adversarial_losses
 from videoinpaint.metrics.backbone import Backbone, get_backbone
-from videoinpaint.weights import load_into, load_safetensors, save_safetensors
+from videoinpaint.weights import handed_on, load_into, load_safetensors, save_safetensors, terms_of
 
 SECOND = 0.33  # share of the iterations that train a second pass
 
@@ -65,8 +65,8 @@ def train_one_shot(
         output: the weight file.
         curriculum: None: inaccurate masks from the first iteration on (the ablation "T.I.").
         attention: False: no complementary attention (likewise).
-        init: weights to start from, of the compact network or of an earlier run of this; None for the shipped
-            compact network.
+        init: weights to start from, of a compact network that follows one motion or of an earlier run of this; None
+            for ``inpainter-compact``, which ships.
         warm: share of the iterations, at the start, that train the maps alone, which costs a fifth.
 
     Returns:
@@ -96,7 +96,8 @@ def train_one_shot(
     fit(both, loss, config, evaluate=lambda _: quality(both.model, held_out), before=before)
     tensors = {k: v.half().contiguous() for k, v in both.model.state_dict().items()}
     sizes = {k: str(v) for k, v in both.model.network.config.as_dict().items()}
-    save_safetensors(output, tensors, sizes | {"attention": str(int(attention))})
+    told = handed_on(terms_of(BACKBONE, init)) | {"attention": str(int(attention))}
+    save_safetensors(output, tensors, sizes | told)
     return output
 
 
@@ -110,8 +111,8 @@ def sizes_of(init: Path | None) -> CompactConfig:
     sizes = CompactConfig.from_metadata(load_safetensors(BACKBONE, init)[1])
     if sizes.choosing:
         raise InputError(
-            f"{init or BACKBONE} chooses among {sizes.choosing} motions, CIRI has content carried along one: "
-            "start from weights of 'inpainter-compact' or 'ciri-compact'"
+            f"{init or BACKBONE} chooses among {sizes.choosing} motions, as what `pretrain inpainter` writes does, and "
+            "CIRI has content carried along one: start from weights of 'inpainter-compact' or 'ciri-compact'"
         )
     return sizes
 

@@ -22,7 +22,7 @@ from videoinpaint.inpainters.compact.inputs import Inputs
 from videoinpaint.inpainters.compact.memory import heads_at, recall, remember
 from videoinpaint.inpainters.compact.network import CompactNetwork
 from videoinpaint.metrics.backbone import Backbone, get_backbone
-from videoinpaint.weights import load_safetensors, save_safetensors
+from videoinpaint.weights import handed_on, load_safetensors, save_safetensors, terms_of
 
 # Ends of the loss weights that alpha, beta and gamma stand for in training (geometric in between). The action's own
 # ranges are narrow; stretching them is what makes the ends differ visibly.
@@ -86,7 +86,8 @@ def train_inpainter(
     held_out = [draw_batch(data, np.random.default_rng([config.seed, 2**31, i]), model.motions) for i in range(6)]
     fit(model, loss, config, evaluate=lambda _: control_effects(model, held_out))
     tensors = {k: v.cpu().half().contiguous() for k, v in model.state_dict().items()}
-    save_safetensors(output, tensors, {k: str(v) for k, v in model.config.as_dict().items()})
+    told = {} if init is None else handed_on(terms_of(WEIGHTS, init))
+    save_safetensors(output, tensors, told | {k: str(v) for k, v in model.config.as_dict().items()})
     return output
 
 

@@ -41,6 +41,7 @@ from videoinpaint.inpainters.published.sizes import Sizes, stored_sizes
 from videoinpaint.inpainters.published.work import FEATURE, TOKEN, Pass, alike, flagged_frames, frames_of, jobs_of
 from videoinpaint.protocols import Refinement, State
 from videoinpaint.regions import is_map, spread
+from videoinpaint.weights import terms_of
 
 RANDOM = "random"
 
@@ -70,7 +71,7 @@ class PublishedInpainter(ABC):
 
     Attributes:
         random_weights: whether the weights are random: then only cost means anything.
-        official: whether the weights are the official ones, under the licence of their authors.
+        terms: of the licences under which the weights come, and whatever is trained from them; "" asks for nothing.
 
     Raises:
         MissingWeightsError, CorruptWeightsError.
@@ -106,7 +107,7 @@ class PublishedInpainter(ABC):
         self.windows = windows
         self.random_weights = weights == RANDOM or sizes is not None
         trained = None if self.random_weights else stored_sizes(self.entries["main"], weights)
-        self.official = not self.random_weights and trained is None
+        self.terms: tuple[str, ...] = ()
         self.sizes = sizes or trained or self.published
         if self.sizes != self.published and self.geometry.fixed:
             self.geometry = replace(self.geometry, fixed=(self.sizes.height, self.sizes.width))
@@ -116,7 +117,7 @@ class PublishedInpainter(ABC):
         if weights == RANDOM and sizes is None:
             randomise(self.networks, seed=0, gain=self.random_gain)
         elif not self.random_weights and trained is None:
-            load_networks(self.networks, self.entries, weights)
+            self.terms = load_networks(self.networks, self.entries, weights)
         self.networks.eval().requires_grad_(False).to(self.device)
         self.num_heads = heads_of(self.networks)
         self._meter = Meter()
@@ -124,6 +125,7 @@ class PublishedInpainter(ABC):
 
     def _trained(self, weights: str | Path | None) -> nn.ModuleDict:
         assert weights is not None
+        self.terms = (terms_of(self.entries["main"], weights),)
         return load_trained(self.build, self.entries["main"], weights)
 
     def heads_run(self, control: float) -> int:

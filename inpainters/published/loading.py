@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -11,10 +11,10 @@ from torch import nn
 from videoinpaint.errors import CorruptWeightsError, MissingWeightsError
 from videoinpaint.files import user_path
 from videoinpaint.inpainters.published.sizes import Sizes
-from videoinpaint.weights import ORIGIN, build_loaded, entry_of, load_into, save_safetensors
+from videoinpaint.weights import ORIGIN, build_loaded, entry_of, handed_on, load_into, save_safetensors, terms_of
 
 
-def load_networks(networks: nn.ModuleDict, entries: Mapping[str, str], weights: str | Path | None) -> None:
+def load_networks(networks: nn.ModuleDict, entries: Mapping[str, str], weights: str | Path | None) -> tuple[str, ...]:
     """Load official files into networks, strictly.
 
     Args:
@@ -22,11 +22,15 @@ def load_networks(networks: nn.ModuleDict, entries: Mapping[str, str], weights: 
         entries: part -> name in the weights registry.
         weights: None for the cache; a folder with the official file names; a file, for the part "main" alone.
 
+    Returns:
+        the terms of each file, "" where they ask for no more than attribution.
+
     Raises:
         MissingWeightsError: a file is absent; the message names the command that gets it.
         CorruptWeightsError: a file holds another network.
     """
     folder = None if weights is None else user_path(weights)
+    terms = []
     for part, name in entries.items():
         explicit: Path | None = None
         if folder is not None and folder.is_dir():
@@ -36,6 +40,8 @@ def load_networks(networks: nn.ModuleDict, entries: Mapping[str, str], weights: 
         elif part == "main":
             explicit = folder
         load_into(networks[part], name, explicit)
+        terms.append(terms_of(name, explicit))
+    return tuple(terms)
 
 
 def trained_here(networks: nn.ModuleDict) -> nn.Module:
@@ -43,10 +49,10 @@ def trained_here(networks: nn.ModuleDict) -> nn.Module:
     return networks["main"] if len(networks) == 1 else networks
 
 
-def save_trained(networks: nn.ModuleDict, sizes: Sizes, output: Path) -> Path:
-    """Write trained networks with their sizes; :func:`load_trained` reads them."""
+def save_trained(networks: nn.ModuleDict, sizes: Sizes, output: Path, terms: Sequence[str] = ()) -> Path:
+    """Write trained networks, their sizes and the terms of what they began from; :func:`load_trained` reads them."""
     state = {key: value.detach().cpu().contiguous() for key, value in trained_here(networks).state_dict().items()}
-    return save_safetensors(output, state, {ORIGIN: "videoinpaint pretrain"} | sizes.as_metadata())
+    return save_safetensors(output, state, {ORIGIN: "videoinpaint pretrain"} | handed_on(*terms) | sizes.as_metadata())
 
 
 def load_trained(build: Callable[[], dict[str, nn.Module]], name: str, path: str | Path) -> nn.ModuleDict:

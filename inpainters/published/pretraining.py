@@ -28,7 +28,7 @@ from videoinpaint.inpainters.published.loading import save_trained
 from videoinpaint.inpainters.published.recipes import Recipe
 from videoinpaint.inpainters.published.sizes import Sizes
 from videoinpaint.motion.flow import neighbour_flows, smooth_fill
-from videoinpaint.weights import load_into
+from videoinpaint.weights import load_into, terms_of
 
 WINDOWS_HELD_OUT = 6
 MOST_HEADS = 64
@@ -95,6 +95,7 @@ def split_heads(part: PublishedInpainter, count: int) -> PublishedInpainter:
         )
     split = type(part)(part.device, sizes=replace(sizes, heads=count, nested=1))
     split.networks.load_state_dict(part.networks.state_dict())
+    split.terms = part.terms
     return split
 
 
@@ -124,7 +125,7 @@ def train_published(data: Windows, part: PublishedInpainter, recipe: Recipe, con
     ]
     fit(both, loss, config, lambda _: measured(part, held_out, recipe.local), max(50, config.iterations // 20))
     network.requires_grad_(False)
-    return save_trained(part.networks, part.sizes, output)
+    return save_trained(part.networks, part.sizes, output, part.terms)
 
 
 def load_completion(part: PublishedInpainter, completion: Path | None) -> None:
@@ -139,12 +140,17 @@ def load_completion(part: PublishedInpainter, completion: Path | None) -> None:
     Raises:
         MissingWeightsError, CorruptWeightsError.
     """
+    loaded: list[tuple[nn.Module, str, Path | None]] = []
     if "completion" in part.networks:
-        load_into(part.networks["completion"], "propainter-flow-completion", completion)
+        loaded.append((part.networks["completion"], "propainter-flow-completion", completion))
     elif completion is not None:
-        load_into(cast(nn.Module, part.networks["main"].update_spynet), "the flow completion of E2FGVI", completion)
+        spynet = cast(nn.Module, part.networks["main"].update_spynet)
+        loaded.append((spynet, "the flow completion of E2FGVI", completion))
     if "raft" in part.networks:
-        load_into(part.networks["raft"], "propainter-raft")
+        loaded.append((part.networks["raft"], "propainter-raft", None))
+    for network, name, path in loaded:
+        load_into(network, name, path)
+    part.terms += tuple(terms_of(name, path) for _, name, path in loaded)  # the trained file holds these, too
 
 
 def check_windows(data: Windows, part: PublishedInpainter, recipe: Recipe) -> None:

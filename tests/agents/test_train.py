@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from videoinpaint.agents.ppo.checkpoint import checkpoints, pack, unpack
 from videoinpaint.agents.ppo.replay import ReplayConfig
 from videoinpaint.agents.ppo.training import TrainConfig, train
 from videoinpaint.benchmarks.policies.learning_curve import read_run
+from videoinpaint.drafts import draft_name
 from videoinpaint.envs import NaturalControls
 from videoinpaint.errors import CorruptWeightsError, DivergedError, InputError, VideoInpaintError
 from videoinpaint.weights import read_file, save_safetensors
@@ -411,7 +413,7 @@ def test_drafts_of_a_killed_run_are_no_results_and_go_with_the_next(tmp_path: Pa
     result = train(config(tmp_path / "run", steps=ROLLOUT), make_env=make_toys)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    ending = f".{ended.pid}.0123456789ab.part"
+    ending = draft_name(Path("a")).removeprefix(".a").replace(f".{os.getpid()}.", f".{ended.pid}.")
     stale = [
         result.folder / f".policy{ending}.safetensors",
         result.folder / "policies" / f".step-000000099{ending}.safetensors",

@@ -1,5 +1,6 @@
 """Folders of trials: what is damaged, what lies beside them, and what is never overwritten."""
 
+import os
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import torch
 
 from videoinpaint.agents.trials import build_trials, load_trials
 from videoinpaint.cli import main
+from videoinpaint.drafts import draft_name
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.weights import read_file, save_safetensors
 
@@ -44,7 +46,8 @@ def test_what_lies_beside_trials_is_none_of_them(tmp_path):
     build_trials(tmp_path, "VideoInpaintRegions-v0", SMALL, episodes=2)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    draft = tmp_path / f".1000000001.{ended.pid}.0123456789ab.part.safetensors"
+    own = draft_name(tmp_path / "1000000001.safetensors")
+    draft = tmp_path / own.replace(f".{os.getpid()}.", f".{ended.pid}.")
     draft.touch()
     fit = ["trials", "fit", str(tmp_path), "--output", str(tmp_path / "fitted.safetensors"), "--epochs", "1"]
     assert [main(fit), main(fit)] == [0, 0]

@@ -331,3 +331,75 @@ def test_a_vector_takes_what_a_single_environment_takes(toy, size):
     expected = VideoInpaintVectorEnv(2, **toy).reset(seed=5)[0]
     for seeds in (np.array([5, 6]), range(5, 7), (5, 6)):
         assert np.array_equal(VideoInpaintVectorEnv(2, **toy).reset(seed=seeds)[0]["frames"], expected["frames"])
+
+
+def test_untrained_parts_are_asked_once_a_step_and_may_load_their_weights_late(toy):
+    asked = []
+
+    class Lazy(type(toy["inpainter"])):
+        loaded = False
+
+        @property
+        def random_weights(self):
+            asked.append(self.loaded)
+            return not self.loaded
+
+        def refine(self, *args):
+            self.loaded = True
+            return super().refine(*args)
+
+    vector = make(num_envs=6, **toy | {"inpainter": Lazy()})
+    del asked[:]
+    assert vector.reset(seed=0)[1]["random_weights"].tolist() == ["inpainter toy"] * 6
+    assert len(asked) <= 2  # the protocol looks whether it is there, and then reads it
+    del asked[:]
+    assert vector.step(vector.action_space.sample())[-1]["random_weights"].tolist() == [""] * 6
+    assert len(asked) <= 2
+
+
+class Broken:
+    """Clips as ever; one episode after another cannot be drawn as long as `broken`."""
+
+    name, broken = "broken", False
+
+    def __init__(self):
+        self.inner = make_clips("studio")
+
+    def sample(self, *args):
+        if self.broken:
+            raise OSError("the disk is gone")
+        return self.inner.sample(*args)
+
+    def load(self, *args):
+        return self.inner.load(*args)
+
+
+@pytest.mark.parametrize("num_envs", [NUM, 6])  # six lie packed
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_a_step_whose_reset_fails_changes_nothing_and_can_be_taken_again(toy, mode, num_envs):
+    clips = Broken()
+    toy["detector"] = EarlyDetector(toy["detector"])
+    vector, untouched = (make(mode, num_envs, **toy | {"clips": one}) for one in (clips, Broken()))
+    for each in (vector, untouched):
+        each.reset(seed=21)
+    generator, failed = np.random.default_rng(0), 0
+    for _ in range(6):
+        actions = generator.uniform(-1, 1, (num_envs, 5)).astype(np.float32)
+        before = [one["tensors"]["loop/repaired"].clone() for one in vector.get_state()]
+        expected = untouched.step(actions)
+        begun = np.flatnonzero(expected[4]["iteration"] == 0)  # of these environments the episode is new
+        clips.broken = True
+        for _ in range(2 * bool(len(begun))):
+            with pytest.raises(Exception, match=r"(?s)disk is gone.*episode of seed \d+") as error:
+                vector.step(actions)
+            assert f"environments {begun.tolist()}" in error.value.__notes__[-1]
+            for one, kept in zip(vector.get_state(), before):
+                assert np.array_equal(one["tensors"]["loop/repaired"], kept)
+            failed += len(begun) < num_envs
+        clips.broken = False
+        ours = vector.step(actions)
+        for got, wanted in zip(ours[1:4], expected[1:4]):
+            assert np.array_equal(got, wanted)
+        assert all(np.array_equal(ours[0][key], expected[0][key]) for key in ("frames", "masks"))
+        assert_close(ours[4], expected[4])
+    assert failed > 0  # steps in which other environments went on

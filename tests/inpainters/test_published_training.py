@@ -37,7 +37,7 @@ from videoinpaint.inpainters.published.pretraining import (
 )
 from videoinpaint.inpainters.published.recipes import COMPLETION, SMALL, recipe_of
 from videoinpaint.inpainters.published.sizes import Sizes
-from videoinpaint.weights import read_file, save_safetensors
+from videoinpaint.weights import LICENCE, read_file, save_safetensors, terms
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +89,41 @@ def test_a_step_moves_the_network_and_its_file_plays(name, tmp_path):
     _, _, _, _, info = env.step(np.ones(5, np.float32))
     assert not info["random_weights"]
     assert np.isfinite(info["quality"])
+
+
+def test_what_is_trained_from_weights_under_a_licence_stays_under_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(terms, "_announced", set())
+    recipe, told = tiny("dstt"), "all rights reserved"
+    own = untrained("dstt", recipe)
+
+    class Official(type(own)):
+        """The official file of a network that is as small as this one."""
+
+        published, geometry = own.sizes, own.geometry
+
+    torch.save({"netG": own.networks["main"].state_dict()}, tmp_path / "dstt.pth")
+    for folder in "abcd":
+        (tmp_path / folder).mkdir()
+    assert LICENCE not in read_file(train("dstt", recipe, own, tmp_path / "a"))[1]
+    first = train("dstt", recipe, Official(weights=str(tmp_path / "dstt.pth")), tmp_path / "b")
+    second = train("dstt", recipe, type(own)(weights=str(first)), tmp_path / "c")
+    third = train("dstt", recipe, split_heads(type(own)(weights=str(second)), 8), tmp_path / "d")
+    for path in (first, second, third):
+        assert told in read_file(path)[1][LICENCE]
+    capsys.readouterr()
+    terms._announced.clear()
+    make_inpainter("dstt", weights=str(third))
+    assert capsys.readouterr().err.count(told) == 1
+
+
+def test_the_parts_that_a_file_brings_along_hand_on_their_terms(tmp_path):
+    recipe = tiny("propainter")
+    part = untrained("propainter", recipe)
+    path = save_safetensors(
+        tmp_path / "f.safetensors", part.networks["completion"].state_dict(), {LICENCE: "for\nnobody"}
+    )
+    load_completion(part, path)
+    assert read_file(train("propainter", recipe, part, tmp_path))[1][LICENCE] == "for nobody"
 
 
 def test_the_loss_falls_on_a_window_that_is_seen_again_and_again(tmp_path):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from videoinpaint.cli.pretraining import Common, Staged, existing, report, size_of, text, windows
+from videoinpaint.cli.pretraining import Common, Staged, asked_by, existing, report, size_of, text, windows
 from videoinpaint.cli.stage_one import Completion, Detector, Inpainter, Numbers
 from videoinpaint.errors import InputError
 
@@ -63,7 +63,7 @@ class Residue(Common):
 
 @dataclass(frozen=True)
 class OneShot(Staged):
-    """CIRI: inactivation, complementary attention and curriculum, on one-shot clips, around the compact inpainter or a
+    """CIRI: inactivation, complementary attention and curriculum, on one-shot clips, around inpainter-compact or a
     published network that was trained by `pretrain inpainter --arch` (there its 150 epochs, here the other 30)."""
 
     clips: tuple[str, ...] = ("one_shot",)
@@ -73,8 +73,9 @@ class OneShot(Staged):
     ablate: bool = False
     """Target inactivation alone: no complementary attention, and inaccurate masks from the first iteration on."""
     init: Path | None = None
-    """Weights to start from: of the compact inpainter or of an earlier run (by default the shipped compact ones); of a
-    published network, by default the fetched ones."""
+    """Weights to start from. --arch compact: inpainter-compact, which ships (the default), or of an earlier run; what
+    `pretrain inpainter` writes follows two motions, CIRI one, and is refused. Of a published network: its own, by
+    default the fetched ones."""
     warm: float = 0.0
     """Compact alone: share of the iterations, at the start, that train the maps alone, without curriculum, on three
     windows a step."""
@@ -123,7 +124,8 @@ class OneShot(Staged):
             raise InputError("--warm and --larger are for --arch compact: leave them out")
         output, folder = self.places(f"ciri-{self.arch}")
         recipe, init = self.numbers(one_shot_recipe(self.arch, self.preset)), existing(self.init)
-        part = ADAPTERS[self.arch](str(self.place()), init)
+        with asked_by("--init", self.arch):
+            part = ADAPTERS[self.arch](str(self.place()), init)
         schedule = schedule_of(recipe, folder, self.seed, self.decided(recipe))
         train_around(self._windows(recipe), part, recipe, schedule, output, ablate=self.ablate)
         report(output, folder)

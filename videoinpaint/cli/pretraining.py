@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
-from videoinpaint.errors import InputError
+from videoinpaint.errors import InputError, MissingWeightsError
 
 if TYPE_CHECKING:
     import torch
@@ -202,6 +204,20 @@ def _told(value: Any) -> Any:
     from videoinpaint.weights.hashes import sha256
 
     return f"sha256 {sha256(value)}" if isinstance(value, Path) and value.is_file() else value
+
+
+@contextmanager
+def asked_by(flag: str, name: str) -> Iterator[None]:
+    """Within the block, where the weights ``name`` are missing, the flag is told that asks for them here.
+
+    No flag asks for other weights.
+    """
+    try:
+        yield
+    except MissingWeightsError as error:
+        told, here = str(error), f" (`{flag} PATH`)"
+        known = told.startswith(f"the weights {name!r}")
+        raise MissingWeightsError(told.replace(" (`--weights PATH`)", here if known else "")) from error
 
 
 def text(path: Path | None) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from videoinpaint.cli.pretraining import Staged, existing, report, text, windows
+from videoinpaint.cli.pretraining import Staged, asked_by, existing, report, text, windows
 from videoinpaint.errors import InputError
 
 if TYPE_CHECKING:
@@ -110,7 +110,8 @@ class Inpainter(Staged):
             return split_heads(built, self.nested_heads) if self.nested_heads else built
         torch.manual_seed(self.seed)
         built = part(device, sizes=sizes_of(part, recipe, self.nested_heads))
-        load_completion(built, completion)
+        with asked_by("--completion-weights", "propainter-flow-completion"):
+            load_completion(built, completion)
         return built
 
 

@@ -5,17 +5,27 @@ package that is already installed (this package's own ``data`` folder, ``lpips``
 unless :func:`fetch` is called.
 
 `entries` says what is known of every set of weights, `lookup` which file answers to it, `files` reads and writes files,
-`hashes` tells whether a fetched one has changed, `loading` fills modules, `fetching` gets and verifies, by `download`.
+`hashes` tells whether a fetched one has changed, `terms` what a licence asks for, `loading` fills modules, `fetching`
+gets and verifies, by `download`.
 """
 
 from videoinpaint.weights.entries import WeightEntry
 from videoinpaint.weights.fetching import fetch, verify
 from videoinpaint.weights.files import metadata_number, read_array_pickle, read_file, save_safetensors, shortened
-from videoinpaint.weights.loading import ORIGIN, build_loaded, check_tensors, load_into, load_safetensors, load_tensors
+from videoinpaint.weights.loading import (
+    build_loaded,
+    check_tensors,
+    load_into,
+    load_safetensors,
+    load_tensors,
+    terms_of,
+)
 from videoinpaint.weights.lookup import WEIGHTS, WeightStatus, cache_dir, entry_of, list_weights, path_of, register
+from videoinpaint.weights.terms import LICENCE, ORIGIN, handed_on
 
 __all__ = [
-    "ORIGIN", "WEIGHTS", "WeightEntry", "WeightStatus", "build_loaded", "cache_dir", "check_tensors", "entry_of",
-    "fetch", "list_weights", "load_into", "load_safetensors", "load_tensors", "metadata_number", "path_of",
-    "read_array_pickle", "read_file", "register", "save_safetensors", "shortened", "verify",
+    "LICENCE", "ORIGIN", "WEIGHTS", "WeightEntry", "WeightStatus", "build_loaded", "cache_dir", "check_tensors",
+    "entry_of", "fetch", "handed_on", "list_weights", "load_into", "load_safetensors", "load_tensors",
+    "metadata_number", "path_of", "read_array_pickle", "read_file", "register", "save_safetensors", "shortened",
+    "terms_of", "verify",
 ]  # fmt: skip

@@ -41,12 +41,17 @@ class WeightEntry:
     @property
     def permissive(self) -> bool:
         """Whether the licence asks for no more than attribution."""
-        return self.licence.startswith(PERMISSIVE)
+        return permissive(self.licence)
 
     @property
     def how_to_get(self) -> str:
         """The remedy, with ``{cache}`` still in it."""
         return self.remedy or f"run `videoinpaint weights fetch {self.name}`"
+
+
+def permissive(licence: str) -> bool:
+    """Whether a licence asks for no more than attribution."""
+    return licence.startswith(PERMISSIVE)
 
 
 def known_entries() -> Iterator[WeightEntry]:

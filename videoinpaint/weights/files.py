@@ -164,6 +164,21 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return _lengthened(tensors, path), metadata
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a weight file alone; only ``.safetensors`` have any.
+
+    Raises:
+        CorruptWeightsError: it is damaged.
+    """
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CorruptWeightsError(f"{path} is not a valid safetensors file: {error}") from error
+
+
 def shortened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Numbers of float32 in three bytes instead of four, for a file: :func:`read_file` gives float32 again.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -11,16 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from videoinpaint.errors import CorruptWeightsError, VideoInpaintError
-from videoinpaint.weights.entries import WeightEntry
-from videoinpaint.weights.files import read_file
+from videoinpaint.weights.files import read_file, read_metadata
 from videoinpaint.weights.hashes import check_recorded
 from videoinpaint.weights.lookup import WEIGHTS, path_of
+from videoinpaint.weights.terms import announce, stated
 
 Module = TypeVar("Module", bound=nn.Module)
-
-ORIGIN = "origin"
-"""In the metadata of files that were trained here: the terms of the official file are not theirs."""
-_announced: set[str] = set()
 
 
 def load_safetensors(name: str, explicit: str | Path | None = None) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -33,8 +28,7 @@ def load_safetensors(name: str, explicit: str | Path | None = None) -> tuple[dic
     path = path_of(name, explicit)
     check_recorded(path)
     tensors, metadata = read_file(path)
-    if name in WEIGHTS and ORIGIN not in metadata:
-        _announce(WEIGHTS[name])
+    announce(name, stated(WEIGHTS.get(name), metadata))
     tensors = _unwrapped(tensors)
     return (_torchvision_names(tensors, path) if name in _CONVOLUTIONS else tensors), metadata
 
@@ -51,10 +45,14 @@ def _unwrapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {key.removeprefix("module."): value for key, value in tensors.items()}
 
 
-def _announce(entry: WeightEntry) -> None:
-    if not entry.permissive and entry.name not in _announced:
-        _announced.add(entry.name)
-        print(f"videoinpaint: the weights {entry.name!r} come under: {entry.licence}", file=sys.stderr)
+def terms_of(name: str, explicit: str | Path | None = None) -> str:
+    """The terms of the weights ``name``, where they ask for more than attribution; else "".
+
+    Raises:
+        MissingWeightsError, UnknownNameError: see :func:`videoinpaint.weights.path_of`.
+        CorruptWeightsError: the file is damaged.
+    """
+    return stated(WEIGHTS.get(name), read_metadata(path_of(name, explicit)))
 
 
 # The places of the convolutions in torchvision's `features`, in order.

@@ -67,7 +67,7 @@ def test_the_network_its_inactivation_and_the_share_learn(name):
 
 @pytest.mark.parametrize("name", ["fuseformer", "propainter"])
 def test_a_trained_file_plays_and_removes_the_target(name, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("videoinpaint.weights.loading._announced", set())
+    monkeypatch.setattr("videoinpaint.weights.terms._announced", set())
     part, recipe = tiny(name)
     config = schedule_of(recipe, tmp_path / "run", 0, {})
     path = train_around(windows(recipe), part, recipe, config, tmp_path / "w.safetensors")
