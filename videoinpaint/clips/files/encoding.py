@@ -96,6 +96,7 @@ class Encoder:
         self.shape: tuple[int, ...] | None = None
         self._count = 0
         self._lasting: dict[int, int] = {}  # by their time stamps, how long pictures in the codec are shown
+        self._early: int | None = None  # how long before it is shown the first packet is decoded
         self._container: Any = None
         self._stream: Any = None
 
@@ -202,11 +203,26 @@ class Encoder:
             raise InputError(f"{self._codec.encoder} cannot write {self.final}: {error}; use another codec") from error
 
     def _mux(self, picture: Any) -> None:
-        for packet in self._stream.encode(picture):
+        packets = self._stream.encode(picture)
+        if packets and self._early is None and packets[0].dts is not None:
+            self._early = packets[0].pts - packets[0].dts
+        if picture is None:
+            self._end_in_time(packets)
+        for packet in packets:
             packet.duration = self._lasting.pop(packet.pts, packet.duration)  # SVT-AV1 forgets it
             if self._repainting is not None and packet.dts is not None:
                 self._repainting.copy_until(float(packet.dts * packet.time_base))
             self._container.mux(packet)
+
+    def _end_in_time(self, packets: list[Any]) -> None:
+        """See that the last packets, of the pictures that the codec held back, are decoded when they have to be."""
+        if self._count <= 2:  # nothing to reorder; x265 invents times for so few
+            for packet in packets:
+                packet.dts = packet.pts
+        elif packets:
+            # An .mp4 ends when its last packet has lasted from the time at which that is decoded, which therefore is as
+            # long before it is shown as with the first one.
+            packets[-1].dts = max(packets[-1].dts, packets[-1].pts - (self._early or 0))
 
 
 def _picture(frame: NDArray[np.uint8], name: str) -> Any:
