@@ -198,7 +198,7 @@ class Encoder:
         try:
             self._container.start_encoding()
         except (av.FFmpegError, ValueError) as error:
-            if isinstance(error, OSError):  # the disk
+            if isinstance(error, OSError) and error.filename == f"file:{self.temporary}":  # the disk
                 raise
             raise InputError(f"{self._codec.encoder} cannot write {self.final}: {error}; use another codec") from error
 
