@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -345,6 +346,11 @@ def test_what_a_codec_refuses_is_said_before_the_work(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
     with pytest.raises(InputError, match="unknown codec"):
         VideoWriter(tmp_path / "out.mp4", 25, codec="xvid")
+    for width, fits in ((48, False), (49, True), (50, True)):  # x265 would write past the end of its memory
+        narrow = VideoWriter(tmp_path / "out.mp4", 25, codec="hevc")
+        with nullcontext() if fits else pytest.raises(InputError, match="50 pixels and more in width"):
+            narrow.write(np.zeros((1, 96, width, 3), np.uint8))
+        narrow.discard()
 
 
 def test_more_frames_than_the_source_has_are_refused(tmp_path: Path) -> None:

@@ -26,18 +26,25 @@ FPS = (0.01, 1000.0)
 
 @dataclass(frozen=True)
 class Codec:
-    """How FFmpeg encodes a format: its encoder, the constant rate factor by default and at most, options, suffixes."""
+    """How FFmpeg encodes a format: its encoder, the constant rate factor by default and at most, options, suffixes.
+
+    `narrowest`: the least width of frames. In narrower ones than 50 pixels x265 writes past the end of its memory
+    (``MALLOC_CHECK_=3``), and the process dies.
+    """
 
     encoder: str
     quality: int
     worst: int
     options: dict[str, str]
     suffixes: tuple[str, ...]
+    narrowest: int = 1
 
 
 CODECS = {
     "h264": Codec("libx264", 16, 51, {"preset": "medium"}, (".mp4", ".mov", ".m4v", ".mkv")),
-    "hevc": Codec("libx265", 18, 51, {"preset": "medium", "x265-params": "log-level=error"}, (".mp4", ".mov", ".mkv")),
+    "hevc": Codec(
+        "libx265", 18, 51, {"preset": "medium", "x265-params": "log-level=error"}, (".mp4", ".mov", ".mkv"), 50
+    ),
     "av1": Codec("libsvtav1", 22, 63, {"preset": "6"}, (".mp4", ".mkv")),
     "ffv1": Codec("ffv1", 0, 51, {}, (".mkv",)),
 }
@@ -193,6 +200,11 @@ class Encoder:
         self._start()
 
     def _start(self) -> None:
+        if self._stream.width < self._codec.narrowest:
+            raise InputError(
+                f"{self._codec.encoder} takes frames of {self._codec.narrowest} pixels and more in width, those of "
+                f"{self.final} have {self._stream.width}: use another codec"
+            )
         if self._codec.encoder == "libsvtav1":
             os.environ.setdefault("SVT_LOG", "1")  # it writes past libav to the terminal: errors only
         try:
