@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+# ruff: noqa: E402
+from videoinpaint.interrupts import end_command_at_once
+
+end_command_at_once()  # before anything is loaded that takes time
+
 import importlib
 from typing import Any
 

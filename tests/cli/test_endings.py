@@ -226,6 +226,36 @@ def test_a_reader_who_has_gone_ends_the_command_quietly(words: list[str]) -> Non
         assert (ended.returncode, ended.stderr) == (141, "")
 
 
+@pytest.mark.parametrize(
+    "moment",
+    ["videoinpaint.controls", "numpy", "gymnasium", "videoinpaint.registration", "tyro", "torch"],
+)
+@pytest.mark.parametrize("name", ["videoinpaint", "videoinpaint.exe/__main__.py", "other.py"])
+def test_an_interruption_while_loading_is_one_line(moment: str, name: str, tmp_path: Path) -> None:
+    script = tmp_path / name
+    script.parent.mkdir(exist_ok=True)
+    script.write_text(
+        f"""if True:
+        import os, signal, sys
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        pressed = []
+        def press(event, arguments):
+            if event == "import" and arguments[0] == {moment!r} and not pressed:
+                pressed.append(True)
+                os.kill(os.getpid(), signal.SIGINT)
+        sys.addaudithook(press)
+        from videoinpaint.cli import main
+        sys.exit(main(["inpaint", "--help"]))
+        """
+    )
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert ended.stdout == ""
+    if name == "other.py" and moment not in ("tyro", "torch"):  # somebody else's program, not yet in the command line
+        assert "KeyboardInterrupt" in ended.stderr
+    else:
+        assert (ended.returncode, ended.stderr) == (130, "error: interrupted\n")
+
+
 def test_an_interruption_before_the_work_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -220,6 +220,7 @@ def test_clips_preview_video(tmp_path: Path) -> None:
         (["evaluate", "--first-seed", "99999999999999999999"], "seed"),
         (["evaluate", "--episodes", "999999999999"], "episodes"),
         (["pretrain", "inpainter", "--larger", "4x128"], "4x128x224"),
+        (["pretrain", "inpainter", "--larger", "4x128x22\u00b2"], "4x128x224"),
         (["pretrain", "detector", "--inpainter-weights", "none.safetensors"], "none.safetensors"),
     ],
 )

@@ -1,5 +1,6 @@
 """Samples outside the hole are the source's own; colours inside follow its matrix and range, rounded."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from videoinpaint.clips.files.planes import planar, samples
 from videoinpaint.errors import InputWarning
 
 BT709, BT601, BT2020, UNSPECIFIED = 1, 6, 9, 2
+YCGCO, BT2020_CONSTANT, ICTCP = 8, 10, 14
 LIMITED, FULL = 1, 2
 WEIGHTS = {BT709: (0.2126, 0.0722), BT601: (0.299, 0.114), BT2020: (0.2627, 0.0593)}
 HOLE = (slice(12, 27), slice(17, 38))  # odd borders: they cut through colour samples
@@ -27,6 +29,9 @@ SOURCES = [
     ("yuv420p", "libx264", (BT709, FULL, 1, 1), (48, 64)),
     ("yuv422p10le", "libx264", (BT709, LIMITED, 1, 1), (48, 64)),
     ("yuv420p10le", "libx264", (BT2020, LIMITED, 9, 16), (48, 64)),
+    ("yuv420p", "ffv1", (BT2020_CONSTANT, LIMITED, 9, 14), (48, 64)),
+    ("yuv420p", "ffv1", (YCGCO, LIMITED, 1, 1), (48, 64)),
+    ("yuv422p10le", "ffv1", (ICTCP, FULL, 9, 16), (48, 64)),
     ("yuv444p", "libx264", (BT709, LIMITED, 1, 1), (48, 64)),
     ("yuv411p", "ffv1", (BT601, LIMITED, 6, 6), (48, 64)),
     ("yuva420p", "ffv1", (BT709, LIMITED, 1, 1), (48, 64)),
@@ -92,7 +97,7 @@ def touched(shape: tuple[int, int], size: tuple[int, int]) -> NDArray[np.bool_]:
     return np.asarray(hole.reshape(shape[0], down, shape[1], across).any(axis=(1, 3)))
 
 
-@pytest.mark.filterwarnings("ignore:.*HDR:videoinpaint.errors.InputWarning")
+@pytest.mark.filterwarnings("ignore:.*(HDR|not known):videoinpaint.errors.InputWarning")
 @pytest.mark.parametrize(("form", "codec", "tags", "size"), SOURCES, ids=NAMES)
 def test_four_runs_change_no_sample_outside_the_hole(
     tmp_path: Path, form: str, codec: str, tags: tuple[int, ...], size: tuple[int, int]
@@ -115,6 +120,7 @@ def test_four_runs_change_no_sample_outside_the_hole(
     assert np.abs(inside[:, 4:-4, 4:-4] - 180).max() <= 2  # 8 bits of Y, U and V hold fewer colours than those of RGB
 
 
+@pytest.mark.filterwarnings("ignore:.*not known:videoinpaint.errors.InputWarning")
 @pytest.mark.parametrize(("form", "codec", "tags", "size"), EIGHT_BITS, ids=[name(source) for source in EIGHT_BITS])
 def test_h264_is_given_the_same_samples(
     tmp_path: Path, form: str, codec: str, tags: tuple[int, ...], size: tuple[int, int]
@@ -161,6 +167,28 @@ def test_what_h264_lacks_is_said(tmp_path: Path) -> None:
         repaired(film, tmp_path / "d.mp4", 0)
     new = decoded(tmp_path / "d.mp4")[0]
     assert (new.format.name, new.color_trc, new.color_primaries) == ("yuv420p10le", 16, 9)
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
+def test_every_codec_takes_what_it_lacks_in_another_form(tmp_path: Path, codec: str) -> None:
+    for number, (form, matrix, said) in enumerate(
+        [
+            ("yuva420p", BT709, "transparent"),
+            ("yuva444p", YCGCO, "not known"),
+            ("yuv440p", YCGCO, "not known"),
+            ("yuv410p", BT2020_CONSTANT, "resampled"),
+            ("yuv444p", 0, ""),  # RGB, which Y, U and V are not
+        ]
+    ):
+        film = patches(tmp_path / f"{number}.mkv", form, "ffv1", (matrix, LIMITED, 1, 1), (48, 64))
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            repaired(film, tmp_path / f"{number}.mp4", 0, codec=codec)
+        assert said in " ".join(str(one.message) for one in told)
+        for old, new in zip(VideoReader(film).frames(), VideoReader(tmp_path / f"{number}.mp4").frames()):
+            outside = np.ones((48, 64), bool)
+            outside[4:36, 8:48] = False
+            assert abs(old[outside].astype(float) - new[outside]).mean() < 20
 
 
 @pytest.mark.parametrize(("size", "matrix"), [((576, 720), BT601), ((720, 1280), BT709), ((534, 1280), BT709)])

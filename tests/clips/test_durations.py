@@ -66,3 +66,37 @@ def test_pictures_without_time_stamps_are_shown_for_one_period_each(frames: NDAr
     for codec in ("h264", "ffv1"):
         shown = repaired(video, tmp_path / f"{codec}.mkv", codec=codec)
         np.testing.assert_allclose(shown[-1], (11 / 25, 1 / 25), atol=0.002)
+
+
+def length(path: Path) -> float:
+    """Seconds, as a player reads them from the file's head."""
+    with av.open(str(path)) as container:
+        return (container.duration or 0) / av.time_base
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
+@pytest.mark.parametrize(
+    "lasts",
+    [
+        (100,) * 11 + (2000,),
+        (2000,) + (100,) * 11,
+        (100,) * 9 + (1000,) * 3,
+        (100,) * 11 + (10,),
+        (40,) * 80 + (1000,) * 2,  # more than an encoder looks ahead
+        (700,),
+        (100, 900),
+        (100, 300, 900),
+    ],
+    ids=["last", "first", "late", "short", "many", "one", "two", "three"],
+)
+def test_mp4_is_as_long_as_the_video(
+    lasts: tuple[int, ...], codec: str, frames: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    # Encoders put pictures into another order, and .mp4 keeps durations in that one.
+    video = encoded(tmp_path / "in.mkv", np.concatenate([frames] * 7), "yuv420p", lasts)
+    for name in ("out.mp4", "again.mp4", "back.mkv"):
+        shown = repaired(video, tmp_path / name, codec=codec)
+        np.testing.assert_allclose([begin for begin, _ in shown], np.cumsum([0, *lasts[:-1]]) / 1000, atol=0.001)
+        np.testing.assert_allclose(shown[-1][1], lasts[-1] / 1000, atol=0.002)
+        np.testing.assert_allclose(length(tmp_path / name), sum(lasts) / 1000, atol=0.002)
+        video = tmp_path / name

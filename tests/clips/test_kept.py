@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,32 @@ def test_sound_chapters_and_tags_are_copied(tmp_path: Path, source: str, target:
     assert after == before
     np.testing.assert_allclose(stamps[1], stamps[0], atol=0.0011)
     assert times(new) == times(old)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6, 9])
+@pytest.mark.parametrize("source", ["mkv", "avi"])
+@pytest.mark.parametrize("target", ["mkv", "mov", "mp4"])
+def test_plain_samples_of_sound_that_say_no_layout(tmp_path: Path, source: str, channels: int, target: str) -> None:
+    old = tmp_path / f"in.{source}"
+    with av.open(str(old), "w") as container:
+        picture = container.add_stream("mpeg4", rate=RATE)
+        picture.width, picture.height, picture.pix_fmt = 64, 48, "yuv420p"
+        track = container.add_stream("pcm_s16le", rate=48000)
+        track.layout = f"{channels} channels"
+        for _ in range(12):
+            container.mux(picture.encode(av.VideoFrame(64, 48, "yuv420p")))
+        samples = av.AudioFrame(format="s16", layout=f"{channels} channels", samples=4800)
+        samples.sample_rate = 48000
+        container.mux(track.encode(samples))
+        for stream in (picture, track):
+            container.mux(stream.encode(None))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", InputWarning)
+        new = copied(old, tmp_path / f"out.{target}")
+    before, after = contents(old), contents(new)
+    sound = [b"".join(packets) for packets in after["packets"]]
+    assert sound == ([b"".join(packets) for packets in before["packets"]] if not told else [])
+    assert bool(told) == (target == "mp4" and channels > 8)
 
 
 def test_subtitles_and_attachments_where_they_fit(tmp_path: Path) -> None:
@@ -345,6 +372,11 @@ def test_what_a_codec_refuses_is_said_before_the_work(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
     with pytest.raises(InputError, match="unknown codec"):
         VideoWriter(tmp_path / "out.mp4", 25, codec="xvid")
+    for width, fits in ((48, False), (49, True), (50, True)):  # x265 would write past the end of its memory
+        narrow = VideoWriter(tmp_path / "out.mp4", 25, codec="hevc")
+        with nullcontext() if fits else pytest.raises(InputError, match="50 pixels and more in width"):
+            narrow.write(np.zeros((1, 96, width, 3), np.uint8))
+        narrow.discard()
 
 
 def test_more_frames_than_the_source_has_are_refused(tmp_path: Path) -> None:

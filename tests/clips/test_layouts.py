@@ -226,7 +226,7 @@ def test_parts_of_a_source(ten: Path) -> None:
     ("part", "told"),
     [
         ("[10:]", "holds no clip"), ("[random:11]", "has 10"), ("[random:0]", "holds no clip"), ("[1]", "START:STOP"),
-        ("[a:b]", "START:STOP"), ("[]", "START:STOP"), ("[random:-1]", "START:STOP"),
+        ("[a:b]", "START:STOP"), ("[:\u0663]", "START:STOP"), ("[]", "START:STOP"), ("[random:-1]", "START:STOP"),
     ],
 )  # fmt: skip
 def test_a_part_that_names_nothing_is_refused(ten: Path, part: str, told: str) -> None:

@@ -223,11 +223,13 @@ def test_a_mask_video_that_marks_nothing_is_not_filled(tmp_path: Path, save_vide
         open_masks(path, object_id=1)
 
 
-@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp", ".tiff"])
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp", ".tiff", ".avif"])
 def test_animated_pictures_are_mask_videos(suffix: str, tmp_path: Path) -> None:
+    if suffix not in Image.registered_extensions():
+        pytest.skip("this Pillow writes none")
     path = tmp_path / f"mask{suffix}"
     first, *rest = [Image.fromarray(mask * np.uint8(255)) for mask in moving()]
-    options = {"lossless": True} if suffix == ".webp" else {}
+    options = {".webp": {"lossless": True}, ".avif": {"quality": 100}}.get(suffix, {})
     first.save(path, save_all=True, append_images=rest, **options)
     sequence = open_masks(path, 8, 48, 64)
     np.testing.assert_array_equal(sequence.read(0, 8), moving())
@@ -240,6 +242,22 @@ def test_animated_pictures_are_mask_videos(suffix: str, tmp_path: Path) -> None:
         first.save(folder / f"{index}.png", save_all=True, append_images=rest)
     with pytest.raises(InputError, match="sequence of"):
         open_masks(folder)
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".ts", "mpeg2video"), (".wmv", "wmv2"), (".y4m", "wrapped_avframe")])
+def test_mask_videos_of_rarer_kinds(suffix: str, codec: str, tmp_path: Path) -> None:
+    with av.open(str(tmp_path / f"mask{suffix}"), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for mask in moving():
+            frame = np.repeat(mask[..., None] * np.uint8(255), 3, axis=2)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24").reformat(format="yuv420p")))
+        container.mux(stream.encode(None))
+    masks = open_masks(tmp_path / f"mask{suffix}", 8, 48, 64).read(0, 8)
+    assert (masks != moving()).mean() < 0.02
+    (tmp_path / f"none{suffix}").write_bytes(b"neither a picture nor a video")
+    with pytest.raises(InputError, match="cannot read video"):
+        open_masks(tmp_path / f"none{suffix}", 8)
 
 
 def test_one_frame_of_an_animation_is_a_still_mask(tmp_path: Path) -> None:

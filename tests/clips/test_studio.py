@@ -66,6 +66,12 @@ def test_sampled_clips_can_be_loaded_again_and_are_not_the_listed_ones() -> None
     assert source.names()[123] == "studio-fast-000123"
 
 
+@pytest.mark.parametrize("name", ["studio-mixed-00000\u0663", "studio-mix\u0435d-000003", "studio-mixed-00000\uff13"])
+def test_a_name_in_other_letters_or_digits_is_another_name(name: str) -> None:
+    with pytest.raises(UnknownNameError):
+        Studio().load(name, *SIZE)
+
+
 def test_every_listed_clip_differs() -> None:
     source = Studio()
     assert len({source.load(name, 1, 32, 40).frames.tobytes() for name in source.names()[:30]}) == 30

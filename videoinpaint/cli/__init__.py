@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from videoinpaint.errors import InputWarning, VideoInpaintError
+from videoinpaint.interrupts import end_at_once
 from videoinpaint.version import __version__
 
 COMMANDS = {
@@ -173,11 +174,11 @@ class _Ended(KeyboardInterrupt):
 
 @contextmanager
 def _handled(end: Callable[[int, Any], None], usual: Any, *names: str) -> Iterator[None]:
-    """Let a function handle signals within the block, those that are handled as is usual until then."""
+    """Let a function handle signals within the block, those that it or what is usual handles until then."""
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     if threading.current_thread() is not threading.main_thread():
         numbers = []  # Python lets only the main thread set handlers
-    caught = [number for number in numbers if signal.getsignal(number) == usual]
+    caught = [number for number in numbers if signal.getsignal(number) in (usual, end)]
     for number in caught:
         signal.signal(number, end)
     try:
@@ -188,16 +189,8 @@ def _handled(end: Callable[[int, Any], None], usual: Any, *names: str) -> Iterat
 
 
 def _interrupts_at_once() -> AbstractContextManager[None]:
-    """Let Ctrl-C end the process itself: for imports, when there is nothing to clean up yet.
-
-    An exception would end up in the middle of a library that is loading, and torch's aborts then.
-    """
-
-    def end(number: int, _: Any) -> None:
-        os.write(2, b"error: interrupted\n")  # nothing can be imported here, to colour it
-        os._exit(128 + number)
-
-    return _handled(end, signal.default_int_handler, "SIGINT")
+    """Let Ctrl-C end the process itself while modules load, and interrupt the work from then on."""
+    return _handled(end_at_once, signal.default_int_handler, "SIGINT")
 
 
 def _signals_as_interrupts() -> AbstractContextManager[None]:

@@ -183,7 +183,7 @@ def size_of(text: str) -> tuple[int, int, int]:
         InputError: it is not of that form.
     """
     numbers = text.split("x")
-    if len(numbers) != 3 or not all(number.isdigit() and int(number) > 0 for number in numbers):
+    if len(numbers) != 3 or not all(number.isascii() and number.isdigit() and int(number) > 0 for number in numbers):
         raise InputError(f"--larger {text}: write FRAMESxHEIGHTxWIDTH, such as 4x128x224")
     return int(numbers[0]), int(numbers[1]), int(numbers[2])
 

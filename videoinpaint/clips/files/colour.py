@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from videoinpaint.clips.files.planes import EXACT, FULL, fitted, is_full, planar, samples
 
-BT709, BT601, BT2020 = 1, 6, 9  # FFmpeg's numbers of matrices
+BT709, BT601, BT2020 = 1, 5, 9  # FFmpeg's numbers of matrices
 LIMITED = 1
 
 _LUMA = {BT709: (0.2126, 0.0722), BT601: (0.299, 0.114), 7: (0.212, 0.087), BT2020: (0.2627, 0.0593)}
 """Matrix -> the shares of red and blue in luma; 7 is SMPTE 240M."""
-_SAME = {4: BT601, 5: BT601, 10: BT2020}
+_SAME = {4: BT601, 6: BT601, 10: BT2020}
+_NONE = (0, 2)  # RGB, unspecified
 
 _BLOCK = 4  # the largest number of pixels, down or across, that share a colour sample
 
@@ -30,6 +31,11 @@ def matrix_of(picture: Any) -> int:
     if matrix in _LUMA:
         return int(matrix)
     return BT709 if picture.width >= 1280 or picture.height > 576 else BT601
+
+
+def is_read_by_another(picture: Any) -> bool:
+    """Whether a picture names a matrix that is not known (YCgCo, ICtCp): another one stands for it, both ways."""
+    return not picture.format.is_rgb and picture.colorspace not in {*_NONE, *_LUMA, *_SAME}
 
 
 def to_rgb(picture: Any) -> NDArray[np.uint8]:

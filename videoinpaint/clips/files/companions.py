@@ -35,6 +35,10 @@ _USUAL = {
 """The tags that have a place of their own in .mp4 and .mov, where every player looks for them."""
 
 
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+"""By the number of channels, what most players take for their layout where a file says none, as Matroska and AVI do."""
+
+
 class Companions:
     """The streams of a file other than its picture, on their way into an output.
 
@@ -155,6 +159,9 @@ def _added(stream: Any, output: Any) -> Any:
     added.metadata.update(described(stream.metadata))
     added.disposition = stream.disposition
     added.time_base = stream.time_base
+    if stream.type == "audio" and str(stream.codec_context.layout.name).endswith("channels"):
+        channels = stream.codec_context.layout.nb_channels
+        added.codec_context.layout = _LAYOUTS.get(channels, stream.codec_context.layout)
     return added
 
 
@@ -162,8 +169,12 @@ def _fits(stream: Any, form: str) -> bool:
     """Whether a format can hold a stream, found by beginning a file with it."""
     try:
         with av.open(io.BytesIO(), "w", format=form) as trial:
-            _added(stream, trial)
+            added = _added(stream, trial)
             trial.start_encoding()
+            if stream.type == "audio" and _codec(stream).startswith("pcm"):  # .mp4 says only at its end what it lacks
+                silence = av.Packet(bytes(64 * stream.codec_context.channels))
+                silence.stream, silence.pts, silence.dts = added, 0, 0
+                trial.mux(silence)
     except (av.FFmpegError, OSError, ValueError):
         return False
     return True

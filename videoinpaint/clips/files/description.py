@@ -10,6 +10,7 @@ import av
 import av.logging
 
 from videoinpaint.clips.files.borrowed import turn
+from videoinpaint.clips.files.colour import is_read_by_another
 from videoinpaint.clips.files.companions import described
 from videoinpaint.clips.files.decoding import side_data_of
 from videoinpaint.clips.files.orientation import Matrix
@@ -17,6 +18,7 @@ from videoinpaint.clips.files.planes import FULL, has_alpha, is_full, planar, sa
 from videoinpaint.errors import warn
 
 _HDR = {16: "PQ", 18: "HLG"}  # FFmpeg's numbers of transfer curves
+_UNSPECIFIED = 2  # FFmpeg's number of no matrix
 _FIELDS = (2, 3, 4, 5)  # FFmpeg's numbers of field orders
 _TOP_FIRST, _BOTTOM_FIRST = 2, 3
 _LOCATION = re.compile(r"\((?:[^()]*, )?(topleft|bottomleft|left|center|top|bottom)\)")
@@ -50,8 +52,9 @@ def describe(
     recoloured = first.format.is_rgb and form.startswith("yuv")
     if recoloured:
         context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1
-    elif form.startswith("yuv") and is_full(first):
-        context.color_range = FULL
+    elif form.startswith("yuv"):
+        context.color_range = FULL if is_full(first) else context.color_range
+        context.colorspace = context.colorspace or _UNSPECIFIED
     location = _chroma_location(container, old)
     if location and form.startswith("yuv4") and not recoloured:
         stream.options["chroma_sample_location"] = location
@@ -103,6 +106,8 @@ def _warn_of_losses(form: str, old: Any, first: Any, path: Path, final: Path, ke
         chroma = [(shape.chroma_width(), shape.chroma_height()) for shape in (before, new)]
         if chroma[0] != chroma[1]:
             warn(f"{path} has colours as {before.name}, {final} as {form}: brightness is kept, colours are resampled")
+    if is_read_by_another(first):
+        warn(f"{path} has colours by a matrix that is not known: kept so, but the hole may be filled in other colours")
     if first.color_trc in _HDR:
         warn(f"{path} is HDR ({_HDR[first.color_trc]}): kept so, but what fills the hole has 8 bits of precision")
     if side_data_of(first).keys() & {

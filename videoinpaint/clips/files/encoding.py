@@ -26,18 +26,25 @@ FPS = (0.01, 1000.0)
 
 @dataclass(frozen=True)
 class Codec:
-    """How FFmpeg encodes a format: its encoder, the constant rate factor by default and at most, options, suffixes."""
+    """How FFmpeg encodes a format: its encoder, the constant rate factor by default and at most, options, suffixes.
+
+    `narrowest`: the least width of frames. In narrower ones than 50 pixels x265 writes past the end of its memory
+    (``MALLOC_CHECK_=3``), and the process dies.
+    """
 
     encoder: str
     quality: int
     worst: int
     options: dict[str, str]
     suffixes: tuple[str, ...]
+    narrowest: int = 1
 
 
 CODECS = {
     "h264": Codec("libx264", 16, 51, {"preset": "medium"}, (".mp4", ".mov", ".m4v", ".mkv")),
-    "hevc": Codec("libx265", 18, 51, {"preset": "medium", "x265-params": "log-level=error"}, (".mp4", ".mov", ".mkv")),
+    "hevc": Codec(
+        "libx265", 18, 51, {"preset": "medium", "x265-params": "log-level=error"}, (".mp4", ".mov", ".mkv"), 50
+    ),
     "av1": Codec("libsvtav1", 22, 63, {"preset": "6"}, (".mp4", ".mkv")),
     "ffv1": Codec("ffv1", 0, 51, {}, (".mkv",)),
 }
@@ -92,6 +99,7 @@ class Encoder:
         self.shape: tuple[int, ...] | None = None
         self._count = 0
         self._lasting: dict[int, int] = {}  # by their time stamps, how long pictures in the codec are shown
+        self._early: int | None = None  # how long before it is shown the first packet is decoded
         self._container: Any = None
         self._stream: Any = None
 
@@ -188,21 +196,41 @@ class Encoder:
         self._start()
 
     def _start(self) -> None:
+        if self._stream.width < self._codec.narrowest:
+            raise InputError(
+                f"{self._codec.encoder} takes frames of {self._codec.narrowest} pixels and more in width, those of "
+                f"{self.final} have {self._stream.width}: use another codec"
+            )
         if self._codec.encoder == "libsvtav1":
             os.environ.setdefault("SVT_LOG", "1")  # it writes past libav to the terminal: errors only
         try:
             self._container.start_encoding()
         except (av.FFmpegError, ValueError) as error:
-            if isinstance(error, OSError):  # the disk
+            if isinstance(error, OSError) and error.filename == f"file:{self.temporary}":  # the disk
                 raise
             raise InputError(f"{self._codec.encoder} cannot write {self.final}: {error}; use another codec") from error
 
     def _mux(self, picture: Any) -> None:
-        for packet in self._stream.encode(picture):
+        packets = self._stream.encode(picture)
+        if packets and self._early is None and packets[0].dts is not None:
+            self._early = packets[0].pts - packets[0].dts
+        if picture is None:
+            self._end_in_time(packets)
+        for packet in packets:
             packet.duration = self._lasting.pop(packet.pts, packet.duration)  # SVT-AV1 forgets it
             if self._repainting is not None and packet.dts is not None:
                 self._repainting.copy_until(float(packet.dts * packet.time_base))
             self._container.mux(packet)
+
+    def _end_in_time(self, packets: list[Any]) -> None:
+        """See that the last packets, of the pictures that the codec held back, are decoded when they have to be."""
+        if self._count <= 2:  # nothing to reorder; x265 invents times for so few
+            for packet in packets:
+                packet.dts = packet.pts
+        elif packets:
+            # An .mp4 ends when its last packet has lasted from the time at which that is decoded, which therefore is as
+            # long before it is shown as with the first one.
+            packets[-1].dts = max(packets[-1].dts, packets[-1].pts - (self._early or 0))
 
 
 def _picture(frame: NDArray[np.uint8], name: str) -> Any:

@@ -25,7 +25,7 @@ MAX_PIXELS = 1 << 26
 
 # Formats in which one file may hold several pictures that are one sequence. (A JPEG of a phone may hold a second
 # picture too, but that one is an addition to the first.)
-_SEQUENCES = frozenset({"GIF", "PNG", "WEBP", "TIFF"})
+_SEQUENCES = frozenset({"GIF", "PNG", "WEBP", "TIFF", "AVIF"})
 
 _SIDEWAYS = (5, 6, 7, 8)  # orientations of EXIF
 
@@ -124,8 +124,8 @@ def load_picture(path: Path) -> Image.Image:
 
 
 def count_pictures(path: Path) -> int:
-    """How many pictures a file holds: more than one in animated GIF, PNG and WebP files, and in TIFF files of several
-    pages.
+    """How many pictures a file holds: more than one in animated GIF, PNG, WebP and AVIF files, and in TIFF files of
+    several pages.
 
     Raises:
         InputError: the file is missing, or no picture.

@@ -31,6 +31,9 @@ _PLANAR = {
 }  # fmt: skip
 """Packed formats, and the planar ones that hold the same samples."""
 
+_SWSCALE = (0, 1, 2, 4, 5, 6, 7, 9)
+"""FFmpeg's numbers of the matrices that its own swscale converts by."""
+
 _DESCRIPTION = ("pts", "time_base", "colorspace", "color_range", "color_primaries", "color_trc")
 
 
@@ -58,9 +61,16 @@ def converted(picture: Any, name: str) -> Any:
     if picture.format.name == name:
         return picture
     codes = picture.color_range or None
-    return picture.reformat(
-        format=name, src_color_range=codes, dst_color_range=codes, interpolation=EXACT, threads=1
-    )  # fmt: skip
+    result = picture.reformat(
+        format=name, src_color_range=codes, dst_color_range=codes, interpolation=EXACT, threads=1, **_same(picture)
+    )
+    result.colorspace = picture.colorspace
+    return result
+
+
+def _same(picture: Any) -> dict[str, int]:
+    """A matrix for both sides of a conversion that needs none, where swscale would stumble over the picture's own."""
+    return {} if picture.colorspace in _SWSCALE else {"src_colorspace": 5, "dst_colorspace": 5}
 
 
 def copied(picture: Any) -> Any:
@@ -106,7 +116,8 @@ def format_for(codec: str, picture: Any) -> str:
     """
     form = picture.format
     offered = [entry.name for entry in av.codec.Codec(codec, "w").video_formats or []]
-    if form.name in offered and not (codec != "ffv1" and (form.is_rgb or form.name.startswith("gray"))):
+    refused = form.is_rgb or form.name.startswith("gray") or has_alpha(form)  # by most players, or by x265 itself
+    if form.name in offered and (codec == "ffv1" or not refused):
         return form.name
     plain = form.name.replace("yuvj", "yuv")
     if plain in offered and codec == "ffv1":
@@ -117,7 +128,7 @@ def format_for(codec: str, picture: Any) -> str:
     if codec != "ffv1" and (form.is_rgb or form.name.startswith("gray")):
         return "yuv420p10le" if deep and "yuv420p10le" in offered else "yuv420p"
     kept = [name for name in offered if name.startswith(("yuv", "gbr")) and not name.startswith("yuvj")]
-    if codec != "ffv1":  # a format with alpha would be refused by most players
+    if codec != "ffv1":
         kept = [name for name in kept if name.startswith("yuv4")]
     best, _ = find_best_pix_fmt_of_list(kept, form.name, has_alpha(form))
     return str(best.name if best else kept[0])

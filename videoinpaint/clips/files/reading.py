@@ -16,7 +16,7 @@ from videoinpaint.clips.files.colour import to_rgb
 from videoinpaint.clips.files.decoding import Index, decode, index_of
 from videoinpaint.clips.files.images import UndecodableError, count_pictures
 from videoinpaint.clips.files.orientation import upright
-from videoinpaint.clips.files.planes import has_alpha
+from videoinpaint.clips.files.planes import converted, has_alpha
 from videoinpaint.clips.files.sequences import window
 from videoinpaint.errors import InputError, InputWarning
 from videoinpaint.files import user_path
@@ -96,7 +96,7 @@ class VideoReader:
         if not has_alpha(picture.format):
             return None
         height, width = self.index.size or self.index.stored
-        opacity = picture.to_ndarray(format="rgba")[:height, :width, 3]
+        opacity = converted(picture, "rgba").to_ndarray()[:height, :width, 3]
         return np.ascontiguousarray(upright(opacity, self.index.matrix))
 
     def windows(self, length: int, overlap: int = 0) -> Iterator[tuple[int, NDArray[np.uint8]]]:

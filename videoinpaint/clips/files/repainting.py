@@ -9,6 +9,7 @@ from typing import Any
 import av
 import numpy as np
 from av.codec.context import Flags
+from av.video.frame import PictureType
 from numpy.typing import NDArray
 
 from videoinpaint.clips.files.borrowed import HALF_TURN, shape_pixels
@@ -42,6 +43,7 @@ class Repainting:
         self.aspect: Fraction | None = None
         self._size = (0, 0)
         self._form, self._base, self._begin = "", Fraction(1), Fraction(0)
+        self._end: int | None = None  # of an .mp4
 
     def prepare(self, output: Any, stream: Any, final: Path) -> None:
         """Say of the output and its stream what the source says of them; join everything else that the source holds."""
@@ -55,6 +57,8 @@ class Repainting:
             matrix = HALF_TURN if self.aspect and not index.matrix else index.matrix
             self._centred = describe(stream, self._form, container, old, first, matrix, path, final)
             number, begin = old.index, container.start_time or 0
+            if self._timed and index.seekable and "mp4" in container.format.name and old.duration:
+                self._end = (old.start_time or 0) + old.duration
         self._size = (stream.width, stream.height)
         context = stream.codec_context
         base = index.time_base if self._timed else 1 / context.framerate
@@ -79,18 +83,30 @@ class Repainting:
             raise InputError(f"{self.source.path} has {self._position} frames, but more were given to write")
         picture = next(self._pictures)
         timed = self._timed and index.seekable
-        lasts = picture.duration if timed else 1
+        lasts = self._lasts(picture) if timed else 1
         differs = self.source.shown(picture) != frame
         # Plane by plane: `any` over an axis of three takes five times as long.
         picture = self._repainted(picture, frame, differs[..., 0] | differs[..., 1] | differs[..., 2])
         picture = padded(converted(picture, self._form), stream.width, stream.height)
-        picture.pict_type = 0  # the encoder chooses its key frames
+        # The encoder chooses its key frames. But the last picture is decoded last, too: .mp4 keeps in that order how
+        # long each is shown.
+        picture.pict_type = PictureType.P if 0 < self._position == len(index.stamps) - 2 else PictureType.NONE
         picture.pts = int(index.stamps[self._position]) - int(self._begin / self._base) if timed else self._position
         picture.time_base = self._base
         # Of the picture as it was decoded: a conversion loses it, and its unit is another one where frames are counted.
         picture.duration = lasts
         self._position += 1
         return picture
+
+    def _lasts(self, picture: Any) -> int:
+        """How long the next picture is shown.
+
+        Files of the kind .mp4 keep it in the order of decoding: libav takes one picture's time for another's.
+        """
+        rest = self.source.index.stamps[self._position :]
+        if self._end is None:
+            return int(picture.duration)
+        return int(rest[1] - rest[0]) if len(rest) > 1 else max(int(picture.duration), self._end - int(rest[0]))
 
     def _repainted(self, picture: Any, frame: NDArray[np.uint8], changed: NDArray[np.bool_]) -> Any:
         size, matrix = (picture.height, picture.width), self.source.index.matrix

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from videoinpaint.clips.files.images import (
     IMAGE_SUFFIXES,
+    UndecodableError,
     count_pictures,
     load_picture,
     missing_numbers,
@@ -211,7 +212,12 @@ def open_mask(path: Path, length: int = 1, wish: Wish = PLAIN) -> MaskSequence:
     suffix = path.suffix.lower()
     if suffix in VIDEO_SUFFIXES - {".gif"}:
         return VideoMasks(path, wish)
-    animated = suffix in IMAGE_SUFFIXES | {".gif"} and count_pictures(path) > 1
+    try:
+        animated = count_pictures(path) > 1
+    except UndecodableError:
+        if suffix in IMAGE_SUFFIXES | {".gif"}:
+            raise
+        return VideoMasks(path, wish)  # of a kind with a rarer name
     return MaskAnimation(path, wish) if animated else StillMask(path, length, wish)
 
 

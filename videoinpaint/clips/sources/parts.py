@@ -15,8 +15,8 @@ SKIP_SHORT = "skip-short"
 FORMS = f"[START:STOP], [random:COUNT] or [random:COUNT:SEED], [{SKIP_SHORT}]"
 
 _PART = re.compile(r"(?P<source>.+)\[(?P<part>[^\[\]]*)\]", re.DOTALL)
-_SLICE = re.compile(r"(?P<start>-?\d{0,9}):(?P<stop>-?\d{0,9})")
-_RANDOM = re.compile(r"random:(?P<count>\d{1,9})(:(?P<seed>\d{1,9}))?")
+_SLICE = re.compile(r"(?P<start>-?[0-9]{0,9}):(?P<stop>-?[0-9]{0,9})")
+_RANDOM = re.compile(r"random:(?P<count>[0-9]{1,9})(:(?P<seed>[0-9]{1,9}))?")
 
 
 def split_part(spec: str) -> tuple[str, str] | None:

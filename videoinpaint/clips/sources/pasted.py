@@ -28,7 +28,7 @@ from videoinpaint.files import user_path
 MIN_FIRST_AREA = 0.01
 """The target covers at least this share of the first frame of every clip: there it is given, so it must be there."""
 
-_NAME = re.compile(r"(?P<background>.+)@(?P<seed>\d{6,10})")
+_NAME = re.compile(r"(?P<background>.+)@(?P<seed>[0-9]{6,10})")
 
 
 class OneShotClips:

@@ -23,7 +23,7 @@ from videoinpaint.errors import UnknownNameError
 LISTED = 1000
 """`Studio.names` lists seeds 0..999; `Studio.sample` never draws those, so that they stay unseen in training."""
 
-_NAME = re.compile(r"studio-(?P<suite>[\w.]+)-(?P<seed>\d{6,10})")
+_NAME = re.compile(r"studio-(?P<suite>[\w.]+)-(?P<seed>[0-9]{6,10})")
 
 
 class Studio:
