@@ -154,6 +154,31 @@ def test_plain_samples_of_sound_that_say_no_layout(tmp_path: Path, source: str, 
     assert bool(told) == (target == "mp4" and channels > 8)
 
 
+@pytest.mark.parametrize("source", ["mkv", "mp4"])
+@pytest.mark.parametrize("target", ["mkv", "mp4"])
+def test_a_second_picture_keeps_the_order_of_its_frames(tmp_path: Path, source: str, target: str) -> None:
+    old = tmp_path / f"in.{source}"
+    with av.open(str(old), "w") as container:
+        streams = [container.add_stream("libx264", rate=RATE) for _ in range(2)]
+        for stream, scale in zip(streams, (2, 1)):
+            stream.width, stream.height, stream.pix_fmt = 48 * scale, 32 * scale, "yuv420p"
+        for index in range(12):
+            for stream in streams:
+                grey = np.full((stream.height, stream.width, 3), 20 * index, np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, "rgb24")))
+        for stream in streams:
+            container.mux(stream.encode(None))
+    new = copied(old, tmp_path / f"out.{target}", lossless=target == "mkv")
+
+    def shown(path: Path) -> list[tuple[float, float]]:
+        with av.open(str(path)) as container:
+            frames = list(container.decode(video=1))
+            return [(float(frame.pts * frame.time_base), float(frame.to_ndarray().mean())) for frame in frames]
+
+    np.testing.assert_allclose(shown(new), shown(old), atol=0.0011)
+    assert VideoReader(new).info == VideoReader(old).info  # the larger one is still the one that is meant
+
+
 def test_subtitles_and_attachments_where_they_fit(tmp_path: Path) -> None:
     old = film(tmp_path / "in.mkv", subtitles=True, attachment=True)
     with warnings.catch_warnings():

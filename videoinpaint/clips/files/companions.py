@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,7 @@ class Companions:
         """Packets with the seconds at which they begin, in the file's order."""
         chosen = [stream for stream in self._input.streams if stream.index in self._streams]
         places = dict[int, int]()  # the last byte positions, which not every packet tells
-        for packet in self._input.demux(chosen) if chosen else ():
+        for packet in _dated(self._input.demux(chosen)) if chosen else ():
             stamp = packet.dts if packet.dts is not None else packet.pts
             if stamp is None:  # the end, or nothing that could be placed
                 continue
@@ -140,6 +140,22 @@ class Companions:
                 packet.pts = max(packet.pts, packet.dts)
             packet.stream = self._streams[number]
             yield seconds, packet
+
+
+def _dated(packets: Iterable[Any]) -> Iterator[Any]:
+    """Packets, those of pictures with the time at which each is decoded: the first ones of Matroska have none."""
+    waiting = dict[int, list[Any]]()
+    for packet in packets:
+        number = packet.stream_index
+        if packet.dts is None and packet.pts is not None and packet.stream.type == "video":
+            waiting.setdefault(number, []).append(packet)
+            continue
+        held = waiting.pop(number, [])
+        until = packet.dts if packet.dts is not None else min((early.pts for early in held), default=0)
+        for index, early in enumerate(held):
+            early.dts = min(early.pts, until - (len(held) - index) * (early.duration or 1))
+            yield early
+        yield packet
 
 
 _NAMES = {"audio": "sound", "subtitle": "subtitles", "video": "a further picture", "attachment": "an attachment"}

@@ -9,6 +9,7 @@ from typing import Any
 import av
 import numpy as np
 from av.codec.context import Flags
+from av.stream import Disposition
 from av.video.frame import PictureType
 from numpy.typing import NDArray
 
@@ -56,6 +57,8 @@ class Repainting:
                 warn(f"{final} cannot hold both the turn and the shape of pixels of {path}: its pixels are square")
             matrix = HALF_TURN if self.aspect and not index.matrix else index.matrix
             self._centred = describe(stream, self._form, container, old, first, matrix, path, final)
+            if len(container.streams.video) > 1:  # which of them is meant by this one is not left to guesses
+                stream.disposition |= Disposition.default
             number, begin = old.index, container.start_time or 0
             if self._timed and index.seekable and "mp4" in container.format.name and old.duration:
                 self._end = (old.start_time or 0) + old.duration
