@@ -51,10 +51,14 @@ def plain_array(value: Any, name: str) -> NDArray[Any]:
     """An array of what was given, which may be nested lists; an array itself is not copied.
 
     Raises:
-        InputError: its parts are of different sizes.
+        InputError: its parts are of different sizes, or it is a tensor that NumPy cannot read: of bfloat16, on a GPU.
     """
     try:
         return np.asarray(value)
+    except (TypeError, RuntimeError) as error:
+        raise InputError(
+            f"{name} must be an array of numbers that NumPy can read, got {shown(value)} ({error}): convert it first"
+        ) from error
     except ValueError as error:
         raise InputError(f"{name} must be one array of numbers, got parts of different sizes") from error
 

@@ -2,6 +2,10 @@
 
 Parts can be anybody's. A wrong shape would otherwise fail somewhere else, or be broadcast to a wrong result. Shapes and
 types are known without a look at any value; what is wrong with values, :func:`complaints` says where they are.
+
+Pictures are float32, whatever a part computes in: bfloat16 or float64 would be rounded, or repaired with other bits,
+without a word, and are refused. Masks of trackers, those that ``begin_one_shot`` gives and costs may be of any real
+type, and are converted, the masks to float32 and the costs to float64: a mask says where to look, and is thresholded.
 """
 
 from __future__ import annotations
@@ -212,7 +216,8 @@ def _check(value: Any, what: str, shape: Sequence[int], kind: torch.dtype | None
     fits = isinstance(value, Tensor) and tuple(value.shape) == tuple(shape)
     if not fits or (value.dtype != kind if kind else value.dtype.is_complex):
         got = f"{_kind(value.dtype)} {tuple(value.shape)}" if isinstance(value, Tensor) else shown(value)
-        raise InputError(f"{what} must be a tensor of {wanted} {tuple(shape)}, got {got}")
+        remedy = f": convert it to {wanted}" if isinstance(value, Tensor) and value.shape == torch.Size(shape) else ""
+        raise InputError(f"{what} must be a tensor of {wanted} {tuple(shape)}, got {got}{remedy}")
 
 
 def _check_tensors(given: Any, told: str) -> State:

@@ -11,7 +11,7 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.policies import ActorCriticPolicy, MultiInputActorCriticPolicy
-from torch import Tensor
+from torch import Tensor, nn
 
 from videoinpaint.agents.policies.protocol import Observation, everywhere
 from videoinpaint.checks import check_extent, whole_number
@@ -21,6 +21,13 @@ from videoinpaint.errors import CorruptWeightsError, InputError
 NAME = "MultiInputPolicy"
 """What Stable-Baselines3 calls the network, of its own sizes."""
 
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU, "silu": nn.SiLU, "leaky_relu": nn.LeakyReLU, "gelu": nn.GELU,
+}  # fmt: skip
+"""What may stand between the layers behind the pictures, with PyTorch's own settings; by default tanh."""
+
+_LAYERS = {"pi": [64, 64], "vf": [64, 64]}  # Stable-Baselines3's own net_arch: widths before the action and the value
+_MOST_LAYERS, _WIDEST = 32, 65536
 _CONVOLUTIONS = ((8, 4), (4, 2), (3, 1))  # kernels and strides of the convolutions with which it looks at pictures
 _FRAMES = "features_extractor.extractors.frames."
 _SAME = ("observation_space", "normalize_images", "squash_output", "use_sde")  # what layers do not show
@@ -104,7 +111,7 @@ def told_of(network: ActorCriticPolicy) -> str:
     skips = check_action_space(network.action_space, "a policy that is saved")
     sizes = {key: list(box.shape or ()) for key, box in space.items()}
     grid = list(network.action_space.shape or ())[:-1]
-    told = json.dumps({"stock": NAME, **sizes, "grid": grid, "skips": skips})
+    told = json.dumps({"stock": NAME, **sizes, "grid": grid, "skips": skips} | _layers_told(network))
     try:
         again = stock_network(told, network.state_dict(), "this network")
     except CorruptWeightsError as error:
@@ -112,14 +119,43 @@ def told_of(network: ActorCriticPolicy) -> str:
     if differing := [name for name in _SAME if getattr(network, name) != getattr(again, name)]:
         raise InputError(_unlike(", ".join(differing)))
     if str(network) != str(again):  # every layer, with its sizes
-        raise InputError(_unlike("layers: net_arch, activation_fn or features_extractor_kwargs"))
+        raise InputError(_unlike("layers: features_extractor_kwargs or policy_kwargs that replace layers"))
     return told
+
+
+def _layers_told(network: ActorCriticPolicy) -> dict[str, Any]:
+    """net_arch and activation_fn, where they are not Stable-Baselines3's own: all other files stay as they were."""
+    arch = network.net_arch
+    parts = (
+        {part: arch.get(part, []) for part in _LAYERS} if isinstance(arch, Mapping) else dict.fromkeys(_LAYERS, arch)
+    )
+    activation = next((name for name, kind in ACTIVATIONS.items() if kind is network.activation_fn), None)
+    if activation is None:
+        raise InputError(_unlike("activation_fn"))
+    try:
+        layers = {part: _widths(list(widths)) for part, widths in parts.items()}
+    except (InputError, TypeError) as error:
+        raise InputError(_unlike("net_arch")) from error
+    told: dict[str, Any] = {} if layers == _LAYERS else {"net_arch": layers}
+    return told if activation == "tanh" else told | {"activation": activation}
+
+
+def _widths(layers: Any) -> list[int]:
+    """The widths of layers.
+
+    Raises:
+        InputError: they are none.
+    """
+    if not isinstance(layers, list) or len(layers) > _MOST_LAYERS:
+        raise InputError(f"net_arch is a list of up to {_MOST_LAYERS} widths")
+    return [whole_number(width, "net_arch", 1, _WIDEST) for width in layers]
 
 
 def _unlike(what: str) -> str:
     return (
-        f"a file says of a {NAME} no more than the sizes of its clips, and this one has other {what}: train it without "
-        "policy_kwargs for these, on VideoInpaint's own observations"
+        f"a file says of a {NAME} the sizes of its clips, net_arch as widths and activation_fn as one of "
+        f"{', '.join(ACTIVATIONS)}, and this one has other {what}: train it without policy_kwargs for these, on "
+        "VideoInpaint's own observations"
     )
 
 
@@ -145,6 +181,12 @@ def stock_network(told: str, tensors: Mapping[str, Tensor], name: str) -> ActorC
         first, last = tensors[_FRAMES + "cnn.0.weight"].shape[1], tensors[_FRAMES + "linear.0.weight"].shape[1]
         if (first, last) != (3 * length, _flattened(height, width)):
             raise ValueError(f"its tensors are not of {length} frames of {width}x{height}")
+        told_layers, activation = sizes.get("net_arch", _LAYERS), ACTIVATIONS[sizes.get("activation", "tanh")]
+        layers = {part: _widths(told_layers[part]) for part in _LAYERS}
+        for part, owner in (("pi", "policy"), ("vf", "value")):
+            held = [tensors[f"mlp_extractor.{owner}_net.{2 * i}.weight"].shape[0] for i in range(len(layers[part]))]
+            if held != layers[part]:
+                raise ValueError(f"its tensors are not of net_arch {layers}")
     except (ValueError, TypeError, KeyError, IndexError, RecursionError, InputError) as error:
         raise CorruptWeightsError(f"{name} is no stock policy ({error}): train it again") from error
     actions = action_space((*grid, 5), skips=bool(sizes.get("skips")))
@@ -153,7 +195,9 @@ def stock_network(told: str, tensors: Mapping[str, Tensor], name: str) -> ActorC
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return MultiInputActorCriticPolicy(spaces.Dict(seen), actions, lambda _: 0.0)
+        return MultiInputActorCriticPolicy(
+            spaces.Dict(seen), actions, lambda _: 0.0, net_arch=layers, activation_fn=activation
+        )
 
 
 def _flattened(height: int, width: int) -> int:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -83,6 +84,17 @@ BAD_MASKS: dict[str, Any] = {
 def test_bad_masks_are_named(message: str) -> None:
     with pytest.raises(InputError, match=message):
         check_pair(FRAMES, BAD_MASKS[message])
+
+
+def test_tensors_that_numpy_cannot_read_are_refused_in_one_line() -> None:
+    frames, masks = torch.zeros(2, 40, 48, 3, dtype=torch.uint8), torch.zeros(2, 40, 48)
+    masks[:, 10:20, 10:20] = 1
+    assert check_pair(frames, masks)[1].sum() == 200
+    with pytest.raises(InputError, match=r"frames must be an array of numbers that NumPy can read.*convert it first"):
+        check_pair(frames.bfloat16(), masks)
+    for unread in (masks.bfloat16(), masks.requires_grad_()):
+        with pytest.raises(InputError, match=r"mask must be an array of numbers that NumPy can read.*convert it first"):
+            check_pair(frames, unread)
 
 
 def test_single_empty_and_full_frames_are_allowed_and_named() -> None:

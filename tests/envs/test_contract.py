@@ -33,6 +33,10 @@ REFINED = {
     "nothing": (lambda r: None, ".*must give a Refinement"),
     "an array": (lambda r: r.frames.numpy(), ".*must give a Refinement"),
     "another type": (lambda r: dataclasses.replace(r, frames=r.frames.double()), "the frames that .* float32"),
+    "bfloat16": (
+        lambda r: dataclasses.replace(r, frames=r.frames.bfloat16()),
+        "the frames that .*, got bfloat16 .*: convert it to float32",
+    ),
     "one frame for all": (
         lambda r: dataclasses.replace(r, frames=r.frames[:, :1]),
         "the frames that .* got float32",
@@ -141,6 +145,14 @@ def test_what_begin_one_shot_gives_is_checked(toy, given, message):
         (lambda d: Detection(d.masks[:, :1], d.weights), "the masks that detect"),
         (lambda d: Detection(d.masks, d.weights[:, :, :1]), "the weights that detect"),
         (lambda d: Detection(d.masks.double(), d.weights), "the masks that detect .* float32"),
+        (
+            lambda d: Detection(d.masks.bfloat16(), d.weights),
+            "the masks that detect .*bfloat16 .*: convert it to float32",
+        ),
+        (
+            lambda d: Detection(d.masks, d.weights.bfloat16()),
+            "the weights that detect .*bfloat16 .*: convert it to float",
+        ),
         (
             lambda d: Detection(d.masks * 2 + 1, d.weights),
             r"the masks that the detector 'toy' gives must lie in \[0, 1\]",

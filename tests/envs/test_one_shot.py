@@ -125,6 +125,27 @@ def env(settings: dict[str, Any]) -> gymnasium.Env:
     return gymnasium.make(ID, **settings)
 
 
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float64, torch.bool, torch.uint8])
+def test_masks_of_any_real_type_are_taken_as_float32(settings: dict[str, Any], kind: torch.dtype) -> None:
+    class Typed(Drift):
+        def start(self, frames: Tensor, first: Tensor) -> Given:
+            return Given(super().start(frames, first).masks().to(kind))
+
+    class TypedHoles(Seeing):
+        def begin_one_shot(self, frames: Tensor, trackers: Any) -> tuple[State, Tensor]:
+            state, holes = super().begin_one_shot(frames, trackers)
+            return state, holes.to(kind)
+
+    for inpainter, typed in ((settings["inpainter"], settings["inpainter"]), (Seeing(), TypedHoles())):
+        played = []
+        for parts in ((inpainter, Drift()), (typed, Typed())):
+            env = VideoInpaintOneShotEnv(**settings | dict(zip(("inpainter", "propagator"), parts)))
+            start, _ = env.reset(seed=3)
+            after, reward, *_ = env.step(actions()[0])
+            played.append([start["frames"], start["masks"], after["frames"], after["masks"], reward])
+        assert all(np.array_equal(one, other) for one, other in zip(*played))
+
+
 def test_the_sources_are_clip_sources() -> None:
     assert isinstance(Source(pasted()), ClipSource)
 

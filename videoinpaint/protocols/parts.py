@@ -28,7 +28,8 @@ class Refinement:
     """The result of one inpainting pass.
 
     Attributes:
-        frames: float32 ``(B, T, 3, H, W)`` in [0, 1], the network's proposal everywhere (the loop composes it).
+        frames: float32 ``(B, T, 3, H, W)`` in [0, 1], the network's proposal everywhere (the loop composes it); any
+            other type is refused: a part that computes in bfloat16 gives ``frames.float()``.
         gflops: float64 ``(B,)``, on the CPU or where the frames are, of this pass: multiply-accumulates counted as two,
             in units of 1e9.
         full_gflops: what this pass would have cost with all heads, ``(B,)`` likewise; None where heads change nothing.
@@ -93,6 +94,7 @@ class Tracker(Protocol):
     def masks(self) -> Tensor:
         """How likely each pixel shows the target, ``(T, 1, H, W)`` in [0, 1]; the first frame's is the given mask.
 
+        Of any real type; the loop takes them as float32.
         Deterministic. Where gradients are enabled, the masks carry those of `parameters`.
         """
         ...
@@ -129,7 +131,7 @@ class OneShotInpainter(Protocol):
             trackers: one for each clip; they may be fine-tuned.
 
         Returns:
-            the state, and M0 ``(B, T, 1, H, W)`` in {0, 1}: the pixels that a refinement may change.
+            the state, and M0 ``(B, T, 1, H, W)`` in {0, 1}, of any real type: the pixels that a refinement may change.
         """
         ...
 
