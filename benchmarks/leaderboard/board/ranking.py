@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gymnasium import spaces
+
 from videoinpaint import files
 from videoinpaint.agents.evaluation.run_record import software
 from videoinpaint.benchmarks.leaderboard.board.board_entry import BEST_FIXED, ORACLE, RANDOM, board_entry
@@ -15,6 +17,7 @@ from videoinpaint.benchmarks.leaderboard.board.rows import Row, Run, normal
 from videoinpaint.benchmarks.leaderboard.judging.measuring import score_name
 from videoinpaint.benchmarks.leaderboard.judging.tolerance import TOLERANCES
 from videoinpaint.benchmarks.leaderboard.judging.verification import ranked
+from videoinpaint.benchmarks.leaderboard.submissions.actions import action_space_of, skips_in
 from videoinpaint.benchmarks.leaderboard.submissions.submission import check_versions
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
@@ -76,7 +79,8 @@ def rank(runs: Sequence[Run], references: Mapping[str, Sequence[dict[str, Any]]]
     held_out, score = _held_out_seeds(runs), score_name(suite)
     known = {name: Row(name, (), normal(found, suite, score), score, held_out) for name, found in references.items()}
     rows = [Row(name, tuple(found), (), score, held_out) for name, found in by_method(runs, references).items()]
-    entries = [board_entry(row, known, score) for row in (*rows, *known.values())]
+    space = action_space_of(suite)
+    entries = [board_entry(row, known, score, space) for row in (*rows, *known.values())]
     _add_ranks(entries, [*rows, *known.values()])
     _add_pareto(entries)
     _add_equal_compute(entries, rows)
@@ -91,6 +95,7 @@ def rank(runs: Sequence[Run], references: Mapping[str, Sequence[dict[str, Any]]]
             "episodes": len(suite.episodes),
             "held_out": len(held_out),
             "salt_sha256": ", ".join(sorted(salts)) or None,
+            **_cells(space),
         },
         "software": software(),
         "protocol": dict(PROTOCOL),
@@ -99,6 +104,11 @@ def rank(runs: Sequence[Run], references: Mapping[str, Sequence[dict[str, Any]]]
         "entries": sorted(entries, key=lambda one: (one["rank"] or 10**6, -one["score"]["mean"])),
         "clips": [],
     }
+
+
+def _cells(space: spaces.Box) -> dict[str, Any]:
+    """What a board says of actions that are by cell; nothing where they are for whole frames."""
+    return {"cells": list(space.shape[:-1]), "skips": skips_in(space)} if len(space.shape) == 3 else {}
 
 
 def _add_ranks(entries: list[dict[str, Any]], rows: list[Row]) -> None:
