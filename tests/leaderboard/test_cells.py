@@ -15,6 +15,7 @@ from videoinpaint.agents.policies import choose, make_policy
 from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
 from videoinpaint.agents.policies.export import blank_network, save_policy
 from videoinpaint.agents.policies.regional import RegionalPolicy
+from videoinpaint.benchmarks.leaderboard.board.asked import asked_for
 from videoinpaint.benchmarks.leaderboard.contestants import Contestants, run_all
 from videoinpaint.benchmarks.leaderboard.judging.marks import HeldOut
 from videoinpaint.benchmarks.leaderboard.judging.measuring import prepare, run
@@ -24,6 +25,7 @@ from videoinpaint.benchmarks.leaderboard.submissions.entry import parse_entry
 from videoinpaint.benchmarks.leaderboard.submissions.recorded import read_episodes
 from videoinpaint.benchmarks.policies.suite_references import Search, measure
 from videoinpaint.controls import Controls
+from videoinpaint.envs.actions import action_space
 from videoinpaint.errors import InputError
 
 SEEN = {"frames": np.zeros((1, 12, 48, 64), np.uint8), "masks": np.zeros((1, 4, 48, 64), np.uint8)}
@@ -188,10 +190,22 @@ def test_a_board_by_cell_from_policies_to_the_page(cells, references, tmp_path):
     assert 2 <= first["heads"] <= 8
     assert second == {**dict.fromkeys(("heads", "fusion", "alpha", "beta", "gamma")), "skipped": 1}
     assert entries["heads4"]["episodes"][0]["controls"][0]["heads"] == 4
+    assert "nearest_in_cost" not in entries["heads4"]
     assert set(board["clips"][0]["pictures"]) >= {"heads8holes", "heads4", "beam oracle"}
     page = (tmp_path / "docs" / "index.html").read_text(encoding="utf-8")
     assert "by cell of a 2\u00d73 grid, which may be skipped" in page
     assert "<figcaption>skipped</figcaption>" in page
+
+
+def test_cells_that_cannot_be_skipped_have_means_over_all_of_them():
+    action = np.zeros((2, 3, 5), np.float32)
+    action[0, :, 0] = -1.3
+    record = {"actions": [action.tolist()]}
+    (kept,) = asked_for(record, action_space((2, 3, 5)))
+    assert (kept["heads"], "skipped" in kept) == (4.5, False)
+    (left,) = asked_for(record, action_space((2, 3, 5), skips=True))
+    assert (left["heads"], left["skipped"]) == (7, 0.5)
+    assert asked_for({"controls": [{"heads": 3}], "actions": [[0] * 5]}, action_space()) == [{"heads": 3}]
 
 
 def test_a_grid_that_is_none_is_refused_before_an_episode_is_played(cells, tmp_path):

@@ -18,8 +18,8 @@ SKIPPED = "skipped"
 def asked_for(record: Mapping[str, Any], space: spaces.Box) -> list[dict[str, Any]]:
     """The controls of an episode's iterations, by name.
 
-    Where actions are by cell or may skip, each is a mean over the cells that were refined, None where none was, and
-    :data:`SKIPPED` stands beside them. Elsewhere they are those of the record.
+    Where actions are by cell or may skip, each is a mean over the cells that were refined, None where none was. Where
+    they may skip, :data:`SKIPPED` stands beside them. Elsewhere they are those of the record.
 
     Args:
         record: of an episode; references have actions and no controls.
@@ -35,4 +35,4 @@ def _of_cells(action: Any, skips: bool) -> dict[str, Any]:
     left = skipped(controls)
     refined = controls[~left].astype(np.float64)
     means = [None] * len(NAMES) if left.all() else [round(float(mean), 6) for mean in refined.mean(0)]
-    return dict(zip(NAMES, means)) | {SKIPPED: float(left.mean())}
+    return dict(zip(NAMES, means)) | ({SKIPPED: float(left.mean())} if skips else {})

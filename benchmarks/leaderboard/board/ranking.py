@@ -36,6 +36,8 @@ CONSTANT = frozenset(f"builtin:{name}" for name in (
 """Policies that always choose the same, as those of the form ``fixed:`` do."""
 BLIND = frozenset(f"builtin:{name}" for name in ("random", "heads4then2", "heads6then2", "heads6once", "heads12once"))
 """Those that do not look at what they see either, and choose otherwise from pass to pass."""
+EQUAL = 1.5
+"""A factor between two costs up to which they are called equal: where policies stop early, no constant comes near."""
 
 
 def reference_episodes(suite: FrozenSuite, file: Path | None = None) -> dict[str, list[dict[str, Any]]]:
@@ -152,14 +154,15 @@ def _add_equal_compute(entries: list[dict[str, Any]], rows: list[Row]) -> None:
         nearest = min(constants, key=lambda one: abs(one["cost"]["gflops_total"] - cost))
         told = f"the fixed setting here whose computation comes nearest to that of {best['name']}"
         nearest["remarks"] = f"{told} ({nearest['cost']['gflops_total']:.0f} and {cost:.0f} GFLOPs)"
-        nearest["equal_compute"] = True
+        apart = max(nearest["cost"]["gflops_total"], cost) / min(nearest["cost"]["gflops_total"], cost)
+        nearest["nearest_in_cost"] = "fixed at equal compute" if apart <= EQUAL else "fixed nearest in compute"
 
 
 def _roles(entry: dict[str, Any]) -> list[str]:
     """Under which names an entry is a reference of the board."""
     found = [entry["name"]] if entry["kind"] == "reference" else []
     found += ["oracle"] if found == [ORACLE] else []
-    return found + (["fixed at equal compute"] if entry.pop("equal_compute", False) else [])
+    return found + ([entry.pop("nearest_in_cost")] if "nearest_in_cost" in entry else [])
 
 
 def _held_out_seeds(runs: Sequence[Run]) -> tuple[int, ...]:

@@ -71,7 +71,7 @@ def check_fit(episode: Mapping[str, Any], space: spaces.Box, env_id: str) -> Non
         told = "rows and columns of cells, with five numbers each" if by_cell else "five numbers for the whole frame"
         raise InputError(f"{whose} have the shape {other[0]}, those of {env_id} {space.shape}: {told}")
     if not skips_in(space) and min(np.min(np.asarray(action)[..., HEADS]) for action in episode["actions"]) < -1:
-        raise InputError(f"{whose} must be five numbers in [-1, 1]: nothing can be skipped in {env_id}")
+        raise InputError(f"{whose} must be lists of five numbers in [-1, 1]: nothing can be skipped in {env_id}")
 
 
 def _is_action(value: Any) -> bool:
