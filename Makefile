@@ -6,7 +6,7 @@
 #   make libraries        other RL libraries (RLlib, TorchRL, Minari, ...) with the environments, in .venv-libraries
 #   make leaderboard      measures, verifies, ranks and draws the committed leaderboard anew, going on where it stopped;
 #                         LEADERBOARD='--stock runs/stock --ours runs/ours --salt-file FILE --held-out N --workers N' (a training seed a folder)
-#   make leaderboard-page draws docs/leaderboard/index.html anew from its board.json
+#   make leaderboard-page draws docs/leaderboard/index.html, and the pages in folders there, anew from their board.json
 #   make lock              writes requirements/constraints.txt anew from today's newest
 PYTHON ?= python3
 UNPINNED ?=
@@ -91,7 +91,8 @@ leaderboard: $(VENV)/.installed
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m videoinpaint.benchmarks.leaderboard.contestants $(LEADERBOARD)
 
 leaderboard-page: $(VENV)/.installed
-	$(BIN)/videoinpaint leaderboard html docs/leaderboard/board.json --output docs/leaderboard
+	for board in docs/leaderboard/board.json $(wildcard docs/leaderboard/*/board.json); do \
+		$(BIN)/videoinpaint leaderboard html $$board --output $$(dirname $$board) || exit 1; done
 
 # Resolves, and installs nothing but pip itself.
 lock:

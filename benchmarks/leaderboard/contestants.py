@@ -1,12 +1,15 @@
 """The leaderboard that is committed: every contestant is measured, verified, ranked and drawn by one command.
 
     python -m videoinpaint.benchmarks.leaderboard.contestants --stock runs/stock --ours runs/ours
+    python -m videoinpaint.benchmarks.leaderboard.contestants --env-id VideoInpaintRegions-v1 --fitted runs/tried
 
-It goes on where it stopped: an episode at a time while a contestant is measured, a contestant at a time while it is
-verified. ``--stock`` and ``--ours`` are folders with a folder for each training seed (``seed0``, ``seed1``, ...), in
-which `videoinpaint.benchmarks.policies.stock_ppo` left ``policy.pt`` and `videoinpaint train` ``policy.safetensors``.
-What ``about.yml`` beside the seeds' folders says (training_data, training_seeds, budget, hardware, contamination) goes
-into the submissions.
+Each environment has a board of its own, with contestants that make sense there. It goes on where it stopped: an episode
+at a time while a contestant is measured, a contestant at a time while it is verified. ``--stock`` and ``--ours`` are
+folders with a folder for each training seed (``seed0``, ``seed1``, ...), in which
+`videoinpaint.benchmarks.policies.stock_ppo` left ``policy.pt`` and `videoinpaint train` ``policy.safetensors``;
+``--fitted`` is one in which `videoinpaint trials fit` left ``seed0.safetensors``, ``seed1.safetensors``, ... What
+``about.yml`` beside the seeds says (training_data, training_seeds, budget, hardware, contamination) goes into the
+submissions.
 """
 
 from __future__ import annotations
@@ -50,8 +53,20 @@ from videoinpaint.files import user_path, write_json
 BOARD = "board.json"
 BUILTIN = ("random", "heads4", "heads8", "heads12", "fixed-bias", "fixed-average", "heuristic", "heads4then2",
            "heads6then2", "trained-budget")  # fmt: skip
-METHODS = {"stock": ("Stock SB3 PPO", "policy.pt"), "ours": ("Closed-loop PPO", "policy.safetensors")}
-"""Flag -> the method's name, and the file in each training seed's folder."""
+BOARDS = {
+    "VideoInpaintBudget-v0": (".", BUILTIN),
+    "VideoInpaintRegions-v1": ("regions", (
+        "random", "heads4", "heads8", "heads12", "fixed-bias", "heuristic", "heads4then2", "heads6once", "heads12once",
+        "heads8holes", "trained-budget", "trained-holes", "trained-regions")),
+}  # fmt: skip
+"""Environment -> where its board lies within docs/leaderboard, and this package's policies that take part by default;
+of others that is a folder of the id's name, and `BUILTIN`."""
+METHODS = {
+    "stock": ("Stock SB3 PPO", "*/policy.pt"),
+    "ours": ("Closed-loop PPO", "*/policy.safetensors"),
+    "fitted": ("Fitted to trials", "*.safetensors"),
+}
+"""Flag -> the method's name, and the file of each training seed: itself or its folder is called ``seedN``."""
 ABOUT = "about.yml"
 OURS = {"authors": "the maintainers of videoinpaint", "licence": "MIT"}
 _SEED = re.compile(r"\D*(\d+)")
@@ -65,12 +80,14 @@ class Contestants:
     """Folder with stock PPO's training seeds; without it, it does not take part."""
     ours: Path | None = None
     """Folder with our PPO's training seeds."""
+    fitted: Path | None = None
+    """Folder with the seeds of a policy that was fitted to trials."""
     suite: str = "studio-mixed-v1"
     """A frozen suite."""
     env_id: str = "VideoInpaintBudget-v0"
     """For which environment."""
-    builtin: tuple[str, ...] = BUILTIN
-    """Policies of this package."""
+    builtin: tuple[str, ...] | None = None
+    """Policies of this package; by default those of `BOARDS`."""
     salt_file: Path | None = None
     """What `videoinpaint leaderboard commit` wrote: held-out episodes follow from it."""
     held_out: int = 0
@@ -84,10 +101,15 @@ class Contestants:
     """Contestants at a time, each in a process of its own."""
     threads: int = 1
     """CPU threads of each environment."""
-    work: Path = Path("build/leaderboard")
-    """Submissions and their verifications."""
-    output: Path = Path("docs/leaderboard")
-    """Gets board.json and index.html."""
+    work: Path | None = None
+    """Submissions and their verifications; by default build/leaderboard, or a folder of this environment's in it."""
+    output: Path | None = None
+    """Gets board.json and index.html; by default docs/leaderboard, or a folder of this environment's in it."""
+
+    @property
+    def place(self) -> str:
+        """Where the environment's board lies within a folder of boards."""
+        return BOARDS.get(self.env_id, (self.env_id, ()))[0]
 
 
 @dataclass(frozen=True)
@@ -105,7 +127,8 @@ def contestants(flags: Contestants) -> list[Contestant]:
     Raises:
         InputError: a folder of training seeds is empty, or its about.yml is none.
     """
-    found = [Contestant(name, f"builtin:{name}", OURS | {"name": name, "method": name}) for name in flags.builtin]
+    builtin = BOARDS.get(flags.env_id, ("", BUILTIN))[1] if flags.builtin is None else flags.builtin
+    found = [Contestant(name, f"builtin:{name}", OURS | {"name": name, "method": name}) for name in builtin]
     for flag, (method, file) in METHODS.items():
         folder = getattr(flags, flag)
         if folder is not None:
@@ -116,11 +139,14 @@ def contestants(flags: Contestants) -> list[Contestant]:
 
 
 def _seeds(folder: Path, flag: str, method: str, file: str) -> list[Contestant]:
+    own = "/" not in file
     policies = {
-        int(match[1]): path for path in folder.glob(f"*/{file}") if (match := _SEED.fullmatch(path.parent.name))
+        int(match[1]): path
+        for path in folder.glob(file)
+        if (match := _SEED.fullmatch(path.stem if own else path.parent.name))
     }
     if not policies:
-        raise InputError(f"{folder} holds no training seeds: put {file} into seed0, seed1, ... in it")
+        raise InputError(f"{folder} holds no training seeds: put {file.replace('*', 'seed0')}, ... into it")
     about = _about(folder / ABOUT)
     return [
         Contestant(f"{flag}-{seed}", str(path), OURS | about
@@ -202,14 +228,14 @@ def run_all(
     whole_number(flags.workers, "workers", 1, os.cpu_count() or 1)
     held_out = _held_out(flags)
     everybody = contestants(flags)
-    work = user_path(flags.work)
+    work = user_path(flags.work or Path("build/leaderboard") / flags.place)
     bar, advance = tables.progress("measuring and verifying", len(everybody))
     with bar:
         folders = _measure_all(flags, everybody, work, suite, held_out, advance)
     runs = [read_run(folder, suite) for folder in folders]
     board = rank(runs, references, suite)
     add_pictures(board, runs, references, suite, flags.pictures)
-    output = user_path(flags.output)
+    output = user_path(flags.output or Path("docs/leaderboard") / flags.place)
     write_json(output / BOARD, plain(board), indent=None)
     print(f"wrote {write_page(output / BOARD, output)}")
     return board

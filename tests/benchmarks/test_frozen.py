@@ -7,16 +7,30 @@ from dataclasses import replace
 import pytest
 
 from videoinpaint.agents.evaluation.episodes import make_evaluation_env
-from videoinpaint.benchmarks.protocol.frozen import episode_digest, freeze, frozen_suite, suite_names
+from videoinpaint.benchmarks.protocol.frozen import episode_digest, freeze, frozen_suite, suite_env_ids, suite_names
 from videoinpaint.errors import InputError, UnknownNameError
+from videoinpaint.registration import ENVIRONMENTS
 
 SMALL = {"clips": "studio:easy", "masks": "studio:easy", "num_frames": 4, "height": 48, "width": 64}
 
 
-@pytest.mark.parametrize("name", suite_names())
-def test_the_pixels_of_a_suite_are_those_that_were_frozen(name: str) -> None:
-    env_id = "VideoInpaintOneShot-v1" if name.startswith("one-shot") else "VideoInpaintBudget-v0"
+FROZEN = [
+    (name, env_id)
+    for name in suite_names()
+    for env_id in ("VideoInpaintOneShot-v1", "VideoInpaintBudget-v0", "VideoInpaintRegions-v1")
+    if env_id in suite_env_ids(name)
+]
+
+
+@pytest.mark.parametrize(("name", "env_id"), FROZEN)
+def test_the_pixels_of_a_suite_are_those_that_were_frozen(name: str, env_id: str) -> None:
     frozen_suite(name, env_id).first(3).check_pixels()
+
+
+def test_every_environment_has_the_suites_of_its_kind() -> None:
+    for name in suite_names():
+        own = [one.id for one in ENVIRONMENTS if ("OneShot" in one.kind) == name.startswith("one-shot")]
+        assert suite_env_ids(name) == own
 
 
 def test_environments_play_the_frozen_episodes() -> None:

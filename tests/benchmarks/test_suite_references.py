@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import gymnasium
+import numpy as np
 import pytest
 
-from videoinpaint.benchmarks.policies.suite_references import Search, measure_suites, random_settings
+from videoinpaint.benchmarks.policies.suite_references import Search, measure, measure_suites, random_settings
 from videoinpaint.benchmarks.protocol import suite_references as reader
 from videoinpaint.benchmarks.protocol.frozen import freeze, frozen_suite
 from videoinpaint.benchmarks.protocol.suite_references import POLICIES, ranked_by, suite_references, suite_score
 from videoinpaint.controls import Controls
+from videoinpaint.envs.ids import with_precision
 from videoinpaint.errors import InputError
 
 SMALL = {"num_frames": 2, "height": 40, "width": 48, "max_iterations": 2, "detector": "none", "clips": "studio:easy"}
@@ -53,6 +56,27 @@ def test_references_stand_in_their_order_and_are_not_measured_twice(
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(InputError, match="another file"):
         measure_suites([suite], SEARCH, tmp_path / "other.json")
+
+
+def test_references_by_cell_search_cell_by_cell_and_skip() -> None:
+    suite = freeze("small-v1", "VideoInpaintRegions-v1", SMALL | {"action_grid": (1, 2)}, [3, 8])
+    entry = measure(suite, SEARCH, {}, lambda: None)
+    assert set(entry["policies"]) == set(POLICIES)
+    reached = {name: [one["return"] for one in row["episodes"]] for name, row in entry["policies"].items()}
+    for index in range(2):
+        best = reached["beam oracle"][index]
+        assert all(best >= reached[name][index] for name in ("greedy oracle", "best fixed", "random search"))
+    told = {name: [one["actions"] for one in row["episodes"]] for name, row in entry["policies"].items()}
+    assert all(np.shape(action) == (1, 2, 5) for actions in told["random"] for action in actions)
+    assert all(np.shape(action) == (5,) for actions in told["best fixed"] for action in actions)
+    assert any(np.min(action) < -1 for actions in told["greedy oracle"] for action in actions)
+    env = gymnasium.make(suite.env_id, **with_precision(suite.env_id, suite.env_kwargs, "float32"))
+    for row in entry["policies"].values():
+        for one in row["episodes"]:
+            env.reset(seed=one["seed"])
+            actions = [np.broadcast_to(np.float32(action), (1, 2, 5)) for action in one["actions"]]
+            assert sum(float(env.step(action)[1]) for action in actions) == pytest.approx(one["return"])
+    env.close()
 
 
 def test_random_search_draws_settings_over_the_whole_range() -> None:

@@ -32,12 +32,23 @@ POLICIES = (
     "talks",
     "late",
     "copies",
+    "cells",
+    "turned",
+    "gaps",
+    "loud",
 )
 
 
 @pytest.fixture(scope="session")
 def suite() -> FrozenSuite:
     return freeze("tiny-v1", "VideoInpaint-v1", TINY, [0, 1])
+
+
+@pytest.fixture(scope="session")
+def cells() -> FrozenSuite:
+    """A suite whose actions are by cell of a grid of two rows and three columns, which may be skipped."""
+    by_cell = TINY | {"inpainter": "compact", "action_grid": [2, 3]}
+    return freeze("cells-v1", "VideoInpaintRegions-v1", by_cell, [0, 1])
 
 
 @pytest.fixture(scope="session")

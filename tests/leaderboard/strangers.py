@@ -76,6 +76,39 @@ class Talks(Steady):
         return super().act(observation)
 
 
+class Cells(Steady):
+    """Chooses cell by cell: leaves those without a hole as they are, and all of them where little shows no repair."""
+
+    def act_by_cell(self, observation, rows, columns):
+        actions = np.repeat(self.act(observation)[:, None, None], rows, 1).repeat(columns, 2)
+        marked = observation["masks"].max(1) > 127
+        for row, band in enumerate(np.array_split(marked, rows, 1)):
+            for column, cell in enumerate(np.array_split(band, columns, 2)):
+                empty = ~cell.any((1, 2))
+                actions[empty, row, column, 0] = -1.4
+                actions[~empty, row, column, 1] = column / columns
+        return actions
+
+
+class Turned(Cells):
+    def act_by_cell(self, observation, rows, columns):
+        return super().act_by_cell(observation, rows, columns).swapaxes(1, 2)
+
+
+class Gaps(Cells):
+    def act_by_cell(self, observation, rows, columns):
+        actions = super().act_by_cell(observation, rows, columns)
+        actions[:, -1, -1, 2] = np.nan
+        return actions
+
+
+class Loud(Cells):
+    """Asks for more than there is."""
+
+    def act_by_cell(self, observation, rows, columns):
+        return 100 * super().act_by_cell(observation, rows, columns)
+
+
 class Late(Steady):
     """Behaves until its third action."""
 

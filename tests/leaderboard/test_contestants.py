@@ -10,9 +10,10 @@ import pytest
 
 from videoinpaint.agents.policies.policy import POLICIES, make_policy
 from videoinpaint.benchmarks.leaderboard import contestants as module
-from videoinpaint.benchmarks.leaderboard.contestants import BUILTIN, Contestants, contestants, run_all
+from videoinpaint.benchmarks.leaderboard.contestants import BOARDS, BUILTIN, Contestants, contestants, run_all
 from videoinpaint.benchmarks.leaderboard.judging.measuring import Arena
 from videoinpaint.benchmarks.protocol.envelope import plain
+from videoinpaint.benchmarks.protocol.frozen import frozen_suite
 from videoinpaint.errors import InputError
 
 
@@ -75,8 +76,25 @@ def test_training_seeds_are_one_method_and_say_how_they_were_trained(tmp_path):
     assert found[0].about["budget"] == {"steps": 6912}
 
 
-def test_every_builtin_contestant_exists():
-    assert set(BUILTIN) <= set(POLICIES.names())
+def test_every_builtin_contestant_exists_and_each_environment_has_its_board():
+    for env_id, (place, names) in BOARDS.items():
+        flags = Contestants(env_id=env_id)
+        assert [one.name for one in contestants(flags)] == list(names)
+        assert set(names) <= set(POLICIES.names())
+        assert flags.place == place
+        assert frozen_suite(flags.suite, env_id).episodes
+    assert len({place for place, _ in BOARDS.values()}) == len(BOARDS)
+    other = Contestants(env_id="VideoInpaint-v1")
+    assert ([one.name for one in contestants(other)], other.place) == (list(BUILTIN), "VideoInpaint-v1")
+
+
+def test_seeds_of_a_fitted_policy_are_files(tmp_path):
+    for name in ("seed1.safetensors", "seed0.safetensors", "notes.safetensors"):
+        (tmp_path / name).touch()
+    found = contestants(Contestants(builtin=(), fitted=tmp_path))
+    assert [(one.name, Path(one.policy).name) for one in found] == [
+        ("fitted-0", "seed0.safetensors"), ("fitted-1", "seed1.safetensors")]  # fmt: skip
+    assert {one.about["method"] for one in found} == {"Fitted to trials"}
 
 
 @pytest.mark.parametrize(

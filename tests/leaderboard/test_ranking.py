@@ -244,6 +244,9 @@ def test_cost_has_a_front_and_a_constant_of_equal_compute():
     assert front == [True, True, False, False]
     assert "nearest to that of looks" in entries["cheap"]["remarks"]
     assert found["references"]["fixed at equal compute"] == entries["cheap"]["score"]["mean"]
+    far = board(looks, dear)["references"]
+    assert "fixed at equal compute" not in far
+    assert far["fixed nearest in compute"] == entries["dear"]["score"]["mean"]
     assert found["references"]["oracle"] == found["references"]["beam oracle"] > found["references"]["random"]
 
 

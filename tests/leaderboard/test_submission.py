@@ -210,12 +210,12 @@ def test_another_policy_does_not_enter_a_folder_that_is_there(tmp_path, suite):
         prepare(tmp_path / "mine", str(tmp_path / "1"), suite, {}, "float32", 1)
 
 
-@pytest.mark.parametrize("more", [{"action_grid": [2, 3]}, {"skips": True}])
-def test_what_has_no_board_is_refused_before_an_episode_is_played(tmp_path, suite, more):
-    suite = freeze("cells-v1", suite.env_id, suite.env_kwargs | more, [0])
-    with pytest.raises(InputError, match="no board of VideoInpaint-v1"):
-        prepare(tmp_path / "mine", "builtin:random", suite, {}, "float32", 1)
-    assert not (tmp_path / "mine").exists()
+def test_a_policy_that_skips_the_whole_frame_stops_where_that_is_allowed(tmp_path, suite):
+    suite = freeze("stops-v1", suite.env_id, suite.env_kwargs | {"skips": True}, [0])
+    submission = prepare(tmp_path, "builtin:heads12once", suite, {}, "float32", 1)
+    (episode,) = run(tmp_path, submission, suite)
+    assert [action[0] for action in episode["actions"]] == [1, pytest.approx(-1.4)]
+    assert episode["end"] == "stopped"
 
 
 def test_a_policy_that_would_skip_runs_its_fewest_heads_where_nothing_can_be_skipped(tmp_path, suite):

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import NDArray
 
+from videoinpaint.benchmarks.leaderboard.board.asked import asked_for
 from videoinpaint.benchmarks.leaderboard.board.rows import Row, matrix_of
 from videoinpaint.benchmarks.leaderboard.judging.marks import MARKS
 from videoinpaint.benchmarks.leaderboard.judging.verification import ranked, too_good
@@ -30,13 +32,14 @@ COSTS = ("gflops_begin", "gflops", "gflops_detector", "gflops_total", "seconds_p
 _THRESHOLDS = 41
 
 
-def board_entry(row: Row, references: Mapping[str, Row], score: str) -> dict[str, Any]:
+def board_entry(row: Row, references: Mapping[str, Row], score: str, space: spaces.Box) -> dict[str, Any]:
     """Everything that the board says of a row but its rank, which is among others.
 
     Args:
         row: a method, or a reference.
         references: rows by name, random, best fixed and the beam oracle at least.
         score: which entry of an episode is ranked by.
+        space: of the actions.
     """
     matrix = row.matrix()
     low, high = (interquartile_mean(references[name].matrix()) for name in (RANDOM, ORACLE))
@@ -57,7 +60,7 @@ def board_entry(row: Row, references: Mapping[str, Row], score: str) -> dict[str
         "marks": {mark: bool(row.runs) and all(run.marks[mark] for run in row.runs) for mark in MARKS},
         "flags": _flags(row, references),
         "contamination": one_line("; ".join(dict.fromkeys(run.submission.contamination for run in row.runs)) or "none"),
-        "remarks": "" if row.runs else _about(row.name),
+        "remarks": "" if row.runs else _about(row.name, len(space.shape) == 3),
         "score": mean,
         "normalised": (public - low) / (high - low) if high > low else None,
         "difference": None if versus_fixed is None else middle_difference(*versus_fixed),
@@ -68,7 +71,7 @@ def board_entry(row: Row, references: Mapping[str, Row], score: str) -> dict[str
         | {"seconds_per_frame": _seconds(row)},
         "pareto": False,
         "profile": _profile(matrix, references),
-        "episodes": [_episode(*one, score) for one in row.episodes],
+        "episodes": [_episode(*one, score, space) for one in row.episodes],
         "log": _log(row),
     }
 
@@ -93,7 +96,7 @@ def _flags(row: Row, references: Mapping[str, Row]) -> list[str]:
     return [one_line(flag) for flag in dict.fromkeys(found)]
 
 
-def _about(name: str) -> str:
+def _about(name: str, by_cell: bool) -> str:
     told = {
         RANDOM: "every control uniform over its range",
         BEST_FIXED: "the best constant of a grid, chosen on other episodes",
@@ -101,7 +104,8 @@ def _about(name: str) -> str:
         "greedy oracle": "tries the grid in every state and sees the true video",
         ORACLE: "beam search over a coarse grid, which sees the true video; outside of the grid a policy may exceed it",
     }
-    return told.get(name, "")
+    searched = "; one setting for all cells first, then cell after cell, skipping too where that is allowed"
+    return told.get(name, "") + (searched if by_cell and name.endswith("oracle") else "")
 
 
 def _profile(matrix: NDArray[np.float64], references: Mapping[str, Row]) -> list[list[float]]:
@@ -126,7 +130,9 @@ def _mean(row: Row, name: str) -> float | None:
     return mean_known([one.get(name) for episodes in row.counted for one in episodes])
 
 
-def _episode(seed: int | None, held_out: bool, record: Mapping[str, Any], score: str) -> dict[str, Any]:
+def _episode(
+    seed: int | None, held_out: bool, record: Mapping[str, Any], score: str, space: spaces.Box
+) -> dict[str, Any]:
     return {
         "seed": record["seed"],
         "clip": one_line(record.get("clip", "")),
@@ -135,7 +141,7 @@ def _episode(seed: int | None, held_out: bool, record: Mapping[str, Any], score:
         "return": record["episode_return"],
         "quality_gain": record.get("quality_gain"),
         "measures": record.get("measures", {}),
-        "controls": record.get("controls", []),
+        "controls": asked_for(record, space),
         "held_out": held_out,
     }
 

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gymnasium import spaces
+
 from videoinpaint import files
 from videoinpaint.agents.evaluation.run_record import software
 from videoinpaint.benchmarks.leaderboard.board.board_entry import BEST_FIXED, ORACLE, RANDOM, board_entry
@@ -15,6 +17,7 @@ from videoinpaint.benchmarks.leaderboard.board.rows import Row, Run, normal
 from videoinpaint.benchmarks.leaderboard.judging.measuring import score_name
 from videoinpaint.benchmarks.leaderboard.judging.tolerance import TOLERANCES
 from videoinpaint.benchmarks.leaderboard.judging.verification import ranked
+from videoinpaint.benchmarks.leaderboard.submissions.actions import action_space_of, skips_in
 from videoinpaint.benchmarks.leaderboard.submissions.submission import check_versions
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
@@ -33,6 +36,8 @@ CONSTANT = frozenset(f"builtin:{name}" for name in (
 """Policies that always choose the same, as those of the form ``fixed:`` do."""
 BLIND = frozenset(f"builtin:{name}" for name in ("random", "heads4then2", "heads6then2", "heads6once", "heads12once"))
 """Those that do not look at what they see either, and choose otherwise from pass to pass."""
+EQUAL = 1.5
+"""A factor between two costs up to which they are called equal: where policies stop early, no constant comes near."""
 
 
 def reference_episodes(suite: FrozenSuite, file: Path | None = None) -> dict[str, list[dict[str, Any]]]:
@@ -76,7 +81,8 @@ def rank(runs: Sequence[Run], references: Mapping[str, Sequence[dict[str, Any]]]
     held_out, score = _held_out_seeds(runs), score_name(suite)
     known = {name: Row(name, (), normal(found, suite, score), score, held_out) for name, found in references.items()}
     rows = [Row(name, tuple(found), (), score, held_out) for name, found in by_method(runs, references).items()]
-    entries = [board_entry(row, known, score) for row in (*rows, *known.values())]
+    space = action_space_of(suite)
+    entries = [board_entry(row, known, score, space) for row in (*rows, *known.values())]
     _add_ranks(entries, [*rows, *known.values()])
     _add_pareto(entries)
     _add_equal_compute(entries, rows)
@@ -91,6 +97,7 @@ def rank(runs: Sequence[Run], references: Mapping[str, Sequence[dict[str, Any]]]
             "episodes": len(suite.episodes),
             "held_out": len(held_out),
             "salt_sha256": ", ".join(sorted(salts)) or None,
+            **_cells(space),
         },
         "software": software(),
         "protocol": dict(PROTOCOL),
@@ -99,6 +106,11 @@ def rank(runs: Sequence[Run], references: Mapping[str, Sequence[dict[str, Any]]]
         "entries": sorted(entries, key=lambda one: (one["rank"] or 10**6, -one["score"]["mean"])),
         "clips": [],
     }
+
+
+def _cells(space: spaces.Box) -> dict[str, Any]:
+    """What a board says of actions that are by cell; nothing where they are for whole frames."""
+    return {"cells": list(space.shape[:-1]), "skips": skips_in(space)} if len(space.shape) == 3 else {}
 
 
 def _add_ranks(entries: list[dict[str, Any]], rows: list[Row]) -> None:
@@ -142,14 +154,15 @@ def _add_equal_compute(entries: list[dict[str, Any]], rows: list[Row]) -> None:
         nearest = min(constants, key=lambda one: abs(one["cost"]["gflops_total"] - cost))
         told = f"the fixed setting here whose computation comes nearest to that of {best['name']}"
         nearest["remarks"] = f"{told} ({nearest['cost']['gflops_total']:.0f} and {cost:.0f} GFLOPs)"
-        nearest["equal_compute"] = True
+        apart = max(nearest["cost"]["gflops_total"], cost) / min(nearest["cost"]["gflops_total"], cost)
+        nearest["nearest_in_cost"] = "fixed at equal compute" if apart <= EQUAL else "fixed nearest in compute"
 
 
 def _roles(entry: dict[str, Any]) -> list[str]:
     """Under which names an entry is a reference of the board."""
     found = [entry["name"]] if entry["kind"] == "reference" else []
     found += ["oracle"] if found == [ORACLE] else []
-    return found + (["fixed at equal compute"] if entry.pop("equal_compute", False) else [])
+    return found + ([entry.pop("nearest_in_cost")] if "nearest_in_cost" in entry else [])
 
 
 def _held_out_seeds(runs: Sequence[Run]) -> tuple[int, ...]:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from videoinpaint.agents.policies.protocol import Observation
+from videoinpaint.agents.policies.protocol import Observation, choose
 from videoinpaint.benchmarks.leaderboard.judging.held_out import held_out_seeds, salt_hash
 from videoinpaint.benchmarks.leaderboard.judging.measuring import Arena
 from videoinpaint.benchmarks.leaderboard.judging.tolerance import TOLERANCES, differences, no_differences
 from videoinpaint.benchmarks.leaderboard.sandbox.isolated import GuestError, IsolatedPolicy, Limits
+from videoinpaint.benchmarks.leaderboard.submissions.actions import action_space_of, skips_in
 from videoinpaint.benchmarks.leaderboard.submissions.entry import Entry
 from videoinpaint.benchmarks.leaderboard.submissions.submission import Submission
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
@@ -67,7 +68,7 @@ class Witness:
     """Plays recorded actions, and asks a policy at each of them what it would have done.
 
     Args:
-        recorded: the actions of one episode.
+        recorded: the actions of one episode, by cell where its environment has cells.
         policy: to ask; None: nobody.
 
     Attributes:
@@ -75,7 +76,7 @@ class Witness:
         failure: why the policy could not be asked any longer.
     """
 
-    def __init__(self, recorded: Sequence[Sequence[float]], policy: IsolatedPolicy | None) -> None:
+    def __init__(self, recorded: Sequence[Any], policy: IsolatedPolicy | None) -> None:
         self.recorded, self.policy = recorded, policy
         self.apart = 0.0
         self.failure: GuestError | None = None
@@ -88,18 +89,26 @@ class Witness:
             self.policy.reset()
 
     def act(self, observation: Observation) -> NDArray[np.float32]:
-        """The next recorded action.
+        """The next recorded action, ``(1, 5)``.
 
         Raises:
             InputError: there is none, though the episode goes on.
         """
+        return self._next_beside(observation)
+
+    def act_by_cell(self, observation: Observation, rows: int, columns: int) -> NDArray[np.float32]:
+        """The next recorded action, ``(1, rows, columns, 5)``; see :meth:`act`."""
+        return self._next_beside(observation)
+
+    def _next_beside(self, observation: Observation) -> NDArray[np.float32]:
         if self._next == len(self.recorded):
             raise InputError(f"the episode goes on after the {len(self.recorded)} actions that were recorded")
         action = np.asarray([self.recorded[self._next]], dtype=np.float32)
         self._next += 1
         if self.policy is not None and self.failure is None:
             try:
-                self.apart = max(self.apart, float(np.abs(self.policy.act(observation) - action).max()))
+                chosen = choose(self.policy, observation, action.shape[1:])
+                self.apart = max(self.apart, float(np.abs(chosen - action).max()))
             except GuestError as error:
                 self.failure = error
         return action
@@ -120,7 +129,7 @@ def give_marks(
     if threads < submission.threads:
         found.log.append(f"{threads} threads of the {submission.threads} that it asks for, as this machine has no more")
     arena = Arena(suite, submission.precision, threads)
-    policy = IsolatedPolicy(entry, limits)
+    policy = IsolatedPolicy(entry, limits, skips=skips_in(action_space_of(suite)))
     guest: IsolatedPolicy | None = None
     try:
         try:

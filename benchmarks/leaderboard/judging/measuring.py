@@ -17,12 +17,12 @@ from videoinpaint.agents.evaluation.episodes import evaluate, make_evaluation_en
 from videoinpaint.agents.evaluation.record import EpisodeRecord
 from videoinpaint.agents.policies.protocol import Policy
 from videoinpaint.benchmarks.leaderboard.sandbox.isolated import IsolatedPolicy
+from videoinpaint.benchmarks.leaderboard.submissions.actions import action_space_of, skips_in
 from videoinpaint.benchmarks.leaderboard.submissions.entry import FORMS, kind_of, parse_entry
 from videoinpaint.benchmarks.leaderboard.submissions.folder import DESCRIPTION, EPISODES, README
 from videoinpaint.benchmarks.leaderboard.submissions.recorded import append_episode, check_complete, read_episodes
 from videoinpaint.benchmarks.leaderboard.submissions.submission import (
     Submission,
-    check_has_a_board,
     check_versions,
     entry_of,
     read_submission,
@@ -74,14 +74,18 @@ class Arena:
             self._kwargs = kwargs
         return self._env, self.suite.options(episode)
 
-    def show(self, seed: int, actions: Sequence[Sequence[float]]) -> dict[str, NDArray[np.uint8]]:
-        """What recorded actions lead to: reference, damaged and repaired frames, uint8 ``(T, H, W, 3)`` each."""
+    def show(self, seed: int, actions: Sequence[Any]) -> dict[str, NDArray[np.uint8]]:
+        """What recorded actions lead to: reference, damaged and repaired frames, uint8 ``(T, H, W, 3)`` each.
+
+        Five numbers are an action of all cells, where actions are by cell.
+        """
         env, options = self._at(seed)
         observation, _ = env.reset(seed=[seed], options=options)  # type: ignore[arg-type]  # Gymnasium's type lacks lists
         base: Any = env.unwrapped
         found = {"reference": base.episodes[0].frames, "damaged": frames_of(observation["frames"][0])}
         for action in actions:
-            observation = env.step(np.asarray([action], dtype=np.float32))[0]
+            taken = np.broadcast_to(np.asarray(action, dtype=np.float32), env.action_space.shape or ())
+            observation = env.step(taken)[0]
         return found | {"repaired": frames_of(observation["frames"][0])}
 
     def close(self) -> None:
@@ -110,9 +114,8 @@ def prepare(
         threads: of the environment.
 
     Raises:
-        InputError: the folder holds other settings, the policy cannot be run, or its environment has no board.
+        InputError: the folder holds other settings, or the policy cannot be run.
     """
-    check_has_a_board(suite)
     given = {key: value for key, value in about.items() if value is not None}
     if (folder / DESCRIPTION).exists():
         known = read_submission(folder)
@@ -167,7 +170,8 @@ def run(
         if missing:
             digests = {one.seed: one.digest for one in suite.episodes}
             arena = Arena(suite, submission.precision, submission.threads)
-            with IsolatedPolicy(entry_of(submission, folder)) as policy, _closing(arena):
+            skips = skips_in(action_space_of(suite))
+            with IsolatedPolicy(entry_of(submission, folder), skips=skips) as policy, _closing(arena):
                 for seed in missing:
                     episode = arena.play(policy, seed, submission.name)
                     if episode["digest"] != digests[seed]:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from videoinpaint.agents.evaluation.episodes import evaluate, make_evaluation_env
 from videoinpaint.agents.policies.baselines import FixedPolicy
 from videoinpaint.benchmarks.protocol import tables
@@ -151,11 +153,10 @@ def _apart(these: list[list[Any]], those: list[list[Any]]) -> dict[str, float]:
             largest[kind] = max(largest[kind], apart)
     returns = max(abs(a["episode_return"] - b["episode_return"]) for a, b in zip(these[0], those[0]))
     actions = max(
-        abs(x - y)
+        float(np.abs(np.subtract(p, q)).max())
         for mine, theirs in zip(these[1:], those[1:])
         for a, b in zip(mine, theirs)
         for p, q in zip(a["actions"], b["actions"])
-        for x, y in zip(p, q)
     )
     return {kind or "other": value for kind, value in largest.items()} | {
         "return": returns,

@@ -18,7 +18,8 @@ from videoinpaint.benchmarks.leaderboard.sandbox.wire import Channel
 from videoinpaint.controls import controls_to_action
 from videoinpaint.registry import call_with_known, takes
 
-Act = Callable[[dict[str, NDArray[Any]]], Any]
+Act = Callable[[dict[str, NDArray[Any]], list[int]], Any]
+"""Actions for what is observed: ``(B, 5)``, or ``(B, rows, columns, 5)`` where rows and columns of cells are given."""
 GROUP = "videoinpaint.policies"
 
 
@@ -36,7 +37,7 @@ def main() -> None:
             header, observation = channel.receive()
             if header["begin"] or act is None:
                 act = begin(int(header["seed"]))
-            channel.send({}, actions=np.asarray(act(observation), dtype=np.float32))
+            channel.send({}, actions=np.asarray(act(observation, header.get("cells", [])), dtype=np.float32))
     except (EOFError, KeyboardInterrupt):
         return
     except BaseException as error:  # whatever a policy raises, SystemExit too
@@ -95,21 +96,31 @@ def _series(found: Any) -> Callable[[int], Act]:
     """Of a policy, a class or a factory; only what takes a seed is built anew for every episode."""
     is_factory = isinstance(found, type) or not hasattr(found, "act")
     if is_factory and takes(found, "seed"):
-        return lambda seed: call_with_known(found, seed=seed).act
+        return lambda seed: _acting(call_with_known(found, seed=seed))
     policy = found() if is_factory else found
 
     def begin(seed: int) -> Act:
         reset = getattr(policy, "reset", None)
         if callable(reset):
             reset()
-        return policy.act
+        return _acting(policy)
 
     return begin
 
 
+def _acting(policy: Any) -> Act:
+    """By cell where there are cells and the policy can; else what it chooses is for all of them."""
+
+    def act(observation: dict[str, NDArray[Any]], cells: list[int]) -> Any:
+        by_cell = getattr(policy, "act_by_cell", None) if cells else None
+        return by_cell(observation, *cells) if callable(by_cell) else policy.act(observation)
+
+    return act
+
+
 def _fixed(controls: list[float]) -> Callable[[int], Act]:
     action = controls_to_action(np.array([controls], dtype=np.float32))
-    return lambda seed: lambda observation: np.repeat(action, len(observation["masks"]), axis=0)
+    return lambda seed: lambda observation, cells: np.repeat(action, len(observation["masks"]), axis=0)
 
 
 def _torchscript(file: str) -> Callable[[int], Act]:
@@ -117,7 +128,7 @@ def _torchscript(file: str) -> Callable[[int], Act]:
 
     module = torch.jit.load(file, map_location="cpu").eval()
 
-    def act(observation: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+    def act(observation: dict[str, NDArray[Any]], cells: list[int]) -> NDArray[np.float32]:
         with torch.no_grad():
             frames, masks = (torch.from_numpy(observation[key].copy()) for key in ("frames", "masks"))
             return module(frames, masks).float().numpy()

@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import videoinpaint
-from videoinpaint.agents.policies.protocol import Observation, check_actions
+from videoinpaint.agents.policies.protocol import Observation, check_actions, everywhere
 from videoinpaint.benchmarks.leaderboard.sandbox.confinement import MEMORY, closed_to_others
 from videoinpaint.benchmarks.leaderboard.sandbox.wire import Channel
 from videoinpaint.benchmarks.leaderboard.submissions.entry import Entry
+from videoinpaint.controls import clip_action
 from videoinpaint.errors import InputError
 from videoinpaint.naming import one_line
 
@@ -65,13 +66,14 @@ class IsolatedPolicy:
     Args:
         entry: what the policy is.
         limits: what it may use.
+        skips: whether the environment takes actions that skip; else they are clipped to the fewest heads.
 
     Attributes:
         confinement: once it has started, what took place, a sentence each.
     """
 
-    def __init__(self, entry: Entry, limits: Limits = Limits()) -> None:
-        self.entry, self.limits = entry, limits
+    def __init__(self, entry: Entry, limits: Limits = Limits(), *, skips: bool = False) -> None:
+        self.entry, self.limits, self.skips = entry, limits, skips
         self.name = entry.text
         self.confinement: list[str] = []
         self._begin = True
@@ -104,18 +106,29 @@ class IsolatedPolicy:
         Raises:
             GuestError: no actions come back.
         """
+        return self._chosen(observation, {}, (5,))
+
+    def act_by_cell(self, observation: Observation, rows: int, columns: int) -> NDArray[np.float32]:
+        """See :class:`videoinpaint.agents.policies.protocol.ActsByCell`: five numbers that come back are for all cells.
+
+        Raises:
+            GuestError: no actions come back.
+        """
+        return self._chosen(observation, {"cells": [rows, columns]}, (rows, columns, 5))
+
+    def _chosen(self, observation: Observation, asked: dict[str, Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
         arrays = {key: observation[key] for key in ("frames", "masks")}
-        header: dict[str, Any] = {"begin": self._begin}
+        header: dict[str, Any] = {"begin": self._begin, **asked}
         if self._begin:
             content = hashlib.sha256(b"".join(np.ascontiguousarray(one).tobytes() for one in arrays.values()))
             header["seed"] = int.from_bytes(content.digest()[:4], "big")
         self._begin = False
         _, answer = self._ask(self.limits.act, "act", header, **arrays)
         try:
-            actions = check_actions(answer.get("actions"), len(arrays["masks"]))
+            actions = _whole(answer.get("actions"), len(arrays["masks"]), shape)
         except InputError as error:
             raise GuestError(str(error)) from error
-        return np.clip(actions, -1, 1)  # as environments without skipping, the only ones with a board, take them
+        return clip_action(actions, self.skips)  # as the environment takes them
 
     def _start(self, folder: Path) -> None:
         job = self.entry.job(folder) | {"memory": self.limits.memory}
@@ -202,6 +215,13 @@ class IsolatedPolicy:
             if pipe is not None:
                 with suppress(OSError):
                     pipe.close()
+
+
+def _whole(answer: NDArray[Any] | None, count: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Actions ``(count, *shape)`` out of what a policy answered, which may be the same for all cells."""
+    if answer is not None and len(shape) == 3 and answer.shape == (count, 5):
+        return everywhere(check_actions(answer, count), *shape[:2])
+    return check_actions(answer, count, shape=shape)
 
 
 def installation() -> list[str]:

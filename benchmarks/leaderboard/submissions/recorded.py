@@ -11,6 +11,7 @@ from typing import Any
 
 from videoinpaint import files
 from videoinpaint.agents.evaluation.record import EpisodeRecord
+from videoinpaint.benchmarks.leaderboard.submissions.actions import action_space_of, check_actions, check_fit
 from videoinpaint.benchmarks.leaderboard.submissions.folder import EPISODES, HIGHEST, text_of
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.checks import is_number
@@ -47,8 +48,10 @@ def check_complete(episodes: Sequence[Mapping[str, Any]], suite: FrozenSuite) ->
     """See that every episode of a suite is there, once, and that no other is.
 
     Raises:
-        InputError: one is missing, doubled, of another suite, or has another clip or other pixels.
+        InputError: one is missing, doubled, of another suite, has another clip or other pixels, or actions that are not
+            those of the suite's environment.
     """
+    space = action_space_of(suite)
     known = {one.seed: one for one in suite.episodes}
     seen: set[int] = set()
     for episode in episodes:
@@ -62,6 +65,7 @@ def check_complete(episodes: Sequence[Mapping[str, Any]], suite: FrozenSuite) ->
                 f"the episode of seed {frozen.seed} has another clip or other pixels than suite {suite.name} "
                 f"({one_line(episode['clip'])} there, {frozen.clip} here)"
             )
+        check_fit(episode, space, suite.env_id)
         seen.add(frozen.seed)
     if missing := [seed for seed in suite.seeds if seed not in seen]:
         raise InputError(
@@ -97,11 +101,9 @@ def check_episode(content: Any, where: str) -> None:
     check_names(list(content), _EPISODE, where, "key")
     if missing := [name for name in _NEEDED if name not in content]:
         raise InputError(f"{where} lacks {', '.join(missing)}")
-    actions = content["actions"]
     if type(content["seed"]) is not int or not isinstance(content["clip"], str):
         raise InputError(f"{where} has no seed or no clip")
-    if not isinstance(actions, list) or not 1 <= len(actions) <= 1000 or not all(map(_is_action, actions)):
-        raise InputError(f"the actions in {where} must be lists of five numbers in [-1, 1]")
+    check_actions(content["actions"], where)
     if content["episode_return"] is None or not isinstance(content["rewards"], list):
         raise InputError(f"{where} has no return or no rewards")
     if wrong := [name for name in _NUMBERS if content.get(name) is not None and not _is_number(content[name])]:
@@ -120,10 +122,6 @@ def _episode(where: str, line: str) -> dict[str, Any]:
         raise InputError(f"{where} is no JSON of finite numbers ({one_line(error)[:100]})") from error
     check_episode(content, where)
     return content
-
-
-def _is_action(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 5 and all(_is_number(one) and -1 <= one <= 1 for one in value)
 
 
 def _is_number(value: Any) -> bool:

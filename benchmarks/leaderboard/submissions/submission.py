@@ -17,7 +17,6 @@ from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, frozen_suite, suite_of_file
 from videoinpaint.benchmarks.protocol.tracks import Size, track, track_names
 from videoinpaint.checks import is_number, seed_number
-from videoinpaint.envs.ids import effective_kwargs
 from videoinpaint.errors import InputError, UnknownNameError
 from videoinpaint.naming import as_seen, check_names, one_line
 from videoinpaint.precision import check_precision
@@ -161,8 +160,7 @@ def check_versions(submission: Submission, suite: FrozenSuite) -> None:
     """See that a submission played this very suite, under this protocol.
 
     Raises:
-        InputError: it is for another suite, another version of it, other pixels, another protocol, or for an
-            environment that has no board.
+        InputError: it is for another suite, another version of it, other pixels, or another protocol.
     """
     told = (submission.suite, submission.env_id, submission.suite_digest)
     if told != (suite.name, suite.env_id, suite.digest):
@@ -174,22 +172,6 @@ def check_versions(submission: Submission, suite: FrozenSuite) -> None:
         raise InputError(
             f"the submission was measured by version {submission.protocol} of the protocol, this package has "
             f"{PROTOCOL['version']}: evaluate it anew"
-        )
-    check_has_a_board(suite)
-
-
-def check_has_a_board(suite: FrozenSuite) -> None:
-    """See that actions in a suite's environment are what submissions hold: five numbers for the whole frame.
-
-    Raises:
-        InputError: they are by cell of a grid, or may skip.
-    """
-    arguments = effective_kwargs(suite.env_id, suite.env_kwargs)
-    if arguments.get("action_grid") is not None or arguments.get("skips"):
-        raise InputError(
-            f"the leaderboard has no board of {suite.env_id} as suite {suite.name} plays it: actions there are by cell "
-            "of a grid or may skip, those of submissions are five numbers in [-1, 1] for the whole frame; compare "
-            "policies by `videoinpaint evaluate`"
         )
 
 

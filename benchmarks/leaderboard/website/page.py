@@ -104,7 +104,7 @@ def render(board: Mapping[str, Any]) -> str:
             board=board,
             rows=rows,
             groups=view.groups_of(rows),
-            columns=view.columns_of(board["score"], rows),
+            columns=view.columns_of(board["score"], rows, bool(board["suite"].get("skips"))),
             marks=view.MARKS,
             measures=view.MEASURES,
             score=view.SCORES.get(board["score"], board["score"]),

@@ -14,6 +14,7 @@ from typing import Any
 
 from matplotlib.ticker import LogLocator, MaxNLocator
 
+from videoinpaint.benchmarks.leaderboard.board.asked import SKIPPED
 from videoinpaint.controls import HIGH, LOW, NAMES
 
 LETTER = 6.4
@@ -222,28 +223,41 @@ def trajectories(episodes: Sequence[Mapping[str, Any]]) -> tuple[list[Trajectory
     """What a policy asked for, iteration by iteration, as CLIP-RL's Figure 8 shows it.
 
     Returns:
-        a drawing for each control, and how many episodes got to each iteration; both empty without recorded controls.
+        a drawing for each control, and one of skipped cells where they were recorded; and how many episodes got to each
+        iteration. Both are empty without recorded controls.
     """
     played = [episode["controls"] for episode in episodes if episode.get("controls")]
     counts = [sum(len(steps) > i for steps in played) for i in range(max(map(len, played), default=0))]
-    drawn = []
-    for index, name in enumerate(NAMES) if counts else ():
-        frame = Frame(180, 132, 34, 10, 174, 108)
-        x = Scale(1, max(len(counts), 2), frame.left + 8, frame.right - 8)
-        y = Scale(float(LOW[index]), float(HIGH[index]), frame.bottom, frame.top)
-        frame.x_ticks = [(x(i + 1), str(i + 1)) for i in range(len(counts))] if len(counts) <= 8 else x.ticks(4)
-        frame.y_ticks = y.ticks(5)
-        stats = [mean_and_spread([steps[i][name] for steps in played if len(steps) > i]) for i in range(len(counts))]
-        high = [(x(i + 1), y(min(m + s, y.high))) for i, (m, s) in enumerate(stats)]
-        low = [(x(i + 1), y(max(m - s, y.low))) for i, (m, s) in enumerate(stats)]
-        if len(stats) == 1:  # a band needs width to be seen
-            high, low = ([(px + d, py) for px, py in ends for d in (-5, 5)] for ends in (high, low))
-        digits = 1 if name == "heads" else 2
-        told = [f"iteration {i + 1}: {m:.{digits}f} \u00b1 {s:.{digits}f}" for i, (m, s) in enumerate(stats)]
-        dots = [(x(i + 1), y(m), text) for i, ((m, _), text) in enumerate(zip(stats, told))]
-        line = _path((px, py) for px, py, _ in dots)
-        drawn.append(Trajectory(name, frame, line, _path([*high, *reversed(low)]) + "Z", dots))
-    return drawn, counts
+    ranges = {name: (float(LOW[i]), float(HIGH[i])) for i, name in enumerate(NAMES)}
+    if any(SKIPPED in step for steps in played for step in steps):
+        ranges[SKIPPED] = (0.0, 1.0)
+    found = [_trajectory(name, ends, played, len(counts)) for name, ends in ranges.items() if counts]
+    return [one for one in found if one is not None], counts
+
+
+def _trajectory(
+    name: str, ends: tuple[float, float], played: Sequence[Sequence[Mapping[str, Any]]], count: int
+) -> Trajectory | None:
+    """One control over `count` iterations; iterations in which nobody asked for any are left out."""
+    frame = Frame(180, 132, 34, 10, 174, 108)
+    x = Scale(1, max(count, 2), frame.left + 8, frame.right - 8)
+    y = Scale(*ends, frame.bottom, frame.top)
+    frame.x_ticks = [(x(i + 1), str(i + 1)) for i in range(count)] if count <= 8 else x.ticks(4)
+    frame.y_ticks = y.ticks(5)
+    asked = [
+        [steps[i][name] for steps in played if len(steps) > i and steps[i][name] is not None] for i in range(count)
+    ]
+    stats = [(i, *mean_and_spread(values)) for i, values in enumerate(asked, 1) if values]
+    if not stats:
+        return None
+    high = [(x(i), y(min(m + s, y.high))) for i, m, s in stats]
+    low = [(x(i), y(max(m - s, y.low))) for i, m, s in stats]
+    if len(stats) == 1:  # a band needs width to be seen
+        high, low = ([(px + d, py) for px, py in ends for d in (-5, 5)] for ends in (high, low))
+    digits = 1 if name == "heads" else 2
+    dots = [(x(i), y(m), f"iteration {i}: {m:.{digits}f} \u00b1 {s:.{digits}f}") for i, m, s in stats]
+    line = _path((px, py) for px, py, _ in dots)
+    return Trajectory(name, frame, line, _path([*high, *reversed(low)]) + "Z", dots)
 
 
 def _path(points: Iterable[tuple[float, float]]) -> str:

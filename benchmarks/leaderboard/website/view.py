@@ -188,12 +188,13 @@ class Column:
         return (max if self.better > 0 else min)(means) if self.better and len(set(means)) > 1 else None
 
 
-def columns_of(score: str, rows: Sequence[Row]) -> list[Column]:
+def columns_of(score: str, rows: Sequence[Row], stops: bool = False) -> list[Column]:
     """The table's columns that hold a number.
 
     Args:
         score: what is ranked, a key of `SCORES`.
         rows: in their order.
+        stops: whether an iteration may be one that leaves everything as it is.
     """
     ranked = sum(row.group == "ranked" for row in rows)
     entries = [row.entry for row in rows]
@@ -214,7 +215,7 @@ def columns_of(score: str, rows: Sequence[Row]) -> list[Column]:
         *(Column(m.title, f"{'higher' if m.better > 0 else 'lower'} is better",
                  [entry["measures"].get(key) for entry in entries], ranked, m.digits, m.better)
           for key, m in MEASURES.items() if key in IN_TABLE),
-        Column("Passes", "mean iterations of an episode",
+        Column("Iterations" if stops else "Passes", "mean iterations of an episode",
                plain([entry.get("iterations") for entry in entries]), ranked, 1, 0),
         Column("GFLOPs", "of an episode, everything: preparation, passes, detector",
                plain([cost.get("gflops_total") for cost in costs]), ranked, 0, -1),

@@ -144,6 +144,28 @@ def test_trajectories_count_the_episodes_that_got_to_an_iteration(board: dict[st
     assert trajectories([]) == ([], [])
 
 
+def test_trajectories_of_cells_leave_out_what_nobody_refined_and_show_the_share_of_it() -> None:
+    refined = dict.fromkeys(("heads", "fusion", "alpha", "beta", "gamma"), 0.5)
+    first, rest = refined | {"heads": 8.0, "skipped": 0.25}, dict.fromkeys(refined) | {"skipped": 1.0}
+    drawn, counts = trajectories([{"controls": [first, rest]}, {"controls": [first | {"heads": 4.0}, rest]}])
+    assert counts == [2, 2]
+    told = {one.name: [dot[2] for dot in one.dots] for one in drawn}
+    assert list(told) == ["heads", "fusion", "alpha", "beta", "gamma", "skipped"]
+    assert told["heads"] == ["iteration 1: 6.0 \u00b1 2.0"]
+    assert told["skipped"] == ["iteration 1: 0.25 \u00b1 0.00", "iteration 2: 1.00 \u00b1 0.00"]
+    drawn, counts = trajectories([{"controls": [rest]}])
+    assert ([one.name for one in drawn], counts) == (["skipped"], [1])
+
+
+def test_a_board_by_cell_says_so(board: dict[str, Any], text: str) -> None:
+    told = render(board | {"suite": board["suite"] | {"cells": [4, 6], "skips": True}})
+    assert "by cell of a 4\u00d76 grid, which may be skipped" in told
+    assert "mean over the cells that were refined" in told
+    assert "by cell" not in text
+    assert re.findall("<th[^>]*>(Iterations|Passes)</th>", told)[:2] == ["Iterations"] * 2
+    assert re.findall("<th[^>]*>(Iterations|Passes)</th>", text)[:2] == ["Passes"] * 2
+
+
 def test_ticks_are_round_numbers_inside_of_the_axis() -> None:
     assert Scale(0.03, 0.23, 0, 100).ticks(5) == [(10.0, "0.05"), (35.0, "0.10"), (60.0, "0.15"), (85.0, "0.20")]
     assert [text for _, text in Scale(90, 2100, 0, 100, log=True).ticks(5)] == ["100", "200", "500", "1,000", "2,000"]
@@ -226,7 +248,8 @@ def test_a_page_of_somebody_elses_is_not_replaced(board: dict[str, Any], tmp_pat
         assert write_page(tmp_path / "board.json", tmp_path) == page
 
 
-def test_the_committed_page_is_what_its_board_gives(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", [str(one.parent.relative_to(COMMITTED)) for one in COMMITTED.glob("**/board.json")])
+def test_the_committed_page_is_what_its_board_gives(place: str, tmp_path: Path) -> None:
     """If this fails: make leaderboard-page."""
-    made = write_page(COMMITTED / "board.json", tmp_path)
-    assert made.read_bytes() == (COMMITTED / "index.html").read_bytes()
+    made = write_page(COMMITTED / place / "board.json", tmp_path)
+    assert made.read_bytes() == (COMMITTED / place / "index.html").read_bytes()
