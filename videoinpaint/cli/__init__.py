@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"{error.filename or 'the disk'}: {error.strerror}; {remedy}")
     except KeyboardInterrupt as error:
         number = error.number if isinstance(error, _Ended) else signal.SIGINT
-        return _fail("interrupted", code=128 + number)
+        return _fail("; ".join(["interrupted", *getattr(error, "__notes__", ())]), code=128 + number)
 
 
 def _run(words: list[str]) -> int:
