@@ -16,6 +16,7 @@ import torch
 import tyro
 
 from videoinpaint.agents.policies.export import blank_network, save_policy
+from videoinpaint.agents.ppo.callbacks import Recorder
 from videoinpaint.benchmarks.demo import verdict
 from videoinpaint.cli import main
 from videoinpaint.cli.environment import EnvironmentFlags
@@ -24,6 +25,7 @@ from videoinpaint.cli.train import Train
 from videoinpaint.clips.files.video import read_video
 from videoinpaint.errors import InputError
 from videoinpaint.registration import ENVIRONMENTS
+from videoinpaint.weights import read_file
 
 Fails = Callable[..., str]
 SMALL = (
@@ -90,8 +92,20 @@ def test_train_then_evaluate(tmp_path: Path, fails: Fails, capsys: pytest.Captur
     shown = capsys.readouterr().out
     assert str(run / "policy.safetensors") in shown
     assert f"videoinpaint evaluate {shlex.join(SMALL)} --policies {run} random" in shown
+    assert "seeds that training never draws" in shown
     assert json.loads((run / "run.json").read_text())["config"]["env"]["height"] == 36
-    assert str(run) in fails(*words)  # it does not train over an earlier run
+    policy = (run / "policy.safetensors").read_bytes()
+    assert main(words) == 0
+    assert f"{run} holds this run, which has ended: 12 of 12 steps are done" in capsys.readouterr().out
+    assert (run / "policy.safetensors").read_bytes() == policy
+    assert "gamma=0.5 (was 0.95)" in fails(*words, "--gamma", "0.5")  # it does not train over an earlier run
+    told = fails(*words, "--steps", "24")
+    assert f"{run} holds a run of 12 steps, asked for are 24" in told
+    assert "--resume" in told
+    assert "steps=24 (was 12)" in fails(*words, "--steps", "24", "--gamma", "0.5")
+    assert main([*words, "--steps", "24", "--resume"]) == 0
+    assert f"going on in {run}: 12 of 24 steps are done" in capsys.readouterr().out
+    assert "24 steps, asked for are 12" in fails(*words)
 
     words = ["evaluate", "--policies", str(run), "heads4", "--episodes", "6", "--num-envs", "3", *SMALL]
     assert main([*words, "--output", str(scores), "--report", str(page)]) == 0
@@ -107,6 +121,34 @@ def test_train_then_evaluate(tmp_path: Path, fails: Fails, capsys: pytest.Captur
     assert fixed["difference"]["mean"] == pytest.approx((returns[0] - returns[1]).mean())
     assert fixed["difference"]["low"] <= fixed["difference"]["mean"] <= fixed["difference"]["high"]
     assert page.read_text().count("data:image/png;base64") >= 4
+
+
+def test_a_training_that_was_interrupted_goes_on_by_the_same_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = ["--steps", "24", "--num-envs", "2", "--n-steps", "6", "--checkpoint-every", "12"]
+    words = ["train", *sizes, *SMALL, "--output"]
+    assert main([*words, str(tmp_path / "whole")]) == 0
+    capsys.readouterr()
+    halves = tmp_path / "halves"
+    kept = halves / "checkpoints" / "step-000000012"
+
+    usual = Recorder._on_rollout_end
+
+    def interrupted(self: Recorder) -> None:
+        if kept.is_dir():
+            raise KeyboardInterrupt
+        usual(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "_on_rollout_end", interrupted)
+        assert main([*words, str(halves)]) == 130
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"error: interrupted; 12 of 24 steps are kept in {kept}: the same settings go on from there" in told
+    assert main([*words, str(halves)]) == 0
+    assert f"going on in {halves}: 12 of 24 steps are done" in capsys.readouterr().out
+    whole, again = (read_file(folder / "policy.safetensors")[0] for folder in (tmp_path / "whole", halves))
+    assert all(torch.equal(value, again[name]) for name, value in whole.items())
 
 
 def test_training_says_how_to_compare_it_in_its_own_environment() -> None:
