@@ -6,10 +6,12 @@ import base64
 import csv
 import json
 import shlex
+import warnings
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -164,6 +166,17 @@ def test_training_says_how_to_compare_it_in_its_own_environment() -> None:
     assert played.env_kwargs() == asked.env_kwargs()
     assert "--env-id VideoInpaint-v0" in Train(preset="paper").comparison(Path("run"))
     assert "--precision float32" in Train(precision="float32").comparison(Path("run"))
+
+
+def test_the_papers_environment_is_not_called_out_of_date() -> None:
+    """It is asked for by its version, on purpose. Whoever makes it by Gymnasium is told as ever."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        words = ["evaluate", "--env-id", "VideoInpaint-v0", "--policies", "heads4", "--episodes", "2", *SMALL]
+        assert main(words) == 0
+        assert not any("out of date" in str(one.message) for one in told)
+        gymnasium.make("VideoInpaint-v0").close()
+        assert any("out of date" in str(one.message) for one in told)
 
 
 def test_training_seeds_are_one_row_and_every_ending_has_its_form(tmp_path: Path) -> None:
