@@ -2,6 +2,8 @@
 
 `python examples/ppo_single_file.py 2000` trains for 2,000 steps and prints the mean return of each rollout. Pictures,
 rewards and ends stay tensors on the device (`output="torch"`): of a step only its actions are copied.
+`python examples/ppo_single_file.py 1 tiny` is the smallest run: one rollout (96 steps) of two small frames without
+networks.
 """
 
 import sys
@@ -15,6 +17,7 @@ from torch.distributions import Normal
 import videoinpaint  # noqa: F401 - registers the environments
 
 GAMMA, LAMBDA, CLIP = 0.95, 0.95, 0.2
+TINY = {"num_frames": 2, "height": 40, "width": 48, "inpainter": "telea", "detector": "none"}
 
 
 class Agent(nn.Module):
@@ -123,4 +126,4 @@ def main(steps=2_000, num_envs=4, rollout=24, seed=0, **env_kwargs):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000, **(TINY if "tiny" in sys.argv else {}))

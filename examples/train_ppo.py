@@ -1,6 +1,7 @@
 """Stock Stable-Baselines3 PPO on `VideoInpaint-v1`: nothing of this package but the environment.
 
 `python examples/train_ppo.py 500` trains for 500 steps (1,000 if you name none) and writes ppo_videoinpaint.zip.
+`python examples/train_ppo.py 1 tiny` is the smallest run: one rollout (192 steps) of two small frames without networks.
 `videoinpaint train` does the same with a network made for the task, checkpoints and TensorBoard.
 """
 
@@ -9,6 +10,8 @@ import sys
 from stable_baselines3 import PPO
 
 from videoinpaint.envs import make_sb3_vec
+
+TINY = {"num_frames": 2, "height": 40, "width": 48, "inpainter": "telea", "detector": "none"}
 
 
 def main(steps=1_000, n_steps=48, output="ppo_videoinpaint", **env_kwargs):
@@ -21,4 +24,4 @@ def main(steps=1_000, n_steps=48, output="ppo_videoinpaint", **env_kwargs):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000, **(TINY if "tiny" in sys.argv else {}))

@@ -1,5 +1,7 @@
 """The training loop resumes to the same bits, writes nothing half and says what is wrong."""
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +63,89 @@ def test_resume_equals_uninterrupted(tmp_path):
     fit(resumed, regression(resumed), config(tmp_path / "halves", 30))
     for one, other in zip(whole.parameters(), resumed.parameters()):
         assert torch.equal(one, other)
+
+
+@pytest.fixture
+def handle():
+    """Sets signal handlers, for one test."""
+    before = {}
+
+    def setting(number, handler):
+        before.setdefault(number, signal.getsignal(number))
+        signal.signal(number, handler)
+
+    yield setting
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def signalled(network, number, at, times=1):
+    """A loss in the middle of whose computation at the call `at` the process gets a signal."""
+    calls = 0
+
+    def loss(rng):
+        nonlocal calls
+        calls += 1
+        for _ in range(times if calls == at else 0):
+            os.kill(os.getpid(), number)
+        return regression(network)(rng)
+
+    return loss
+
+
+def ends(number, frame):
+    raise KeyboardInterrupt(number)
+
+
+@pytest.mark.parametrize(("number", "handler"), [("SIGINT", signal.default_int_handler), ("SIGTERM", ends)])
+def test_an_interruption_keeps_what_was_done_and_says_so(tmp_path, handle, number, handler):
+    handle(getattr(signal, number), handler)
+    whole, halves, resumed = make(), make(), make(seed=5)
+    fit(whole, regression(whole), config(tmp_path / "whole", 30))
+    with pytest.raises(KeyboardInterrupt) as error:
+        fit(halves, signalled(halves, getattr(signal, number), at=18), config(tmp_path / "halves", 30))
+    [told] = error.value.__notes__
+    path = tmp_path / "halves" / CHECKPOINT
+    assert told == f"18 of 30 iterations are kept in {path}: the same settings go on from there"
+    assert torch.load(path, weights_only=True)["iteration"] == 18
+    assert signal.getsignal(getattr(signal, number)) is handler
+    fit(resumed, regression(resumed), config(tmp_path / "halves", 30))
+    for one, other in zip(whole.parameters(), resumed.parameters()):
+        assert torch.equal(one, other)
+
+
+def test_a_second_interruption_ends_at_once(tmp_path, handle):
+    handle(signal.SIGINT, signal.default_int_handler)
+    network = make()
+    with pytest.raises(KeyboardInterrupt):
+        fit(network, signalled(network, signal.SIGINT, at=2, times=2), config(tmp_path, 5))
+    assert not (tmp_path / CHECKPOINT).exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_callers_own_handler_is_called_once_and_decides(tmp_path, handle):
+    heard = []
+    handle(signal.SIGTERM, lambda number, frame: heard.append(number))
+    network, other = make(), make()
+    fit(network, signalled(network, signal.SIGTERM, at=3), config(tmp_path / "one", 5))
+    assert heard == [signal.SIGTERM]
+    fit(other, regression(other), config(tmp_path / "other", 5))
+    for one, two in zip(network.parameters(), other.parameters()):
+        assert torch.equal(one, two)
+
+
+def test_a_signal_in_a_step_that_fails_is_not_lost(tmp_path, handle):
+    heard = []
+    handle(signal.SIGTERM, lambda number, frame: heard.append(number))
+    network = make()
+
+    def loss(rng):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return network(torch.full((1, 3), np.nan)).sum(), {}
+
+    with pytest.raises(DivergedError):
+        fit(network, loss, config(tmp_path, 5))
+    assert heard == [signal.SIGTERM]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

@@ -15,7 +15,8 @@ from videoinpaint.drafts import remove_stale_within
 from videoinpaint.errors import DivergedError, InputError
 from videoinpaint.files import locked, write_atomically
 
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
+"""Files of a folder."""
 Result = TypeVar("Result")
 
 
@@ -42,7 +43,8 @@ def check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) 
     """
     changed = [f"{k}={now.get(k)!r} (was {before.get(k)!r})" for k in {**before, **now} if now.get(k) != before.get(k)]
     if changed:
-        raise InputError(f"{folder} was trained with other settings: {', '.join(changed)}; name another folder")
+        remedy = "name another folder (`--output`, or `--folder` where it was given)"
+        raise InputError(f"{folder} was trained with other settings: {', '.join(changed)}; {remedy}")
 
 
 def last_good(folder: Path | None) -> str:
@@ -139,5 +141,5 @@ def load_optimiser(optimiser: torch.optim.Optimizer, stored: Mapping[str, Any]) 
 
 def log(folder: Path, numbers: Mapping[str, float]) -> None:
     """Add a line to ``log.jsonl`` of a folder."""
-    with (folder / "log.jsonl").open("a") as file:
+    with (folder / LOG).open("a") as file:
         file.write(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in numbers.items()}) + "\n")

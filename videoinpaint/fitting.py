@@ -20,10 +20,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from videoinpaint.checkpoints import alone, check_same, last_good, load_optimiser, log, resume, save
+from videoinpaint.checkpoints import CHECKPOINT, alone, check_same, last_good, load_optimiser, log, resume, save
 from videoinpaint.checks import real_number, seed_number, whole_number
 from videoinpaint.errors import DivergedError
 from videoinpaint.naming import plain
+from videoinpaint.signals import HeldBack
 
 LossFunction = Callable[[np.random.Generator], tuple[Tensor, dict[str, float]]]
 
@@ -120,6 +121,9 @@ def fit(
 ) -> nn.Module:
     """Fit ``network`` in place and load it with the averaged weights at the end.
 
+    Ctrl-C, and a signal that a handler in Python turns into an exception, waits for the end of the step and for a
+    checkpoint of it; a second one ends at once. The same call then goes on to the same weights.
+
     Args:
         network: what is trained; parameters without gradients stay as they are.
         loss: draws a batch from the generator it is given, returns the loss and scalars to log.
@@ -157,7 +161,8 @@ def _fit(
     start = _resume(network, optimiser, average, config)
     saved, shown = time.monotonic(), {"loss": math.nan}
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not config.progress) as bar:
+    bars = Progress(*columns, console=Console(stderr=True), disable=not config.progress)
+    with bars as bar, HeldBack() as signals:
         task = bar.add_task(config.folder.name, total=config.iterations, completed=start)
         for iteration in range(start, config.iterations):
             network.train()
@@ -170,11 +175,22 @@ def _fit(
                 log(config.folder, {"iteration": done, **shown})
             if evaluate is not None and done % evaluate_every == 0:
                 log(config.folder, {"iteration": done, **_evaluated(network, average, evaluate)})
-            if done == config.iterations or time.monotonic() - saved > config.save_seconds:
+            if done == config.iterations or signals.waits or time.monotonic() - saved > config.save_seconds:
                 _save(config, network, optimiser, average, done)
                 saved = time.monotonic()
+                _end_if_asked(signals, config, done)
     network.load_state_dict(average)
     return network.eval()
+
+
+def _end_if_asked(signals: HeldBack, config: FitConfig, done: int) -> None:
+    """After a checkpoint was written: let a signal interrupt that came meanwhile, which then says what is kept."""
+    try:
+        signals.let_go()
+    except KeyboardInterrupt as error:
+        kept = f"{done} of {config.iterations} iterations are kept in {config.folder / CHECKPOINT}"
+        error.add_note(f"{kept}: the same settings go on from there")
+        raise
 
 
 def _groups(network: nn.Module, faster: Mapping[str, float]) -> list[dict[str, Any]]:

@@ -24,8 +24,9 @@ from videoinpaint.agents.ppo.callbacks import Checkpointer, ProgressReport, Reco
 from videoinpaint.agents.ppo.checkpoint import checkpoints, load_checkpoint, save_checkpoint, write_record
 from videoinpaint.agents.ppo.config import ReplayConfig, TrainConfig
 from videoinpaint.agents.ppo.replay import trajectory_bytes
+from videoinpaint.agents.ppo.run_folder import CHECKPOINTS, POLICIES, check_folder, kept_of, last_good
 from videoinpaint.agents.ppo.view import TrainingView
-from videoinpaint.checkpoints import alone, check_same
+from videoinpaint.checkpoints import alone
 from videoinpaint.device import resolve_device
 from videoinpaint.envs.ids import argument_of, check_env, with_offered, with_precision
 from videoinpaint.envs.states.episodes import TRAINING_SEEDS
@@ -34,12 +35,6 @@ from videoinpaint.files import read_json, writing
 from videoinpaint.version import __version__
 
 MakeEnvs = Callable[[TrainConfig], VecEnv]
-
-CHECKPOINTS, POLICIES = "checkpoints", "policies"
-"""Folders within a run's."""
-
-# What may differ between a run and its continuation.
-_FREE = {"steps", "output", "checkpoint_every", "progress", "device", "resume"}
 
 
 @dataclass(frozen=True)
@@ -90,17 +85,20 @@ def train(
     """
     began = time.monotonic()
     folder = Path(config.output)
-    _check_folder(folder, config)
+    check_folder(folder, config)
     model = _build(config, make_env or make_training_envs)
     assert model.env is not None
     try:
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         with alone(folder, (CHECKPOINTS, POLICIES)):
-            saved = _check_folder(folder, config)  # again: another process may have ended meanwhile
+            saved = check_folder(folder, config)  # again: another process may have ended meanwhile
             return _train(model, config, folder, saved, make_env is not None, on_progress, began)
     except DivergedError as error:
-        raise DivergedError(f"{error}; {_last_good(folder)}") from error
+        raise DivergedError(f"{error}; {last_good(folder)}") from error
+    except KeyboardInterrupt as error:
+        error.add_note(kept_of(config))
+        raise
     finally:
         model.env.close()
 
@@ -138,11 +136,6 @@ def _train(
     policy = save_policy(folder / "policy.safetensors", model.policy, _origin(config, model, recorder.curve))
     last = checkpoints(folder / CHECKPOINTS)[-1]
     return TrainResult(folder, policy, last, model.num_timesteps, recorder.curve, time.monotonic() - began)
-
-
-def _last_good(folder: Path) -> str:
-    saved = checkpoints(folder / CHECKPOINTS)
-    return f"the last good checkpoint is {saved[-1]}" if saved else "there is no checkpoint from before"
 
 
 def make_training_envs(config: TrainConfig) -> VecEnv:
@@ -253,23 +246,6 @@ def _resume(checkpoint: Path, model: ClosedLoopPPO, config: TrainConfig, folder:
     entry = {"steps": model.num_timesteps, "environments": "restored" if restored else "reset"}
     write_record(folder / "run.json", _told(folder) | {"resumed": [*_told(folder).get("resumed", []), entry]})
     return {"curve": extra["curve"], "random_weights": extra.get("random_weights", [])}  # 0.1.0 has only the curve
-
-
-def _check_folder(folder: Path, config: TrainConfig) -> list[Path]:
-    """The checkpoints in a folder, after refusing to mix runs."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file: name a folder for the run")
-    saved = checkpoints(folder / CHECKPOINTS)
-    if saved and not config.resume:
-        raise InputError(f"{folder} already holds a training run: resume it, or name another folder")
-    if saved:
-        # Runs from before a setting existed had its default.
-        before = TrainConfig(folder).as_dict() | read_json(saved[-1] / "config.json", "a run's settings")
-        now = config.as_dict()
-        falling = config.anneal or config.final_ent_coef is not None
-        free = _FREE - {"steps"} if falling else _FREE
-        check_same(folder, {k: before.get(k) for k in now if k not in free}, {k: now[k] for k in now if k not in free})
-    return saved
 
 
 def _describe(folder: Path, config: TrainConfig, recorder: Recorder, own: bool) -> None:

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from videoinpaint.errors import CorruptWeightsError
+from videoinpaint.errors import CorruptWeightsError, warn
 from videoinpaint.files import user_path
 from videoinpaint.inpainters.ciri.published import OneShotPublished
 from videoinpaint.inpainters.published import plan
@@ -112,7 +112,7 @@ def load_around(
         name: of the network, one of `ADAPTERS`.
         device: where it computes.
         weights: a file of :func:`save_around`; else what the adapter takes, and nothing of the inactivation is
-            trained: features are compared as they are.
+            trained: features are compared as they are. An `InputWarning` says so of a file.
 
     Raises:
         MissingWeightsError, CorruptWeightsError: among them a file of another network.
@@ -125,6 +125,10 @@ def load_around(
     metadata = load_safetensors(name, path)[1]
     if MARK not in metadata:
         part = adapter(device, path)
+        warn(
+            f"{path} holds the network alone: the inactivation of ciri_{name} is untrained and compares features as "
+            f"they are; `videoinpaint pretrain one-shot --arch {name} --init FILE` trains it"
+        )
         return around(part, learned=False), part
     if metadata[MARK] != name:
         raise CorruptWeightsError(f"{path} holds CIRI around {metadata[MARK]}: take ciri_{metadata[MARK]}")

@@ -76,7 +76,7 @@ def remove_residues(
     _check(frames, first)
     parameters = [p for p in tracker.parameters() if p.requires_grad]
     if not parameters:
-        return RemovalReport("the propagator has no parameters; flow, internal and cutie have some")
+        return RemovalReport("the propagator has no parameters; flow, appearance, internal and cutie have some")
     if len(frames) == 1:
         return RemovalReport("a clip of one frame has nothing to propagate")
     objective = Objective(tracker, frames, first, repair, detector, config)

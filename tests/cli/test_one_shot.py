@@ -78,6 +78,7 @@ def test_masks_of_several_frames(
     for frame, given in enumerate((0, 0, 0, 5, 5, 5)):
         np.testing.assert_array_equal(found[frame], target[given])
     assert main(words(tmp_path / "first.png")) == 0
+    assert "% of the frame; the masks of other frames follow from it\n" in capsys.readouterr().out
     assert main(["inpaint", f"--mask={tmp_path}/first.png", *words()[2:]]) == 0
     assert main(["inpaint", f"--mask={first}", last, *words()[2:]]) == 0
     capsys.readouterr()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
+from videoinpaint.checkpoints import CHECKPOINT
 from videoinpaint.cli import main
 from videoinpaint.weights import load_safetensors, path_of, read_file, save_safetensors, terms
 
@@ -23,7 +27,7 @@ def test_ciri_learns_from_the_weights_that_ship(
     assert main(["pretrain", "one-shot", *TINY, *init, "--output", str(output)]) == 0
     told = capsys.readouterr()
     assert " loss " in told.err  # progress
-    assert told.out.startswith("wrote ")
+    assert told.out == f"wrote {output} (in {output.with_suffix('')}: {CHECKPOINT})\n"  # too short for a log
     made, shipped = (load_safetensors("ciri-compact", path)[0] for path in (output, None))
     assert {key: value.shape for key, value in made.items()} == {key: value.shape for key, value in shipped.items()}
 
@@ -74,3 +78,54 @@ def test_a_training_needs_clips_and_a_seed(network: str, tmp_path: Path, fails: 
     assert "--clips names no source" in fails(*words, "--clips")
     assert "seed must lie in" in fails(*words, "--seed", "-1")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as in a terminal, whoever runs the tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+PRESSED = """
+import os, signal
+from videoinpaint.clips import make_clips
+
+class Clips:
+    def __init__(self):
+        self.studio, self.name, self.drawn = make_clips("studio:easy"), "pressed", 0
+
+    def __getattr__(self, name):
+        return getattr(self.studio, name)
+
+    def sample(self, *args):
+        self.drawn += os.path.isdir("halves")
+        if self.drawn == 2 and os.path.exists("press"):
+            os.kill(os.getpid(), signal.SIGINT)
+        return self.studio.sample(*args)
+"""
+
+
+def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(
+    tmp_path: Path, fails: Fails, ctrl_c: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pressed.py").write_text(PRESSED)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    words = ["pretrain", "inpainter", "--arch", "dstt", "--masks", "object", "--clips", "pressed:Clips"]
+    words += ["--device", "cpu", "--batch", "1", "--iterations", "5", "--output"]
+    assert main([*words, "whole.safetensors"]) == 0
+    (tmp_path / "press").touch()
+    assert main([*words, "halves.safetensors"]) == 130
+    told = " ".join(capsys.readouterr().err.splitlines()[-1].split())
+    (tmp_path / "press").unlink()
+    kept = Path("halves") / CHECKPOINT
+    assert re.fullmatch(rf"error: interrupted; 2 of 5 iterations are kept in {kept}: the same settings .*", told)
+    assert not (tmp_path / "halves.safetensors").exists()
+    assert main([*words, "halves.safetensors"]) == 0
+    whole, halves = (read_file(tmp_path / name)[0] for name in ("whole.safetensors", "halves.safetensors"))
+    assert all(torch.equal(value, halves[name]) for name, value in whole.items())
+    told = fails(*words, "halves.safetensors", "--iterations", "6")  # the last one counts
+    assert "iterations=6 (was 5)" in told
+    assert "`--output`" in told

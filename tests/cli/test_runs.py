@@ -6,16 +6,19 @@ import base64
 import csv
 import json
 import shlex
+import warnings
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
 import tyro
 
 from videoinpaint.agents.policies.export import blank_network, save_policy
+from videoinpaint.agents.ppo.callbacks import Recorder
 from videoinpaint.benchmarks.demo import verdict
 from videoinpaint.cli import main
 from videoinpaint.cli.environment import EnvironmentFlags
@@ -24,6 +27,7 @@ from videoinpaint.cli.train import Train
 from videoinpaint.clips.files.video import read_video
 from videoinpaint.errors import InputError
 from videoinpaint.registration import ENVIRONMENTS
+from videoinpaint.weights import read_file
 
 Fails = Callable[..., str]
 SMALL = (
@@ -90,8 +94,20 @@ def test_train_then_evaluate(tmp_path: Path, fails: Fails, capsys: pytest.Captur
     shown = capsys.readouterr().out
     assert str(run / "policy.safetensors") in shown
     assert f"videoinpaint evaluate {shlex.join(SMALL)} --policies {run} random" in shown
+    assert "seeds that training never draws" in shown
     assert json.loads((run / "run.json").read_text())["config"]["env"]["height"] == 36
-    assert str(run) in fails(*words)  # it does not train over an earlier run
+    policy = (run / "policy.safetensors").read_bytes()
+    assert main(words) == 0
+    assert f"{run} holds this run, which has ended: 12 of 12 steps are done" in capsys.readouterr().out
+    assert (run / "policy.safetensors").read_bytes() == policy
+    assert "gamma=0.5 (was 0.95)" in fails(*words, "--gamma", "0.5")  # it does not train over an earlier run
+    told = fails(*words, "--steps", "24")
+    assert f"{run} holds a run of 12 steps, asked for are 24" in told
+    assert "--resume" in told
+    assert "steps=24 (was 12)" in fails(*words, "--steps", "24", "--gamma", "0.5")
+    assert main([*words, "--steps", "24", "--resume"]) == 0
+    assert f"going on in {run}: 12 of 24 steps are done" in capsys.readouterr().out
+    assert "24 steps, asked for are 12" in fails(*words)
 
     words = ["evaluate", "--policies", str(run), "heads4", "--episodes", "6", "--num-envs", "3", *SMALL]
     assert main([*words, "--output", str(scores), "--report", str(page)]) == 0
@@ -109,6 +125,34 @@ def test_train_then_evaluate(tmp_path: Path, fails: Fails, capsys: pytest.Captur
     assert page.read_text().count("data:image/png;base64") >= 4
 
 
+def test_a_training_that_was_interrupted_goes_on_by_the_same_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = ["--steps", "24", "--num-envs", "2", "--n-steps", "6", "--checkpoint-every", "12"]
+    words = ["train", *sizes, *SMALL, "--output"]
+    assert main([*words, str(tmp_path / "whole")]) == 0
+    capsys.readouterr()
+    halves = tmp_path / "halves"
+    kept = halves / "checkpoints" / "step-000000012"
+
+    usual = Recorder._on_rollout_end
+
+    def interrupted(self: Recorder) -> None:
+        if kept.is_dir():
+            raise KeyboardInterrupt
+        usual(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "_on_rollout_end", interrupted)
+        assert main([*words, str(halves)]) == 130
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"error: interrupted; 12 of 24 steps are kept in {kept}: the same settings go on from there" in told
+    assert main([*words, str(halves)]) == 0
+    assert f"going on in {halves}: 12 of 24 steps are done" in capsys.readouterr().out
+    whole, again = (read_file(folder / "policy.safetensors")[0] for folder in (tmp_path / "whole", halves))
+    assert all(torch.equal(value, again[name]) for name, value in whole.items())
+
+
 def test_training_says_how_to_compare_it_in_its_own_environment() -> None:
     words = shlex.split(Train().comparison(Path("runs/train")))
     assert words == ["videoinpaint", "evaluate", "--policies", "runs/train", "random", "heads12", "heuristic"]
@@ -122,6 +166,17 @@ def test_training_says_how_to_compare_it_in_its_own_environment() -> None:
     assert played.env_kwargs() == asked.env_kwargs()
     assert "--env-id VideoInpaint-v0" in Train(preset="paper").comparison(Path("run"))
     assert "--precision float32" in Train(precision="float32").comparison(Path("run"))
+
+
+def test_the_papers_environment_is_not_called_out_of_date() -> None:
+    """It is asked for by its version, on purpose. Whoever makes it by Gymnasium is told as ever."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        words = ["evaluate", "--env-id", "VideoInpaint-v0", "--policies", "heads4", "--episodes", "2", *SMALL]
+        assert main(words) == 0
+        assert not any("out of date" in str(one.message) for one in told)
+        gymnasium.make("VideoInpaint-v0").close()
+        assert any("out of date" in str(one.message) for one in told)
 
 
 def test_training_seeds_are_one_row_and_every_ending_has_its_form(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ def test_the_recipe_at_toy_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert program == "videoinpaint"
         assert main(words) == 0, line
     scores = json.loads((tmp_path / "stage2" / "scores.json").read_text())
+    passes = [record["length"] for policy in scores["policies"] for record in policy["records"]]
+    assert min(passes) > 1, "the loop is seen at work"
     assert "stage1/dstt.safetensors" in json.dumps(scores), "the record names the weights of the first stage"
 
 

@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"{error.filename or 'the disk'}: {error.strerror}; {remedy}")
     except KeyboardInterrupt as error:
         number = error.number if isinstance(error, _Ended) else signal.SIGINT
-        return _fail("interrupted", code=128 + number)
+        return _fail("; ".join(["interrupted", *getattr(error, "__notes__", ())]), code=128 + number)
 
 
 def _run(words: list[str]) -> int:
@@ -208,7 +208,10 @@ def _signals_as_interrupts() -> AbstractContextManager[None]:
 
 @contextmanager
 def _warnings_as_lines() -> Iterator[None]:
-    """Show each `InputWarning` once, as one line."""
+    """Show each `InputWarning` once, as one line.
+
+    Gymnasium's advice to take the newest version of an id is left out: v0 is the paper's reward, and asked for as such.
+    """
     told: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
@@ -220,6 +223,7 @@ def _warnings_as_lines() -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", InputWarning)
+        warnings.filterwarnings("ignore", r".*The environment VideoInpaint.* is out of date", DeprecationWarning)
         usual, warnings.showwarning = warnings.showwarning, show
         yield
 

@@ -48,7 +48,8 @@ class Evaluate(EnvironmentFlags):
     data: Path | None = None
     """The folder that holds the clips of a track."""
     episodes: int | None = None
-    """How many episodes each policy plays, 2 or more: 16; of a suite all, or the first of them."""
+    """How many episodes each policy plays, 2 or more, as differences come with an interval (`bench` takes 1, without
+    one): 16; of a suite all, or the first of them."""
     first_seed: int = 0
     """Seed of the first episode; the others follow."""
     num_envs: int | None = None

@@ -99,7 +99,8 @@ def read_known(paths: Mapping[int, Path], length: int, size: tuple[int, int], wi
         masks = open_masks(path, None, *size, invert=wish.invert, threshold=wish.threshold, object_id=wish.object_id)
         check_single(masks, path)
         if masks.coverage.frames or len(paths) == 1:
-            check_mask(masks, path, f"frame {number}, " if set(paths) != {0} else "")
+            marked = f"frame {number}, {masks.coverage.of_frame}"
+            check_mask(masks, path, f"{marked}; the masks of other frames follow from it")
         else:
             print(f"frame {number}, nothing is marked: what is to go is absent there")
         known[number] = masks.read(0, 1)[0]
@@ -117,13 +118,13 @@ def check_single(masks: MaskSequence, path: Path) -> None:
         )
 
 
-def check_mask(masks: MaskSequence, path: Path, where: str = "", dilate: int = 0) -> None:
+def check_mask(masks: MaskSequence, path: Path, told: str = "", dilate: int = 0) -> None:
     """Tell what a mask marks, and doubt it where it marks much.
 
     Args:
         masks: opened.
         path: theirs.
-        where: said before that.
+        told: that, where it is of a frame of several.
         dilate: pixels by which it is to grow.
 
     Raises:
@@ -138,22 +139,22 @@ def check_mask(masks: MaskSequence, path: Path, where: str = "", dilate: int = 0
         raise InputError(f"mask {path} is empty, there is nothing to repair: mark missing pixels white on black")
     if found.full == found.total:
         raise InputError(f"mask {path} covers everything, nothing is known: leave known pixels black")
-    tell(found, masks.wish, where)
+    tell(found, masks.wish, told)
     if dilate and isinstance(masks, StillMask):
         grown(masks.read(0, 1), dilate)
 
 
-def tell(found: Coverage, wish: Wish, where: str = "") -> None:
+def tell(found: Coverage, wish: Wish, told: str = "") -> None:
     """Print how much is marked, with a warning where that is more than half, or where grey was taken for black.
 
     Args:
         found: how much.
         wish: what the user says of the mask.
-        where: said before that.
+        told: that in other words.
     """
     from videoinpaint.clips.masks.meaning import PLAIN
 
-    print(f"{where}{found}")
+    print(told or found)
     if found.share > 0.5:
         remedy = "leave --invert out" if wish.invert else "give --invert"
         warn(f"the hole is more than half of the frame; if it should be the other part, {remedy}")

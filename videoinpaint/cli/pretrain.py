@@ -1,4 +1,5 @@
-"""Train networks, on any clips. Interrupted, the same command goes on where it was."""
+"""Train networks, on any clips. Ctrl-C keeps what was done when the step ends (twice: ends at once); the same command
+goes on from there."""
 
 from __future__ import annotations
 

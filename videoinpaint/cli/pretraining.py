@@ -102,7 +102,7 @@ class Staged(Sources):
     preset: Literal["small", "paper"] = "small"
     """Losses, schedule and sizes: small ones, which train on a laptop, or the published ones (docs/two_stages.md)."""
     iterations: int | None = None
-    """Optimiser steps; by default the preset's."""
+    """Optimiser steps of the whole schedule, which a later call cannot make longer; by default the preset's."""
     learning_rate: float | None = None
     """Where the learning rate begins or peaks; by default the preset's."""
     num_frames: int | None = None
@@ -155,7 +155,7 @@ class Common(Sources):
     """Flags of networks without presets."""
 
     iterations: int = 5000
-    """Optimiser steps."""
+    """Optimiser steps of the whole schedule, which a later call cannot make longer."""
     learning_rate: float = 5e-4
     """Peak of the cosine schedule."""
     num_frames: int = 5
@@ -227,4 +227,7 @@ def text(path: Path | None) -> str | None:
 
 def report(output: Path, folder: Path) -> None:
     """Say what was made."""
-    print(f"wrote {output} (checkpoint and log: {folder})")
+    from videoinpaint.checkpoints import CHECKPOINT, LOG
+
+    there = [name for name in (CHECKPOINT, LOG) if (folder / name).is_file()]  # a short training logs nothing
+    print(f"wrote {output} (in {folder}: {', '.join(there)})")

@@ -21,7 +21,7 @@ PAPER_ID = "VideoInpaint-v0"
 
 @dataclass(frozen=True)
 class Train(EnvironmentFlags):
-    """Stop at will (Ctrl-C); the same command with --resume goes on from the last checkpoint."""
+    """Stop at will (Ctrl-C); the same command goes on from the last checkpoint."""
 
     output: Path = Path("runs/train")
     """The run's folder."""
@@ -34,7 +34,7 @@ class Train(EnvironmentFlags):
     steps: int = TrainConfig.steps
     """Environment steps in all."""
     resume: bool = False
-    """Go on from the folder's last checkpoint, if there is one."""
+    """Take the folder's run to other --steps; the same command goes on without it."""
     num_envs: int = TrainConfig.num_envs
     """Environments in the batch."""
     n_steps: int = TrainConfig.n_steps
@@ -92,9 +92,12 @@ class Train(EnvironmentFlags):
 
     def run(self) -> None:
         """Train, then say what was made."""
+        from videoinpaint.agents.ppo.run_folder import going_on
         from videoinpaint.agents.ppo.training import replay_told, train
 
-        config = self.config()
+        config, told = going_on(self.config())
+        if told:
+            print(told)
         if self.bank is not None:
             self.build_bank(self.bank)
         if told := replay_told(config):
@@ -107,6 +110,7 @@ class Train(EnvironmentFlags):
         print(f"checkpoint:   {result.checkpoint}")
         print(f"TensorBoard:  tensorboard --logdir {result.folder}")
         print(f"compare it:   {self.comparison(result.folder)}")
+        print("              (by seeds that training never draws; clips of files are then the same: name others)")
 
     def config(self) -> TrainConfig:
         """The flags as the configuration of a run."""

@@ -10,7 +10,7 @@ import torch
 
 from videoinpaint.clips.sources.augmented import OneShotWindows
 from videoinpaint.controls import Controls
-from videoinpaint.errors import CorruptWeightsError, UnknownNameError
+from videoinpaint.errors import CorruptWeightsError, InputWarning, UnknownNameError
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.inpainters.ciri.around import ADAPTERS, around, load_around
 from videoinpaint.inpainters.ciri.curriculum import Curriculum
@@ -27,7 +27,7 @@ from videoinpaint.inpainters.ciri.published_pretraining import (
 from videoinpaint.inpainters.ciri.shots import Shot, draw_shot, target_psnr
 from videoinpaint.inpainters.propagators import GivenTracker
 from videoinpaint.inpainters.published.cost import Meter
-from videoinpaint.inpainters.published.pretraining import sizes_of
+from videoinpaint.inpainters.published.pretraining import save_trained, sizes_of
 from videoinpaint.inpainters.published.recipes import SMALL
 
 NEUTRAL = Controls().to_array()[None]
@@ -85,6 +85,15 @@ def test_a_trained_file_plays_and_removes_the_target(name, tmp_path, capsys, mon
     assert (holes[:, 0] >= shot.first).all()
     with pytest.raises(CorruptWeightsError, match=f"ciri_{name}"):
         make_inpainter("ciri_dstt", weights=str(path))
+
+
+def test_a_file_of_the_network_alone_is_told_to_have_no_trained_inactivation(tmp_path):
+    part, _ = tiny("dstt")
+    path = save_trained(part.networks, part.sizes, tmp_path / "dstt.safetensors", part.terms)
+    told = r"the network alone.*ciri_dstt is untrained.*pretrain one-shot --arch dstt --init"
+    with pytest.warns(InputWarning, match=told):
+        alone = make_inpainter("ciri_dstt", weights=str(path))
+    assert not list(alone.model.inactivation.keys.parameters())
 
 
 def test_what_is_measured_in_the_target_leaves_the_first_frame_out():

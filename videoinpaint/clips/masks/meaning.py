@@ -83,8 +83,13 @@ class Coverage:
     between: float = 0.0
 
     def __str__(self) -> str:
+        return f"{self.of_frame}, in {self.frames} of {self.total} frames"
+
+    @property
+    def of_frame(self) -> str:
+        """How much of a frame, in words."""
         percent = f"{100 * self.share:.1f}" if self.share >= 0.01 else f"{100 * self.share:.1g}"
-        return f"hole: {percent} % of the frame, in {self.frames} of {self.total} frames"
+        return f"hole: {percent} % of the frame"
 
 
 def coverage(evidence: Evidence, meaning: Meaning) -> Coverage:
