@@ -156,7 +156,7 @@ SCENARIOS = ("fast background change", "large missing area")
 def table5(flags: BenchFlags) -> Experiment:
     """Dynamic fusion."""
     policies = dynamic(flags, "fusion")
-    alone = partial(NoFusion, flags.inpainter, flags.device, flags.precision)
+    alone = partial(NoFusion, flags.inpainter, flags.device, flags.precision, flags.weights)
     within = flags.fusion == "network"
     none: Make = (lambda: {"inpainter": alone()}) if within else _settings(fusion="none")
     mixed: Make = _settings() if within else _settings(fusion=flags.fusion)

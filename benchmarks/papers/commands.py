@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from videoinpaint.benchmarks.papers import ciri, clip_rl, figures, iivi, presented, scenes
-from videoinpaint.benchmarks.papers.about import ABOUT
+from videoinpaint.benchmarks.papers.about import ABOUT, SPECIAL, check_taken
 from videoinpaint.benchmarks.papers.experiment import BenchFlags, Experiment
 from videoinpaint.benchmarks.papers.running import run
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import set_threads
+from videoinpaint.device import resolve_device
 from videoinpaint.errors import UnknownNameError
 from videoinpaint.files import write_bytes
 
@@ -50,10 +51,12 @@ def execute(name: str, flags: BenchFlags) -> dict[str, Any]:
 
     Raises:
         UnknownNameError: there is no such experiment, suite or policy.
-        InputError: flags out of range, or the output folder holds other records.
+        InputError: flags out of range or of other experiments, or the output folder holds other records.
     """
     if name not in EXPERIMENTS:
         raise UnknownNameError(f"no experiment {name!r}: use one of {', '.join(EXPERIMENTS)}")
+    check_taken(name, (flag for flag in SPECIAL if getattr(flags, flag) != getattr(BenchFlags(), flag)))
+    resolve_device(flags.device)
     set_threads(flags.threads)
     experiment = EXPERIMENTS[name](flags)
     bar, advance = tables.progress(ABOUT[name].title, flags.episodes * len(experiment.suites))

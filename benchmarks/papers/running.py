@@ -9,7 +9,14 @@ from typing import Any
 from videoinpaint.agents import make_policy
 from videoinpaint.benchmarks.papers.about import ABOUT
 from videoinpaint.benchmarks.papers.attributes import attributes
-from videoinpaint.benchmarks.papers.experiment import BenchFlags, Entrant, Experiment, policy_identity, suite_of
+from videoinpaint.benchmarks.papers.experiment import (
+    BenchFlags,
+    Entrant,
+    Experiment,
+    policy_identity,
+    suite_of,
+    weights_identity,
+)
 from videoinpaint.benchmarks.papers.kept import Kept
 from videoinpaint.benchmarks.papers.rows import add_vfid, by_attribute, clip_rows, means, untrained, verdicts
 from videoinpaint.benchmarks.papers.verdict import judged
@@ -90,6 +97,7 @@ def _settings(experiment: Experiment, flags: BenchFlags, suites: Mapping[str, Fr
             scenario: {"name": s.name, "env_id": s.env_id, "env_kwargs": s.env_kwargs} for scenario, s in suites.items()
         },
         "inpainter": stable_name(flags.inpainter),
+        **({} if flags.weights is None else {"weights": weights_identity(flags.weights)}),
         "policies": {name: policy_identity(name) for name in flags.policies},
         "threads": flags.threads,
         "device": flags.device,
@@ -128,8 +136,9 @@ class Stage:
     def _arena(self, entrant: Entrant, suite: FrozenSuite) -> Arena:
         key = (suite.name, entrant.stage)
         if key not in self._arenas:
-            kwargs = {"device": self._flags.device, "inpainter": self._flags.inpainter, **suite.env_kwargs,
-                      **entrant.kwargs()}  # fmt: skip
+            own = entrant.kwargs()
+            loop = {} if "inpainter" in own else self._flags.loop
+            kwargs = {"device": self._flags.device, **loop, **suite.env_kwargs, **own}
             arena = Arena(suite.env_id, kwargs, 1, self._flags.precision)
             self._arenas[key] = self._stack.enter_context(arena)
         return self._arenas[key]
