@@ -139,7 +139,7 @@ class Experiment:
         claims: the published orders.
         sort: a clip's measured attributes -> its scenario.
         rows: an entrant's name and record -> rows of the table.
-        kept: the folder of the records; experiments that measure the same share one.
+        kept: whose records these are, where experiments that measure the same share them.
         options: further settings that the numbers depend on.
     """
 
@@ -153,6 +153,11 @@ class Experiment:
     rows: Callable[[str, Mapping[str, Any]], dict[str, Metrics]] = one_row
     kept: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def records(self) -> str:
+        """Whose records these are: its own, unless it shares those of another."""
+        return self.kept or self.name
 
 
 def scenarios_of(name: str, scenarios: Sequence[str], flags: BenchFlags) -> dict[str, str]:

@@ -10,7 +10,8 @@ from videoinpaint.benchmarks.papers.about import EVERYWHERE
 from videoinpaint.benchmarks.papers.verdict import CANNOT_BE_SAID
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import write_json
-from videoinpaint.files import write_text
+from videoinpaint.errors import InputError
+from videoinpaint.files import read_json, write_text
 
 TITLES = tables.TITLES | {
     "mask_j_and_f": "mask J&F", "gflops_passes": "GFLOPs of passes",
@@ -146,6 +147,15 @@ def absent_lines(results: Mapping[str, Any]) -> list[str]:
     lines += [f"Not measured: {TITLES.get(one, one)}: {why}" for one, why in results["unmeasured"].items()]
     untrained = ", ".join(results["random_weights"])
     return [*lines, *([f"Untrained networks, whose repairs mean nothing: {untrained}"] if untrained else [])]
+
+
+def stem(folder: Path, name: str, episodes: int) -> str:
+    """What the files of an experiment are called: its name, unless those of more episodes are there and stay."""
+    try:
+        there = read_json(folder / f"{name}.json", "the results of an experiment")["settings"]["episodes"]
+        return f"{name}-first-{episodes}" if there > episodes else name
+    except (InputError, KeyError, TypeError):  # none yet, or damaged: these take its place
+        return name
 
 
 def write(results: Mapping[str, Any], folder: Path, name: str) -> list[Path]:
