@@ -18,7 +18,7 @@ from videoinpaint.benchmarks.papers.experiment import (
     weights_identity,
 )
 from videoinpaint.benchmarks.papers.kept import Kept, folder_name
-from videoinpaint.benchmarks.papers.rows import add_vfid, by_attribute, clip_rows, means, untrained, verdicts
+from videoinpaint.benchmarks.papers.rows import add_vfid, by_attribute, clip_rows, means, too_small, untrained, verdicts
 from videoinpaint.benchmarks.papers.verdict import judged
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL, envelope
 from videoinpaint.benchmarks.protocol.episodes import Arena
@@ -69,12 +69,16 @@ def run(experiment: Experiment, flags: BenchFlags, advance: Callable[[], None] =
                 found.append((experiment.sort(content["attributes"]) if experiment.sort else scenario, content))
                 advance()
     scenarios = clip_rows(experiment, found)
+    measured = {row for _, content in found for row in content["records"]}  # some of a time when there were weights
+    absent = {row: why for row, why in absent.items() if row not in measured}
+    unmeasured = too_small(experiment, suites.values())
     findings = [judged(claim, scenarios.get(claim.scenario, {}).get(claim.a, {}),
-                       scenarios.get(claim.b_scenario or claim.scenario, {}).get(claim.b, {}))
+                       scenarios.get(claim.b_scenario or claim.scenario, {}).get(claim.b, {}),
+                       unmeasured.get(claim.metric, ""))
                 for claim in experiment.claims]  # fmt: skip
     shown = {s: {row: {"means": means(clips), "clips": clips} for row, clips in rows.items()}
              for s, rows in scenarios.items()}  # fmt: skip
-    unmeasured = add_vfid(experiment, found, shown)
+    unmeasured |= add_vfid(experiment, found, shown)
     settings = kept.settings | {"episodes": flags.episodes}
     return envelope(
         f"papers.{experiment.name}", settings, env_id=next(iter(suites.values())).env_id,

@@ -126,6 +126,25 @@ def test_a_refused_part_leaves_nothing_behind(flags):
     assert not flags.output.exists()
 
 
+def test_a_metric_that_has_no_room_says_so(flags, capsys):
+    claim = Claim("two", "one", "ssim65", 0.01)
+    results = run(small(metrics=("psnr", "ssim65"), claims=(claim, *small().claims)), replace(flags, episodes=1))
+    assert "window of 65 pixels" in results["findings"][0]["why"]
+    assert "1 of the 5 clips" in results["findings"][1]["why"]
+    assert any(line.startswith("Not measured: SSIM65: ") for line in presented.absent_lines(results))
+    presented.show(results)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "means, without intervals, which need 5 clips, over clips" in shown
+    assert "with 95% intervals" not in shown
+
+
+def test_captions_say_intervals_where_there_are_some(flags, capsys):
+    presented.show(run(small(), replace(flags, episodes=5, num_frames=2)))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "means with 95% intervals over clips" in shown
+    assert "paired differences with 95% intervals" in shown
+
+
 def test_rows_without_weights_say_so(flags):
     results = run(
         small(entrants=(*small().entrants, Entrant("sttn", stage="sttn", kwargs=lambda: {"inpainter": "sttn"}))),
