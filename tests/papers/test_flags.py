@@ -90,7 +90,7 @@ def test_the_overview_has_a_line_for_each_and_the_caveat_once(capsys: pytest.Cap
         (("table1", "--episodes", "1000000"), "ask for 1 to 24"),
         (("iivi-table1", "--width-factor", "0"), "width_factor must be above 0"),
         (("iivi-table1", "--width-factor", "0.5", "--preset", "paper"), "width_factor has no effect"),
-        (("table2", "--weights", "nofile"), "no weights at nofile"),
+        (("table2", "--weights", "nofile"), "no weight file at nofile"),
     ],
 )
 def test_values_out_of_range_are_refused_by_name(words: tuple[str, ...], told: str, refused: Told) -> None:
