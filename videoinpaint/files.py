@@ -170,13 +170,19 @@ def write_json(
     return write_text(path, json.dumps(content, indent=indent, default=default, allow_nan=allow_nan) + "\n")
 
 
-def read_json(path: str | Path, what: str, kind: type[Shape] = dict) -> Shape:  # type: ignore[assignment]
+def read_json(
+    path: str | Path,
+    what: str,
+    kind: type[Shape] = dict,  # type: ignore[assignment]
+    remedy: str = "name another file",
+) -> Shape:
     """A JSON file, which may hold anything.
 
     Args:
         path: of the file.
         what: it should be, for the message ("a training run").
         kind: of the outermost value.
+        remedy: what to do about a file that is damaged.
 
     Raises:
         InputError: it cannot be read, is no JSON, is nested too deeply, or its outermost value is of another kind.
@@ -186,9 +192,10 @@ def read_json(path: str | Path, what: str, kind: type[Shape] = dict) -> Shape:  
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
-        raise InputError(f"{path} cannot be read as {what} ({reason}): name another file") from error
+        raise InputError(f"{path} cannot be read as {what} ({reason}): {remedy}") from error
     if not isinstance(content, kind):
-        raise InputError(f"{path} is not {what}: it holds a {type(content).__name__}, not a {kind.__name__}")
+        found = type(content).__name__
+        raise InputError(f"{path} is not {what}: it holds a {found}, not a {kind.__name__}; {remedy}")
     return content
 
 

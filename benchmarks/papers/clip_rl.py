@@ -156,7 +156,7 @@ SCENARIOS = ("fast background change", "large missing area")
 def table5(flags: BenchFlags) -> Experiment:
     """Dynamic fusion."""
     policies = dynamic(flags, "fusion")
-    alone = partial(NoFusion, flags.inpainter, flags.device, flags.precision)
+    alone = partial(NoFusion, flags.inpainter, flags.device, flags.precision, flags.weights)
     within = flags.fusion == "network"
     none: Make = (lambda: {"inpainter": alone()}) if within else _settings(fusion="none")
     mixed: Make = _settings() if within else _settings(fusion=flags.fusion)
@@ -176,10 +176,10 @@ def table5(flags: BenchFlags) -> Experiment:
     pairs += [(scenario, name, other) for scenario in suites for name in ours["dynamic"]
               for other in ("fixed, w = 0.65", "no fusion, w = 1")]  # fmt: skip
     table = [one for one in table if one.scenario in suites]
-    name = "table5" if within else f"table5-{flags.fusion}"
     return Experiment("table5", suites, tuple(entrants),
                       ("psnr_hole", "psnr", "ssim65", "gms", "es", "gflops", "seconds_per_frame"),
-                      tuple(table), tuple(orders(table, pairs, metrics)), kept=name)  # fmt: skip
+                      tuple(table), tuple(orders(table, pairs, metrics)),
+                      options={} if within else {"fusion": flags.fusion})  # fmt: skip
 
 
 def table6(flags: BenchFlags) -> Experiment:

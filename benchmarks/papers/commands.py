@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from videoinpaint.benchmarks.papers import ciri, clip_rl, figures, iivi, presented, scenes
-from videoinpaint.benchmarks.papers.about import ABOUT
+from videoinpaint.benchmarks.papers.about import ABOUT, SPECIAL, check_taken
 from videoinpaint.benchmarks.papers.experiment import BenchFlags, Experiment
+from videoinpaint.benchmarks.papers.kept import folder_name
 from videoinpaint.benchmarks.papers.running import run
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import set_threads
+from videoinpaint.device import resolve_device
 from videoinpaint.errors import UnknownNameError
 from videoinpaint.files import write_bytes
 
@@ -50,20 +53,30 @@ def execute(name: str, flags: BenchFlags) -> dict[str, Any]:
 
     Raises:
         UnknownNameError: there is no such experiment, suite or policy.
-        InputError: flags out of range, or the output folder holds other records.
+        InputError: flags out of range or of other experiments, or the output folder holds other records.
     """
     if name not in EXPERIMENTS:
         raise UnknownNameError(f"no experiment {name!r}: use one of {', '.join(EXPERIMENTS)}")
+    check_taken(name, (flag for flag in SPECIAL if getattr(flags, flag) != getattr(BenchFlags(), flag)))
+    resolve_device(flags.device)
+    flags = _without_defaults(name, flags)
     set_threads(flags.threads)
     experiment = EXPERIMENTS[name](flags)
     bar, advance = tables.progress(ABOUT[name].title, flags.episodes * len(experiment.suites))
     with bar:
         results = run(experiment, flags, advance)
     presented.show(results)
-    folder = flags.output / (experiment.kept or name)
-    written = presented.write(results, folder, name)
+    folder = flags.output / folder_name(experiment.records, flags)
+    stem = presented.stem(folder, name, flags.episodes)
+    written = presented.write(results, folder, stem)
     if name in DRAWN:
-        written.append(write_bytes(folder / f"{name}.png", DRAWN[name](results, flags)))
+        written.append(write_bytes(folder / f"{stem}.png", DRAWN[name](results, flags)))
     for path in written:
         print(f"wrote {Path(path)}")
     return results
+
+
+def _without_defaults(name: str, flags: BenchFlags) -> BenchFlags:
+    """Flags of which none names what is meant without it: the same records, however they were asked for."""
+    suites = () if flags.suites == ABOUT[name].suites else flags.suites
+    return replace(flags, suites=suites, policies=() if flags.policies == ("trained",) else flags.policies)

@@ -19,6 +19,7 @@ from videoinpaint.benchmarks.papers.about import ABOUT
 from videoinpaint.benchmarks.papers.verdict import Claim
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, frozen_suite
 from videoinpaint.errors import InputError
+from videoinpaint.files import user_path
 from videoinpaint.registration import DEFAULT_ID
 from videoinpaint.weights.hashes import sha256
 
@@ -39,6 +40,7 @@ class BenchFlags:
         num_frames, height, width: of the clips; None as the suite has them. Other sizes are other clips than the
             suite's, which its digests do not vouch for.
         inpainter: the network in the loop.
+        weights: of that network: a file of your own, or "random"; None for those that ship or were fetched.
         steps: of training on each clip, where a network is trained on it.
         width_factor: of that network, 1 as published.
         preset: of its other settings: "quick", or "paper" (which is of width 1 whatever the factor).
@@ -55,6 +57,7 @@ class BenchFlags:
     height: int | None = None
     width: int | None = None
     inpainter: str = "compact"
+    weights: str | None = None
     steps: int = 100
     width_factor: float = 0.25
     preset: str = "quick"
@@ -63,6 +66,11 @@ class BenchFlags:
     threads: int = 1
     device: str = "cpu"
     precision: str = "float32"
+
+    @property
+    def loop(self) -> dict[str, Any]:
+        """The environment's arguments that name the network in the loop."""
+        return {"inpainter": self.inpainter} | ({} if self.weights is None else {"weights": self.weights})
 
 
 @dataclass(frozen=True)
@@ -131,7 +139,7 @@ class Experiment:
         claims: the published orders.
         sort: a clip's measured attributes -> its scenario.
         rows: an entrant's name and record -> rows of the table.
-        kept: the folder of the records; experiments that measure the same share one.
+        kept: whose records these are, where experiments that measure the same share them.
         options: further settings that the numbers depend on.
     """
 
@@ -146,16 +154,33 @@ class Experiment:
     kept: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def records(self) -> str:
+        """Whose records these are: its own, unless it shares those of another."""
+        return self.kept or self.name
+
 
 def scenarios_of(name: str, scenarios: Sequence[str], flags: BenchFlags) -> dict[str, str]:
     """The suite of each of an experiment's scenarios: its own, or those that were asked for, in order.
 
     Raises:
-        InputError: more were asked for than there are scenarios.
+        InputError: another number was asked for than there are scenarios, or a suite that brings masks where only
+            that of the first frame may be known.
     """
-    if len(flags.suites) > len(scenarios):
-        raise InputError(f"{name} runs on {len(scenarios)} suites at most, got {', '.join(flags.suites)}")
-    return dict(zip(scenarios, flags.suites or ABOUT[name].suites))
+    own, asked = ABOUT[name].suites, flags.suites
+    if asked and len(asked) != len(scenarios):
+        each = f", one for each of {', '.join(scenarios)}, in this order" if len(scenarios) > 1 else ""
+        raise InputError(f"bench {name} takes {len(scenarios)} --suite{each}: got {', '.join(asked)}")
+    if all(map(_is_one_shot, own)) and not all(map(_is_one_shot, asked)):
+        raise InputError(
+            f"bench {name} needs a one-shot suite, in which only the first frame's mask is known: "
+            f"--suite {' '.join(own)}, got {', '.join(asked)}"
+        )
+    return dict(zip(scenarios, asked or own))
+
+
+def _is_one_shot(suite: str) -> bool:
+    return suite.startswith("one-shot")
 
 
 def suite_of(name: str, flags: BenchFlags) -> FrozenSuite:
@@ -165,7 +190,7 @@ def suite_of(name: str, flags: BenchFlags) -> FrozenSuite:
         InputError: more episodes than the suite has, or fewer than one.
         UnknownNameError: no such suite.
     """
-    env_id = ONE_SHOT_ID if name.startswith("one-shot") else DEFAULT_ID
+    env_id = ONE_SHOT_ID if _is_one_shot(name) else DEFAULT_ID
     suite = frozen_suite(name, env_id).first(flags.episodes)
     return FrozenSuite(suite.name, suite.env_id, suite.env_kwargs | _size(flags), suite.episodes)
 
@@ -173,6 +198,11 @@ def suite_of(name: str, flags: BenchFlags) -> FrozenSuite:
 def _size(flags: BenchFlags) -> dict[str, int]:
     sides = {name: getattr(flags, name) for name in ("num_frames", "height", "width")}
     return {name: value for name, value in sides.items() if value is not None}
+
+
+def weights_identity(weights: str) -> str:
+    """The hash of a file, or "random"."""
+    return "random" if weights == "random" else f"sha256:{sha256(user_path(weights))}"
 
 
 def policy_identity(name: str) -> str:

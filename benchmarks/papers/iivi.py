@@ -12,6 +12,7 @@ from videoinpaint.benchmarks.papers.experiment import BenchFlags, Entrant, Exper
 from videoinpaint.benchmarks.papers.printed import orders, values
 from videoinpaint.benchmarks.protocol.envelope import published
 from videoinpaint.benchmarks.repair.internal_learning import InternalStarts, settings
+from videoinpaint.checks import real_number
 from videoinpaint.envs.ids import effective_kwargs
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.internal.inpainter import InternalInpainter
@@ -55,6 +56,9 @@ def _options(flags: BenchFlags) -> dict[str, Any]:
         raise InputError(f"steps must be 1 or more, got {flags.steps}")
     if flags.preset not in PRESETS:
         raise InputError(f"unknown preset {flags.preset!r}: use one of {', '.join(PRESETS)}")
+    real_number(flags.width_factor, "width_factor", 0, 4, above=True)
+    if flags.preset == "paper" and flags.width_factor not in (BenchFlags.width_factor, 1):
+        raise InputError("width_factor has no effect with preset paper, whose network has width 1: leave it out")
     changed = {} if flags.preset == "quick" else {"preset": flags.preset}
     return {"steps": flags.steps, "width_factor": flags.width_factor, **changed}
 

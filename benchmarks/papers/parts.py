@@ -24,7 +24,7 @@ class NoFusion:
 
     Args:
         inpainter: one that honours ``fusion``.
-        device, precision: see :func:`videoinpaint.inpainters.make_inpainter`.
+        device, precision, weights: see :func:`videoinpaint.inpainters.make_inpainter`.
 
     Raises:
         InputError: the inpainter has no fusion to switch off.
@@ -35,8 +35,9 @@ class NoFusion:
         inpainter: str | Inpainter = "compact",
         device: str | torch.device = "cpu",
         precision: str = "auto",
+        weights: str | None = None,
     ) -> None:
-        self.inner = make_inpainter(inpainter, device=device, precision=precision)
+        self.inner = make_inpainter(inpainter, device=device, weights=weights, precision=precision)
         if "fusion" not in self.inner.controls:
             raise InputError(f"{self.inner.name!r} has no fusion that could be switched off: use compact, e2fgvi, ...")
         self.name = f"{self.inner.name}, no fusion"

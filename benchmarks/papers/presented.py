@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from videoinpaint.benchmarks.papers.about import EVERYWHERE
 from videoinpaint.benchmarks.papers.verdict import CANNOT_BE_SAID
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import write_json
-from videoinpaint.files import write_text
+from videoinpaint.benchmarks.protocol.statistics import FEWEST
+from videoinpaint.errors import InputError
+from videoinpaint.files import read_json, write_text
 
 TITLES = tables.TITLES | {
     "mask_j_and_f": "mask J&F", "gflops_passes": "GFLOPs of passes",
@@ -124,15 +127,21 @@ def _changed(kwargs: Mapping[str, Any]) -> str:
 def show(results: Mapping[str, Any]) -> None:
     """Print tables and verdicts."""
     for scenario in scenarios(results):
-        tables.show(
-            *rows_table(results, scenario), f"means with 95% intervals over clips; {results['about']['source']}"
-        )
+        means = [mean for row in results["scenarios"].get(scenario, {}).values() for mean in row["means"].values()]
+        told = f"means{_intervals(means)} over clips; " if means else ""
+        tables.show(*rows_table(results, scenario), f"{told}{results['about']['source']}")
     if results["findings"]:
-        tables.show(
-            *claims_table(results), "95% intervals of paired differences; the verdicts follow from them by rule"
-        )
+        found = [one["difference"] for one in results["findings"] if one["difference"]]
+        caption = f"paired differences{_intervals(found)}; the verdicts follow by rule" if found else ""
+        tables.show(*claims_table(results), caption)
     for line in [*verdict_lines(results), *absent_lines(results), protocol_line(results)]:
         print(line)
+
+
+def _intervals(values: Sequence[Mapping[str, Any]]) -> str:
+    """What a caption says about the intervals of a table's numbers: some have one, or none has."""
+    some = any(value["low"] is not None and math.isfinite(value["low"]) for value in values)
+    return " with 95% intervals" if some else f", without intervals, which need {FEWEST} clips,"
 
 
 def scenarios(results: Mapping[str, Any]) -> list[str]:
@@ -146,6 +155,15 @@ def absent_lines(results: Mapping[str, Any]) -> list[str]:
     lines += [f"Not measured: {TITLES.get(one, one)}: {why}" for one, why in results["unmeasured"].items()]
     untrained = ", ".join(results["random_weights"])
     return [*lines, *([f"Untrained networks, whose repairs mean nothing: {untrained}"] if untrained else [])]
+
+
+def stem(folder: Path, name: str, episodes: int) -> str:
+    """What the files of an experiment are called: its name, unless those of more episodes are there and stay."""
+    try:
+        there = read_json(folder / f"{name}.json", "the results of an experiment")["settings"]["episodes"]
+        return f"{name}-first-{episodes}" if there > episodes else name
+    except (InputError, KeyError, TypeError):  # none yet, or damaged: these take its place
+        return name
 
 
 def write(results: Mapping[str, Any], folder: Path, name: str) -> list[Path]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from videoinpaint.benchmarks.papers.experiment import Experiment, Metrics
 from videoinpaint.benchmarks.papers.verdict import overall
+from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
 from videoinpaint.benchmarks.protocol.statistics import mean_interval
+from videoinpaint.envs.ids import effective_kwargs
 from videoinpaint.metrics.vfid import frechet_distance, vfid_available
 
 Found = Sequence[tuple[str, Mapping[str, Any]]]
@@ -68,6 +70,14 @@ def add_vfid(experiment: Experiment, found: Found, scenarios: Mapping[str, Any])
             distance = frechet_distance(real, repaired)
             scenarios[scenario][row]["means"]["vfid"] = {"mean": distance, "low": None, "high": None}
     return {} if enough else {"vfid": "needs two clips of more than 8 frames or more than 32 pixels a side"}
+
+
+def too_small(experiment: Experiment, suites: Iterable[FrozenSuite]) -> dict[str, str]:
+    """Why SSIM65 is not measured, where an experiment shows it and the frames of all suites are too small for it."""
+    sides = [effective_kwargs(suite.env_id, suite.env_kwargs) for suite in suites]
+    if "ssim65" not in experiment.metrics or any(min(int(one["height"]), int(one["width"])) >= 65 for one in sides):
+        return {}
+    return {"ssim65": "the frames are smaller than its window of 65 pixels"}
 
 
 def by_attribute(found: Found) -> dict[str, dict[str, Metrics]]:

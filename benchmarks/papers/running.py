@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import Any
 
 from videoinpaint.agents import make_policy
 from videoinpaint.benchmarks.papers.about import ABOUT
 from videoinpaint.benchmarks.papers.attributes import attributes
-from videoinpaint.benchmarks.papers.experiment import BenchFlags, Entrant, Experiment, policy_identity, suite_of
-from videoinpaint.benchmarks.papers.kept import Kept
-from videoinpaint.benchmarks.papers.rows import add_vfid, by_attribute, clip_rows, means, untrained, verdicts
+from videoinpaint.benchmarks.papers.experiment import (
+    BenchFlags,
+    Entrant,
+    Experiment,
+    policy_identity,
+    suite_of,
+    weights_identity,
+)
+from videoinpaint.benchmarks.papers.kept import Kept, folder_name
+from videoinpaint.benchmarks.papers.rows import add_vfid, by_attribute, clip_rows, means, too_small, untrained, verdicts
 from videoinpaint.benchmarks.papers.verdict import judged
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL, envelope
 from videoinpaint.benchmarks.protocol.episodes import Arena
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, episode_digest
 from videoinpaint.errors import InputError, MissingWeightsError
+from videoinpaint.inpainters import make_inpainter
 from videoinpaint.metrics.vfid import vfid_available
 from videoinpaint.naming import stable_name
 from videoinpaint.version import __version__
@@ -45,25 +53,32 @@ def run(experiment: Experiment, flags: BenchFlags, advance: Callable[[], None] =
     if len(set(names)) < len(names):
         raise InputError(f"two rows would bear one name in {names}: name each policy once")
     suites = {scenario: suite_of(name, flags) for scenario, name in experiment.suites.items()}
+    if "inpainter" in ABOUT[experiment.name].takes:
+        # Without its weights a table could be filled with other rows, and the one that was asked for would be missing.
+        make_inpainter(flags.inpainter, device=flags.device, weights=flags.weights, precision=flags.precision)
     policies = {entrant.name: make_policy(entrant.policy, device=flags.device) for entrant in experiment.entrants}
     found: list[tuple[str, dict[str, Any]]] = []
     absent: dict[str, str] = {}
     with ExitStack() as stack:
         stage = Stage(experiment, flags, policies, stack, absent)
-        stage.play_nothing(next(iter(suites.values())))
-        kept = Kept(flags.output / (experiment.kept or experiment.name), _settings(experiment, flags, suites))
+        stage.check(next(iter(suites.values())))
+        kept = Kept(flags.output / folder_name(experiment.records, flags), _settings(experiment, flags, suites))
         for scenario, suite in suites.items():
             for frozen, episode in zip(suite.episodes, suite.drawn(suite.seeds)):
                 content = _clip(stage, kept, suite, frozen, episode)
                 found.append((experiment.sort(content["attributes"]) if experiment.sort else scenario, content))
                 advance()
     scenarios = clip_rows(experiment, found)
+    measured = {row for _, content in found for row in content["records"]}  # some of a time when there were weights
+    absent = {row: why for row, why in absent.items() if row not in measured}
+    unmeasured = too_small(experiment, suites.values())
     findings = [judged(claim, scenarios.get(claim.scenario, {}).get(claim.a, {}),
-                       scenarios.get(claim.b_scenario or claim.scenario, {}).get(claim.b, {}))
+                       scenarios.get(claim.b_scenario or claim.scenario, {}).get(claim.b, {}),
+                       unmeasured.get(claim.metric, ""))
                 for claim in experiment.claims]  # fmt: skip
     shown = {s: {row: {"means": means(clips), "clips": clips} for row, clips in rows.items()}
              for s, rows in scenarios.items()}  # fmt: skip
-    unmeasured = add_vfid(experiment, found, shown)
+    unmeasured |= add_vfid(experiment, found, shown)
     settings = kept.settings | {"episodes": flags.episodes}
     return envelope(
         f"papers.{experiment.name}", settings, env_id=next(iter(suites.values())).env_id,
@@ -83,13 +98,14 @@ def _told(suite: FrozenSuite) -> dict[str, Any]:
 def _settings(experiment: Experiment, flags: BenchFlags, suites: Mapping[str, FrozenSuite]) -> dict[str, Any]:
     """All that a clip's numbers depend on, but for the machine."""
     return {
-        "experiment": experiment.kept or experiment.name,
+        "experiment": experiment.records,
         "protocol": dict(PROTOCOL),
         "videoinpaint": __version__,
         "suites": {
             scenario: {"name": s.name, "env_id": s.env_id, "env_kwargs": s.env_kwargs} for scenario, s in suites.items()
         },
         "inpainter": stable_name(flags.inpainter),
+        **({} if flags.weights is None else {"weights": weights_identity(flags.weights)}),
         "policies": {name: policy_identity(name) for name in flags.policies},
         "threads": flags.threads,
         "device": flags.device,
@@ -110,26 +126,29 @@ class Stage:
         self._flags, self._stack = flags, stack
         self._arenas: dict[tuple[str, str], Arena] = {}
 
-    def play(self, entrant: Entrant, suite: FrozenSuite, seed: int) -> dict[str, Any] | None:
-        """The record of one episode; None, and a word in ``absent``, for a network whose weights are not here."""
-        try:
-            record = self._arena(entrant, suite).play(self.policies[entrant.name], [seed], entrant.name)[0]
-        except MissingWeightsError as error:
-            self.absent[entrant.name] = " ".join(str(error).split())
-            return None
+    def play(self, entrant: Entrant, suite: FrozenSuite, seed: int) -> dict[str, Any]:
+        """The record of one episode."""
+        record = self._arena(entrant, suite).play(self.policies[entrant.name], [seed], entrant.name)[0]
         features = {} if record.features is None else {"features": [side[0].tolist() for side in record.features]}
         return record.as_dict() | features
 
-    def play_nothing(self, suite: FrozenSuite) -> None:
-        """Make the first environment: what it refuses is refused before any work."""
-        with suppress(MissingWeightsError):
-            self._arena(self.entrants[0], suite)
+    def check(self, suite: FrozenSuite) -> None:
+        """Make every environment: what one of them refuses is refused before any work, and before a file is written.
+
+        A row whose network has no weights here gets a word in ``absent``.
+        """
+        for entrant in self.entrants:
+            try:
+                self._arena(entrant, suite)
+            except MissingWeightsError as error:
+                self.absent[entrant.name] = " ".join(str(error).split())
 
     def _arena(self, entrant: Entrant, suite: FrozenSuite) -> Arena:
         key = (suite.name, entrant.stage)
         if key not in self._arenas:
-            kwargs = {"device": self._flags.device, "inpainter": self._flags.inpainter, **suite.env_kwargs,
-                      **entrant.kwargs()}  # fmt: skip
+            own = entrant.kwargs()
+            loop = {} if "inpainter" in own else self._flags.loop
+            kwargs = {"device": self._flags.device, **loop, **suite.env_kwargs, **own}
             arena = Arena(suite.env_id, kwargs, 1, self._flags.precision)
             self._arenas[key] = self._stack.enter_context(arena)
         return self._arenas[key]
@@ -153,9 +172,7 @@ def _clip(stage: Stage, kept: Kept, suite: FrozenSuite, frozen: Any, episode: An
         # Records of a time when there were no weights of I3D have no features.
         complete = known is not None and not (stage.with_features and "features" not in known)
         if not complete and entrant.name not in stage.absent:
-            record = stage.play(entrant, suite, frozen.seed)
-            if record is not None:
-                content["records"][entrant.name], news = record, True
+            content["records"][entrant.name], news = stage.play(entrant, suite, frozen.seed), True
     if news:
         kept.save(suite.name, frozen.seed, content)
     return content

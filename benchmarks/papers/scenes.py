@@ -44,7 +44,7 @@ def figure5(flags: BenchFlags) -> Experiment:
 
 
 def _kwargs(flags: BenchFlags, row: str) -> dict[str, Any]:
-    return {"inpainter": flags.inpainter} | ({"max_iterations": 1} if row == ONE_PASS else {})
+    return flags.loop | ({"max_iterations": 1} if row == ONE_PASS else {})
 
 
 def draw(results: Mapping[str, Any], flags: BenchFlags) -> bytes:
@@ -66,7 +66,7 @@ def draw(results: Mapping[str, Any], flags: BenchFlags) -> bytes:
 def draw_feedback(results: Mapping[str, Any], flags: BenchFlags) -> bytes:
     """The suite's first clips as PNG: a column each, with no feedback of the detector, with one and with two."""
     suite = suite_of(next(iter(results["suites"].values()))["name"], flags)
-    rows: Rows = {name: (make_policy("default"), {"inpainter": flags.inpainter, "max_iterations": passes})
+    rows: Rows = {name: (make_policy("default"), flags.loop | {"max_iterations": passes})
                   for passes, name in enumerate(FEEDBACKS, 1)}  # fmt: skip
     columns = [_column(f"clip {number}", suite, episode, flags, rows)
                for number, episode in enumerate(suite.drawn(suite.seeds[:CLIPS_DRAWN]), 1)]  # fmt: skip

@@ -93,8 +93,13 @@ def _between_groups(first: ArrayLike, second: ArrayLike) -> tuple[Interval | Non
     return {"mean": mean, "low": float(ends.low), "high": float(ends.high)}, False, ""
 
 
-def judged(claim: Claim, a: Row, b: Row) -> dict[str, Any]:
+def judged(claim: Claim, a: Row, b: Row, unmeasured: str = "") -> dict[str, Any]:
     """The verdict on a claim, see the module.
+
+    Args:
+        claim: of which.
+        a, b: its rows.
+        unmeasured: why its metric is not measured at all here, if it is not.
 
     Returns:
         the claim's fields, ``difference`` (an interval or None), ``verdict``, ``size`` (how the difference compares
@@ -110,7 +115,7 @@ def judged(claim: Claim, a: Row, b: Row) -> dict[str, Any]:
     if claim.published == 0:
         return told | {"verdict": CANNOT_BE_SAID, "size": "", "why": "the published values are equal"}
     if interval is None or why:
-        return told | {"verdict": CANNOT_BE_SAID, "size": "", "why": why}
+        return told | {"verdict": CANNOT_BE_SAID, "size": "", "why": unmeasured or why}
     size = "" if claim.sign_only else _size(interval, claim.published)
     if same:
         return told | {"verdict": NOT_REPRODUCED, "size": size, "why": "both rows are the same on every clip"}

@@ -98,7 +98,8 @@ class FrozenSuite:
             InputError: fewer than one, or more than there are.
         """
         if not 1 <= count <= len(self.episodes):
-            raise InputError(f"suite {self.name} has {len(self.episodes)} episodes: ask for 1 or more, got {count}")
+            there = len(self.episodes)
+            raise InputError(f"suite {self.name} has {there} episodes: ask for 1 to {there}, got {count}")
         return replace(self, episodes=self.episodes[:count])
 
     def kwargs(self, episode: FrozenEpisode) -> dict[str, Any]:

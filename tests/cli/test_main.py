@@ -77,7 +77,7 @@ def test_nested_commands_explain_themselves(words: list[str], capsys: pytest.Cap
         ("train", "Train", [], ["output", "bank"]),
         ("demo", "Demo", [], ["output"]),
         ("clips", "Clips", [], ["preview"]),
-        ("bench", "Bench", ["table1"], ["output", "ablation"]),
+        ("bench", "Bench", ["ciri-table2"], ["output", "ablation"]),
         ("trials", "Fit", ["fit", "~/folders"], ["output"]),
         ("pretrain", "Aligner", ["aligner"], ["output", "folder"]),
         ("pretrain", "OneShot", ["one-shot"], ["output", "folder", "init"]),

@@ -16,7 +16,7 @@ from videoinpaint.benchmarks.papers.verdict import CANNOT_BE_SAID, Claim
 from videoinpaint.benchmarks.protocol.envelope import plain
 from videoinpaint.benchmarks.protocol.episodes import Arena
 from videoinpaint.benchmarks.protocol.frozen import FrozenEpisode, FrozenSuite
-from videoinpaint.errors import InputError, UnknownNameError
+from videoinpaint.errors import InputError, MissingWeightsError, UnknownNameError
 
 SMALL = {"num_frames": 4, "height": 48, "width": 88}
 
@@ -99,12 +99,50 @@ def test_a_new_row_is_measured_on_clips_that_are_finished(flags, played):
 
 
 @pytest.mark.parametrize("changed", [{"height": 56}, {"precision": "bfloat16"}, {"inpainter": "propagation"}])
-def test_records_of_other_settings_are_refused_before_work(flags, played, changed):
+def test_other_parts_and_sizes_have_a_folder_of_their_own(flags, played, changed):
     run(small(), replace(flags, episodes=1))
     played.clear()
+    run(small(), replace(flags, episodes=1, **changed))
+    assert len(played) == 2
+    assert len(list(flags.output.glob("*/settings.json"))) == 2
+
+
+def test_records_of_another_version_are_refused_before_work(flags, played):
+    run(small(), replace(flags, episodes=1))
+    played.clear()
+    (path,) = flags.output.glob("*/settings.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"videoinpaint": "0.1.0"}))
     with pytest.raises(InputError, match="name another folder with --output"):
-        run(small(), replace(flags, **changed))
+        run(small(), flags)
     assert played == []
+
+
+def test_a_refused_part_leaves_nothing_behind(flags):
+    others = small(entrants=(Entrant("telea", stage="telea", kwargs=lambda: {"inpainter": "telea"}), Entrant("loop")))
+    with pytest.raises(UnknownNameError, match="tela"):
+        run(others, replace(flags, inpainter="tela"))
+    with pytest.raises(MissingWeightsError, match="weights fetch sttn"):
+        run(others, replace(flags, inpainter="sttn"))
+    assert not flags.output.exists()
+
+
+def test_a_metric_that_has_no_room_says_so(flags, capsys):
+    claim = Claim("two", "one", "ssim65", 0.01)
+    results = run(small(metrics=("psnr", "ssim65"), claims=(claim, *small().claims)), replace(flags, episodes=1))
+    assert "window of 65 pixels" in results["findings"][0]["why"]
+    assert "1 of the 5 clips" in results["findings"][1]["why"]
+    assert any(line.startswith("Not measured: SSIM65: ") for line in presented.absent_lines(results))
+    presented.show(results)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "means, without intervals, which need 5 clips, over clips" in shown
+    assert "with 95% intervals" not in shown
+
+
+def test_captions_say_intervals_where_there_are_some(flags, capsys):
+    presented.show(run(small(), replace(flags, episodes=5, num_frames=2)))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "means with 95% intervals over clips" in shown
+    assert "paired differences with 95% intervals" in shown
 
 
 def test_rows_without_weights_say_so(flags):

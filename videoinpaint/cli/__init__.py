@@ -111,7 +111,7 @@ def _dispatch(name: str, words: list[str]) -> None:
         module = import_module(f"videoinpaint.cli.{name}")
     # A flag that may be left out need not offer the word "None" as a value.
     config = (tyro.conf.DisallowNone,)
-    words = getattr(module, "ORDERED", list)(words)
+    words = getattr(module, "PREPARED", list)(words)
     command = tyro.cli(
         module.COMMAND, prog=f"videoinpaint {name}", description=module.__doc__, args=words, config=config
     )

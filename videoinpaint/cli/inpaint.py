@@ -207,4 +207,4 @@ def frames_of(sequence: FrameSequence) -> Iterator[Any]:
 
 
 COMMAND = Inpaint
-ORDERED = masks_in_front
+PREPARED = masks_in_front
