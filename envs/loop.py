@@ -31,6 +31,7 @@ from videoinpaint.contract import (
 from videoinpaint.controls import HEADS, HIGH, check_controls, refining, skipped
 from videoinpaint.envs.states.batch import batch_size, nested, within
 from videoinpaint.errors import InputError
+from videoinpaint.plugins import told_as
 from videoinpaint.protocols import (
     Detection,
     Detector,
@@ -138,13 +139,16 @@ class ClosedLoop:
         """
         assert isinstance(self.inpainter, Reaching)
         corrupted, holes = self._corrupted(frames, holes)
-        given = self.inpainter.begin_within(corrupted, holes, wanted, before)
+        with told_as("inpainter", self.inpainter, "begin_within"):
+            given = self.inpainter.begin_within(corrupted, holes, wanted, before)
         begun, seen = check_begun_within(self.inpainter, given, *corrupted.shape[:2])
         part = slice(wanted.start, wanted.stop)
         return _begun(corrupted[:, part], holes[:, part], begun), seen
 
     def _inner_begin(self, frames: Tensor, holes: Tensor) -> State:
-        return check_begun(self.inpainter, self.inpainter.begin(frames, holes), len(frames))
+        with told_as("inpainter", self.inpainter, "begin"):
+            begun = self.inpainter.begin(frames, holes)
+        return check_begun(self.inpainter, begun, len(frames))
 
     def _corrupted(self, frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
         """X and M0 as float32, on the device, grey in the holes."""
@@ -175,7 +179,8 @@ class ClosedLoop:
         observed = observed.float() / 255 if observed.dtype == torch.uint8 else observed.float()
         if isinstance(self.inpainter, OneShotInpainter):
             check_size(self.inpainter, *frames.shape[3:])
-            given = self.inpainter.begin_one_shot(observed, trackers)
+            with told_as("inpainter", self.inpainter, "begin_one_shot"):
+                given = self.inpainter.begin_one_shot(observed, trackers)
             begun, holes = check_begun_one_shot(self.inpainter, given, observed)
             predicted = stacked_masks(trackers).to(observed)
             check_clip(self.inpainter, frames, holes)
@@ -227,7 +232,9 @@ class ClosedLoop:
             proposal, holes = result.frames.clamp(0, 1).contiguous(), state["holes"]
             region = _refined(controls, state["masks"])
             repaired = compose(proposal, state["repaired"], state["corrupted"], region, holes).clamp(0, 1)
-            detection = check_detection(self.detector, self.detector.detect(repaired, holes), repaired.shape)
+            with told_as("detector", self.detector, "detect"):
+                found = self.detector.detect(repaired, holes)
+            detection = check_detection(self.detector, found, repaired.shape)
             # A detector that flags a known pixel would let the next pass see it as missing: the hole has the last word.
             masks = torch.where(holes > 0, detection.masks.clamp(0, 1), torch.zeros_like(detection.masks))
         gflops, full = result.gflops.double(), self._full_gflops(state, asked, result).double()
@@ -269,7 +276,8 @@ class ClosedLoop:
     def _run(self, state: State, controls: np.ndarray) -> Refinement:
         previous = state.get("previous", state["repaired"])
         own = within("inpainter", state)
-        result = self.inpainter.refine(own, previous, state["masks"], controls)
+        with told_as("inpainter", self.inpainter, "refine"):
+            result = self.inpainter.refine(own, previous, state["masks"], controls)
         return check_refinement(self.inpainter, result, own, state["corrupted"].shape)
 
     def _full_gflops(self, state: State, controls: np.ndarray, result: Refinement) -> Tensor:
