@@ -82,7 +82,7 @@ class BoundaryFusion:
 
     def begin(self, frames: Tensor, masks: Tensor) -> State:
         """See :class:`videoinpaint.protocols.Inpainter`."""
-        with told_as("inpainter", self.inner, "begin"):
+        with told_as("inpainter", self.inner, "begin", frames, masks):
             given = self.inner.begin(frames, masks)
         begun = check_begun(self.inner, given, len(frames))
         if not self.blend:
@@ -94,7 +94,7 @@ class BoundaryFusion:
         alone = controls.copy() if regional_of(self.inner) else clip_controls(mean_controls(controls))
         alone[..., FUSION] = own_fusion_of(self.inner)
         own = {name: tensor for name, tensor in state.items() if name not in (ORIGINAL, DEPTH)}
-        with told_as("inpainter", self.inner, "refine"):
+        with told_as("inpainter", self.inner, "refine", repaired, masks, *own.values()):
             given = self.inner.refine(own, repaired, masks, alone)
         # The loop looks at the blend, which could hide what is wrong with what was blended.
         result = check_refinement(self.inner, given, own, repaired.shape)

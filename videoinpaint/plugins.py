@@ -6,10 +6,13 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from videoinpaint.errors import PluginError, VideoInpaintError
+from videoinpaint.errors import InputError, PluginError, VideoInpaintError
 from videoinpaint.naming import stable_name
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _OURS = __name__.partition(".")[0]
 _TOLD_ALREADY = (VideoInpaintError, MemoryError, BrokenPipeError)
@@ -19,7 +22,7 @@ _LONGEST = 300
 
 
 @contextmanager
-def told_as(kind: str, part: Any, method: str) -> Iterator[None]:
+def told_as(kind: str, part: Any, method: str, *given: Tensor) -> Iterator[None]:
     """Call a method of a part inside: what goes wrong there is told as that part's.
 
     Our own parts are no plug-ins: what they raise by mistake stays as it is, with its traceback.
@@ -28,11 +31,16 @@ def told_as(kind: str, part: Any, method: str) -> Iterator[None]:
         kind: what the part is ("inpainter").
         part: whose method it is.
         method: its name.
+        given: tensors that it gets, which others keep.
 
     Raises:
         VideoInpaintError, MemoryError, BrokenPipeError: as the part raised it.
+        InputError: the part wrote into what it was given.
         PluginError: somebody else's part raised another `Exception`, which is chained.
     """
+    # Torch counts what is written into a tensor, and so this costs nothing; what NumPy writes into its memory only
+    # videoinpaint.testing sees.
+    before = [one._version for one in given if not one.is_inference()]
     try:
         yield
     except _TOLD_ALREADY:
@@ -42,6 +50,17 @@ def told_as(kind: str, part: Any, method: str) -> Iterator[None]:
         if _package(module) == _OURS:
             raise
         raise PluginError(f"{kind} {stable_name(part)!r}: {method} raised {told(error, module)}") from error
+    if before != [one._version for one in given if not one.is_inference()]:
+        raise InputError(
+            f"{kind} {stable_name(part)!r}: {method} writes into what it is given, which others keep: work on a "
+            "clone() of it"
+        )
+
+
+def is_ours(part: Any) -> bool:
+    """Whether a part is of this package, and what it stands around (`inner`), too."""
+    inner = getattr(part, "inner", None)
+    return _package(type(part).__module__) == _OURS and (inner is None or is_ours(inner))
 
 
 def told(error: BaseException, module: str) -> str:
