@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from videoinpaint.checks import shown
 from videoinpaint.contract import ROUNDING
 from videoinpaint.errors import InputError
-from videoinpaint.plugins import told_as
+from videoinpaint.plugins import is_ours, told_as
 from videoinpaint.protocols import MaskPropagator, Tracker
 
 
@@ -65,8 +65,14 @@ class CheckedTracker:
     """
 
     def __init__(self, propagator: MaskPropagator, frames: Tensor, first: Tensor) -> None:
-        with told_as("propagator", propagator, "start"):
-            tracker = propagator.start(frames, first)
+        try:
+            with told_as("propagator", propagator, "start", frames, first):
+                tracker = propagator.start(frames, first)
+        except InputError as error:
+            if is_ours(propagator):
+                raise
+            # It may be the mistake of a plug-in: it gives our trackers masks of NaN.
+            raise InputError(f"start of the propagator {propagator.name!r}: {error}") from error
         self._propagator = propagator
         self._told = f"of the propagator {propagator.name!r}"
         if not isinstance(tracker, Tracker):
