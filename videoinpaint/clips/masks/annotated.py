@@ -39,7 +39,7 @@ class AnnotatedMasks:
                 f"clip {given.name!r} has no objects annotated in all of its {len(clip.frames)} frames: use another "
                 "part of the data set, or other masks"
             )
-        return keep_partial(dilated(np.ascontiguousarray(given.objects), self.dilate))
+        return keep_partial(dilated(given.objects.copy(), self.dilate))
 
     def check_length(self, clips: ClipSource, num_frames: int) -> None:
         """See before any work starts that there is another clip for every clip.
