@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from videoinpaint.controls import Controls, action_to_controls, as_numbers, controls_to_action, mean_controls
 from videoinpaint.envs.core import Core
+from videoinpaint.naming import check_names
+
+_Self = TypeVar("_Self")
+_Given = ParamSpec("_Given")
+
+
+def names_checked(init: Callable[Concatenate[_Self, _Given], None]) -> Callable[Concatenate[_Self, _Given], None]:
+    """An environment's ``__init__`` that refuses keyword arguments which it does not know with those that it does.
+
+    Raises:
+        InputError: there is one.
+    """
+    known = list(inspect.signature(init).parameters)[1:]
+
+    @functools.wraps(init)
+    def checked(self: _Self, *args: _Given.args, **kwargs: _Given.kwargs) -> None:
+        check_names(kwargs, known, type(self).__name__, "argument")
+        init(self, *args, **kwargs)
+
+    return checked
 
 
 class Common:

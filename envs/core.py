@@ -87,6 +87,7 @@ class Core:
         self.shape = (int(settings.num_frames), int(settings.height), int(settings.width))
         self.parts = parts = make_parts(settings, self.shape)
         self.device, self.loop, self.reward = parts.device, parts.loop, parts.reward
+        self.loop.begins_two = True
         self.propagator, self.episodes = parts.propagator, parts.episodes
         self.scoring = Scoring(settings, self.reward, self.loop.inpainter)
         self.bank = None if settings.bank is None else self._open_bank(user_path(settings.bank))
@@ -287,8 +288,8 @@ class Core:
         """All that Python must know of a step, the one place where it waits for the device.
 
         Raises:
-            CorruptWeightsError: a part gave values that are not finite.
-            InputError: a part gave values that are out of range.
+            CorruptWeightsError: a part of this package gave values that are not finite.
+            InputError: somebody else's did, or a part gave values that are out of range.
         """
         values = nested("now", metrics) | nested("before", before) | {"flagged": done.flagged}
         values |= {name: done.state[name] for name in ("gflops", "full_gflops")}

@@ -15,7 +15,7 @@ from torch import Tensor
 from videoinpaint.checks import seed_number, shown
 from videoinpaint.clips import ClipSource, MaskSource
 from videoinpaint.controls import as_numbers
-from videoinpaint.envs.common import Common
+from videoinpaint.envs.common import Common, names_checked
 from videoinpaint.envs.core import Core
 from videoinpaint.envs.observing import Observation
 from videoinpaint.envs.rendering import Display
@@ -233,6 +233,7 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
 
     metadata = {"render_modes": list(RENDER_MODES), "render_fps": 4}  # noqa: RUF012 - gymnasium's own form
 
+    @names_checked
     def __init__(
         self,
         clips: str | Path | ClipSource = Settings.clips,

@@ -31,6 +31,7 @@ from videoinpaint.contract import (
 from videoinpaint.controls import HEADS, HIGH, check_controls, refining, skipped
 from videoinpaint.envs.states.batch import batch_size, nested, within
 from videoinpaint.errors import InputError
+from videoinpaint.plugins import is_ours, told_as
 from videoinpaint.protocols import (
     Detection,
     Detector,
@@ -101,6 +102,8 @@ class ClosedLoop:
         self.widen = widen
         self.clock: Clock | None = None
         """Whoever measures may set one; without it nothing waits for the device."""
+        self.begins_two = False
+        """Whether the first clip is begun twice at once before, to see that the inpainter knows batches."""
 
     def timed(self, part: str, items: int) -> AbstractContextManager[None]:
         """Let the clock, if there is one, time what is done inside."""
@@ -138,13 +141,27 @@ class ClosedLoop:
         """
         assert isinstance(self.inpainter, Reaching)
         corrupted, holes = self._corrupted(frames, holes)
-        given = self.inpainter.begin_within(corrupted, holes, wanted, before)
+        with told_as("inpainter", self.inpainter, "begin_within", corrupted, holes):
+            given = self.inpainter.begin_within(corrupted, holes, wanted, before)
         begun, seen = check_begun_within(self.inpainter, given, *corrupted.shape[:2])
         part = slice(wanted.start, wanted.stop)
         return _begun(corrupted[:, part], holes[:, part], begun), seen
 
     def _inner_begin(self, frames: Tensor, holes: Tensor) -> State:
-        return check_begun(self.inpainter, self.inpainter.begin(frames, holes), len(frames))
+        # One clip does not tell a batch's dimension from another of size 1, and two do. To begin two costs a large
+        # network seconds, so that this is done once, by environments, and not for parts that our tests hold to it.
+        if self.begins_two and len(frames) == 1 and not is_ours(self.inpainter):
+            try:
+                self._part_begins(torch.cat((frames, frames)), torch.cat((holes, holes)))
+            except InputError as error:
+                raise InputError(f"{error} (it was given two clips at once, to see that it knows batches)") from error
+        self.begins_two = False
+        return self._part_begins(frames, holes)
+
+    def _part_begins(self, frames: Tensor, holes: Tensor) -> State:
+        with told_as("inpainter", self.inpainter, "begin", frames, holes):
+            begun = self.inpainter.begin(frames, holes)
+        return check_begun(self.inpainter, begun, len(frames))
 
     def _corrupted(self, frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
         """X and M0 as float32, on the device, grey in the holes."""
@@ -175,7 +192,8 @@ class ClosedLoop:
         observed = observed.float() / 255 if observed.dtype == torch.uint8 else observed.float()
         if isinstance(self.inpainter, OneShotInpainter):
             check_size(self.inpainter, *frames.shape[3:])
-            given = self.inpainter.begin_one_shot(observed, trackers)
+            with told_as("inpainter", self.inpainter, "begin_one_shot", observed):
+                given = self.inpainter.begin_one_shot(observed, trackers)
             begun, holes = check_begun_one_shot(self.inpainter, given, observed)
             predicted = stacked_masks(trackers).to(observed)
             check_clip(self.inpainter, frames, holes)
@@ -205,7 +223,7 @@ class ClosedLoop:
 
         Raises:
             InputError: controls of another shape, not finite, or out of range.
-            CorruptWeightsError: a part gives values that are not finite.
+            CorruptWeightsError: a part of this package gives values that are not finite.
             InputError: a part gives what its protocol does not admit.
         """
         done = self.advance(state, check_controls(controls, batch_size(state)))
@@ -227,13 +245,15 @@ class ClosedLoop:
             proposal, holes = result.frames.clamp(0, 1).contiguous(), state["holes"]
             region = _refined(controls, state["masks"])
             repaired = compose(proposal, state["repaired"], state["corrupted"], region, holes).clamp(0, 1)
-            detection = check_detection(self.detector, self.detector.detect(repaired, holes), repaired.shape)
+            with told_as("detector", self.detector, "detect", repaired, holes):
+                found = self.detector.detect(repaired, holes)
+            detection = check_detection(self.detector, found, repaired.shape)
             # A detector that flags a known pixel would let the next pass see it as missing: the hole has the last word.
             masks = torch.where(holes > 0, detection.masks.clamp(0, 1), torch.zeros_like(detection.masks))
         gflops, full = result.gflops.double(), self._full_gflops(state, asked, result).double()
         changed = {"repaired": repaired, "masks": masks, "gflops": gflops, "full_gflops": full}
         changed |= {"previous": repaired} if "previous" in state else {}
-        sound = complaints(self.inpainter, self.detector, result, (gflops, full), detection)
+        sound = complaints(self.inpainter, self.detector, result, (gflops, full), detection, holes)
         following = state | _remembered(result.state or {}) | changed
         return Round(following, Detection(masks, detection.weights), flagged(masks), sound)
 
@@ -269,7 +289,8 @@ class ClosedLoop:
     def _run(self, state: State, controls: np.ndarray) -> Refinement:
         previous = state.get("previous", state["repaired"])
         own = within("inpainter", state)
-        result = self.inpainter.refine(own, previous, state["masks"], controls)
+        with told_as("inpainter", self.inpainter, "refine", previous, state["masks"], *own.values()):
+            result = self.inpainter.refine(own, previous, state["masks"], controls)
         return check_refinement(self.inpainter, result, own, state["corrupted"].shape)
 
     def _full_gflops(self, state: State, controls: np.ndarray, result: Refinement) -> Tensor:

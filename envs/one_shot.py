@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from videoinpaint.clips import ClipSource
+from videoinpaint.envs.common import names_checked
 from videoinpaint.envs.env import VideoInpaintEnv
 from videoinpaint.envs.settings import Settings
 from videoinpaint.envs.vector import VideoInpaintVectorEnv
@@ -79,7 +80,7 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
     import gymnasium as gym
     import videoinpaint
 
-    env = gym.make("VideoInpaintOneShot-v1", clips="one_shot:my_clips#my_masks", propagator="flow")
+    env = gym.make("VideoInpaintOneShot-v1", propagator="appearance", num_frames=4)
     ```
 
     | Argument | Default | Meaning |
@@ -102,8 +103,8 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
 
     `"one_shot"` puts targets cut from photographs before studio scenes, and needs nothing but the installation;
     `"one_shot:CLIPS"` puts them before the clips of a folder (or of any other clip source), and `#MASKS` adds targets
-    with the outlines in a folder of masks. `gym.make_vec` runs many environments as one batch; the propagator looks at
-    one clip at a time.
+    with the outlines in a folder of masks: `"one_shot:photos#outlines"` with folders of these names. `gym.make_vec`
+    runs many environments as one batch; the propagator looks at one clip at a time.
 
     With `inpainter=CIRIInpainter(removal=removal_config("flow"))` (`videoinpaint.inpainters.ciri.inpainter` and
     `.removal` have the two) every reset also tunes the propagator on the clip until less of the target shines through,
@@ -122,6 +123,7 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
     * v0: the reward of `VideoInpaint-v0`
     """
 
+    @names_checked
     def __init__(
         self,
         clips: str | Path | ClipSource = CLIPS,

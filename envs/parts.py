@@ -20,6 +20,7 @@ from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.inpainters.boundary_fusion import fused
 from videoinpaint.inpainters.propagators import make_propagator
+from videoinpaint.plugins import told_as
 from videoinpaint.protocols import Compilable, Detector, Inpainter, MaskPropagator, check_regional, is_untrained
 
 
@@ -79,12 +80,14 @@ def make_parts(settings: Settings, shape: tuple[int, int, int]) -> Parts:
 
 def _compile(inpainter: Inpainter, detector: Detector, device: torch.device) -> None:
     """Compile the parts that can be; raise InputError where neither can, or nothing can here."""
-    parts = [part for part in (inpainter, detector) if isinstance(part, Compilable)]
+    roles = {"inpainter": inpainter, "detector": detector}
+    parts = {role: part for role, part in roles.items() if isinstance(part, Compilable)}
     if not parts:
         raise InputError(
             f"compile=True changes nothing: neither the inpainter {inpainter.name!r} nor the detector "
             f"{detector.name!r} can be compiled: leave it out"
         )
     check_compiler(device)
-    for part in parts:
-        part.compile()
+    for role, part in parts.items():
+        with told_as(role, part, "compile"):
+            part.compile()

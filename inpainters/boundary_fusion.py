@@ -21,6 +21,7 @@ from videoinpaint.controls import DEFAULT, FUSION, clip_controls, mean_controls
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.flow_propagation import propagate
 from videoinpaint.motion.neighbourhoods import window_max
+from videoinpaint.plugins import told_as
 from videoinpaint.protocols import (
     Inpainter,
     OneShotInpainter,
@@ -81,7 +82,9 @@ class BoundaryFusion:
 
     def begin(self, frames: Tensor, masks: Tensor) -> State:
         """See :class:`videoinpaint.protocols.Inpainter`."""
-        begun = check_begun(self.inner, self.inner.begin(frames, masks), len(frames))
+        with told_as("inpainter", self.inner, "begin", frames, masks):
+            given = self.inner.begin(frames, masks)
+        begun = check_begun(self.inner, given, len(frames))
         if not self.blend:
             return begun
         return begun | {ORIGINAL: propagate(frames, masks)[0], DEPTH: depth_inside(masks)}
@@ -91,8 +94,10 @@ class BoundaryFusion:
         alone = controls.copy() if regional_of(self.inner) else clip_controls(mean_controls(controls))
         alone[..., FUSION] = own_fusion_of(self.inner)
         own = {name: tensor for name, tensor in state.items() if name not in (ORIGINAL, DEPTH)}
+        with told_as("inpainter", self.inner, "refine", repaired, masks, *own.values()):
+            given = self.inner.refine(own, repaired, masks, alone)
         # The loop looks at the blend, which could hide what is wrong with what was blended.
-        result = check_refinement(self.inner, self.inner.refine(own, repaired, masks, alone), own, repaired.shape)
+        result = check_refinement(self.inner, given, own, repaired.shape)
         if not self.blend:
             return result
         weight = torch.from_numpy(controls[..., FUSION].copy()).to(result.frames)

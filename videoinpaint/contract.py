@@ -11,7 +11,6 @@ type, and are converted, the masks to float32 and the costs to float64: a mask s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import reduce
 from typing import Any
 
 import torch
@@ -19,12 +18,14 @@ from torch import Tensor
 
 from videoinpaint.checks import shown
 from videoinpaint.errors import CorruptWeightsError, InputError
+from videoinpaint.plugins import is_ours
 from videoinpaint.protocols import STATE_TYPES, Detection, Detector, Inpainter, Refinement, State
 
 ROUNDING = 1e-3
 """How far beyond its range a mask or a weight may lie: what an interpolation or a sum rounds."""
 
-_NOT_FINITE = "gives values that are not finite"
+_DAMAGED = "its weights are damaged: get or train them again"
+"""What numbers that are not finite mean in parts of this package, which divide by nothing that may be 0."""
 
 
 def check_size(inpainter: Inpainter, height: int, width: int) -> None:
@@ -129,7 +130,7 @@ def check_refinement(inpainter: Inpainter, result: Any, state: State, shape: Seq
     """
     told = f"refine of {_called('inpainter', inpainter)}"
     if not isinstance(result, Refinement):
-        raise InputError(f"{told} must give a Refinement, got {shown(result)}")
+        raise InputError(f"{told} must give a Refinement, got {_kind_of(result)}")
     _check(result.frames, f"the frames that {told} gives", shape, torch.float32)
     for name in ("gflops", "full_gflops"):
         if name == "gflops" or result.full_gflops is not None:
@@ -158,7 +159,7 @@ def check_detection(detector: Detector, found: Any, shape: Sequence[int]) -> Det
     """
     told = f"detect of {_called('detector', detector)}"
     if not isinstance(found, Detection):
-        raise InputError(f"{told} must give a Detection, got {shown(found)}")
+        raise InputError(f"{told} must give a Detection, got {_kind_of(found)}")
     batch, length, _, height, width = shape
     _check(found.masks, f"the masks that {told} gives", (batch, length, 1, height, width), torch.float32)
     _check(found.weights, f"the weights that {told} gives", shape, torch.float32)
@@ -166,7 +167,12 @@ def check_detection(detector: Detector, found: Any, shape: Sequence[int]) -> Det
 
 
 def complaints(
-    inpainter: Inpainter, detector: Detector, result: Refinement, costs: Sequence[Tensor], detection: Detection
+    inpainter: Inpainter,
+    detector: Detector,
+    result: Refinement,
+    costs: Sequence[Tensor],
+    detection: Detection,
+    holes: Tensor,
 ) -> dict[str, Tensor]:
     """What may be wrong with the values of a round, each with a bool on their device, which is False where it is.
 
@@ -175,19 +181,29 @@ def complaints(
         result: of ``refine``.
         costs: of the pass, and of one with all heads.
         detection: of ``detect``.
+        holes: M0, in which alone anything may be flagged.
     """
-    fine = [torch.isfinite(values).all() for values in (result.frames, *costs)]
-    fine += [~torch.isnan(tensor).any() for tensor in (result.state or {}).values()]
+    painting, looking = f"refine of {_called('inpainter', inpainter)}", f"detect of {_called('detector', detector)}"
+    lost, unseen = _no_numbers(inpainter), _no_numbers(detector)
+    # Both ends are NaN where any value is: one look at all frames, which costs less than isfinite.
+    low, high = torch.aminmax(result.frames)
+    found = {
+        f"{painting}: frames are not finite: {lost}": torch.isfinite(low) & torch.isfinite(high),
+        f"{painting}: frames must lie in [0, 1], and do not: scale or clamp them": _within_one(low, high),
+    }
+    for name, cost in zip(("gflops", "full_gflops"), costs):
+        found[f"{painting}: {name} are not finite: {lost}"] = torch.isfinite(cost).all()
+        found[f"{painting}: {name} must be at least 0, and are not"] = cost.amin() >= 0
+    for name, tensor in (result.state or {}).items():
+        found[f"{painting}: the new {name!r} of its state holds NaN: {lost}"] = ~torch.isnan(tensor).any()
     low, high = torch.aminmax(detection.masks)
-    least = detection.weights.amin()
-    painting, looking = _called("inpainter", inpainter), _called("detector", detector)
-    remedy = "if it has weights, they are damaged: get or train them again"
-    return {
-        f"{painting} {_NOT_FINITE}: {remedy}": _all(fine),
-        f"{looking} {_NOT_FINITE}: {remedy}": torch.isfinite(detection.masks.sum() + detection.weights.sum()),
-        f"the gflops that {painting} gives must be at least 0, and are not": _all([cost.amin() >= 0 for cost in costs]),
-        f"the masks that {looking} gives must lie in [0, 1], and do not": (low >= -ROUNDING) & (high <= 1 + ROUNDING),
-        f"the weights that {looking} gives must be at least 0, and are not": least >= -ROUNDING,
+    beyond = torch.where(holes > 0, 0.0, detection.masks).amax()
+    return found | {
+        f"{looking}: masks are not finite: {unseen}": torch.isfinite(low) & torch.isfinite(high),
+        f"{looking}: masks must lie in [0, 1], and do not": _within_one(low, high),
+        f"{looking}: masks must be 0 outside the hole, and are not: multiply them by it": beyond <= ROUNDING,
+        f"{looking}: weights are not finite: {unseen}": torch.isfinite(detection.weights.sum()),
+        f"{looking}: weights must be at least 0, and are not": detection.weights.amin() >= -ROUNDING,
     }
 
 
@@ -200,15 +216,24 @@ def check_complaints(found: Mapping[str, Any]) -> None:
         found: by complaint, whether all is well.
 
     Raises:
-        CorruptWeightsError: a part gave values that are not finite.
-        InputError: values out of their range.
+        CorruptWeightsError: a part of this package gave values that are not finite.
+        InputError: somebody else's part did, or values are out of their range.
     """
     if wrong := next((complaint for complaint, fine in found.items() if not fine), None):
-        raise (CorruptWeightsError if _NOT_FINITE in wrong else InputError)(wrong)
+        raise (CorruptWeightsError if wrong.endswith(_DAMAGED) else InputError)(wrong)
 
 
-def _all(flags: Sequence[Tensor]) -> Tensor:
-    return reduce(torch.logical_and, flags)  # some of them may be on the CPU, beside others on a GPU
+def _no_numbers(part: Any) -> str:
+    """Why a part may give values that are not finite."""
+    return _DAMAGED if is_ours(part) else "look for a division by 0; if it has weights, they may be damaged, too"
+
+
+def _within_one(low: Tensor, high: Tensor) -> Tensor:
+    return (low >= -ROUNDING) & (high <= 1 + ROUNDING)
+
+
+def _kind_of(value: Any) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
 
 
 def _check(value: Any, what: str, shape: Sequence[int], kind: torch.dtype | None) -> None:

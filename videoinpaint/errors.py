@@ -49,4 +49,4 @@ class MissingPackageError(InputError, ImportError):
 
 
 class PluginError(VideoInpaintError, RuntimeError):
-    """A part of the user's own failed while it was imported or built; the message names it, the cause is chained."""
+    """A part of the user's own failed (imported, built, or at work); the message names it, the cause is chained."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from videoinpaint.errors import InputError, PluginError, UnknownNameError, VideoInpaintError, warn
 from videoinpaint.naming import is_stable, stable_name
+from videoinpaint.plugins import told
 
 _UNTRUSTED: ContextVar[tuple[str, frozenset[str]] | None] = ContextVar("untrusted", default=None)
 
@@ -160,7 +161,7 @@ def _imported(spec: str, what: str) -> Any:
     except (Exception, SystemExit) as error:  # a module that is a script may end the process
         if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
             raise UnknownNameError(f"{cannot}: {error}; install it, or run where Python finds it") from error
-        raise PluginError(f"{cannot}: importing {module} fails: {type(error).__name__}: {error}") from error
+        raise PluginError(f"{cannot}: importing {module} fails: {told(error, module)}") from error
     try:
         return functools.reduce(getattr, attribute.split("."), found)
     except AttributeError as error:
@@ -202,7 +203,8 @@ def call_plugin(spec: str, what: str, factory: Callable[..., Any], **offered: An
     except VideoInpaintError:
         raise
     except (Exception, SystemExit) as error:
-        raise PluginError(f"the {what} {spec!r} cannot be built: {type(error).__name__}: {error}") from error
+        reason = told(error, getattr(factory, "__module__", ""))
+        raise PluginError(f"the {what} {spec!r} cannot be built: {reason}") from error
 
 
 def _check_name(part: Any, kind: str, shown: str) -> None:

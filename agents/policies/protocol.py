@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from videoinpaint.controls import as_numbers, clip_action
 from videoinpaint.errors import InputError
+from videoinpaint.plugins import told_as
 
 Observation = dict[str, NDArray[np.uint8]]
 """``frames`` uint8 ``(B, 3T, H, W)`` and ``masks`` uint8 ``(B, T, H, W)``: always a batch, also of one."""
@@ -57,13 +58,17 @@ def choose(
 
     Raises:
         InputError: the policy returns another shape, or values that are not finite.
+        PluginError: a policy of your own fails.
     """
     count = len(observation["masks"])
-    if len(shape) != 3:
-        return check_actions(policy.act(observation), count, name)
-    if isinstance(policy, ActsByCell):
-        return check_actions(policy.act_by_cell(observation, *shape[:2]), count, name, shape)
-    return everywhere(check_actions(policy.act(observation), count, name), *shape[:2])
+    if len(shape) == 3 and isinstance(policy, ActsByCell):
+        with told_as("policy", policy, "act_by_cell"):
+            by_cell = policy.act_by_cell(observation, *shape[:2])
+        return check_actions(by_cell, count, name, shape)
+    with told_as("policy", policy, "act"):
+        actions = policy.act(observation)
+    checked = check_actions(actions, count, name)
+    return everywhere(checked, *shape[:2]) if len(shape) == 3 else checked
 
 
 def everywhere(actions: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:
@@ -89,4 +94,5 @@ def reset_policy(policy: Policy) -> None:
     """Call the policy's ``reset()`` if it has one."""
     reset = getattr(policy, "reset", None)
     if callable(reset):
-        reset()
+        with told_as("policy", policy, "reset"):
+            reset()

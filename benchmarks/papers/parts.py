@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from videoinpaint.agents.policies.baselines import FixedPolicy
-from videoinpaint.agents.policies.policy import Observation, Policy, reset_policy
+from videoinpaint.agents.policies.policy import Observation, Policy, choose, reset_policy
 from videoinpaint.controls import FUSION, NAMES
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
@@ -78,7 +78,7 @@ class Only:
     def act(self, observation: Observation) -> NDArray[np.float32]:
         """See :class:`videoinpaint.agents.policies.policy.Policy`."""
         actions = self._default.act(observation)
-        actions[:, self.columns] = self.policy.act(observation)[:, self.columns]
+        actions[:, self.columns] = choose(self.policy, observation)[:, self.columns]
         return actions
 
 
@@ -103,4 +103,4 @@ class AfterFirst:
     def act(self, observation: Observation) -> NDArray[np.float32]:
         """See :class:`videoinpaint.agents.policies.policy.Policy`."""
         self._calls += 1
-        return (self._default if self._calls == 1 else self.policy).act(observation)
+        return choose(self._default if self._calls == 1 else self.policy, observation)

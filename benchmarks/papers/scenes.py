@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from videoinpaint.agents import Policy, make_policy
+from videoinpaint.agents.policies.policy import choose
 from videoinpaint.benchmarks.papers.clip_rl import FEEDBACKS
 from videoinpaint.benchmarks.papers.experiment import BenchFlags, Entrant, Experiment, scenarios_of, suite_of
 from videoinpaint.benchmarks.papers.verdict import Claim
@@ -101,7 +102,7 @@ def _repaired(suite: FrozenSuite, policy: Policy, flags: BenchFlags, own: dict[s
     observation, _ = env.reset(seed=seed)
     done = False
     while not done:
-        action = policy.act({key: value[None] for key, value in observation.items()})[0]
+        action = choose(policy, {key: value[None] for key, value in observation.items()})[0]
         observation, _, terminated, truncated, _ = env.step(action)
         done = bool(terminated or truncated)
     env.close()

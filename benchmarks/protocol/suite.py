@@ -14,6 +14,7 @@ from torch import Tensor
 
 from videoinpaint.checks import MAX_COUNT, check_sides, whole_number
 from videoinpaint.clips import ClipSource, MaskSource, make_clips, make_masks
+from videoinpaint.clips.asking import clip_names, draw_holes, load_clip
 
 STUDIO_CLIPS = 16
 """Clips of a source that lists endlessly many, where no number was asked for."""
@@ -67,14 +68,14 @@ class Suite:
 
     def names(self) -> list[str]:
         """The clips' names in order."""
-        names = self.clips.names()
+        names = clip_names(self.clips)
         return names[: self.limit or (STUDIO_CLIPS if self.clips.name.startswith("studio") else len(names))]
 
     def __iter__(self) -> Iterator[Pair]:
         """The pairs in order."""
         for index, name in enumerate(self.names()):
-            clip = self.clips.load(name, self.num_frames, self.height, self.width)
-            holes = self.masks.sample(np.random.default_rng([self.seed, index]), clip)
+            clip = load_clip(self.clips, name, self.num_frames, self.height, self.width)
+            holes = draw_holes(self.masks, np.random.default_rng([self.seed, index]), clip)
             content = hashlib.sha256(clip.frames.tobytes())
             content.update(holes.tobytes())
             yield Pair(name, clip.frames, holes, content.hexdigest()[:16])

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from videoinpaint.checks import shown
 from videoinpaint.clips import Clip, ClipSource, MaskSource, make_masks
+from videoinpaint.clips.asking import draw_clip, draw_holes, load_clip
 from videoinpaint.clips.validate import check_length, check_mask_length, check_masks
 from videoinpaint.envs.states.packing import Packed
 from videoinpaint.errors import InputError
@@ -160,11 +161,11 @@ class EpisodeSource:
 
     def _clip(self, rng: np.random.Generator, option: Any) -> Clip:
         if option is None:
-            clip = self.clips.sample(rng, *self.shape)
+            clip = draw_clip(self.clips, rng, *self.shape)
         elif isinstance(option, str):
             if not callable(getattr(self.clips, "load", None)):
                 raise InputError(f"the clip source {stable_name(self.clips)!r} loads no clip by name: give a Clip")
-            clip = self.clips.load(option, *self.shape)
+            clip = load_clip(self.clips, option, *self.shape)
         elif isinstance(option, Clip):
             clip = option
         else:
@@ -203,7 +204,7 @@ class EpisodeSource:
     def _holes(self, rng: np.random.Generator, clip: Clip, option: Any) -> tuple[NDArray[np.uint8], str]:
         if option is None or isinstance(option, str):
             source = self.masks if option is None else make_masks(option)
-            return check_masks(source.sample(rng, clip), *self.shape), source.name
+            return check_masks(draw_holes(source, rng, clip), *self.shape), source.name
         return check_masks(_array(option, "mask"), *self.shape), "given"
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from videoinpaint.checks import shown
 from videoinpaint.contract import ROUNDING
 from videoinpaint.errors import InputError
+from videoinpaint.plugins import is_ours, told_as
 from videoinpaint.protocols import MaskPropagator, Tracker
 
 
@@ -64,7 +65,15 @@ class CheckedTracker:
     """
 
     def __init__(self, propagator: MaskPropagator, frames: Tensor, first: Tensor) -> None:
-        tracker = propagator.start(frames, first)
+        try:
+            with told_as("propagator", propagator, "start", frames, first):
+                tracker = propagator.start(frames, first)
+        except InputError as error:
+            if is_ours(propagator):
+                raise
+            # It may be the mistake of a plug-in: it gives our trackers masks of NaN.
+            raise InputError(f"start of the propagator {propagator.name!r}: {error}") from error
+        self._propagator = propagator
         self._told = f"of the propagator {propagator.name!r}"
         if not isinstance(tracker, Tracker):
             raise InputError(
@@ -78,7 +87,8 @@ class CheckedTracker:
         Raises:
             InputError: another shape, NaN, or values outside [0, 1].
         """
-        masks: Any = self._tracker.masks()
+        with told_as("propagator", self._propagator, "masks"):
+            masks: Any = self._tracker.masks()
         if not isinstance(masks, Tensor) or tuple(masks.shape) != self._expected or masks.is_complex():
             got = f"{str(masks.dtype)[6:]} {tuple(masks.shape)}" if isinstance(masks, Tensor) else shown(masks)
             raise InputError(f"the masks {self._told} must be a tensor of real numbers {self._expected}, got {got}")
@@ -91,7 +101,8 @@ class CheckedTracker:
 
     def parameters(self) -> list[nn.Parameter]:
         """Those of the propagator's own."""
-        return self._tracker.parameters()
+        with told_as("propagator", self._propagator, "parameters"):
+            return self._tracker.parameters()
 
 
 class GivenTracker:

@@ -53,7 +53,7 @@ def test_a_newcomer_can_follow_every_step(tmp_path: Path, monkeypatch: pytest.Mo
             del gymnasium.registry[id_]
         for module in [name for name in sys.modules if name.startswith("my_")]:
             del sys.modules[module]
-    assert len(written) == 6, "a part each, an environment, and the package"
+    assert len(written) == 9, "six parts, an environment, a reward, and the package"
     assert done["python"] > len(written)
     assert done["sh"] >= 3
     assert (tmp_path / "sheet.png").is_file()

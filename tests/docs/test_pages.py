@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")) if path.is_file()
 )
-RUN = ["README.md", "docs/clips.md", "docs/environment.md"]  # docs/extending.md has a test of its own
+# docs/extending.md has a test of its own.
+RUN = ["README.md", "docs/clips.md", "docs/environment.md", "docs/one_shot.md"]
 CODE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

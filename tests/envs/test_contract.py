@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from videoinpaint.detectors import make_detector
 from videoinpaint.envs import ClosedLoop, VideoInpaintEnv, VideoInpaintOneShotEnv, VideoInpaintVectorEnv
 from videoinpaint.errors import CorruptWeightsError, InputError
+from videoinpaint.inpainters import make_inpainter
 from videoinpaint.protocols import Detection, Refinement
 
 
@@ -53,7 +55,10 @@ REFINED = {
     "an entry of another type": (lambda r: remembering(r, r.frames[:, :1, :, :1, :1].double()), "the new 'mean'"),
     "no tensor": (lambda r: dataclasses.replace(r, state={"mean": 3}), ".*as its state must give a dict of tensors"),
     "a list": (lambda r: dataclasses.replace(r, state=[1]), ".*as its state must give a dict of tensors"),
-    "a negative cost": (lambda r: dataclasses.replace(r, gflops=-r.gflops), "the gflops .* must be at least 0"),
+    "a negative cost": (lambda r: dataclasses.replace(r, gflops=-r.gflops), ".*: gflops must be at least 0"),
+    "frames in 0..255": (lambda r: dataclasses.replace(r, frames=r.frames * 255), r".*: frames must lie in \[0, 1\]"),
+    "frames in -1..1": (lambda r: dataclasses.replace(r, frames=r.frames * 2 - 1), r".*: frames must lie in \[0, 1\]"),
+    "a tensor": (lambda r: r.frames, ".*must give a Refinement, got a Tensor$"),
     "a complex cost": (lambda r: dataclasses.replace(r, gflops=r.gflops.cfloat()), "the gflops that refine"),
 }
 
@@ -78,7 +83,7 @@ def test_what_refine_gives_is_checked(toy, how, count, fusion):
         (torch.zeros(1), "must give a dict of tensors"),
         ({"mean": 1.0}, "must give a dict of tensors"),
         ({1: torch.zeros(1)}, "must give a dict of tensors"),
-        ({"mean": torch.zeros(7, 3)}, r"gives 'mean' of shape \(7, 3\): it must lead with \(1\)"),
+        ({"mean": torch.zeros(7, 3)}, r"gives 'mean' of shape \(7, 3\): it must lead with \([12]\)"),
         ({"mean": torch.tensor(3.0)}, "gives 'mean' of shape"),
         ({"mean": torch.zeros(1, 3, dtype=torch.complex128)}, "gives 'mean' as complex128: a state may hold bool, "),
         ({"mean": torch.ones(1, 3).to_sparse()}, "gives 'mean' as a sparse tensor"),
@@ -141,7 +146,7 @@ def test_what_begin_one_shot_gives_is_checked(toy, given, message):
     ("spoil", "message"),
     [
         (lambda d: None, "must give a Detection"),
-        (lambda d: d.masks, "must give a Detection"),
+        (lambda d: d.masks, "must give a Detection, got a Tensor$"),
         (lambda d: Detection(d.masks[:, :1], d.weights), "the masks that detect"),
         (lambda d: Detection(d.masks, d.weights[:, :, :1]), "the weights that detect"),
         (lambda d: Detection(d.masks.double(), d.weights), "the masks that detect .* float32"),
@@ -155,10 +160,13 @@ def test_what_begin_one_shot_gives_is_checked(toy, given, message):
         ),
         (
             lambda d: Detection(d.masks * 2 + 1, d.weights),
-            r"the masks that the detector 'toy' gives must lie in \[0, 1\]",
+            r"detect of the detector 'toy': masks must lie in \[0, 1\]",
         ),
-        (lambda d: Detection(d.masks - 1, d.weights), r"the masks that the detector 'toy' gives must lie in \[0, 1\]"),
-        (lambda d: Detection(d.masks, -d.weights), "the weights that the detector 'toy' gives must be at least 0"),
+        (lambda d: Detection(d.masks - 1, d.weights), r"detect of the detector 'toy': masks must lie in \[0, 1\]"),
+        (lambda d: Detection(d.masks, -d.weights), "detect of the detector 'toy': weights must be at least 0"),
+        (lambda d: Detection(d.masks * torch.nan, d.weights), "detect of the detector 'toy': masks are not finite"),
+        (lambda d: Detection(d.masks, d.weights / 0), "detect of the detector 'toy': weights are not finite"),
+        (lambda d: Detection(d.masks.clamp(min=0.4), d.weights), "detect .*: masks must be 0 outside the hole"),
     ],
 )
 def test_what_detect_gives_is_checked(toy, spoil, message):
@@ -170,20 +178,90 @@ def test_what_detect_gives_is_checked(toy, spoil, message):
 
 @pytest.mark.parametrize("count", [1, 5])
 @pytest.mark.parametrize(
-    "spoil",
+    ("field", "spoil"),
     [
-        lambda r: dataclasses.replace(r, frames=r.frames * torch.nan),
-        lambda r: dataclasses.replace(r, gflops=r.gflops * torch.nan),
-        lambda r: dataclasses.replace(r, full_gflops=r.gflops + torch.inf),
-        lambda r: remembering(r, torch.full_like(r.frames[:, :1, :, :1, :1], torch.nan)),
+        ("frames are not finite", lambda r: dataclasses.replace(r, frames=r.frames * torch.nan)),
+        ("gflops are not finite", lambda r: dataclasses.replace(r, gflops=r.gflops * torch.nan)),
+        ("full_gflops are not finite", lambda r: dataclasses.replace(r, full_gflops=r.gflops + torch.inf)),
+        (
+            "the new 'mean' of its state holds NaN",
+            lambda r: remembering(r, torch.full_like(r.frames[:, :1, :, :1, :1], torch.nan)),
+        ),
     ],
-    ids=["frames", "cost", "cost of all heads", "memory"],
 )
-def test_no_number_is_named_and_never_a_reward(toy, spoil, count):
+def test_no_number_is_named_and_never_a_reward(toy, field, spoil, count):
     env = VideoInpaintVectorEnv(count, **toy | {"inpainter": spoiled(toy["inpainter"], "refine", spoil)})
     env.reset(seed=0)
-    with pytest.raises(CorruptWeightsError, match="the inpainter 'toy' gives values that are not finite"):
+    said = f"^refine of the inpainter 'toy': {field}: look for a division by 0; if it has weights, they may be damaged"
+    with pytest.raises(InputError, match=said) as told:
         env.step(np.zeros((count, 5), np.float32))
+    assert not isinstance(told.value, CorruptWeightsError)
+
+
+@pytest.mark.parametrize("role", ["inpainter", "detector"])
+def test_no_number_of_a_network_of_ours_means_damaged_weights(role):
+    part = make_inpainter("compact") if role == "inpainter" else make_detector("compact")
+    network = next(value for value in vars(part).values() if isinstance(value, torch.nn.Module))
+    for weight in network.parameters():
+        weight.data *= torch.nan
+    other = {"detector": "none"} if role == "inpainter" else {"inpainter": "telea"}
+    env = VideoInpaintEnv(**{role: part}, **other, num_frames=2, height=48, width=64, device="cpu")
+    env.reset(seed=0)
+    with pytest.raises(CorruptWeightsError, match=f"of the {role} 'compact': .* its weights are damaged: get or train"):
+        env.step(np.zeros(5, np.float32))
+
+
+WRITTEN = {
+    "what a detector gets": ("detector", "detect", 0),
+    "the hole": ("detector", "detect", 1),
+    "frames that it begins with": ("inpainter", "begin", 0),
+    "the repair": ("inpainter", "refine", 1),
+    "the mask": ("inpainter", "refine", 2),
+    "its own state": ("inpainter", "refine", 0),
+}
+
+
+@pytest.mark.parametrize("fusion", ["network", "boundary"])
+@pytest.mark.parametrize("what", WRITTEN)
+def test_a_part_that_writes_into_what_others_keep_is_named(toy, what, fusion):
+    role, method, place = WRITTEN[what]
+    part = toy[role]
+    own = getattr(part, method)
+
+    def write(*given):
+        written = given[place]["mean"] if isinstance(given[place], dict) else given[place]
+        written[:] = 0.25
+        return own(*given)
+
+    setattr(part, method, write)
+    env = VideoInpaintEnv(**toy, fusion=fusion)
+    said = rf"{role} 'toy': {method} writes into what it is given, .* a clone\(\) of it"
+    with pytest.raises(InputError, match=said):  # noqa: PT012 - whichever of the two calls the method
+        env.reset(seed=0)
+        env.step(np.zeros(5, np.float32))
+
+
+def test_a_state_without_the_batch_is_found_in_a_single_environment_too(toy):
+    """Of one clip, a tensor of shape (1, ...) may begin with the batch, or with anything else."""
+    shapes = []
+
+    def begin(frames, masks):
+        shapes.append(len(frames))
+        return {"mean": frames.mean((0, 1, 3, 4), keepdim=True)}
+
+    toy["inpainter"].begin = begin
+    env = VideoInpaintEnv(**toy)
+    said = (
+        r"begin of the inpainter 'toy' gives 'mean' of shape \(1, 1, 3, 1, 1\): it must lead with \(2\).* two clips at"
+    )
+    with pytest.raises(InputError, match=said):
+        env.reset(seed=0)
+    toy["inpainter"].begin = lambda f, m: shapes.append(len(f)) or {"mean": f.mean((1, 3, 4), keepdim=True)}
+    shapes.clear()
+    env = VideoInpaintEnv(**toy)
+    for seed in range(3):
+        env.reset(seed=seed)
+    assert shapes == [2, 1, 1, 1], "two clips at once the first time, and never again"
 
 
 def test_what_keeps_to_its_protocol_passes(toy):

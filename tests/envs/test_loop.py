@@ -14,7 +14,7 @@ from videoinpaint.device import resolve_device
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.envs.observing import observe
 from videoinpaint.envs.states.batch import batch_size, join, nested, put, take, within
-from videoinpaint.errors import CorruptWeightsError, InputError
+from videoinpaint.errors import InputError
 
 CONTROLS = np.repeat(Controls().to_array()[None], 3, 0)
 
@@ -91,13 +91,19 @@ def test_what_an_inpainter_remembers_reaches_its_next_pass(toy, clip):
     assert put(begun, [1], take(twice, [0]))["inpainter/passes"].tolist() == [0, 2, 0]
 
 
-def test_a_detector_that_flags_known_pixels_is_overruled(toy, clip):
+def test_a_detector_that_flags_known_pixels_is_overruled_where_it_rounds_and_refused_where_it_means_it(toy, clip):
     class Loud(type(toy["detector"])):
+        share = 1.0
+
         def detect(self, repaired, masks):
-            return super().detect(repaired, torch.ones_like(masks))
+            found = super().detect(repaired, masks)
+            return replace(found, masks=found.masks.clamp(min=self.share))
 
     loop = ClosedLoop(toy["inpainter"], Loud())
     frames, holes = clip
+    with pytest.raises(InputError, match="detect of the detector 'toy': masks must be 0 outside the hole"):
+        loop.refine(loop.begin(frames, holes), CONTROLS)
+    loop.detector.share = 1e-6
     state, _, detection = loop.refine(loop.begin(frames, holes), CONTROLS)
     assert not state["masks"][holes == 0].any()
     assert not detection.masks[holes == 0].any()
@@ -202,5 +208,5 @@ def test_a_part_that_gives_no_numbers_stops_the_loop(toy, clip, part):
     parts = {name: toy[name] for name in ("inpainter", "detector")}
     loop = ClosedLoop(**(parts | {part: Broken(toy[part])}))
     state = loop.begin(*clip)
-    with pytest.raises(CorruptWeightsError, match=f"the {part} .* not finite"):
+    with pytest.raises(InputError, match=rf"(refine|detect) of the {part} .* not finite: look for a division by 0"):
         loop.refine(state, CONTROLS)

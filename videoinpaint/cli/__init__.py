@@ -46,8 +46,8 @@ _SIGPIPE = 13
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (default: the process's own) and return its exit code.
 
-    0 is done, 2 bad input or a disk that refuses, 128 + N ended by signal N: 130 by Ctrl-C, 143 by SIGTERM, 129 by
-    SIGHUP, and 141 where nobody reads what is printed.
+    0 is done, 2 bad input, a plug-in that fails or a disk that refuses, 128 + N ended by signal N: 130 by Ctrl-C, 143
+    by SIGTERM, 129 by SIGHUP, and 141 where nobody reads what is printed.
 
     Raises:
         SystemExit: by the parser, after help (0) or unknown flags (2).

@@ -57,12 +57,13 @@ class Clips:
         from videoinpaint.cli.masks import tell
         from videoinpaint.cli.preview import write_preview
         from videoinpaint.clips import FileMasks, make_clips, make_masks
+        from videoinpaint.clips.asking import clip_names
         from videoinpaint.clips.masks.meaning import Wish
 
         self._check()
         source = make_clips(self.source)
         masks = make_masks(self.masks, invert=self.invert, threshold=self.threshold, object_id=self.object_id)
-        names = source.names()
+        names = clip_names(source)
         print(f"{source.name}: {len(names)} clips" + (" listed, any other seed works" if _endless(source) else ""))
         for name in names[: self.names]:
             print(f"  {name}{_facts(source, name)}")

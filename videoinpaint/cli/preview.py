@@ -11,6 +11,7 @@ from PIL import Image
 from videoinpaint.benchmarks.report.panels import Pixels, below, beside, labelled
 from videoinpaint.checks import real_number
 from videoinpaint.clips import Clip, ClipSource, MaskSource
+from videoinpaint.clips.asking import clip_names, draw_holes, load_clip
 from videoinpaint.errors import InputError
 from videoinpaint.files import behind_link, check_place, write_atomically
 
@@ -51,12 +52,12 @@ def write_preview(
         seed: of the holes.
     """
     pairs = []
-    for order, name in enumerate(source.names()[:count]):
-        clip = source.load(name, *size)
+    for order, name in enumerate(clip_names(source)[:count]):
+        clip = load_clip(source, name, *size)
         if clip.observed is not None and clip.objects is not None:  # a one-shot clip brings its own hole
             pairs.append((replace(clip, frames=clip.observed), clip.objects))
         else:
-            pairs.append((clip, masks.sample(np.random.default_rng([seed, order]), clip)))
+            pairs.append((clip, draw_holes(masks, np.random.default_rng([seed, order]), clip)))
     if path.suffix.lower() == ".mp4":
         from videoinpaint.clips.files.video import write_video
 

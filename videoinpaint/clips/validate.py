@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from videoinpaint.checks import plain_array, shown
 from videoinpaint.clips.types import ClipSource, MaskSource
 from videoinpaint.errors import InputError
+from videoinpaint.plugins import told_as
 
 MIN_SIZE = 32
 """The smallest height and width of a frame that the package repairs."""
@@ -85,7 +86,8 @@ def check_length(clips: ClipSource, num_frames: int) -> None:
     """
     check = getattr(clips, "check_length", None)
     if check is not None:
-        check(num_frames)
+        with told_as("clip source", clips, "check_length"):
+            check(num_frames)
 
 
 def check_mask_length(masks: MaskSource, clips: ClipSource, num_frames: int) -> None:
@@ -98,7 +100,8 @@ def check_mask_length(masks: MaskSource, clips: ClipSource, num_frames: int) -> 
     """
     check = getattr(masks, "check_length", None)
     if check is not None:
-        check(clips, num_frames)
+        with told_as("mask source", masks, "check_length"):
+            check(clips, num_frames)
 
 
 def _check_finite(what: str, array: NDArray[Any]) -> None:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from videoinpaint.checks import MAX_SEED, shown, whole_number
 from videoinpaint.controls import DEFAULT, HEADS
 from videoinpaint.errors import InputError
+from videoinpaint.plugins import told_as
 from videoinpaint.protocols.parts import Inpainter, State
 
 
@@ -83,7 +84,8 @@ def weights_of_cells(part: Any, masks: Tensor, grid: tuple[int, int]) -> Tensor:
     that is missing in any frame.
     """
     if isinstance(part, WeighsCells) and "heads" in regional_of(part):
-        return part.heads_by_cell(masks, grid)
+        with told_as("inpainter", part, "heads_by_cell"):
+            return part.heads_by_cell(masks, grid)
     return F.adaptive_avg_pool2d(masks.float().amax(1), grid)[:, 0]
 
 
@@ -155,7 +157,10 @@ def heads_run_of(part: Inpainter, controls: NDArray[np.float32]) -> NDArray[np.i
     if "heads" not in part.controls:
         return np.zeros(len(controls), np.int64)
     asked = controls[:, HEADS]
-    counted = [part.heads_run(float(one)) for one in asked] if isinstance(part, CountsHeads) else np.rint(asked)
+    counted: Any = np.rint(asked)
+    if isinstance(part, CountsHeads):
+        with told_as("inpainter", part, "heads_run"):
+            counted = [part.heads_run(float(one)) for one in asked]
     return np.where(asked > 0, counted, 0).astype(np.int64)
 
 

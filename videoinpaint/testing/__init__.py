@@ -1,4 +1,4 @@
-"""Checkers for plug-ins: run them on your inpainter, detector or policy before you run it in the environment.
+"""Checkers for plug-ins: run them on a part of your own before you run it in the environment.
 
 Each raises `AssertionError` with a message that names the rule that was broken, and returns None if there is none.
 
@@ -14,5 +14,15 @@ check_inpainter(MyInpainter())
 from videoinpaint.testing.checkers import check_detector, check_inpainter
 from videoinpaint.testing.parity.fixtures import run_parity
 from videoinpaint.testing.policy_rules import check_policy
+from videoinpaint.testing.propagator_rules import check_propagator
+from videoinpaint.testing.source_rules import check_clip_source, check_mask_source
 
-__all__ = ["check_detector", "check_inpainter", "check_policy", "run_parity"]
+__all__ = [
+    "check_clip_source",
+    "check_detector",
+    "check_inpainter",
+    "check_mask_source",
+    "check_policy",
+    "check_propagator",
+    "run_parity",
+]

@@ -13,22 +13,20 @@ from videoinpaint.contract import check_begun_within
 from videoinpaint.controls import Controls
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.errors import InputError
-from videoinpaint.naming import is_stable
 from videoinpaint.protocols import (
     STATE_TYPES,
     Detection,
     Detector,
-    HasPrecision,
     Inpainter,
-    MaybeUntrained,
     Reaching,
     Refinement,
     State,
-    Streaming,
     regional_of,
 )
 from videoinpaint.testing.control_rules import CONTROL_GROUPS, check_controls, check_regional
 from videoinpaint.testing.rules import (
+    WHOLE,
+    check_attributes,
     check_frames,
     check_methods,
     check_tensor,
@@ -38,8 +36,6 @@ from videoinpaint.testing.rules import (
     require,
     untouched,
 )
-
-_WHOLE = (int, np.integer)
 
 
 @torch.no_grad()
@@ -95,7 +91,7 @@ def check_detector(
         AssertionError: a rule is broken; the message names it.
     """
     check_methods(part, "a detector", ("detect",))
-    _check_attributes(part, "a detector")
+    check_attributes(part, "a detector")
     frames, holes = clips(num_frames, height, width, device)
     result = untouched(part.detect, (frames, holes), "detect")
     require(isinstance(result, Detection), f"detect returns a Detection, got {type(result).__name__}")
@@ -113,28 +109,8 @@ def check_detector(
             close(getattr(alone, name)[0], getattr(result, name)[i], f"Detection.{name} of a batch")
 
 
-def _check_attributes(part: Any, what: str) -> None:
-    """The name, and the attributes that are optional (:mod:`videoinpaint.protocols`)."""
-    name = getattr(part, "name", None)
-    require(
-        is_stable(name), f"{what} has a name, a string that is the same in every run (no memory address), got {name!r}"
-    )
-    if isinstance(part, MaybeUntrained):
-        require(isinstance(part.random_weights, bool), f"random_weights is True or False, got {part.random_weights!r}")
-    if isinstance(part, HasPrecision):
-        used = part.precision
-        require(used in ("float32", "bfloat16"), f"precision is 'float32' or 'bfloat16', got {used!r}")
-    if isinstance(part, Streaming):
-        windows = part.stream
-        pair = isinstance(windows, tuple) and len(windows) == 2 and all(isinstance(v, _WHOLE) for v in windows)
-        require(
-            pair and 0 <= windows[1] < windows[0],
-            f"stream is (frames together, frames repaired again), the second less than the first, got {windows!r}",
-        )
-
-
 def _check_declaration(part: Inpainter) -> None:
-    _check_attributes(part, "an inpainter")
+    check_attributes(part, "an inpainter")
     controls = getattr(part, "controls", None)
     known = frozenset(CONTROL_GROUPS)
     require(
@@ -147,7 +123,7 @@ def _check_declaration(part: Inpainter) -> None:
         f"regional is a frozenset of some of its controls, got {regional!r}",
     )
     least = getattr(part, "min_size", None)
-    sizes = isinstance(least, tuple) and len(least) == 2 and all(isinstance(v, _WHOLE) and v > 0 for v in least)
+    sizes = isinstance(least, tuple) and len(least) == 2 and all(isinstance(v, WHOLE) and v > 0 for v in least)
     require(sizes, f"min_size is (height, width), two positive integers, got {least!r}")
 
 

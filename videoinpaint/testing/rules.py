@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,9 +14,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videoinpaint.composition import GREY
+from videoinpaint.naming import is_stable
+from videoinpaint.protocols import HasPrecision, MaybeUntrained, Streaming
 
 TOLERANCE = 1e-3
 """How far a batch may differ from its items alone: summation order in convolutions, not one grey level of 1/255."""
+
+
+WHOLE = (int, np.integer)
 
 
 def require(condition: bool, rule: str) -> None:
@@ -30,6 +36,55 @@ def check_methods(part: Any, what: str, methods: Sequence[str]) -> None:
     require(not inspect.isclass(part), f"{what} is an object, got the class {part!r}: make one of it")
     for name in methods:
         require(callable(getattr(part, name, None)), f"{what} has a method {name}, {type(part).__name__} has none")
+
+
+def check_name(part: Any, what: str) -> None:
+    """Require a name."""
+    name = getattr(part, "name", None)
+    require(
+        is_stable(name), f"{what} has a name, a string that is the same in every run (no memory address), got {name!r}"
+    )
+
+
+def check_attributes(part: Any, what: str) -> None:
+    """The name, and the attributes that are optional (:mod:`videoinpaint.protocols`)."""
+    check_name(part, what)
+    if isinstance(part, MaybeUntrained):
+        require(isinstance(part.random_weights, bool), f"random_weights is True or False, got {part.random_weights!r}")
+    if isinstance(part, HasPrecision):
+        used = part.precision
+        require(used in ("float32", "bfloat16"), f"precision is 'float32' or 'bfloat16', got {used!r}")
+    if isinstance(part, Streaming):
+        windows = part.stream
+        pair = isinstance(windows, tuple) and len(windows) == 2 and all(isinstance(v, WHOLE) for v in windows)
+        require(
+            pair and 0 <= windows[1] < windows[0],
+            f"stream is (frames together, frames repaired again), the second less than the first, got {windows!r}",
+        )
+
+
+def independent(call: Callable[[], Any], rule: str) -> tuple[Any, Any]:
+    """What a call gives twice, under other states of the global generators; it must leave them as they are."""
+    usual = (random.getstate(), np.random.get_state(), torch.get_rng_state())  # noqa: NPY002
+    given = []
+    try:
+        for seed in (1, 2):
+            random.seed(seed)
+            np.random.seed(seed)  # noqa: NPY002 - the very one that nobody should draw from
+            torch.manual_seed(seed)
+            before = _fingerprint()
+            given.append(call())
+            require(_fingerprint() == before, f"{rule}: it draws from a global one, or sets its seed")
+    finally:
+        random.setstate(usual[0])
+        np.random.set_state(usual[1])  # noqa: NPY002
+        torch.set_rng_state(usual[2])
+    return given[0], given[1]
+
+
+def _fingerprint() -> tuple[Any, ...]:
+    _, keys, *rest = np.random.get_state()  # noqa: NPY002
+    return random.getstate(), np.asarray(keys).tobytes(), tuple(rest), torch.get_rng_state().numpy().tobytes()
 
 
 def close(one: Tensor, other: Tensor, what: str) -> None:

@@ -171,6 +171,18 @@ def test_masks_that_rounding_carried_out_of_range_are_brought_back(scene):
     assert follow_from(Odd(lambda m: m * (1 + 1e-6)), frames, {0: masks[0]}).masks().max() == 1
 
 
+def test_masks_of_nan_in_a_tracker_of_ours_name_the_propagator_that_gives_them(scene):
+    class Careless(Odd):
+        def start(self, frames, first):
+            return GivenTracker(first[None].expand(len(frames), -1, -1, -1) * torch.nan)
+
+    frames, masks = scene(length=4)
+    with pytest.raises(
+        InputError, match=r"start of the propagator 'odd': given masks must lie in \[0, 1\] without NaN"
+    ):
+        predict_masks(Careless(None), frames[None], masks[:1])
+
+
 @pytest.mark.parametrize("given", [None, torch.zeros(4), object()])
 def test_what_is_no_tracker_names_its_propagator(scene, given):
     class Wrong(Odd):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from videoinpaint.clips.asking import clip_names, load_clip
 from videoinpaint.clips.masks.synthetic import checked_dilate, dilated, keep_partial
 from videoinpaint.clips.studio.draws import Draws
 from videoinpaint.clips.types import Clip, ClipSource
@@ -38,7 +39,7 @@ class AnnotatedMasks:
                 f"clip {given.name!r} has no objects annotated in all of its {len(clip.frames)} frames: use another "
                 "part of the data set, or other masks"
             )
-        return keep_partial(dilated(np.ascontiguousarray(given.objects), self.dilate))
+        return keep_partial(dilated(given.objects.copy(), self.dilate))
 
     def check_length(self, clips: ClipSource, num_frames: int) -> None:
         """See before any work starts that there is another clip for every clip.
@@ -47,18 +48,18 @@ class AnnotatedMasks:
             InputError: there is none that is long enough.
         """
         if self.others is not None:
-            for name in clips.names():
+            for name in clip_names(clips):
                 _fitting(self.others, name, num_frames)
 
     def _other(self, others: ClipSource, rng: np.random.Generator, clip: Clip) -> Clip:
         count, height, width = clip.frames.shape[:3]
-        return others.load(Draws(rng).pick(_fitting(others, clip.name, count)), count, height, width)
+        return load_clip(others, Draws(rng).pick(_fitting(others, clip.name, count)), count, height, width)
 
 
 def _fitting(others: ClipSource, name: str, num_frames: int) -> list[str]:
     """Clips other than one, with so many frames."""
     length = getattr(others, "length", None)
-    fit = [one for one in others.names() if one != name and (length is None or length(one) >= num_frames)]
+    fit = [one for one in clip_names(others) if one != name and (length is None or length(one) >= num_frames)]
     if not fit:
         raise InputError(f"no clip of {others.name} beside {name!r} has {num_frames} frames: ask for fewer frames")
     return fit

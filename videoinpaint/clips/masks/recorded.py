@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from videoinpaint.clips.asking import clip_names, draw_holes
 from videoinpaint.clips.files.images import IMAGE_SUFFIXES, list_images, natural_key, resize_masks
 from videoinpaint.clips.files.opened import kept
 from videoinpaint.clips.files.video import VIDEO_SUFFIXES
@@ -84,10 +85,10 @@ class FileMasks:
             InputError: a mask is too short.
         """
         length = getattr(clips, "length", None)
-        paired = [] if self.shuffle else [name for name in clips.names() if name in self._entries]
+        paired = [] if self.shuffle else [name for name in clip_names(clips) if name in self._entries]
         for name in paired:  # a window may begin at any frame of its clip
             self._check(self._sequence(self._entries[name]), num_frames if length is None else length(name))
-        if not paired or len(paired) < len(clips.names()):
+        if not paired or len(paired) < len(clip_names(clips)):
             self._long_enough(num_frames)
 
     def _paired(self, clip: Clip) -> str:
@@ -149,7 +150,7 @@ class FirstFrameMasks:
 
     def sample(self, rng: np.random.Generator, clip: Clip) -> Masks:
         """The first mask, repeated for all frames."""
-        return np.repeat(self.masks.sample(rng, clip)[:1], len(clip.frames), axis=0)
+        return np.repeat(draw_holes(self.masks, rng, clip)[:1], len(clip.frames), axis=0)
 
 
 def _entries(path: Path) -> dict[str, Path]:

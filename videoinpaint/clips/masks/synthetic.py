@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoinpaint.checks import MAX_SIDE, whole_number
+from videoinpaint.clips.asking import draw_holes
 from videoinpaint.clips.studio import exact, raster, shapes
 from videoinpaint.clips.studio.config import Range, StudioConfig
 from videoinpaint.clips.studio.draws import Draws
@@ -155,7 +156,7 @@ class MixedMasks:
 
     def sample(self, rng: np.random.Generator, clip: Clip) -> Masks:
         """A mask of a random kind."""
-        return Draws(rng).pick(self.kinds).sample(rng, clip)
+        return draw_holes(Draws(rng).pick(self.kinds), rng, clip)
 
 
 class StudioMasks:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from videoinpaint.checks import check_extent
+from videoinpaint.clips.asking import draw_clip, draw_holes
 from videoinpaint.clips.sources.pasted import OneShotClips
 from videoinpaint.clips.types import Clip, ClipSource, MaskSource
 from videoinpaint.errors import InputError
@@ -55,12 +56,12 @@ class Windows:
     def _window(self, rng: np.random.Generator, num_frames: int, height: int, width: int) -> tuple[Tensor, Tensor]:
         """A clip at a random scale, cropped, mirrored, reversed and re-lit, with its holes; see `plain`."""
         if self.plain:
-            whole = self.clips[int(rng.integers(len(self.clips)))].sample(rng, num_frames, height, width)
-            mask = self.masks.sample(rng, Clip(whole.frames, whole.name, None))
+            whole = draw_clip(self.clips[int(rng.integers(len(self.clips)))], rng, num_frames, height, width)
+            mask = draw_holes(self.masks, rng, Clip(whole.frames, whole.name, None))
             look = _Look(bool(rng.random() < 0.5), False, 1.0, 1.0, (0, 1, 2))
             return look.frames(whole.frames), look.masks(mask)
         clip = _cropped(_larger_clip(rng, self.clips, num_frames, height, width), rng, height, width)
-        mask = self.masks.sample(rng, Clip(clip.frames, clip.name, None))
+        mask = draw_holes(self.masks, rng, Clip(clip.frames, clip.name, None))
         look = _Look.drawn(rng)
         return look.frames(clip.frames), look.masks(mask)
 
@@ -164,7 +165,7 @@ def _larger_clip(
 ) -> Clip:
     source = clips[int(rng.integers(len(clips)))]
     scale = float(rng.uniform(1.0, 1.9))
-    return source.sample(rng, num_frames, round(height * scale), round(width * scale))
+    return draw_clip(source, rng, num_frames, round(height * scale), round(width * scale))
 
 
 def _cropped(clip: Clip, rng: np.random.Generator, height: int, width: int) -> Clip:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from videoinpaint.clips.asking import clip_names, draw_clip, draw_holes, load_clip
 from videoinpaint.clips.files.images import list_images, natural_key, resize_frames, resize_masks
 from videoinpaint.clips.files.sequences import FrameSequence
 from videoinpaint.clips.masks.recorded import FileMasks
@@ -81,7 +82,7 @@ class OneShotClips:
 
     def names(self) -> list[str]:
         """Every background once, each with another target."""
-        return [f"{name}@{index:06d}" for index, name in enumerate(self.backgrounds.names()[:LISTED])]
+        return [f"{name}@{index:06d}" for index, name in enumerate(clip_names(self.backgrounds)[:LISTED])]
 
     def check_length(self, num_frames: int) -> None:
         """The backgrounds' own check.
@@ -93,7 +94,7 @@ class OneShotClips:
 
     def sample(self, rng: np.random.Generator, num_frames: int, height: int, width: int) -> Clip:
         """A random target before a random background."""
-        background = self.backgrounds.sample(rng, num_frames, height, width)
+        background = draw_clip(self.backgrounds, rng, num_frames, height, width)
         return self._paste(background, Draws(rng).whole(LISTED, 1_000_000))
 
     def load(self, name: str, num_frames: int, height: int, width: int, start: int = 0) -> Clip:
@@ -105,7 +106,7 @@ class OneShotClips:
         match = _NAME.fullmatch(name)
         if match is None:
             raise UnknownNameError(f"unknown clip {name!r}: clips of {self.name} are named like {self.names()[0]!r}")
-        background = self.backgrounds.load(match["background"], num_frames, height, width, start)
+        background = load_clip(self.backgrounds, match["background"], num_frames, height, width, start)
         return self._paste(background, int(match["seed"]))
 
     def _paste(self, background: Clip, seed: int) -> Clip:
@@ -119,21 +120,21 @@ class OneShotClips:
     def _target(self, draws: Draws, kind: str, background: Clip, area: float) -> Target:
         count, height, width = background.frames.shape[:3]
         if kind == "cut-out" and self.segmented is not None:
-            clip = self.segmented.sample(draws.generator, count, height, width)
+            clip = draw_clip(self.segmented, draws.generator, count, height, width)
             if clip.objects is None:
                 raise InputError(f"clip {clip.name!r} of {self.segmented.name} has no object masks: nothing to cut out")
             if clip.objects[0].any():
                 return CutOut(clip, area)
         picture = self._picture(draws, background)
         if kind == "outline" and self.outlines is not None:
-            masks = self.outlines.sample(draws.generator, Clip(background.frames, "target"))
+            masks = draw_holes(self.outlines, draws.generator, Clip(background.frames, "target"))
             return Outlined(draws, picture, masks, area)
         return Sprite(draws, picture, (count, height, width), area)
 
     def _picture(self, draws: Draws, background: Clip) -> NDArray[np.uint8]:
         """What a target is made of: a photograph, or a frame of another clip than the background."""
         if draws.random() < 0.5:
-            clip = self.textures.sample(draws.generator, 1, *background.frames.shape[1:3])
+            clip = draw_clip(self.textures, draws.generator, 1, *background.frames.shape[1:3])
             if clip.name != background.name:
                 return clip.frames[0]
         image = photograph(draws.pick(tuple(PHOTOGRAPHS)))

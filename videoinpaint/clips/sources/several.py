@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from videoinpaint.clips.asking import clip_names, draw_clip, load_clip
 from videoinpaint.clips.studio.draws import Draws
 from videoinpaint.clips.types import Clip, ClipSource
 from videoinpaint.clips.validate import check_length
@@ -30,7 +31,7 @@ class SeveralClips:
 
     def names(self) -> list[str]:
         """The names of all sources, in their order, none twice."""
-        return list(dict.fromkeys(name for source in self.sources for name in source.names()))
+        return list(dict.fromkeys(name for source in self.sources for name in clip_names(source)))
 
     def check_length(self, num_frames: int) -> None:
         """Each source's own check.
@@ -43,7 +44,7 @@ class SeveralClips:
 
     def sample(self, rng: np.random.Generator, num_frames: int, height: int, width: int) -> Clip:
         """A random clip of a random source."""
-        return Draws(rng).pick(self.sources).sample(rng, num_frames, height, width)
+        return draw_clip(Draws(rng).pick(self.sources), rng, num_frames, height, width)
 
     def load(self, name: str, num_frames: int, height: int, width: int, start: int = 0) -> Clip:
         """The window of clip `name` that begins at frame `start`, from the first source that knows it.
@@ -53,7 +54,7 @@ class SeveralClips:
         """
         for source in self.sources:
             try:
-                return source.load(name, num_frames, height, width, start)
+                return load_clip(source, name, num_frames, height, width, start)
             except UnknownNameError:
                 continue
         raise UnknownNameError(f"no clip {name!r} in any of {self.name}")
