@@ -87,7 +87,6 @@ class Core:
         self.shape = (int(settings.num_frames), int(settings.height), int(settings.width))
         self.parts = parts = make_parts(settings, self.shape)
         self.device, self.loop, self.reward = parts.device, parts.loop, parts.reward
-        self.loop.begins_two = True
         self.propagator, self.episodes = parts.propagator, parts.episodes
         self.scoring = Scoring(settings, self.reward, self.loop.inpainter)
         self.bank = None if settings.bank is None else self._open_bank(user_path(settings.bank))

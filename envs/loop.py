@@ -31,7 +31,7 @@ from videoinpaint.contract import (
 from videoinpaint.controls import HEADS, HIGH, check_controls, refining, skipped
 from videoinpaint.envs.states.batch import batch_size, nested, within
 from videoinpaint.errors import InputError
-from videoinpaint.plugins import is_ours, told_as
+from videoinpaint.plugins import told_as
 from videoinpaint.protocols import (
     Detection,
     Detector,
@@ -102,8 +102,6 @@ class ClosedLoop:
         self.widen = widen
         self.clock: Clock | None = None
         """Whoever measures may set one; without it nothing waits for the device."""
-        self.begins_two = False
-        """Whether the first clip is begun twice at once before, to see that the inpainter knows batches."""
 
     def timed(self, part: str, items: int) -> AbstractContextManager[None]:
         """Let the clock, if there is one, time what is done inside."""
@@ -148,17 +146,6 @@ class ClosedLoop:
         return _begun(corrupted[:, part], holes[:, part], begun), seen
 
     def _inner_begin(self, frames: Tensor, holes: Tensor) -> State:
-        # One clip does not tell a batch's dimension from another of size 1, and two do. To begin two costs a large
-        # network seconds, so that this is done once, by environments, and not for parts that our tests hold to it.
-        if self.begins_two and len(frames) == 1 and not is_ours(self.inpainter):
-            try:
-                self._part_begins(torch.cat((frames, frames)), torch.cat((holes, holes)))
-            except InputError as error:
-                raise InputError(f"{error} (it was given two clips at once, to see that it knows batches)") from error
-        self.begins_two = False
-        return self._part_begins(frames, holes)
-
-    def _part_begins(self, frames: Tensor, holes: Tensor) -> State:
         with told_as("inpainter", self.inpainter, "begin", frames, holes):
             begun = self.inpainter.begin(frames, holes)
         return check_begun(self.inpainter, begun, len(frames))

@@ -25,7 +25,7 @@ from videoinpaint.envs.env import VideoInpaintEnv
 from videoinpaint.envs.one_shot import VideoInpaintOneShotEnv
 from videoinpaint.envs.states import batch, packing
 from videoinpaint.envs.states.episodes import TRAINING_SEEDS
-from videoinpaint.errors import InputError
+from videoinpaint.errors import InputError, PluginError
 from videoinpaint.protocols import Refinement
 
 FIRST = TRAINING_SEEDS
@@ -96,7 +96,7 @@ def test_nothing_is_begun_that_the_bank_holds(bank, toy):
     for _ in range(7):
         env.step(env.action_space.sample())
     env.reset(seed=[FIRST, FIRST + 4, FIRST])
-    with pytest.raises(TypeError):
+    with pytest.raises(PluginError, match="begin raised TypeError"):
         env.reset(seed=1)
 
 
@@ -405,7 +405,7 @@ def test_what_goes_wrong_in_a_thread_is_told_by_the_reset(toy):
     env = VideoInpaintEnv(**toy, prefetch=1)
     env.reset(seed=5)
     toy["inpainter"].begin = None
-    with pytest.raises(TypeError):
+    with pytest.raises(PluginError, match="begin raised TypeError"):
         [env.reset() for _ in range(3)]
     env.close()
 

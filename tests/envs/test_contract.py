@@ -241,29 +241,6 @@ def test_a_part_that_writes_into_what_others_keep_is_named(toy, what, fusion):
         env.step(np.zeros(5, np.float32))
 
 
-def test_a_state_without_the_batch_is_found_in_a_single_environment_too(toy):
-    """Of one clip, a tensor of shape (1, ...) may begin with the batch, or with anything else."""
-    shapes = []
-
-    def begin(frames, masks):
-        shapes.append(len(frames))
-        return {"mean": frames.mean((0, 1, 3, 4), keepdim=True)}
-
-    toy["inpainter"].begin = begin
-    env = VideoInpaintEnv(**toy)
-    said = (
-        r"begin of the inpainter 'toy' gives 'mean' of shape \(1, 1, 3, 1, 1\): it must lead with \(2\).* two clips at"
-    )
-    with pytest.raises(InputError, match=said):
-        env.reset(seed=0)
-    toy["inpainter"].begin = lambda f, m: shapes.append(len(f)) or {"mean": f.mean((1, 3, 4), keepdim=True)}
-    shapes.clear()
-    env = VideoInpaintEnv(**toy)
-    for seed in range(3):
-        env.reset(seed=seed)
-    assert shapes == [2, 1, 1, 1], "two clips at once the first time, and never again"
-
-
 def test_what_keeps_to_its_protocol_passes(toy):
     kept = spoiled(toy["inpainter"], "refine", lambda r: Refinement(r.frames, r.gflops, r.gflops * 2))
     env = VideoInpaintEnv(**toy | {"inpainter": kept})

@@ -90,7 +90,9 @@ def records(output: Path) -> dict[str, Any]:
 
 def interrupted(words: Sequence[str], output: Path) -> int:
     """The command in a process of its own, interrupted once a clip is finished: its exit code."""
-    code = "import sys; from videoinpaint.cli import main; sys.exit(main())"
+    # Whoever runs the tests in the background may have them ignore Ctrl-C, and what they start, too.
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    code += "from videoinpaint.cli import main; sys.exit(main())"
     process = subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.DEVNULL)
     while process.poll() is None and not list(output.glob("*/clips/[!.]*.json")):
         time.sleep(0.01)
