@@ -270,6 +270,11 @@ class SlowName(str):
         return super().__hash__()
 
 
+def test_a_list_of_clips_says_how_several_are_given() -> None:
+    with pytest.raises(InputError, match=r"\['studio', 'studio:easy'\] are a list: give one text, with commas"):
+        make_clips(["studio", "studio:easy"])  # type: ignore[arg-type]
+
+
 def test_several_threads_may_draw_from_more_than_is_kept_open(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: dict[SlowName, str] = {}
     monkeypatch.setattr(keeping, "KEPT", 3)

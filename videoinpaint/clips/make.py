@@ -69,6 +69,8 @@ def make_clips(spec: str | Path | StudioConfig | ClipSource) -> ClipSource:
     """
     if isinstance(spec, StudioConfig):
         return Studio(spec)
+    if isinstance(spec, (list, tuple)):
+        raise InputError(f"clips {list(map(str, spec))} are a list: give one text, with commas between their names")
     if not isinstance(spec, (str, Path)):
         return _finished("clip source", spec, spec)
     if isinstance(spec, str) and not _exists(spec):
