@@ -141,14 +141,14 @@ class ClosedLoop:
         corrupted, holes = self._corrupted(frames, holes)
         with told_as("inpainter", self.inpainter, "begin_within", corrupted, holes):
             given = self.inpainter.begin_within(corrupted, holes, wanted, before)
-        begun, seen = check_begun_within(self.inpainter, given, *corrupted.shape[:2])
+        begun, seen = check_begun_within(self.inpainter, given, corrupted)
         part = slice(wanted.start, wanted.stop)
         return _begun(corrupted[:, part], holes[:, part], begun), seen
 
     def _inner_begin(self, frames: Tensor, holes: Tensor) -> State:
         with told_as("inpainter", self.inpainter, "begin", frames, holes):
             begun = self.inpainter.begin(frames, holes)
-        return check_begun(self.inpainter, begun, len(frames))
+        return check_begun(self.inpainter, begun, frames)
 
     def _corrupted(self, frames: Tensor, holes: Tensor) -> tuple[Tensor, Tensor]:
         """X and M0 as float32, on the device, grey in the holes."""
@@ -234,7 +234,7 @@ class ClosedLoop:
             repaired = compose(proposal, state["repaired"], state["corrupted"], region, holes).clamp(0, 1)
             with told_as("detector", self.detector, "detect", repaired, holes):
                 found = self.detector.detect(repaired, holes)
-            detection = check_detection(self.detector, found, repaired.shape)
+            detection = check_detection(self.detector, found, repaired)
             # A detector that flags a known pixel would let the next pass see it as missing: the hole has the last word.
             masks = torch.where(holes > 0, detection.masks.clamp(0, 1), torch.zeros_like(detection.masks))
         gflops, full = result.gflops.double(), self._full_gflops(state, asked, result).double()
@@ -278,7 +278,7 @@ class ClosedLoop:
         own = within("inpainter", state)
         with told_as("inpainter", self.inpainter, "refine", previous, state["masks"], *own.values()):
             result = self.inpainter.refine(own, previous, state["masks"], controls)
-        return check_refinement(self.inpainter, result, own, state["corrupted"].shape)
+        return check_refinement(self.inpainter, result, own, state["corrupted"])
 
     def _full_gflops(self, state: State, controls: np.ndarray, result: Refinement) -> Tensor:
         if result.full_gflops is not None:

@@ -84,7 +84,7 @@ class BoundaryFusion:
         """See :class:`videoinpaint.protocols.Inpainter`."""
         with told_as("inpainter", self.inner, "begin", frames, masks):
             given = self.inner.begin(frames, masks)
-        begun = check_begun(self.inner, given, len(frames))
+        begun = check_begun(self.inner, given, frames)
         if not self.blend:
             return begun
         return begun | {ORIGINAL: propagate(frames, masks)[0], DEPTH: depth_inside(masks)}
@@ -97,7 +97,7 @@ class BoundaryFusion:
         with told_as("inpainter", self.inner, "refine", repaired, masks, *own.values()):
             given = self.inner.refine(own, repaired, masks, alone)
         # The loop looks at the blend, which could hide what is wrong with what was blended.
-        result = check_refinement(self.inner, given, own, repaired.shape)
+        result = check_refinement(self.inner, given, own, repaired)
         if not self.blend:
             return result
         weight = torch.from_numpy(controls[..., FUSION].copy()).to(result.frames)

@@ -6,6 +6,8 @@ types are known without a look at any value; what is wrong with values, :func:`c
 Pictures are float32, whatever a part computes in: bfloat16 or float64 would be rounded, or repaired with other bits,
 without a word, and are refused. Masks of trackers, those that ``begin_one_shot`` gives and costs may be of any real
 type, and are converted, the masks to float32 and the costs to float64: a mask says where to look, and is thresholded.
+
+All tensors lie on the device of the clip, but for costs: mixed devices would fail somewhere else, on a GPU alone.
 """
 
 from __future__ import annotations
@@ -56,17 +58,18 @@ def check_clip(inpainter: Inpainter, frames: Tensor, holes: Tensor) -> None:
     check_size(inpainter, *frames.shape[3:])
 
 
-def check_begun(inpainter: Inpainter, begun: Any, batch: int, method: str = "begin") -> State:
+def check_begun(inpainter: Inpainter, begun: Any, frames: Tensor, method: str = "begin") -> State:
     """The state that ``begin``, or another method that begins, gave.
 
     Args:
         inpainter: whose.
         begun: what came back.
-        batch: clips that were begun.
+        frames: ``(B, ...)``, of the clips that were begun.
         method: which gave it.
 
     Raises:
-        InputError: no dict of tensors by name, a type that no state may hold, or a tensor that does not lead with B.
+        InputError: no dict of tensors by name, a type that no state may hold, or a tensor that does not lead with B or
+            lies on another device than the clips.
     """
     told = f"{method} of {_called('inpainter', inpainter)}"
     state = _check_tensors(begun, told)
@@ -76,18 +79,18 @@ def check_begun(inpainter: Inpainter, begun: Any, batch: int, method: str = "beg
         if tensor.dtype not in STATE_TYPES:
             kinds = ", ".join(_kind(kind) for kind in STATE_TYPES)
             raise InputError(f"{told} gives {name!r} as {_kind(tensor.dtype)}: a state may hold {kinds}")
-        _check_leading(tensor, (batch,), f"{told} gives {name!r}")
+        _check_leading(tensor, (len(frames),), f"{told} gives {name!r}")
+        _check_place(tensor, f"{told} gives {name!r}", frames)
     return state
 
 
-def check_begun_within(inpainter: Inpainter, given: Any, batch: int, length: int) -> tuple[State, State]:
+def check_begun_within(inpainter: Inpainter, given: Any, frames: Tensor) -> tuple[State, State]:
     """What ``begin_within`` gave.
 
     Args:
         inpainter: whose.
         given: what came back.
-        batch: clips.
-        length: frames of the whole clips.
+        frames: ``(B, T, ...)``, the whole clips.
 
     Raises:
         InputError: something else than its protocol says.
@@ -96,8 +99,9 @@ def check_begun_within(inpainter: Inpainter, given: Any, batch: int, length: int
     state, learnt = _check_pair(given, f"{told} must give a state and what was learnt")
     learnt = _check_tensors(learnt, f"{told} as what was learnt")
     for name, tensor in learnt.items():
-        _check_leading(tensor, (batch, length), f"{told} learns {name!r}")
-    return check_begun(inpainter, state, batch, "begin_within"), learnt
+        _check_leading(tensor, tuple(frames.shape[:2]), f"{told} learns {name!r}")
+        _check_place(tensor, f"{told} learns {name!r}", frames)
+    return check_begun(inpainter, state, frames, "begin_within"), learnt
 
 
 def check_begun_one_shot(inpainter: Any, given: Any, frames: Tensor) -> tuple[State, Tensor]:
@@ -109,21 +113,21 @@ def check_begun_one_shot(inpainter: Any, given: Any, frames: Tensor) -> tuple[St
     told = f"begin_one_shot of {_called('inpainter', inpainter)}"
     state, holes = _check_pair(given, f"{told} must give a state and masks")
     batch, length, _, height, width = frames.shape
-    _check(holes, f"the masks that {told} gives", (batch, length, 1, height, width), None)
+    _check(holes, f"the masks that {told} gives", (batch, length, 1, height, width), None, frames)
     low, high = (float(end) for end in torch.aminmax(holes.float()))
     if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # also false for NaN
         raise InputError(f"the masks that {told} gives must lie in [0, 1], got values from {low:g} to {high:g}")
-    return check_begun(inpainter, state, batch, "begin_one_shot"), holes
+    return check_begun(inpainter, state, frames, "begin_one_shot"), holes
 
 
-def check_refinement(inpainter: Inpainter, result: Any, state: State, shape: Sequence[int]) -> Refinement:
+def check_refinement(inpainter: Inpainter, result: Any, state: State, frames: Tensor) -> Refinement:
     """What ``refine`` gave.
 
     Args:
         inpainter: whose.
         result: what came back.
         state: the inpainter's own, from its ``begin``.
-        shape: of the frames, ``(B, T, 3, H, W)``.
+        frames: ``(B, T, 3, H, W)``, of the clips.
 
     Raises:
         InputError: something else than its protocol says.
@@ -131,10 +135,10 @@ def check_refinement(inpainter: Inpainter, result: Any, state: State, shape: Seq
     told = f"refine of {_called('inpainter', inpainter)}"
     if not isinstance(result, Refinement):
         raise InputError(f"{told} must give a Refinement, got {_kind_of(result)}")
-    _check(result.frames, f"the frames that {told} gives", shape, torch.float32)
+    _check(result.frames, f"the frames that {told} gives", frames.shape, torch.float32, frames)
     for name in ("gflops", "full_gflops"):
         if name == "gflops" or result.full_gflops is not None:
-            _check(getattr(result, name), f"the {name} that {told} gives", shape[:1], None)
+            _check(getattr(result, name), f"the {name} that {told} gives", frames.shape[:1], None)
     renewed = {} if result.state is None else _check_tensors(result.state, f"{told} as its state")
     if unknown := set(renewed) - set(state):
         raise InputError(
@@ -142,17 +146,17 @@ def check_refinement(inpainter: Inpainter, result: Any, state: State, shape: Seq
             "every entry there"
         )
     for name, tensor in renewed.items():
-        _check(tensor, f"the new {name!r} that {told} gives", state[name].shape, state[name].dtype)
+        _check(tensor, f"the new {name!r} that {told} gives", state[name].shape, state[name].dtype, frames)
     return Refinement(result.frames, result.gflops, result.full_gflops, renewed) if renewed else result
 
 
-def check_detection(detector: Detector, found: Any, shape: Sequence[int]) -> Detection:
+def check_detection(detector: Detector, found: Any, frames: Tensor) -> Detection:
     """What ``detect`` gave.
 
     Args:
         detector: whose.
         found: what came back.
-        shape: of the frames, ``(B, T, 3, H, W)``.
+        frames: ``(B, T, 3, H, W)``, of the clips.
 
     Raises:
         InputError: something else than its protocol says.
@@ -160,9 +164,9 @@ def check_detection(detector: Detector, found: Any, shape: Sequence[int]) -> Det
     told = f"detect of {_called('detector', detector)}"
     if not isinstance(found, Detection):
         raise InputError(f"{told} must give a Detection, got {_kind_of(found)}")
-    batch, length, _, height, width = shape
-    _check(found.masks, f"the masks that {told} gives", (batch, length, 1, height, width), torch.float32)
-    _check(found.weights, f"the weights that {told} gives", shape, torch.float32)
+    batch, length, _, height, width = frames.shape
+    _check(found.masks, f"the masks that {told} gives", (batch, length, 1, height, width), torch.float32, frames)
+    _check(found.weights, f"the weights that {told} gives", frames.shape, torch.float32, frames)
     return found
 
 
@@ -236,13 +240,20 @@ def _kind_of(value: Any) -> str:
     return "None" if value is None else f"a {type(value).__name__}"
 
 
-def _check(value: Any, what: str, shape: Sequence[int], kind: torch.dtype | None) -> None:
+def _check(value: Any, what: str, shape: Sequence[int], kind: torch.dtype | None, beside: Tensor | None = None) -> None:
     wanted = _kind(kind) if kind else "real numbers"
     fits = isinstance(value, Tensor) and tuple(value.shape) == tuple(shape)
     if not fits or (value.dtype != kind if kind else value.dtype.is_complex):
         got = f"{_kind(value.dtype)} {tuple(value.shape)}" if isinstance(value, Tensor) else shown(value)
         remedy = f": convert it to {wanted}" if isinstance(value, Tensor) and value.shape == torch.Size(shape) else ""
         raise InputError(f"{what} must be a tensor of {wanted} {tuple(shape)}, got {got}{remedy}")
+    if beside is not None:
+        _check_place(value, f"{what} must lie where the clip does, not", beside)
+
+
+def _check_place(tensor: Tensor, told: str, beside: Tensor) -> None:
+    if tensor.device != beside.device:
+        raise InputError(f"{told} on {tensor.device}: the clip lies on {beside.device}, move it there")
 
 
 def _check_tensors(given: Any, told: str) -> State:

@@ -58,6 +58,14 @@ REFINED = {
     "a negative cost": (lambda r: dataclasses.replace(r, gflops=-r.gflops), ".*: gflops must be at least 0"),
     "frames in 0..255": (lambda r: dataclasses.replace(r, frames=r.frames * 255), r".*: frames must lie in \[0, 1\]"),
     "frames in -1..1": (lambda r: dataclasses.replace(r, frames=r.frames * 2 - 1), r".*: frames must lie in \[0, 1\]"),
+    "another device": (
+        lambda r: dataclasses.replace(r, frames=r.frames.to("meta")),
+        ".*the frames that .* must lie where the clip does, not on meta: the clip lies on cpu",
+    ),
+    "an entry on another device": (
+        lambda r: remembering(r, r.frames[:, :1, :, :1, :1].to("meta")),
+        ".*the new 'mean' .* must lie where the clip does, not on meta",
+    ),
     "a tensor": (lambda r: r.frames, ".*must give a Refinement, got a Tensor$"),
     "a complex cost": (lambda r: dataclasses.replace(r, gflops=r.gflops.cfloat()), "the gflops that refine"),
 }
@@ -88,6 +96,7 @@ def test_what_refine_gives_is_checked(toy, how, count, fusion):
         ({"mean": torch.zeros(1, 3, dtype=torch.complex128)}, "gives 'mean' as complex128: a state may hold bool, "),
         ({"mean": torch.ones(1, 3).to_sparse()}, "gives 'mean' as a sparse tensor"),
         ({"mean": torch.zeros(1, 3, dtype=torch.uint16)}, "gives 'mean' as uint16: a state may hold bool, "),
+        ({"mean": torch.zeros(1, 3, device="meta")}, "gives 'mean' on meta: the clip lies on cpu, move it there"),
     ],
 )
 def test_what_begin_gives_is_checked(toy, begun, message, fusion):
@@ -111,6 +120,7 @@ def remade(part, method, give):
         (lambda own: (own, None), "as what was learnt must give a dict of tensors, got None"),
         (lambda own: (own, {"x": torch.zeros(1, 9)}), r"learns 'x' of shape \(1, 9\): it must lead with \(1, 4\)"),
         (lambda own: ({"mean": torch.zeros(2, 3)}, {}), "gives 'mean' of shape"),
+        (lambda own: (own, {"x": torch.zeros(1, 4, device="meta")}), "learns 'x' on meta: the clip lies on cpu"),
     ],
 )
 def test_what_begin_within_gives_is_checked(toy, given, message):
@@ -130,6 +140,7 @@ def test_what_begin_within_gives_is_checked(toy, given, message):
         (lambda own, m: (own, m.numpy()), "the masks that begin_one_shot"),
         (lambda own, m: (own, m * torch.nan), r"must lie in \[0, 1\], got values from nan"),
         (lambda own, m: (own, m - 1), r"must lie in \[0, 1\], got values from -1"),
+        (lambda own, m: (own, m.to("meta")), "must lie where the clip does, not on meta"),
     ],
 )
 def test_what_begin_one_shot_gives_is_checked(toy, given, message):
@@ -167,6 +178,10 @@ def test_what_begin_one_shot_gives_is_checked(toy, given, message):
         (lambda d: Detection(d.masks * torch.nan, d.weights), "detect of the detector 'toy': masks are not finite"),
         (lambda d: Detection(d.masks, d.weights / 0), "detect of the detector 'toy': weights are not finite"),
         (lambda d: Detection(d.masks.clamp(min=0.4), d.weights), "detect .*: masks must be 0 outside the hole"),
+        (
+            lambda d: Detection(d.masks, d.weights.to("meta")),
+            "weights that detect .* must lie where the clip does, not on",
+        ),
     ],
 )
 def test_what_detect_gives_is_checked(toy, spoil, message):

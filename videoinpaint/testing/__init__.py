@@ -8,9 +8,11 @@ from videoinpaint.testing import check_inpainter
 check_inpainter(MyInpainter())
 ```
 
-:func:`run_parity` checks a published network against stored numbers instead.
+:func:`another_device` is a device beside the CPU on every machine, to see without a GPU whether a part of your own
+forgets where its tensors lie. :func:`run_parity` checks a published network against stored numbers.
 """
 
+from videoinpaint.testing.another_device import another_device
 from videoinpaint.testing.checkers import check_detector, check_inpainter
 from videoinpaint.testing.parity.fixtures import run_parity
 from videoinpaint.testing.policy_rules import check_policy
@@ -18,6 +20,7 @@ from videoinpaint.testing.propagator_rules import check_propagator
 from videoinpaint.testing.source_rules import check_clip_source, check_mask_source
 
 __all__ = [
+    "another_device",
     "check_clip_source",
     "check_detector",
     "check_inpainter",

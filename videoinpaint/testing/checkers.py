@@ -157,8 +157,8 @@ def _check_refine(part: Inpainter, arguments: tuple) -> Refinement:
             continue
         good = isinstance(value, Tensor) and value.shape == (len(frames),) and value.dtype == torch.float64
         require(
-            good and value.device.type == "cpu",
-            f"Refinement.{name} is float64 ({len(frames)},) on the CPU, got {value!r}",
+            good and value.device in (frames.device, torch.device("cpu")),
+            f"Refinement.{name} is float64 ({len(frames)},), on the CPU or where the frames are, got {value!r}",
         )
         require(
             bool(value.isfinite().all() and (value >= 0).all()),
@@ -215,7 +215,7 @@ def _begun_within(
 ) -> tuple[State, State]:
     given = untouched(part.begin_within, (frames, holes, wanted, before), "begin_within")
     try:
-        return check_begun_within(part, given, *frames.shape[:2])
+        return check_begun_within(part, given, frames)
     except InputError as error:
         raise AssertionError(str(error)) from error
 
