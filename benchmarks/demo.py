@@ -52,7 +52,7 @@ SHOWN_SIZE = (8, 120, 216)
 FPS, ROUNDS = 8, 2
 
 
-def run_demo(config: DemoConfig, console: Console | None = None) -> dict[str, Any]:
+def run_demo(config: DemoConfig) -> dict[str, Any]:
     """Train, compare, draw, write.
 
     Returns:
@@ -61,7 +61,7 @@ def run_demo(config: DemoConfig, console: Console | None = None) -> dict[str, An
     Raises:
         InputError: the folder holds something else than a demo, or a number is out of range.
     """
-    console = console or Console()
+    console = Console()
     began = time.monotonic()
     whole_number(config.episodes, "episodes", 2, 10**6)
     real_number(config.seconds, "seconds", 0, 1e9)

@@ -16,15 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from videoinpaint.contract import check_complaints
-from videoinpaint.controls import (
-    DEFAULT,
-    NAMES,
-    action_to_controls,
-    as_numbers,
-    framewide,
-    mean_controls,
-    refining,
-)
+from videoinpaint.controls import DEFAULT, NAMES, action_to_controls, as_numbers, framewide, mean_controls, refining
 from videoinpaint.device import fetched, may_look
 from videoinpaint.envs import fork  # noqa: F401 - its import keeps forked workers from waiting for ever
 from videoinpaint.envs.actions import action_space
@@ -43,11 +35,7 @@ from videoinpaint.errors import InputError
 from videoinpaint.files import user_path
 from videoinpaint.inpainters.propagators import predict_masks
 from videoinpaint.metrics.segmentation import j_and_f, region_similarity
-from videoinpaint.protocols import (
-    State,
-    draws_globally,
-    heads_run_of,
-)
+from videoinpaint.protocols import State, draws_globally, heads_run_of
 
 
 @dataclass(frozen=True)
@@ -116,7 +104,6 @@ class Core:
             )
         if self.bank is not None:
             raise InputError("prefetch and bank both spare a reset its work: give one of them")
-
         return Prefetch(self._begin_ahead, partial(self.episodes.seed, seed=None), threads)
 
     def _begin_ahead(self, seed: int) -> tuple[Episode, State]:
@@ -299,7 +286,7 @@ class Core:
 
     def _infos(
         self, state: State, metrics: State, terms: dict[str, NDArray[np.float64]], controls: NDArray[np.float32],
-        ends: list[str], arose: NDArray[np.float64] | None = None,
+        ends: list[str], arose: NDArray[np.float64] | None,
     ) -> list[Info]:  # fmt: skip
         exact = {name: tensor.double() for name, tensor in metrics.items()}
         value, _ = self.reward.combine(exact, DEFAULT.alpha, DEFAULT.beta, DEFAULT.gamma)

@@ -154,9 +154,12 @@ class ClosedLoop:
         """X and M0 as float32, on the device, grey in the holes."""
         check_clip(self.inpainter, frames, holes)
         holes = holes.to(self.device).gt(0).float()
-        known = frames.to(self.device)
-        known = known.float() / 255 if known.dtype == torch.uint8 else known.float()
-        return torch.where(holes > 0, GREY, known), holes
+        return torch.where(holes > 0, GREY, self._as_floats(frames)), holes
+
+    def _as_floats(self, frames: Tensor) -> Tensor:
+        """Frames in [0, 1], on the device."""
+        given = frames.to(self.device)
+        return given.float() / 255 if given.dtype == torch.uint8 else given.float()
 
     @torch.no_grad()
     def begin_one_shot(self, frames: Tensor, trackers: Sequence[Tracker]) -> tuple[State, Tensor]:
@@ -175,8 +178,7 @@ class ClosedLoop:
         Raises:
             InputError: shapes disagree, frames are too small, or a target seems to cover a whole clip.
         """
-        observed = frames.to(self.device)
-        observed = observed.float() / 255 if observed.dtype == torch.uint8 else observed.float()
+        observed = self._as_floats(frames)
         if isinstance(self.inpainter, OneShotInpainter):
             check_size(self.inpainter, *frames.shape[3:])
             with told_as("inpainter", self.inpainter, "begin_one_shot", observed):

@@ -15,7 +15,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, cat, stack
 
 from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
-from videoinpaint.agents.policies.features import BOUND, FEATURES, clip_features
+from videoinpaint.agents.policies.features import BOUND, FEATURES, clip_features, marked_mean
 from videoinpaint.agents.policies.inputs import PolicyInput, check_space
 from videoinpaint.agents.policies.thumbnails import thumbnails
 from videoinpaint.motion.neighbourhoods import window_max, window_mean
@@ -50,9 +50,9 @@ def measured_details(frames: Tensor, masks: Tensor) -> dict[str, Tensor]:
         reached = window_max(holes, radius)
         known, near = 1 - reached, window_max(reached, BESIDE) - reached
         detail = (grey - window_mean(grey, radius, repeat_border=True)).abs()
-        everywhere = _mean(detail, known)
+        everywhere = marked_mean(detail * known, known)
         found[name] = everywhere.clamp_min(_LEAST).log()
-        beside = _mean(detail, near).where(near.flatten(1).any(1), everywhere)
+        beside = marked_mean(detail * near, near).where(near.flatten(1).any(1), everywhere)
         found[f"{name}_beside"] = beside.clamp_min(_LEAST).log()
     return found
 
@@ -105,7 +105,3 @@ class DescribedPolicy(ClosedLoopPolicy):
             lambda num_frames, height, width: description_space(),
             lambda frames, masks: {"description": described(frames, masks)},
         )
-
-
-def _mean(values: Tensor, marked: Tensor) -> Tensor:
-    return (values * marked).flatten(1).sum(1) / marked.flatten(1).sum(1).clamp_min(1)

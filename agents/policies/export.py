@@ -25,7 +25,7 @@ from videoinpaint.agents.policies.thumbnails import THUMBNAIL
 from videoinpaint.envs.actions import action_space, check_action_space
 from videoinpaint.errors import CorruptWeightsError, InputError
 from videoinpaint.naming import stable_name
-from videoinpaint.weights import check_tensors, path_of, read_file, save_safetensors
+from videoinpaint.weights import build_seeded, check_tensors, path_of, read_file, save_safetensors
 
 FORMAT = "videoinpaint-policy-1"
 ARCHITECTURE = json.dumps({"thumbnail": THUMBNAIL, "widths": WIDTHS, "log_std": LOG_STD})
@@ -155,7 +155,6 @@ def blank_network(kind: type[ClosedLoopPolicy] = ClosedLoopPolicy, *, skips: boo
         kind: `ClosedLoopPolicy`, `PaperPolicy`, `DescribedPolicy`, or `RegionalPolicy`, whose weights fit any grid.
         skips: it may skip (see :mod:`videoinpaint.envs.skipping`).
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        shape = (1, 1, 5) if kind.by_cell else (5,)
-        return kind(kind.input_for(shape).space(1, 32, 32), action_space(shape, skips=skips), lambda _: 0.0)
+    shape = (1, 1, 5) if kind.by_cell else (5,)
+    seen, actions = kind.input_for(shape).space(1, 32, 32), action_space(shape, skips=skips)
+    return build_seeded(lambda: kind(seen, actions, lambda _: 0.0))

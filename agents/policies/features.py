@@ -72,7 +72,7 @@ def measured(colours: Tensor, masks: Tensor) -> dict[str, Tensor]:
     """
     grey = colours.float().mean(2) / 255
     found = {"area": masks.float().div(255).gt(0.5).float().mean((1, 2, 3))}
-    found |= {name: _mean(*pair) for name, pair in shares(colours, masks).items()}
+    found |= {name: marked_mean(*pair) for name, pair in shares(colours, masks).items()}
     return found | {"brightness": grey.mean((1, 2, 3)), "contrast": grey.flatten(1).std(1, correction=0)}
 
 
@@ -104,6 +104,6 @@ def _where(values: Tensor, marked: Tensor) -> tuple[Tensor, Tensor]:
     return values * marked, marked
 
 
-def _mean(marked: Tensor, count: Tensor) -> Tensor:
-    """The mean ``(B,)`` of the values marked; 0 where none is (a single frame has no motion)."""
+def marked_mean(marked: Tensor, count: Tensor) -> Tensor:
+    """The mean ``(B,)`` of values times how much each counts; 0 where none does (a single frame has no motion)."""
     return marked.flatten(1).sum(1) / count.flatten(1).sum(1).clamp_min(1)

@@ -17,6 +17,7 @@ from videoinpaint.agents.policies.protocol import Observation, everywhere
 from videoinpaint.checks import check_extent, whole_number
 from videoinpaint.envs.actions import action_space, check_action_space
 from videoinpaint.errors import CorruptWeightsError, InputError
+from videoinpaint.weights import build_seeded
 
 NAME = "MultiInputPolicy"
 """What Stable-Baselines3 calls the network, of its own sizes."""
@@ -193,11 +194,11 @@ def stock_network(told: str, tensors: Mapping[str, Tensor], name: str) -> ActorC
     seen: dict[str, spaces.Space[Any]] = {
         key: spaces.Box(0, 255, tuple(sizes[key]), np.uint8) for key in ("frames", "masks")
     }
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return MultiInputActorCriticPolicy(
+    return build_seeded(
+        lambda: MultiInputActorCriticPolicy(
             spaces.Dict(seen), actions, lambda _: 0.0, net_arch=layers, activation_fn=activation
         )
+    )
 
 
 def _flattened(height: int, width: int) -> int:

@@ -38,7 +38,6 @@ def stratified_bootstrap(
     statistic: Statistic = interquartile_mean,
     *,
     repeats: int = REPEATS,
-    confidence: float = CONFIDENCE,
     seed: int = 0,
 ) -> Interval:
     """A percentile interval of a statistic of ``scores (runs, tasks)``: runs are redrawn within each task.
@@ -49,13 +48,11 @@ def stratified_bootstrap(
         scores: ``(runs, tasks)``.
         statistic: of a resampled ``(runs, tasks)``.
         repeats: bootstrap samples.
-        confidence: share of the bootstrap distribution inside the interval.
         seed: of the resampling.
 
     Raises:
-        InputError: another shape, no value, NaN, or a confidence outside (0, 1).
+        InputError: another shape, no value, or NaN.
     """
-    _check_confidence(confidence)
     array = _matrix(scores)
     runs, tasks = array.shape
     mean = float(statistic(array))
@@ -64,7 +61,7 @@ def stratified_bootstrap(
     rng = np.random.default_rng(seed)
     columns = np.arange(tasks)
     drawn = [statistic(array[rng.integers(runs, size=(runs, tasks)), columns]) for _ in range(repeats)]
-    return _interval(mean, np.asarray(drawn), confidence)
+    return _interval(mean, np.asarray(drawn), CONFIDENCE)
 
 
 def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
@@ -87,9 +84,7 @@ def mean_known(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if len(known) == len(values) else None
 
 
-def mean_interval(
-    values: ArrayLike, *, repeats: int = REPEATS, confidence: float = CONFIDENCE, seed: int = 0
-) -> Interval:
+def mean_interval(values: ArrayLike, *, repeats: int = REPEATS, seed: int = 0) -> Interval:
     """The mean over clips with its interval; ``values`` is ``(clips,)`` or ``(training seeds, clips)``.
 
     Clips are drawn first, then training seeds, both with replacement: a claim is meant for other clips and another
@@ -98,7 +93,6 @@ def mean_interval(
 
     Fewer than ``FEWEST`` clips give an interval of NaN: resampling them cannot say how clips differ.
     """
-    _check_confidence(confidence)
     array = np.atleast_2d(_finite(values))
     seeds, clips = array.shape
     mean = float(array.mean())
@@ -110,12 +104,10 @@ def mean_interval(
     by_seed = counts @ array.T  # (repeats, seeds): each training seed's mean over the drawn clips
     picks = rng.integers(seeds, size=(repeats, seeds))
     drawn = np.take_along_axis(by_seed, picks, axis=1).mean(axis=1)
-    return _interval(mean, drawn, _expanded(confidence, clips))
+    return _interval(mean, drawn, _expanded(clips))
 
 
-def paired_difference(
-    a: ArrayLike, b: ArrayLike, *, repeats: int = REPEATS, confidence: float = CONFIDENCE, seed: int = 0
-) -> Interval:
+def paired_difference(a: ArrayLike, b: ArrayLike, *, repeats: int = REPEATS, seed: int = 0) -> Interval:
     """The mean of ``a - b`` on the same clips with its interval; see :func:`mean_interval`.
 
     Args:
@@ -127,13 +119,11 @@ def paired_difference(
     if first.shape[1] != second.shape[1]:
         raise InputError(f"a paired difference needs the same clips, got {first.shape[1]} and {second.shape[1]}")
     if len(second) == 1:
-        return mean_interval(first - second, repeats=repeats, confidence=confidence, seed=seed)
-    return _two_trained(first, second, repeats, confidence, seed)
+        return mean_interval(first - second, repeats=repeats, seed=seed)
+    return _two_trained(first, second, repeats, seed)
 
 
-def middle_interval(
-    values: ArrayLike, *, repeats: int = RANKING_REPEATS, confidence: float = CONFIDENCE, seed: int = 0
-) -> Interval:
+def middle_interval(values: ArrayLike, *, repeats: int = RANKING_REPEATS, seed: int = 0) -> Interval:
     """The interquartile mean over training seeds and clips with its interval; otherwise as :func:`mean_interval`.
 
     Args:
@@ -141,12 +131,10 @@ def middle_interval(
     """
     array = np.atleast_2d(_finite(values))
     zero = np.zeros((1, array.shape[1]))
-    return middle_difference(array, zero, repeats=repeats, confidence=confidence, seed=seed)
+    return middle_difference(array, zero, repeats=repeats, seed=seed)
 
 
-def middle_difference(
-    a: ArrayLike, b: ArrayLike, *, repeats: int = RANKING_REPEATS, confidence: float = CONFIDENCE, seed: int = 0
-) -> Interval:
+def middle_difference(a: ArrayLike, b: ArrayLike, *, repeats: int = RANKING_REPEATS, seed: int = 0) -> Interval:
     """The difference of two interquartile means on the same clips with its interval: a paired hierarchical bootstrap.
 
     Every resample draws clips, the same for both, then training seeds of each, independently. Its ends are moved out
@@ -156,7 +144,6 @@ def middle_difference(
         a: ``(clips,)`` or ``(training seeds, clips)``.
         b: the same clips, with seeds of its own.
     """
-    _check_confidence(confidence)
     sides = [np.atleast_2d(_finite(one)) for one in (a, b)]
     clips = sides[0].shape[1]
     if sides[1].shape[1] != clips:
@@ -175,7 +162,7 @@ def middle_difference(
             rows = rng.integers(len(side), size=(count, len(side), 1))
             middles.append(stats.trim_mean(side[rows, columns].reshape(count, -1), 0.25, axis=1))
         drawn[start : start + count] = middles[0] - middles[1]
-    return _interval(mean, drawn, _expanded(confidence, clips))
+    return _interval(mean, drawn, _expanded(clips))
 
 
 def performance_profile(scores: ArrayLike, thresholds: ArrayLike) -> NDArray[np.float64]:
@@ -219,9 +206,8 @@ def significant(interval: Interval) -> bool:
     return interval["low"] > 0 or interval["high"] < 0
 
 
-def _two_trained(a: NDArray, b: NDArray, repeats: int, confidence: float, seed: int) -> Interval:
+def _two_trained(a: NDArray, b: NDArray, repeats: int, seed: int) -> Interval:
     """Both sides were trained: the same clips are drawn for both, training seeds independently."""
-    _check_confidence(confidence)
     clips = a.shape[1]
     mean = float(a.mean() - b.mean())
     if clips < FEWEST:
@@ -232,23 +218,18 @@ def _two_trained(a: NDArray, b: NDArray, repeats: int, confidence: float, seed: 
         columns = rng.integers(clips, size=clips)
         rows = [rng.integers(len(side), size=len(side)) for side in (a, b)]
         drawn[index] = a[np.ix_(rows[0], columns)].mean() - b[np.ix_(rows[1], columns)].mean()
-    return _interval(mean, drawn, _expanded(confidence, clips))
+    return _interval(mean, drawn, _expanded(clips))
 
 
-def _expanded(confidence: float, count: int) -> float:
+def _expanded(count: int) -> float:
     """The percentile interval's confidence at which it is as long as Student's for ``count`` independent values."""
-    reach = np.sqrt(count / (count - 1)) * stats.t.ppf(0.5 + confidence / 2, count - 1)
+    reach = np.sqrt(count / (count - 1)) * stats.t.ppf(0.5 + CONFIDENCE / 2, count - 1)
     return float(2 * stats.norm.cdf(reach) - 1)
 
 
 def _interval(mean: float, drawn: NDArray[np.float64], confidence: float) -> Interval:
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
     return {"mean": mean, "low": float(low), "high": float(high)}
-
-
-def _check_confidence(confidence: float) -> None:
-    if not 0 < confidence < 1:
-        raise InputError(f"confidence must lie between 0 and 1, got {confidence}")
 
 
 def _matrix(scores: ArrayLike) -> NDArray[np.float64]:

@@ -79,25 +79,17 @@ def play(
     return seen, infos
 
 
-def loop_picture(recording: Recording, times: int = 1) -> Pixels:
-    """The middle frame through the loop: repair, close-up of the hole and predicted mask, controls and quality below.
-
-    Args:
-        recording: an episode.
-        times: how often to repeat each pixel.
-    """
+def loop_picture(recording: Recording) -> Pixels:
+    """An episode's middle frame through the loop: repair, close-up of the hole, predicted mask, controls, quality."""
     middle = len(recording.reference) // 2
     hole = recording.masks[0][middle]
     columns = []
     for order, (frames, masks, info) in enumerate(zip(recording.repairs, recording.masks, recording.infos)):
         title = "damaged, n = 0" if order == 0 else f"repair, n = {order}"
         pictures = [frames[middle], closeup(frames[middle], hole)]
-        mask = labelled(enlarged(as_grey(masks[middle]), times), f"flagged, M{order}")
-        column = below([enlarged(picture, times) for picture in pictures])
-        columns.append(below([labelled(column, title), mask, *_facts(info, mask.shape[1])]))
-    truth = below(
-        [enlarged(p, times) for p in (recording.reference[middle], closeup(recording.reference[middle], hole))]
-    )
+        mask = labelled(as_grey(masks[middle]), f"flagged, M{order}")
+        columns.append(below([labelled(below(pictures), title), mask, *_facts(info, mask.shape[1])]))
+    truth = below([recording.reference[middle], closeup(recording.reference[middle], hole)])
     columns.append(labelled(truth, "reference (for the reward only)"))
     height = max(column.shape[0] for column in columns)
     return beside([_tall(column, height) for column in columns], gap=8)

@@ -10,7 +10,7 @@ from videoinpaint.detectors.compact.network import DetectorNetwork
 from videoinpaint.precision import autocast, resolve_precision
 from videoinpaint.protocols import Detection
 from videoinpaint.resampling import enlarged
-from videoinpaint.weights import build_loaded
+from videoinpaint.weights import build_loaded, build_seeded
 
 WEIGHTS = "detector-compact"
 
@@ -39,9 +39,7 @@ class CompactDetector:
         self.precision = resolve_precision(precision, self.device)
         self.random_weights = weights == "random"
         if self.random_weights:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(0)
-                self.network = DetectorNetwork()
+            self.network = build_seeded(DetectorNetwork)
         else:
             self.network = build_loaded(DetectorNetwork, WEIGHTS, weights)
         self.network.eval().requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)

@@ -18,7 +18,7 @@ from videoinpaint.detectors.focal.vit import ViTConfig, ViTExtractor
 from videoinpaint.errors import InputError
 from videoinpaint.files import user_path
 from videoinpaint.protocols import Detection
-from videoinpaint.weights import WEIGHTS, load_into, load_safetensors, metadata_number, path_of
+from videoinpaint.weights import WEIGHTS, build_seeded, load_into, load_safetensors, metadata_number, path_of
 
 EXTRACTORS: dict[str, Callable[[Mapping[str, str]], nn.Module]] = {
     "hrnet": lambda _: HRNetExtractor(),
@@ -83,9 +83,7 @@ class FocalDetector:
         metadata: dict[str, str] = {}
         for name, file in files.items():
             metadata |= load_safetensors(f"focal-{name}", file)[1]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            self.networks = nn.ModuleList(EXTRACTORS[name](metadata) for name in self.extractors)
+        self.networks = build_seeded(lambda: nn.ModuleList(EXTRACTORS[name](metadata) for name in self.extractors))
         for name, network in zip(self.extractors, self.networks):
             if files:
                 load_into(network, f"focal-{name}", files[name])

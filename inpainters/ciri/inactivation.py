@@ -156,9 +156,9 @@ def pooled(features: Tensor, mask: Tensor) -> Tensor:
     return F.normalize((features * mask).sum((2, 3)) + 1e-6, dim=1)
 
 
-def surroundings(masks: Tensor, reach: float = REACH) -> Tensor:
-    """Masks ``(N, 1, H, W)`` above one half, dilated by ``reach`` of the width; {0, 1}."""
-    radius = max(1, round(reach * masks.shape[-1]))
+def surroundings(masks: Tensor) -> Tensor:
+    """Masks ``(N, 1, H, W)`` above one half, dilated by ``REACH`` of the width; {0, 1}."""
+    radius = max(1, round(REACH * masks.shape[-1]))
     return window_max((masks > 0.5).to(masks.dtype), radius)
 
 

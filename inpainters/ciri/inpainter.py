@@ -20,7 +20,7 @@ from videoinpaint.inpainters.ciri.residue import ResidueDetector, load_residue_d
 from videoinpaint.inpainters.compact.config import CompactConfig
 from videoinpaint.protocols import Refinement, State, Tracker, stacked_masks
 from videoinpaint.regions import is_map
-from videoinpaint.weights import build_loaded, load_safetensors
+from videoinpaint.weights import build_loaded, build_seeded, load_safetensors
 
 WEIGHTS = "ciri-compact"
 RANDOM = "random"
@@ -62,9 +62,7 @@ class CIRIInpainter:
     def build(self, weights: str | None) -> OneShotModel:
         """The model with its weights."""
         if weights == RANDOM:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(0)
-                return OneShotCompact()
+            return build_seeded(OneShotCompact)
         metadata = load_safetensors(WEIGHTS, weights)[1]
         config = CompactConfig.from_metadata(metadata)
         attention = metadata.get("attention", "1") == "1"

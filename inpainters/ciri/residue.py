@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters.ciri.crops import SEARCH, TEMPLATE, crop, laid_back, target_box
-from videoinpaint.weights import build_loaded
+from videoinpaint.weights import build_loaded, build_seeded
 
 WEIGHTS = "ciri-residue"
 GREY = 0.5
@@ -200,12 +200,8 @@ def load_residue_detector(device: str | torch.device = "cpu", weights: str | Non
     Raises:
         MissingWeightsError, CorruptWeightsError.
     """
-    if weights == "random":
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            detector = ResidueDetector()
-    else:
-        detector = build_loaded(ResidueDetector, WEIGHTS, weights)
+    random = weights == "random"
+    detector = build_seeded(ResidueDetector) if random else build_loaded(ResidueDetector, WEIGHTS, weights)
     return detector.eval().requires_grad_(False).to(device)
 
 

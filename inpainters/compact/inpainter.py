@@ -16,7 +16,7 @@ from videoinpaint.inpainters.compact.network import CompactNetwork
 from videoinpaint.precision import autocast, resolve_precision
 from videoinpaint.protocols import Refinement, State
 from videoinpaint.regions import is_map
-from videoinpaint.weights import build_loaded, load_safetensors
+from videoinpaint.weights import build_loaded, build_seeded, load_safetensors
 
 WEIGHTS, SECOND_WEIGHTS = "inpainter-compact", "inpainter-compact2"
 
@@ -53,9 +53,7 @@ class CompactInpainter:
         self.precision = resolve_precision(precision, self.device)
         self.random_weights = weights == "random"
         if self.random_weights:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(0)
-                self.network = CompactNetwork()
+            self.network = build_seeded(CompactNetwork)
         else:
             metadata = load_safetensors(self.entry, weights)[1]
             config = CompactConfig.from_metadata(metadata)

@@ -23,6 +23,7 @@ from videoinpaint.inpainters.internal.losses import draw_change
 from videoinpaint.inpainters.internal.networks import MULTIPLE, BaseNetwork
 from videoinpaint.inpainters.internal.trainer import signed
 from videoinpaint.motion.neighbourhoods import window_max
+from videoinpaint.weights import build_seeded
 
 REACH = 0.04
 """How far an object may move from frame to frame, as a share of the frame's diagonal."""
@@ -65,9 +66,7 @@ class MaskLearner:
 
     def __init__(self, config: MaskTraining, frame: Tensor, mask: Tensor) -> None:
         self.config, self.frame, self.mask = config, frame[None], (mask > 0.5).to(frame.dtype)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            self.network = BaseNetwork(3, 1, config.width).to(frame.device)
+        self.network = build_seeded(lambda: BaseNetwork(3, 1, config.width), config.seed).to(frame.device)
         self.steps = 0
         self._optimiser = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
 

@@ -22,6 +22,7 @@ from videoinpaint.inpainters.internal.clip import HIDDEN, STARTS, Examples, Sour
 from videoinpaint.inpainters.internal.networks import ARCHS, InternalNetwork
 from videoinpaint.metrics.backbone import Backbone, get_backbone
 from videoinpaint.protocols import State
+from videoinpaint.weights import build_seeded
 
 PAPER_WEIGHTS = (1.0, 0.1, 0.2)
 """Of reconstruction, ambiguity and stabilisation (Appendix A.3)."""
@@ -89,9 +90,8 @@ class Internal:
 
     def network(self) -> InternalNetwork:
         """A fresh network; the same seed gives the same weights."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            return InternalNetwork(self.arch, self.width, residual=self.start != "none")
+        residual = self.start != "none"
+        return build_seeded(lambda: InternalNetwork(self.arch, self.width, residual=residual), self.seed)
 
 
 PAPER = Internal("coarse-to-fine", 1.0, "none", 2e-4, 1.0, 0.25, focus=1.0, crop=None, mirror=False, patch=None)

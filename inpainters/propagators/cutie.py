@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from videoinpaint.errors import CorruptWeightsError, MissingPackageError
 from videoinpaint.inpainters.propagators.common import check_target
-from videoinpaint.weights import load_tensors, path_of
+from videoinpaint.weights import build_seeded, load_tensors, path_of
 
 MD5 = "a6071de6136982e396851903ab4c083a"
 """Of the official ``cutie-base-mega.pth``, as the package states it; it states no sha256."""
@@ -146,9 +146,8 @@ def _configuration() -> Any:
 def _network(config: Any, tensors: dict[str, Tensor] | None, seed: int) -> nn.Module:
     from cutie.model.cutie import CUTIE
 
-    with _nothing_downloaded(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network: nn.Module = CUTIE(config)
+    with _nothing_downloaded():
+        network: nn.Module = build_seeded(lambda: CUTIE(config), seed)
     if tensors is not None:
         _load(network, tensors)
     return network

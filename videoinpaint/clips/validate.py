@@ -16,11 +16,11 @@ MIN_SIZE = 32
 """The smallest height and width of a frame that the package repairs."""
 
 
-def check_frames(frames: Any, *, min_size: int = MIN_SIZE) -> NDArray[np.uint8]:
+def check_frames(frames: Any) -> NDArray[np.uint8]:
     """Frames as an array uint8 ``(T, H, W, 3)``; never a copy of an array that is right.
 
     Raises:
-        InputError: NaN, another dtype or shape, no frame, or frames smaller than `min_size`.
+        InputError: NaN, another dtype or shape, no frame, or frames smaller than `MIN_SIZE`.
     """
     array = plain_array(frames, "frames")
     _check_finite("frames", array)
@@ -31,8 +31,8 @@ def check_frames(frames: Any, *, min_size: int = MIN_SIZE) -> NDArray[np.uint8]:
     count, height, width = array.shape[:3]
     if count == 0:
         raise InputError("the clip has no frames: give at least one")
-    if height < min_size or width < min_size:
-        raise InputError(f"frames are {width}x{height}, at least {min_size}x{min_size} is needed: enlarge them first")
+    if height < MIN_SIZE or width < MIN_SIZE:
+        raise InputError(f"frames are {width}x{height}, at least {MIN_SIZE}x{MIN_SIZE} is needed: enlarge them first")
     return array
 
 
@@ -61,13 +61,13 @@ def check_masks(masks: Any, num_frames: int, height: int, width: int) -> NDArray
     return binary
 
 
-def check_pair(frames: Any, masks: Any, *, min_size: int = MIN_SIZE) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def check_pair(frames: Any, masks: Any) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Frames uint8 ``(T, H, W, 3)`` and their masks uint8 ``(T, H, W)`` in {0, 1}.
 
     Raises:
         InputError: see `check_frames` and `check_masks`.
     """
-    array = check_frames(frames, min_size=min_size)
+    array = check_frames(frames)
     return array, check_masks(masks, *array.shape[:3])
 
 

@@ -14,6 +14,7 @@ from videoinpaint.weights.fetching import fetch, verify
 from videoinpaint.weights.files import metadata_number, read_array_pickle, read_file, save_safetensors, shortened
 from videoinpaint.weights.loading import (
     build_loaded,
+    build_seeded,
     check_tensors,
     load_into,
     load_safetensors,
@@ -24,8 +25,8 @@ from videoinpaint.weights.lookup import WEIGHTS, WeightStatus, cache_dir, entry_
 from videoinpaint.weights.terms import LICENCE, ORIGIN, handed_on
 
 __all__ = [
-    "LICENCE", "ORIGIN", "WEIGHTS", "WeightEntry", "WeightStatus", "build_loaded", "cache_dir", "check_tensors",
-    "entry_of", "fetch", "handed_on", "list_weights", "load_into", "load_safetensors", "load_tensors",
+    "LICENCE", "ORIGIN", "WEIGHTS", "WeightEntry", "WeightStatus", "build_loaded", "build_seeded", "cache_dir",
+    "check_tensors", "entry_of", "fetch", "handed_on", "list_weights", "load_into", "load_safetensors", "load_tensors",
     "metadata_number", "path_of", "read_array_pickle", "read_file", "register", "save_safetensors", "shortened",
     "terms_of", "verify",
 ]  # fmt: skip

@@ -114,6 +114,13 @@ def build_loaded(build: Callable[[], Module], name: str, explicit: str | Path | 
     return module
 
 
+def build_seeded(build: Callable[[], Module], seed: int = 0) -> Module:
+    """A module with the random weights of a seed; the global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()
+
+
 def _fill(module: nn.Module, tensors: dict[str, Tensor], name: str, assign: bool = False) -> None:
     check_tensors(module, tensors, name)
     # Assigned tensors would bring the file's number format along.

@@ -63,9 +63,9 @@ def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
     return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
 
 
-def shortened(name: str, length: int = LONGEST) -> str:
+def shortened(name: str) -> str:
     """A name that leaves room for the drawing."""
-    return name if len(name) <= length else name[: length - 1] + "\u2026"
+    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "\u2026"
 
 
 @dataclass

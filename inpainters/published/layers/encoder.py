@@ -115,8 +115,8 @@ class _ChannelsLast(nn.Sequential):
         return super().forward(x.contiguous(memory_format=torch.channels_last)).contiguous()
 
 
-def decoder(in_channels: int = 128, out_channels: int = 3) -> nn.Sequential:
-    """Features ``(N, in_channels, h, w)`` to frames ``(N, out_channels, 4h, 4w)`` in [-1, 1] (tanh is the last step).
+def decoder(in_channels: int) -> nn.Sequential:
+    """Features ``(N, in_channels, h, w)`` to frames ``(N, 3, 4h, 4w)`` in [-1, 1] (tanh is the last step).
 
     The weights have the keys ``0.conv``, ``2``, ``4.conv`` and ``6``.
     """
@@ -127,6 +127,6 @@ def decoder(in_channels: int = 128, out_channels: int = 3) -> nn.Sequential:
         nn.LeakyReLU(SLOPE, inplace=True),
         Deconv(64, 64),
         nn.LeakyReLU(SLOPE, inplace=True),
-        nn.Conv2d(64, out_channels, 3, padding=1),
+        nn.Conv2d(64, 3, 3, padding=1),
         nn.Tanh(),
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from torch import Tensor, nn
+from torch import Tensor
 
 from videoinpaint.inpainters.published.dstt.network import DSTT
+from videoinpaint.testing.parity.calls import Fill
 
 
-def parity(inputs: dict[str, Tensor], weights: Callable[[nn.Module], nn.Module]) -> dict[str, Tensor]:
+def parity(inputs: dict[str, Tensor], weights: Fill) -> dict[str, Tensor]:
     """What the fixture ``dstt`` asks for: full arrays by name, with ``weights`` filling the network."""
     network = DSTT()
     weights(network)

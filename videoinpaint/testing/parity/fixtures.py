@@ -32,12 +32,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from videoinpaint.errors import InputError, UnknownNameError
+from videoinpaint.files import read_json
 from videoinpaint.registry import load_object
 
 __all__ = [
-    "PARITY", "Agreement", "GeneratedWeights", "check_layout", "compare", "generate_tensor", "layout_differences",
-    "parity_names", "run_parity",
-]  # fmt: skip
+    "PARITY",
+    "Agreement",
+    "GeneratedWeights",
+    "compare",
+    "generate_tensor",
+    "run_parity",
+]
 
 # name -> "module:function" with function(inputs, weights) -> outputs, complete arrays (see `ParityFunction`).
 _HERE = "videoinpaint.testing.parity."
@@ -127,16 +132,11 @@ class GeneratedWeights:
         return torch.from_numpy(generate_tensor(key, shape, self.gain))
 
 
-def parity_names() -> list[str]:
-    """The networks that :func:`run_parity` knows."""
-    return list(PARITY)
-
-
 def run_parity(name: str, npz_path: str | Path) -> dict[str, float]:
     """Largest absolute error of every output of a network against a fixture.
 
     Args:
-        name: one of :func:`parity_names`.
+        name: one of `PARITY`.
         npz_path: the fixture's arrays; its JSON (``<stem>.json``, else ``<name>.json``) is read where it lies beside.
 
     Returns:
@@ -263,18 +263,8 @@ def _merge(known: Mapping[str, Any], beside: Mapping[str, Any] | None) -> dict[s
 def _json_beside(name: str, path: Path) -> dict[str, Any] | None:
     for candidate in (path.with_suffix(".json"), path.with_name(f"{name}.json")):
         if candidate.is_file():
-            return _read_json(candidate)
+            return read_json(candidate, "a description of a fixture")
     return None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path} must hold a JSON object")
-    return content
 
 
 @cache
@@ -290,36 +280,3 @@ def _known(name: str) -> dict[str, Any]:
 
 def _function(name: str) -> ParityFunction:
     return load_object(PARITY[name], "parity")
-
-
-def layout_differences(network: nn.Module, layout: str | Path) -> list[str]:
-    """What distinguishes a network's state dict from an official layout; empty if nothing.
-
-    Args:
-        network: its names, shapes and dtypes count.
-        layout: a JSON file whose ``state_dict`` lists ``[name, shape, dtype]``.
-
-    Raises:
-        InputError: the file is missing or holds no layout.
-    """
-    content = _read_json(Path(layout))
-    if "state_dict" not in content:
-        raise InputError(f"{layout} holds no 'state_dict' list")
-    wanted = {key: (tuple(shape), dtype) for key, shape, dtype in content["state_dict"]}
-    have = {
-        key: (tuple(value.shape), str(value.dtype).removeprefix("torch."))
-        for key, value in network.state_dict().items()
-    }
-    lines = [f"lacks {key} {spec}" for key, spec in wanted.items() if key not in have]
-    lines += [f"has {key} {spec}, the layout does not" for key, spec in have.items() if key not in wanted]
-    both = wanted.keys() & have.keys()
-    return lines + [
-        f"{key} is {have[key]}, not {wanted[key]}" for key in wanted if key in both and have[key] != wanted[key]
-    ]
-
-
-def check_layout(network: nn.Module, layout: str | Path) -> None:
-    """Raise AssertionError unless an official checkpoint of this layout would load strictly into the network."""
-    differences = layout_differences(network, layout)
-    if differences:
-        raise AssertionError(f"{len(differences)} differences from {layout}: " + "; ".join(differences[:5]))

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from videoinpaint.detectors.focal.hrnet import HRNetExtractor
 from videoinpaint.detectors.focal.vit import ViTConfig, ViTExtractor
-
-Fill = Callable[[nn.Module], nn.Module]
-"""Fills a freshly built module, in place, with the fixture's weights."""
+from videoinpaint.testing.parity.calls import Fill
 
 
 @torch.no_grad()

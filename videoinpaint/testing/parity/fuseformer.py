@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from torch import Tensor, nn
+from torch import Tensor
 
 from videoinpaint.inpainters.published.fuseformer.network import FuseFormer
+from videoinpaint.testing.parity.calls import Fill
 
 
-def parity(inputs: dict[str, Tensor], weights: Callable[[nn.Module], nn.Module]) -> dict[str, Tensor]:
+def parity(inputs: dict[str, Tensor], weights: Fill) -> dict[str, Tensor]:
     """What the fixture ``fuseformer`` asks for: full arrays by name, with ``weights`` filling the network."""
     frames = inputs["frames"] * (1 - inputs["masks"])
     network = FuseFormer(size=(frames.shape[-2], frames.shape[-1]))

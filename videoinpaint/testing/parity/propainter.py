@@ -6,17 +6,13 @@ complete output arrays by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
-from torch import Tensor, nn
+from torch import Tensor
 
 from videoinpaint.inpainters.published.propainter.completion import FlowCompletion, compose_flows
 from videoinpaint.inpainters.published.propainter.network import ProPainter
 from videoinpaint.inpainters.published.propainter.raft import RAFT
 from videoinpaint.inpainters.published.propainter.recurrent_propagation import propagate_images
-
-Fill = Callable[[nn.Module], nn.Module]
+from videoinpaint.testing.parity.calls import Fill, watched
 
 
 def parity_raft(inputs: dict[str, Tensor], weights: Fill) -> dict[str, Tensor]:
@@ -73,18 +69,11 @@ def parity(inputs: dict[str, Tensor], weights: Fill) -> dict[str, Tensor]:
     filled = frames * (1 - masks) + carried * masks
     local = frames.shape[1] - 1
     near = [flow[:, : local - 1] for flow in flows]
-    seen: dict[str, Tensor] = {}
-    parts = {
+    seen = watched({
         "mid_encoder": network.encoder,
         "mid_feature_propagation": network.feat_prop_module,
         "mid_tokens": network.ss,
         "mid_transformer": network.transformers,
-    }
-    for name, part in parts.items():
-        part.register_forward_hook(partial(_keep, seen, name))
+    })  # fmt: skip
     output = network(filled, *near, masks, updated, local)
     return seen | {"prop_frames": carried, "updated_masks": updated, "output": output, "output_frame1": output[:, 1]}
-
-
-def _keep(seen: dict[str, Tensor], name: str, _module: nn.Module, _inputs: object, output: Tensor) -> None:
-    seen[name] = output
