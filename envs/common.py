@@ -52,12 +52,14 @@ class Common:
     def to_controls(self, action: ArrayLike) -> Controls:
         """The controls that one action stands for; of an action for each cell their mean over the frame.
 
+        Where actions may skip (``skips=True``), those that do have 0 heads.
+
         Raises:
             InputError: another shape than an action's, or than ``(5,)``, or not finite.
         """
         values = as_numbers(action)
         one = values.reshape(1, -1) if values.shape != self._core.settings.action_shape else values[None]
-        return Controls.from_array(mean_controls(action_to_controls(one))[0])
+        return Controls.from_array(mean_controls(action_to_controls(one, self._core.settings.skips))[0])
 
     def to_action(self, controls: Controls) -> NDArray[np.float32]:
         """The action float32 in [-1, 1] that stands for these controls, everywhere if there is an action grid."""

@@ -104,7 +104,7 @@ def check_options(options: Any, *others: str) -> dict[str, Any]:
         raise InputError(f"the options of a reset are a dict, got {shown(options)}")
     if unknown := set(options or {}) - {*OPTIONS, *others}:
         told = " and ".join(map(repr, OPTIONS))
-        raise InputError(f"unknown reset options {sorted(map(shown, unknown))}: use {told}")
+        raise InputError(f"unknown reset options {', '.join(sorted(map(shown, unknown)))}: use {told}")
     return dict(options or {})
 
 

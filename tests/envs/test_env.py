@@ -348,6 +348,7 @@ CLIP, MASK = arrays()
         ({"mask": MASK * np.float32(np.nan)}, "NaN"),
         ({"clip": "nobody"}, "nobody"),
         ({"mask": "nobody"}, "nobody"),
+        ({"clips": "studio", "seed": 1}, "unknown reset options 'clips', 'seed': use"),
     ],
 )
 def test_unusable_options_are_refused_and_the_running_episode_survives(env, options, words):

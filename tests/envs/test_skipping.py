@@ -64,6 +64,18 @@ def test_without_skips_the_lowest_action_is_two_heads(skipping):
     assert not terminated
 
 
+def test_controls_and_actions_convert_both_ways_where_cells_are_skipped(skipping):
+    env, plain = VideoInpaintEnv(**skipping), VideoInpaintEnv(**skipping | {"skips": False})
+    assert env.to_controls(skip_all(env)).heads == 0
+    assert env.to_controls(env.to_action(Controls(heads=0))) == Controls(heads=0)
+    assert plain.to_controls(np.full((2, 3, 5), SKIP, np.float32)).heads == 2
+    env.reset(seed=0)
+    action = env.to_action(DEFAULT)
+    action[0, 0, HEADS] = SKIP
+    *_, info = env.step(action)
+    assert env.to_controls(action).heads == round(float(info["controls"]["heads"])) == 10
+
+
 def test_a_skipped_cell_keeps_its_repair_and_others_change(skipping):
     env = VideoInpaintEnv(**skipping)
     hole = np.zeros((4, 48, 64), np.uint8)

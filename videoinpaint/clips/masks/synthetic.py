@@ -50,7 +50,8 @@ class StationaryMasks:
     """Free-form brush strokes and blobs, the same in all frames.
 
     Args:
-        area: fraction of the frame that is missing, drawn uniformly from this range for each clip.
+        area: fraction of the frame that is missing at least, drawn uniformly from this range for each clip; the last
+            stroke or blob goes beyond it, by up to a half.
         dilate: pixels by which the hole grows afterwards.
     """
 

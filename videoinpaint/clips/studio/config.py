@@ -46,7 +46,7 @@ class StudioConfig:
         sprite_size: radius of a moving object, pixels.
         sprite_speed: speed of a moving object on the screen, pixels a frame.
         lighting: largest relative change of brightness, 0.1 = 10 %.
-        hole_area: fraction of the frame that is missing.
+        hole_area: fraction of the frame that is missing; still holes go beyond it, by up to a half.
         moving_holes: share of clips whose hole moves, 0..1.
         hole_speed: speed of a hole that moves, pixels a frame.
         photographs: what to build scenes from: names of ``PHOTOGRAPHS``, or paths of image files.

@@ -97,7 +97,7 @@ def brush_strokes(draws: Draws, height: int, width: int, area: float) -> NDArray
     """Free-form strokes and blobs ``(H, W)`` in {0, 1} that cover at least `area` (a fraction) of the frame.
 
     Strokes wander with a smoothly turning heading; the drawing stops with the segment that reaches the area, so that
-    the covered fraction exceeds `area` by no more than one dab of the brush.
+    the covered fraction exceeds `area` by no more than one dab of the brush, or one blob: half of `area` at most.
     """
     canvas = np.zeros((height, width), np.uint8)
     size = float(min(height, width))
