@@ -7,7 +7,6 @@ import ctypes
 import gc
 import mmap
 import re
-import resource
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 ALIGNED = 64
 """Bytes at whose multiples arrays begin, as vector instructions like it."""
@@ -29,7 +33,8 @@ def apart(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     starts, end = {}, 0
     for name, array in arrays.items():
         starts[name], end = end, end + -(-array.nbytes // ALIGNED) * ALIGNED
-    pages = mmap.mmap(-1, max(end, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    flags = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}  # not on Windows
+    pages = mmap.mmap(-1, max(end, 1), **flags)
     copies = {}
     for name, array in arrays.items():
         copies[name] = np.ndarray(array.shape, array.dtype, pages, starts[name])
@@ -40,7 +45,7 @@ def apart(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 def give_back() -> None:
     """Give memory that is free in this process back to the system, where it can be asked to (glibc)."""
     gc.collect()
-    with contextlib.suppress(OSError, AttributeError):
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # Windows names no library None
         ctypes.CDLL(None).malloc_trim(0)
 
 
@@ -50,12 +55,13 @@ def held_bytes() -> int:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has held at once, in bytes.
+    """The most memory that this process has held at once, in bytes; 0 where the system does not tell (Windows).
 
     On Linux from the kernel's own account: what `resource` tells begins with the peak of the process that started it.
     """
-    unit = 1 if sys.platform == "darwin" else 1024
-    return _told("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    if (told := _told("VmHWM")) or resource is None:
+        return told or 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _told(name: str) -> int | None:

@@ -17,8 +17,10 @@ class CellClassifier(nn.Module):
         seed: of the start.
     """
 
+    @torch.inference_mode(False)  # an agent's program may step its environments in that mode, which forbids to learn
     def __init__(self, features: Tensor, label: Tensor, hidden: int, seed: int = 0) -> None:
         super().__init__()
+        features, label = (x.clone() if x.is_inference() else x for x in (features, label))
         self._cells = features.flatten(2).transpose(1, 2)
         self._label = label
         channels = features.shape[1]
@@ -34,6 +36,7 @@ class CellClassifier(nn.Module):
         """How likely each cell shows the target, ``(T, cells)``."""
         return self.layers(self._cells)[..., 0]
 
+    @torch.inference_mode(False)
     @torch.enable_grad()
     def fit(self, steps: int) -> None:
         """Learn the first frame; target and background count alike."""
