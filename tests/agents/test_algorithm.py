@@ -110,6 +110,55 @@ def test_a_policy_far_from_the_one_that_acted_still_has_a_gradient(toy_vec: VecE
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
 
 
+def test_the_loss_is_that_of_ppo_with_values_in_units_of_the_returns_deviation(toy_vec: VecEnv) -> None:
+    model = make(toy_vec, vf_coef=0.7, ent_coef=0.02)
+    model.learn(18)
+    known, rng, clip = fresh(model, max_weight=None), np.random.default_rng(0), 0.2
+    old = known.log_probs + rng.normal(0, 0.4, len(known)).astype(np.float32)
+    weights, gains = rng.uniform(0.2, 2, len(known)).astype(np.float32), rng.normal(size=len(known)).astype(np.float32)
+    samples = replace(known, log_probs=old, weights=weights)
+    loss, _ = model._loss(samples, gains, np.arange(len(known)), clip)
+    seen = {key: torch.from_numpy(values) for key, values in known.observations.items()}
+    with torch.no_grad():
+        values, log_probs, entropy = model.policy.evaluate_actions(seen, torch.from_numpy(known.actions))
+    assert entropy is not None
+    ratios = np.exp(log_probs.numpy() - old)
+    assert (abs(ratios - 1) > clip).any()
+    # A ratio beyond the bound pays no more; one on the wrong side of the other bound still costs.
+    paid = [g * (min(r, 1 + clip) if g > 0 else max(r, 1 - clip)) for g, r in zip(gains, ratios)]
+    unit = float(model._standardised_value().std)
+    assert abs(unit - 1) > 0.1
+    error = np.mean(((values.flatten().numpy() - known.returns) / unit) ** 2)
+    expected = -np.mean(weights * paid) + 0.7 * error - 0.02 * float(entropy.mean())
+    assert float(loss.detach()) == pytest.approx(expected, rel=1e-4)
+
+
+def test_what_all_advantages_share_teaches_nothing(toy_env: type) -> None:
+    learnt = []
+    for shared in (0.0, 5.0):
+        model = make(DummyVecEnv([toy_env] * 2))
+        model.learn(12)
+        samples = fresh(model, max_weight=None)
+        torch.manual_seed(1)
+        model._epochs(replace(samples, advantages=samples.advantages + np.float32(shared)), 0.2)
+        learnt.append(weights_of(model.policy))
+    torch.testing.assert_close(learnt[0], learnt[1], atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("sync_every", [1, 3])
+def test_steps_of_a_behaviour_policy_that_lags_are_weighted(toy_vec: VecEnv, sync_every: int) -> None:
+    model = make(toy_vec, sync_every=sync_every)
+    model.learn(36)
+    assert (model.logger.name_to_value["train/importance_weight"] == 1) == (sync_every == 1)
+
+
+def test_episodes_begun_are_counted_over_rollouts(toy_vec: VecEnv) -> None:
+    model = make(toy_vec, n_steps=5, batch_size=5)  # an episode takes 3 steps
+    for rollouts, begun in ((1, 2), (2, 4), (3, 5)):
+        model.learn(15, reset_num_timesteps=rollouts == 1)
+        assert model.episodes_begun.tolist() == [begun] * 3
+
+
 def test_bad_settings(toy_vec: VecEnv) -> None:
     with pytest.raises(InputError, match="sync_every"):
         make(toy_vec, sync_every=0)

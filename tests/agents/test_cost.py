@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from videoinpaint.agents import evaluate
-from videoinpaint.agents.evaluation.cost import fixed_cost, timed
+from videoinpaint.agents.evaluation.cost import Stopwatch, fixed_cost, timed
 from videoinpaint.agents.evaluation.episodes import make_evaluation_env
 from videoinpaint.clips import Clip
 from videoinpaint.inpainters.compact import CompactInpainter
@@ -55,6 +55,18 @@ def test_counting_changes_no_episode() -> None:
     counted = torch.rand(3)
     torch.manual_seed(1)
     assert torch.equal(counted, torch.rand(3))
+
+
+def test_every_pass_is_detected_after_and_clips_of_a_batch_share_its_time() -> None:
+    core = make_evaluation_env(1, env_kwargs=COMPACT).unwrapped._core  # type: ignore[attr-defined]
+    once, thrice = (Stopwatch(core).costs(iterations, 6.0) for iterations in (1, 3))
+    assert thrice["gflops_detector"] == pytest.approx(3 * once["gflops_detector"])
+    assert thrice["gflops_begin"] == once["gflops_begin"]
+    assert once["seconds_per_frame"] == 6.0 / core.shape[0]
+    alone, shared = Stopwatch(core), Stopwatch(core)
+    with alone("refine", 1), shared("refine", 4):
+        sum(range(100_000))
+    assert 0 < shared.take("refine") <= alone.take("refine") / 4
 
 
 def test_a_one_shot_episode_counts_what_follows_the_target() -> None:

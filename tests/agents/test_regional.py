@@ -29,6 +29,7 @@ from videoinpaint.agents.policies.thumbnails import thumbnails
 from videoinpaint.agents.ppo.algorithm import ClosedLoopPPO
 from videoinpaint.agents.ppo.cell_credit import cell_advantages, smoothed
 from videoinpaint.agents.ppo.config import ReplayConfig
+from videoinpaint.agents.ppo.samples import replayed_samples
 from videoinpaint.agents.ppo.training import TrainConfig, train
 from videoinpaint.agents.ppo.view import TrainingView
 from videoinpaint.controls import Controls
@@ -272,7 +273,7 @@ def test_ppo_learns_what_each_cell_should_do():
 
 
 class Cut(TwoSides):
-    """It never ends by itself, is cut off after two steps, and earns nothing."""
+    """It never ends by itself, is cut off after two steps, and earns more in one cell than in the other."""
 
     def reset(self, *, seed=None, options=None):
         self.made = 0
@@ -281,7 +282,7 @@ class Cut(TwoSides):
     def step(self, action):
         seen, _, _, _, info = super().step(action)
         self.made += 1
-        return seen, 0.0, False, self.made == 2, info | {"reward_map": np.zeros((1, 2))}
+        return seen, 0.2, False, self.made == 2, info | {"reward_map": np.array([[0.3, -0.1]])}
 
 
 def test_an_episode_that_is_cut_off_is_worth_what_was_still_to_come_in_every_cell():
@@ -300,6 +301,18 @@ def test_an_episode_that_is_cut_off_is_worth_what_was_still_to_come_in_every_cel
     assert np.abs(model.rollout_buffer.rewards).max() > 0.5  # the parent added what was to come
     assert np.allclose(found.mean(1), expected[:, 0], atol=1e-4)
     assert np.abs(np.diff(found)).max() > 1e-3
+
+
+def test_replayed_maps_weigh_one_while_the_policy_is_unchanged():
+    """The weight of an action is the product of its cells' ratios, as its density is."""
+    model = ClosedLoopPPO(TrainingView(DummyVecEnv([TwoSides] * 2)), policy=RegionalPolicy, n_steps=3, batch_size=6,
+                          n_epochs=1, learning_rate=0.0, replay=ReplayConfig(trajectories=20, max_steps=3), seed=0,
+                          device="cpu")  # fmt: skip
+    model.learn(6)
+    assert model.replay is not None
+    samples = replayed_samples(model.policy, model.replay, 6, 0.9, 0.9)
+    assert samples.log_probs.shape[1] == 2
+    assert np.allclose(samples.weights, 1, atol=1e-3)
 
 
 def test_maps_are_kept_for_whoever_reads_them(tmp_path, grid_kwargs):

@@ -64,6 +64,15 @@ def test_repair_keeps_known_pixels_and_counts_every_pass(pair):
         repair(loop, truth, holes, iterations=0)
 
 
+def test_pairs_of_frames_count_where_the_earlier_has_its_hole(pair):
+    truth, holes = pair.tensors()
+    holes = torch.stack([holes[:, t].roll(12 * t, -1) for t in range(holes.shape[1])], 1)
+    noise = torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
+    repaired = torch.where(holes > 0, (truth + 0.1 * noise).clamp(0, 1), truth).mul(255).round().div(255)
+    expected = E_WARP_SCALE * float(warp_error(repaired, truth, holes).mean())
+    assert Reference(truth, holes).measure(repaired)["e_warp_hole"] == pytest.approx(expected, rel=1e-4)
+
+
 def test_measures_are_the_public_metrics_of_the_rounded_repair(pair):
     truth, holes = pair.tensors()
     noise = torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))

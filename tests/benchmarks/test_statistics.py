@@ -50,6 +50,14 @@ def test_stratified_bootstrap_matches_the_standard_error_of_the_mean():
     assert interval["high"] - interval["low"] == pytest.approx(2 * 1.96 * error, rel=0.1)
 
 
+def test_stratified_bootstrap_redraws_the_runs_of_every_task_by_themselves():
+    # What one task loses by a run another gains: runs redrawn for all tasks at once would have no spread.
+    first = np.random.default_rng(2).normal(size=(40, 1))
+    interval = stratified_bootstrap(np.hstack([first, -first]), lambda s: float(s.mean()), repeats=2000)
+    error = np.sqrt(2 * first.var() / 40) / 2
+    assert interval["high"] - interval["low"] == pytest.approx(2 * 1.96 * error, rel=0.1)
+
+
 def test_a_single_run_has_no_interval_rather_than_one_of_width_zero():
     interval = stratified_bootstrap([[1.0, 2.0, 3.0]], repeats=10)
     assert interval["mean"] == 2.0
@@ -166,3 +174,35 @@ def test_ties_are_with_the_best_of_a_group():
 
 def test_the_front_is_what_nothing_beats():
     assert pareto_front([1, 2, 3, 2], [1, 3, 2, 3]) == [True, True, False, True]
+
+
+def test_intervals_are_as_long_as_students_for_few_clips():
+    """On 8 clips a plain percentile interval is a fifth too short."""
+    clips = stats.norm.ppf((np.arange(8) + 0.5) / 8)
+    low, high = stats.t.interval(0.95, 7, clips.mean(), stats.sem(clips))
+    alone = mean_interval(clips, repeats=20000)
+    trained = paired_difference(np.stack([clips, clips]), np.zeros((2, 8)), repeats=5000)
+    for interval in (alone, trained):
+        assert interval["high"] - interval["low"] == pytest.approx(high - low, rel=0.03)
+    rng, middle = np.random.default_rng(9), middle_interval(clips)
+    low, high = np.quantile([interquartile_mean(rng.choice(clips, 8)) for _ in range(2000)], [0.025, 0.975])
+    assert middle["high"] - middle["low"] > 1.1 * (high - low)
+
+
+def test_fewer_outliers_than_a_quarter_move_no_interquartile_mean_nor_its_interval():
+    scores = np.random.default_rng(7).uniform(size=1000)
+    scores[:210] = 1e6
+    middle = middle_interval(scores, repeats=500)
+    assert middle["low"] <= middle["mean"] <= middle["high"] < 1
+
+
+def test_differences_of_trained_methods_are_without_what_clips_share():
+    rng = np.random.default_rng(8)
+    clip = rng.normal(0, 10, 20)
+    a, b = clip + 0.3 + rng.normal(0, 0.1, (3, 20)), clip + rng.normal(0, 0.1, (4, 20))
+    assert significant(paired_difference(a, b, repeats=1000))
+    assert significant(middle_difference(a, b, repeats=1000))
+
+
+def test_the_worse_of_two_that_cost_alike_and_the_dearer_of_two_as_good_are_beaten():
+    assert pareto_front([1, 1, 2], [1, 2, 2]) == [False, True, False]

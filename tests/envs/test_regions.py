@@ -291,6 +291,14 @@ def test_what_features_say_of_a_cell_that_misses_nothing_was_done_around_it():
     assert changed(far, hole).sum() == 1
 
 
+def test_a_cell_s_share_falls_with_its_distance_as_a_gaussian_of_deviation_seven_tenths():
+    given = changed(np.array([[[1.0, 0, 0]]]), np.array([[[0.0, 1, 1]]]))[0, 0]
+    near, far = np.exp(-np.square([1, 2]) / (2 * 0.7**2))
+    assert given[0] == 0
+    assert given[1] == pytest.approx(near / (near + far), abs=0.01)
+    assert given.sum() == pytest.approx(1)
+
+
 def test_what_cannot_be_placed_is_spread_over_what_was_missing():
     terms, known = {"a": np.array([1.0, 4.0])}, {"a": np.full((2, 1, 2), 0.25)}
     missing = np.array([[[3.0, 1.0]], [[0.0, 0.0]]])

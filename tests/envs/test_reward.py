@@ -166,6 +166,10 @@ def test_weight_masks_reach_the_temporal_term(reward):
     state = reward.begin(reference, holes)
     none, full = (reward.measure(state, repaired, value * torch.ones_like(repaired))["wta"] for value in (0.0, 1.0))
     assert (none != full).any()
+    for frame, counts in ((0, True), (-1, False)):  # D of a frame goes with the step to the next: the last has none
+        weights = torch.zeros_like(repaired)
+        weights[:, frame] = 1
+        assert torch.equal(reward.measure(state, repaired, weights)["wta"], none) != counts
 
 
 def test_frames_without_a_hole_do_not_make_nan(reward):

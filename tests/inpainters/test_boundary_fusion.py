@@ -13,7 +13,7 @@ from videoinpaint.detectors import make_detector
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
-from videoinpaint.inpainters.boundary_fusion import BoundaryFusion, depth_inside, fused
+from videoinpaint.inpainters.boundary_fusion import BoundaryFusion, blended, depth_inside, fused
 from videoinpaint.metrics.boundary import edge_similarity, gms
 from videoinpaint.protocols import weights_of_cells
 from videoinpaint.testing import check_inpainter
@@ -131,3 +131,11 @@ def test_what_cannot_be_is_refused(kwargs, message):
         gymnasium.make("VideoInpaint-v1", **kwargs, **ALL)
     with pytest.raises((InputError, TypeError)):
         gymnasium.make("VideoInpaintOneShot-v1", fusion="boundary")
+
+
+@pytest.mark.parametrize(("weight", "shares"), [(0.8, [0.8, 0.9, 1.0]), (0.5, [0.5, 0.75, 1.0]), (1.0, [1.0] * 3)])
+def test_the_proposal_weighs_as_told_at_the_edge_and_is_alone_behind_the_band(weight, shares):
+    depth = torch.tensor([0.0, 0.5, 1.0]).view(1, 1, 1, 1, 3)
+    painted = torch.ones(1, 1, 3, 1, 3)
+    found = blended(painted, torch.zeros_like(painted), depth, torch.full((1, 1, 1, 1, 1), weight))
+    torch.testing.assert_close(found, torch.tensor(shares).expand_as(found))

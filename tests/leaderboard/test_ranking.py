@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from videoinpaint.benchmarks.leaderboard.board.ranking import rank, reference_episodes
-from videoinpaint.benchmarks.leaderboard.board.rows import Run, read_run
+from videoinpaint.benchmarks.leaderboard.board.rows import Run, normal, read_run
 from videoinpaint.benchmarks.leaderboard.judging.marks import MARKS
 from videoinpaint.benchmarks.leaderboard.judging.verification import verify, write_verification
 from videoinpaint.benchmarks.leaderboard.submissions.submission import Submission
@@ -325,3 +325,10 @@ def test_verify_flags_what_is_beyond_the_oracle_of_the_suite(submitted, suite, m
     assert "too good" not in " ".join(verify(submitted, suite=suite)["flags"])  # two clips say nothing
     monkeypatch.setattr("videoinpaint.benchmarks.protocol.statistics.FEWEST", 2)
     assert "too good" in verify(submitted, suite=suite)["flags"][0]
+
+
+def test_a_reference_costs_what_all_of_its_parts_cost():
+    told = {"return": 1.0, "quality_gain": 0.5, "iterations": 2, "gflops_begin": 1.0, "gflops": 2.0}
+    for known, total in (({"gflops_detector": 4.0}, 7.0), ({}, None)):
+        found = normal([told | known | {"seed": one.seed} for one in SUITE.episodes], SUITE, "quality_gain")
+        assert [one["gflops_total"] for one in found] == [total] * len(SUITE.episodes)

@@ -117,3 +117,10 @@ def test_bad_requests_are_named(tmp_path: Path):
         train_aligner(single, FitConfig(tmp_path), tmp_path / "a.safetensors")
     with pytest.raises(InputError, match="no clip"):
         alignment_errors(Aligner("alex"), [])
+
+
+def test_a_cell_moves_as_its_pixels_do_on_average():
+    flow = torch.full((1, 2, 48, 64), 4.0)
+    flow += 3 * (-1.0) ** (torch.arange(48).view(-1, 1) + torch.arange(64))
+    found = grid_flow(flow, ENCODERS["alex"], (5, 7))
+    torch.testing.assert_close(found, torch.full((1, 2, 5, 7), 4 / 8), atol=0.01, rtol=0)

@@ -50,3 +50,12 @@ def test_the_inside_of_holes_keeps_away_from_their_edge():
     expected = torch.zeros_like(holes)
     expected[..., 9:26, 9:26] = 1
     assert torch.equal(inner(holes, 4), expected)
+
+
+def test_noise_as_strong_as_the_pattern_leaves_its_level():
+    generator = torch.Generator().manual_seed(0)
+    dots = torch.rand(8, 8, generator=generator).repeat(12, 12).expand(1, 2, 3, 96, 96) * 0.03 + 0.4
+    noise = 0.12 * torch.randn(1, 2, 1, 96, 96, generator=generator)
+    everywhere = torch.ones(1, 2, 1, 96, 96)
+    level = grid_level(dots, everywhere)
+    assert grid_level(dots + noise, everywhere) == pytest.approx(level, rel=0.15)

@@ -115,3 +115,15 @@ def test_holes_of_another_shape_are_refused():
         psnr_hole(a, b, torch.ones(1, 2, 3, 16, 16))
     with pytest.raises(InputError, match="window"):
         ssim65(a, b)
+
+
+def test_ssim_in_the_hole_is_that_of_the_windows_around_its_pixels():
+    rng = np.random.default_rng(4)
+    a, b = rng.random((2, 24, 30, 3))
+    b[:, 15:] = a[:, 15:] + 0.05 * (b[:, 15:] - a[:, 15:])  # far more alike on the right
+    holes = np.zeros((24, 30), bool)
+    holes[9:21, 12:19] = True
+    _, similar = structural_similarity(a, b, channel_axis=2, data_range=1, full=True)
+    frames = (torch.from_numpy(one).permute(2, 0, 1)[None, None] for one in (a, b))
+    found = ssim_hole(*frames, torch.from_numpy(holes).float()[None, None, None])
+    assert found.item() == pytest.approx(similar[holes].mean(), abs=1e-6)

@@ -51,3 +51,10 @@ def test_batches_of_frames_and_the_mean():
 def test_shapes_must_agree():
     with pytest.raises(InputError, match="B, T, 1, H, W"):
         j_and_f(torch.zeros(1, 2, 1, 8, 8), torch.zeros(1, 1, 1, 8, 8))
+
+
+@pytest.mark.parametrize(("apart", "score"), [(8, 1.0), (9, 0.0)])
+def test_contours_match_within_eight_pixels_of_a_davis_frame(apart, score):
+    """0.008 of the diagonal of 854x480, rounded up."""
+    columns = torch.arange(854).expand(1, 1, 1, 480, 854)
+    assert contour_accuracy((columns < 400).float(), (columns < 400 + apart).float()).item() == score

@@ -91,3 +91,27 @@ def test_boundary_metrics_ignore_the_middle_of_the_hole(metric):
     damaged = clip.clone()
     damaged[..., 26:38, 30:50] = 0.5
     torch.testing.assert_close(metric(damaged, clip, centre_hole(clip)), torch.ones(1, 3))
+
+
+def test_boundary_scores_are_those_of_their_formulas():
+    """Between edges of a known gradient: 0.1 counts as half an edge, and Xue's constant is 170 for luma in 0..255."""
+    holes = torch.zeros(1, 1, 1, 24, 32)
+    holes[..., 8:16, 10:22] = 1
+    right = (torch.arange(32) >= 16).float().expand(1, 1, 3, 24, 32)
+    weak, strong = 0.1**2 / (0.1**2 + 0.1**2), 0.3**2 / (0.3**2 + 0.1**2)
+    found = edge_similarity(0.1 * right, 0.3 * right, holes)
+    torch.testing.assert_close(found, torch.full((1, 1), 2 * weak / (weak + strong)))
+    ramp = (0.025 * torch.arange(32)).expand(1, 1, 3, 24, 32)  # a gradient of 0.05: over two pixels
+    constant = 170 / 255**2
+    found = gms(ramp, torch.zeros_like(ramp), holes)
+    torch.testing.assert_close(found, torch.full((1, 1), constant / (0.05**2 + constant)))
+
+
+def test_pixels_count_where_the_earlier_frame_of_a_pair_has_its_hole():
+    reference = moving_clip(shift=0, length=2)
+    repaired, holes = reference.clone(), torch.zeros(1, 2, 1, 64, 80)
+    repaired[:, 0, :, 20:30, 20:30] = 1 - repaired[:, 0, :, 20:30, 20:30]
+    holes[:, 0, :, 20:30, 20:30] = 1
+    holes[:, 1, :, 40:50, 50:60] = 1
+    assert warp_error(repaired, reference, holes).item() > 1e-3
+    assert warp_error(repaired, reference, holes.flip(1)).item() < 1e-6

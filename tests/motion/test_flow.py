@@ -109,3 +109,10 @@ def test_completed_flow_in_a_hole_follows_the_motion_around_it():
 def test_frames_too_small_for_flow_stand_still():
     forward, _ = neighbour_flows(torch.rand(1, 2, 3, 8, 8))
     assert torch.equal(forward, torch.zeros(1, 1, 2, 8, 8))
+
+
+def test_consistency_is_the_residual_relative_to_the_motion():
+    """Sundaram et al.: |f + b|^2 against 0.01 (|f|^2 + |b|^2) + 0.5."""
+    forward, backward = torch.zeros(2, 1, 2, 8, 12)
+    forward[:, 0], backward[:, 0] = 5, -3
+    torch.testing.assert_close(consistency(forward, backward), torch.full((1, 1, 8, 12), 4 / (0.01 * 34 + 0.5)))
