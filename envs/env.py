@@ -290,11 +290,11 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
         """Begin an episode.
 
         Args:
-            seed: the episode's seed; it also seeds the generator that later episodes' seeds come from.
+            seed: the episode's seed; it also seeds the generator from which the seeds of later episodes are drawn.
             options: ``{"clip": name or uint8 (T, H, W, 3), "mask": kind or (T, H, W)}``, both optional.
 
         Raises:
-            InputError, UnknownNameError: a seed that is none, or options that name or hold nothing usable.
+            InputError, UnknownNameError: the seed is invalid, or the options name or hold nothing usable.
         """
         seed = None if seed is None else seed_number(seed)
         check_options(options)
@@ -355,8 +355,8 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
         return self._running.state(0)
 
     def get_brief_state(self) -> dict[str, Any]:
-        """As :meth:`get_state`, in a tenth of the bytes or fewer, and later restored as exactly: packed, and without
-        what the episode's seed gives again. Restoring begins the episode anew, which costs as much as a reset.
+        """As :meth:`get_state`, in a tenth of the bytes or fewer, and restored just as exactly: packed, and without
+        what the episode's seed determines. Restoring begins the episode again, which costs as much as a reset.
 
         Raises:
             ResetNeeded: no episode has begun.
