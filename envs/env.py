@@ -135,7 +135,7 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
     | `control_map` | with an action grid only: the controls of every cell, float32 `(rows, columns, 5)` |
     | `reward_map` | with `reward_map=True` only: where the reward arose, `(rows, columns)`; its sum is the reward |
     | `gflops` | of this iteration's inpainting pass alone; 0 after a reset |
-    | `heads_run` | attention heads that really ran (for a grid's mean): published networks have 4 at most |
+    | `heads_run` | attention heads that really ran (for a grid's mean): published networks map 2..12 to at most 4 |
     | `iteration` | 0 after a reset |
     | `end` | why it is over: `"repaired"`, `"stopped"`, `"max_iterations"`, or `""`; in vectors also `"truncated"` |
     | `is_success` | whether the detector no longer flags anything |
