@@ -32,20 +32,21 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
     """
     ## Description
 
-    Rank by `info["quality"]`, not by the return: the reward of `VideoInpaint-v0` is the paper's, absolute and weighed
-    by the action, so that a return can be raised without a better repair. `VideoInpaint-v1` (what `VideoInpaint`
-    without a version gives) and the ids built on it reward the improvement of the repair under fixed weights.
+    Rank policies by `info["quality"]`, not by the return: in `VideoInpaint-v0` the reward is that of the CLIP-RL paper,
+    absolute and with weights that the action sets, so an agent can raise its return without a better repair.
+    `VideoInpaint-v1` (which `VideoInpaint` without a version gives) and the ids built on it reward the improvement of
+    the repair under fixed weights.
 
     An agent watches a damaged video being repaired. At every iteration an *inpainter* repairs the flagged region, a
-    *detector* flags where the result still looks poor, and the agent, who sees the repair and the flags, chooses
-    *how* the next repair is done: how much computation to spend, how far to trust invented against observed content,
-    and which quality to favour (CLIP-RL, Section 3).
+    *detector* flags where the result still looks poor, and the agent, which sees the repair and the flags, chooses
+    *how* the next repair is done: how much computation to spend, how much to invent rather than carry over from other
+    frames, and which aspect of quality to favour (CLIP-RL, Section 3).
 
-    For iteration n = 1..N:
+    For iteration n = 1..N, with the damaged clip `X`, its hole `M_0`, and `Yhat_0 = X`:
 
     1. `Yhat_n = S * A(M_{n-1}, X, Yhat_{n-1}; controls) + (1 - S) * Yhat_{n-1}` inside the hole, `X` outside it,
-       where `S` is the softly edged region around `M_{n-1}`;
-    2. `M_n, D_n = detector(M_0, Yhat_n)`;
+       where `A` is the inpainter and `S` the region around `M_{n-1}`, with soft edges;
+    2. `M_n, D_n = detector(M_0, Yhat_n)`: the flags, and weights for the temporal term of the reward;
     3. the reward compares `Yhat_n` with the reference `Y`, which nothing but the reward ever sees inside the hole.
 
     Known pixels never change: `Yhat_n == X` outside the hole, bit for bit.
@@ -64,26 +65,26 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
     | 3 | `beta` | weight of the perceptual and LPIPS distances | 0.3 .. 0.6 |
     | 4 | `gamma` | weight of the temporal-alignment distance | 0.1 .. 0.3 |
 
-    `fusion="boundary"` gives the second control another meaning, which works around any inpainter: the weight of the
-    repair against original content at the very edge of the hole, fading to the repair alone a 27th of the width
-    inside. Original content is what other frames show there, carried in along the motion; known pixels never change.
-    With `fusion="none"` nothing is blended (w = 1), and the control has no effect. In both the network's own fusion
-    stands still.
+    `fusion="boundary"` gives the second control another meaning, with any inpainter: the weight of the repair against
+    original content at the hole's edge, which rises to 1, the repair alone, at a depth of 1/27 of the frame's width.
+    Original content is what other frames show there, carried in along the motion; known pixels never change.
+    With `fusion="none"` nothing is blended (weight 1), and the control has no effect. In both modes the network's own
+    fusion is held constant.
 
     **Controls that vary over the frame.** `action_grid=(rows, columns)` makes the action `Box(-1, 1, (rows, columns,
     5), float32)`: one setting for each cell of an even grid over the frame, from the top left, the same in all frames.
-    Between the centres of the cells controls change smoothly; heads are whole in every cell. Inpainters say which
+    Controls are interpolated between the centres of the cells; heads are integers in every cell. Inpainters say which
     controls they honour region by region (`videoinpaint.protocols.Regional`), and take the mean over the cells for the
-    others; with `fusion="boundary"` the blend follows the map around any inpainter. A grid of one cell, `(1, 1)`, is
+    others; with `fusion="boundary"` the blend follows the map with any inpainter. A grid of one cell, `(1, 1)`, is
     the same environment with actions `(1, 1, 5)`, bit for bit.
 
     **Skipping.** With `skips=True` the action value of `heads` may go down to -1.4, where the same affine map gives 0
-    heads. Below -1.2 it means that this cell (without a grid, the frame) is skipped: its repair stays as it is, but for
-    a soft edge beside cells that are refined. Where no cell that holds a flagged pixel is refined, the step costs
-    nothing and the episode terminates. Actions within [-1, 1] mean what they mean elsewhere. A pass that skips some
-    cells costs as with 2 heads there.
+    heads. Below -1.2 the cell (without a grid, the frame) is skipped: its repair stays as it is, except for a soft edge
+    next to refined cells. In a pass that refines others, a skipped cell costs as much as with 2 heads. If no cell with
+    a flagged pixel is refined, the step costs nothing and the episode terminates. Actions within [-1, 1] mean the same
+    with and without `skips`.
 
-    Which of them change the repair depends on the inpainter: `env.unwrapped.honoured_controls` is a subset of
+    Which controls change the repair depends on the inpainter: `env.unwrapped.honoured_controls` is a subset of
     `{"heads", "fusion", "objective"}`, where "objective" stands for alpha, beta and gamma.
 
     ## Observation Space
@@ -112,15 +113,14 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
     | `L_wta` | warp-and-align distance: features of a frame, aligned to the next, against the next reference frame's |
     | `g_n` | GFLOPs of this iteration's pass divided by those of the same pass with 12 heads |
 
-    The price is of passes alone, as no action changes what `begin` or a detection costs; records of an evaluation hold
-    all three (docs/benchmarks.md).
+    Only passes have a price, because no action changes what preparing an episode (`begin`) or a detection costs;
+    evaluation records hold all three costs (docs/benchmarks.md).
 
-    `reward_weights="action"` (as in the paper) takes alpha, beta and gamma from the action, which lets an agent raise
-    its reward without a better repair: rank policies by `info["quality"]`, which the action does not scale.
-    With an action grid that is their mean over the cells.
-    `reward_weights="fixed"` uses 0.9, 0.45 and 0.2. `reward="improvement"` gives the new score minus the old one, `R_n
-    - R_{n-1}`, both under the weights of step n; the first step is compared with the damaged clip, `R_0`. The price is
-    paid at every step.
+    `reward_weights="action"` (as in the paper) takes alpha, beta and gamma from the action (with an action grid, their
+    means over the cells), which lets an agent raise its reward without a better repair: rank policies by
+    `info["quality"]`, which the action does not scale.
+    `reward_weights="fixed"` uses 0.9, 0.45 and 0.2. `reward="improvement"` gives `R_n - R_{n-1}`, both without price
+    and under the weights of step n, minus the price of step n; the first step is compared with the damaged clip, `R_0`.
 
     ## Info
 
@@ -128,24 +128,24 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
 
     | Key | Content |
     | --- | --- |
-    | `quality` | the reward of the present repair under fixed weights (0.9, 0.45, 0.2), absolute: rank by this |
+    | `quality` | absolute reward of the repair under fixed weights (0.9, 0.45, 0.2), without price: rank by this |
     | `metrics` | raw: `psnr` in dB, `ssim`, `lpips`, `perceptual`, `wta`, `psnr_hole` in dB inside the hole |
     | `reward_terms` | weighted; their sum is the reward; 0 after a reset |
     | `controls` | in natural units, after clipping and rounding, mean over an action grid; 0 after a reset |
     | `control_map` | with an action grid only: the controls of every cell, float32 `(rows, columns, 5)` |
     | `reward_map` | with `reward_map=True` only: where the reward arose, `(rows, columns)`; its sum is the reward |
     | `gflops` | of this iteration's inpainting pass alone; 0 after a reset |
-    | `heads_run` | attention heads that really ran (under a grid's mean): published networks have 4 for 2..12 |
+    | `heads_run` | attention heads that really ran (for a grid's mean): published networks map 2..12 to at most 4 |
     | `iteration` | 0 after a reset |
     | `end` | why it is over: `"repaired"`, `"stopped"`, `"max_iterations"`, or `""`; in vectors also `"truncated"` |
-    | `is_success` | whether the detector flags nothing more |
+    | `is_success` | whether the detector no longer flags anything |
     | `clip`, `mask`, `seed` | what the episode is about; `reset(seed=info["seed"])` begins the same one again |
     | `random_weights` | the parts whose networks are untrained (`weights="random"`): then only cost means anything |
 
     After a reset `metrics` and `quality` are those of the damaged clip, so that an episode's record needs no baseline
     of its own. `flat_info=True` leaves strings, arrays and nesting out (`"metrics/psnr"`), for libraries that record
-    numbers. Gymnasium's `NumpyToTorch` takes the whole infos of a single environment; of a batch it takes flat ones,
-    where episodes begin anew at the next step. A batch with `output="torch"` needs no such wrapper.
+    numbers. Gymnasium's `NumpyToTorch` accepts all infos of a single environment, but of a vector environment only flat
+    ones with next-step autoreset. A vector environment with `output="torch"` does not need that wrapper.
 
     ## Starting State
 
@@ -157,13 +157,13 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
 
     The episode terminates after `max_iterations` steps, as soon as the detector flags nothing inside the hole (no
     pixel of `M_n` reaches 0.5), or, with `skips=True`, as soon as an action skips all that is flagged. It never
-    truncates by itself. With `reward="absolute"` the last repair of an episode that ends early is paid for to the end
-    (its reward counts once for every iteration that is left), so that nobody earns less for being done. A `step` after
+    truncates by itself. With `reward="absolute"` the last reward of an episode that ends early, without the price,
+    counts again for every iteration that is left, so that finishing early does not lower the return. A `step` after
     the end raises `gymnasium.error.ResetNeeded`.
 
-    So `env.spec` has no `max_episode_steps`, and makes environments that end as this one does. Wrappers that ask how
-    long an episode may be (`TimeAwareObservation`) want it given: `gymnasium.make(..., max_episode_steps=N)`, whose
-    `TimeLimit` then also truncates what has N steps.
+    So `env.spec` has no `max_episode_steps`, and environments made from it end as this one does. Wrappers that need
+    an episode's maximal length (`TimeAwareObservation`) take it from `gymnasium.make(..., max_episode_steps=N)`, whose
+    `TimeLimit` then also truncates episodes after N steps.
 
     ## Arguments
 
@@ -187,28 +187,28 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
     | `reward` | `"absolute"` | `"absolute"` or `"improvement"` |
     | `reward_weights` | `"action"` | `"action"` or `"fixed"` |
     | `psnr_scale` | `50.0` | dB that count as 1; 1 gives raw dB |
-    | `compute_price` | `0.0` | reward given up for an iteration with all 12 heads |
+    | `compute_price` | `0.0` | reward deducted for a pass with all 12 heads |
     | `device` | `"auto"` | `"auto"` (the GPU where there is one), `"cpu"`, `"cuda"`, ... |
-    | `weights` | `None` | the inpainter's: a file (a folder for several), or `"random"` for an untrained network |
-    | `detector_weights` | `None` | the detector's, likewise |
+    | `weights` | `None` | of the inpainter: a file (a folder for several), or `"random"` for an untrained network |
+    | `detector_weights` | `None` | of the detector, likewise |
     | `flat_info` | `False` | infos without strings and nesting |
     | `precision` | `"auto"` | of the compact networks: `"float32"`, `"bfloat16"`, or as suits the processor |
-    | `bank` | `None` | a folder of episodes that `videoinpaint bank build` began before: a reset only reads |
-    | `prefetch` | `0` | threads that begin coming episodes while the present ones are played |
-    | `fusion` | `"network"` | what the control means: `"network"`, `"boundary"` or `"none"`, see above |
+    | `bank` | `None` | a folder of episodes that `videoinpaint bank build` prepared: a reset only reads |
+    | `prefetch` | `0` | threads that prepare the next episodes while the current ones are played |
+    | `fusion` | `"network"` | what the control fusion means: `"network"`, `"boundary"` or `"none"`, see above |
     | `action_grid` | `None` | `(rows, columns)`: an action for each cell of a grid over the frame, see above |
-    | `reward_map` | `False` | with `action_grid` and `reward="improvement"`: infos say in which cells it arose |
-    | `skips` | `False` | an action may leave cells as they are, and so stop, see above |
-    | `compile` | `False` | fuse the compact networks' work by `torch.compile`: a wait at first, other last bits |
+    | `reward_map` | `False` | with `action_grid` and `reward="improvement"`: infos say where the reward arose |
+    | `skips` | `False` | an action may skip cells, and so end the episode, see above |
+    | `compile` | `False` | compile the compact networks (`torch.compile`): slow first steps, other rounding |
     | `render_mode` | `None` | `"rgb_array"` (corrupted, repaired, predicted mask, reference: one row) or `"human"` |
 
-    With an action grid of more than one cell the picture goes on with two panels, heads and fusion by cell over the
-    repair in grey, as the last step applied them: blue is the least, orange the most. After a reset, and in an
-    episode that `set_state` restored until its next step, there is no map to show, and they are grey alone.
+    With an action grid of more than one cell two panels follow, which show the last step's heads and fusion by cell
+    over the repair in grey: blue is the least, orange the most. After a reset, and after `set_state` until the next
+    step, there is no map to show, and they are grey only.
 
     `gym.make_vec("VideoInpaint-v1", num_envs=4)` runs all environments as one batch; it takes the same arguments,
     and `autoreset_mode`, `max_episode_steps` and `output` (`"torch"` gives tensors on the device, docs/throughput.md).
-    A step of the batch that fails, also where it begins new episodes, changes nothing and can be taken again.
+    If a step of the batch fails, also while it begins new episodes, it changes nothing and can be retried.
 
     `VideoInpaintBudget-v0` is `VideoInpaint-v1` with a price on computation, so that the number of heads becomes a
     decision. Its clips are longer and smaller, because the temporal reach of heads matters more in them: with
@@ -217,8 +217,9 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
     heads by price).
 
     `VideoInpaintRegions-v0` is `VideoInpaint-v1` with an action for each cell of a grid of 4 by 6 and a small price:
-    what is missing differs over the frame, and so do the heads that it is worth. In `VideoInpaintRegions-v1` an agent
-    may also skip cells, and so stop: most of what passes gain is gained by the first (docs/results/headroom.md).
+    what is missing differs over the frame, and so does the number of heads worth paying for. In
+    `VideoInpaintRegions-v1` an agent may also skip cells, and so end the episode: most of what several passes gain
+    comes from the first (docs/results/headroom.md).
 
     `env.unwrapped.get_state()` and `set_state(state)` save and restore an episode exactly, random generator included;
     the state is a dict of tensors and plain values that `torch.save` writes and `torch.load(weights_only=True)`
@@ -289,11 +290,11 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
         """Begin an episode.
 
         Args:
-            seed: the episode's seed; it also seeds the generator that later episodes' seeds come from.
+            seed: the episode's seed; it also seeds the generator from which the seeds of later episodes are drawn.
             options: ``{"clip": name or uint8 (T, H, W, 3), "mask": kind or (T, H, W)}``, both optional.
 
         Raises:
-            InputError, UnknownNameError: a seed that is none, or options that name or hold nothing usable.
+            InputError, UnknownNameError: the seed is invalid, or the options name or hold nothing usable.
         """
         seed = None if seed is None else seed_number(seed)
         check_options(options)
@@ -354,8 +355,8 @@ class VideoInpaintEnv(Common, gymnasium.Env[Observation, NDArray[np.float32]]):
         return self._running.state(0)
 
     def get_brief_state(self) -> dict[str, Any]:
-        """As :meth:`get_state`, in a tenth of the bytes or fewer, and later restored as exactly: packed, and without
-        what the episode's seed gives again. Restoring begins the episode anew, which costs as much as a reset.
+        """As :meth:`get_state`, in a tenth of the bytes or fewer, and restored just as exactly: packed, and without
+        what the episode's seed determines. Restoring begins the episode again, which costs as much as a reset.
 
         Raises:
             ResetNeeded: no episode has begun.

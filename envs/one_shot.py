@@ -20,14 +20,14 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
     """
     ## Description
 
-    A moving *target* is to be removed from a video, and only in the first frame is it known which pixels show it
+    A moving *target* is to be removed from a video, and the pixels that show it are known only in the first frame
     (one-shot video inpainting, CIRI). A *propagator* carries that mask through the clip; it may lose part of the
-    target, or take something else for it. What it predicts becomes `M_0`, and from there the agent, the inpainter and
-    the detector work as in `VideoInpaint`, with the same actions, controls and rewards.
+    target, or mistake something else for it. What it predicts becomes `M_0`, and from there the agent, the inpainter
+    and the detector work as in `VideoInpaint`, with the same actions, controls and rewards.
 
-    The clip exists twice: `X`, what the camera saw, with the target in it, and `Y`, the same without the target. The
-    parts see `X` and the first frame's mask; the reward compares with `Y`, which nothing else ever sees. So what a
-    propagator misses costs reward: that part of the target stays in the picture.
+    The clip exists twice: `X`, what the camera saw, with the target in it, and `Y`, the same without the target.
+    Inpainter, detector and propagator see `X` and the first frame's mask; the reward compares with `Y`, which nothing
+    else ever sees. So what a propagator misses costs reward: that part of the target stays in the picture.
 
     `M_0`, the pixels that may change at all, is
 
@@ -57,7 +57,7 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
 
     ## Info
 
-    As in `VideoInpaint`, and at every reset and step two numbers that say how well the target was followed, over all
+    As in `VideoInpaint`, plus two numbers at every reset and step that say how well the target was tracked, over all
     frames but the first: `mask_iou` (J: intersection over union) and `mask_j_and_f` (the mean of J and of the contours'
     accuracy F, as the DAVIS benchmark defines them), both 0 .. 1. `mask` names the propagator. `psnr_hole` among the
     `metrics` is taken inside the *true* masks.
@@ -101,10 +101,10 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
     | `skips` | `False` | as in `VideoInpaint` |
     | `compile` | `False` | as in `VideoInpaint`; `ciri` itself is not compiled, the detector is |
 
-    `"one_shot"` puts targets cut from photographs before studio scenes, and needs nothing but the installation;
-    `"one_shot:CLIPS"` puts them before the clips of a folder (or of any other clip source), and `#MASKS` adds targets
-    with the outlines in a folder of masks: `"one_shot:photos#outlines"` with folders of these names. `gym.make_vec`
-    runs many environments as one batch; the propagator looks at one clip at a time.
+    `"one_shot"` puts targets cut from photographs in front of studio scenes, and needs nothing but the installation;
+    `"one_shot:CLIPS"` puts them in front of the clips of a folder (or of any other clip source), and `#MASKS` adds
+    targets with the outlines in a folder of masks: `"one_shot:photos#outlines"` with folders of these names.
+    `gym.make_vec` runs many environments as one batch; the propagator looks at one clip at a time.
 
     With `inpainter=CIRIInpainter(removal=removal_config("flow"))` (`videoinpaint.inpainters.ciri.inpainter` and
     `.removal` have the two) every reset also tunes the propagator on the clip until less of the target shines through,
@@ -112,10 +112,10 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
 
     ## What repeats exactly
 
-    The same episode in the same place of the same batch, with the same number of threads: the same bits. In a batch an
-    episode gives the same result as alone, up to rounding: on one processor no bit differed, on another rewards did by
-    up to 4e-8 and a few pixels by one of 255 levels. Another number of threads changes results by up to 5e-6: compare
-    only what was run with the same `OMP_NUM_THREADS`, which every record holds (`machine`, `threads`).
+    The same episode at the same index of the same batch, with the same number of threads, gives the same bits. In a
+    batch an episode gives the same result as alone, up to rounding: on one processor no bit differed, on another
+    rewards did by up to 4e-8 and a few pixels by one of 255 levels. Another number of threads changes results by up to
+    5e-6: compare only runs with the same `OMP_NUM_THREADS`, which every record holds (`machine`, `threads`).
 
     ## Version History
 

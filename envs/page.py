@@ -38,11 +38,11 @@ _HEAD = """\
 _REFERENCES = """\
 ## Reference returns
 
-Of each id as it is registered, on its own held-out episodes (seeds 0, 1, ...), best repair first; the score of a return
-R is (R - random) / (oracle - random). The best fixed setting was chosen on other seeds, the oracle sees the true video;
-both try the settings of a grid, which is named with each table, so that scores of different ids do not compare.
-`python -m videoinpaint.benchmarks.policies.references --output FILE` measures them, with `--env-ids`, `--episodes`,
-`--choice-episodes`, `--heads`, `--fusion` and `--objectives` as the table says.
+For each id as registered, on held-out episodes (seeds 0, 1, ...), sorted by quality gained, highest first; GFLOPs are
+the mean of an episode's passes. The score of a return R is (R - random) / (oracle - random). The best fixed setting was
+chosen on other seeds; the oracle sees the true video. Both search the grid given below each table, so scores of
+different ids are not comparable. `python -m videoinpaint.benchmarks.policies.references --output FILE` measures them,
+with `--env-ids`, `--episodes`, `--choice-episodes`, `--heads`, `--fusion` and `--objectives` as the table says.
 """
 
 

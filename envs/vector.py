@@ -63,10 +63,10 @@ class VideoInpaintVectorEnv(Common, Calls, VectorEnv[Observation, NDArray[np.flo
         autoreset_mode: what happens to an environment whose episode ended: "NextStep" begins the next episode at the
             following step (whose action is ignored), "SameStep" at once (the last observation is in
             ``infos["final_obs"]``), "Disabled" leaves it to ``reset(options={"reset_mask": ...})``.
-        max_episode_steps: truncate episodes after this many steps, unless they are over by then.
+        max_episode_steps: truncate episodes after this many steps, unless they have terminated by then.
         render_mode: "rgb_array" or None.
-        output: "numpy", or "torch": observations, rewards and ends are new tensors on the device at every step, and
-            actions may be tensors. Infos are arrays all the same. Gymnasium's own wrappers take arrays only.
+        output: "numpy", or "torch": observations, rewards, terminations and truncations are new tensors on the device
+            at every step, and actions may be tensors. Infos stay arrays. Gymnasium's own wrappers take arrays only.
         **settings: as for `VideoInpaintEnv`.
 
     Raises:

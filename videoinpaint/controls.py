@@ -30,7 +30,7 @@ class Controls:
 
     The defaults are what "default" means everywhere: the policy of that name, `videoinpaint.inpaint`, and, of alpha,
     beta and gamma, the fixed weights of the reward. All heads run, and everything else stands at the middle of its
-    range; one pass of the compact inpainter repairs best so (docs/models/inpainter-compact.md).
+    range; with these one pass of the compact inpainter repairs best (docs/models/inpainter-compact.md).
 
     Attributes:
         heads: attention heads that run, an integer in 2..12; 0 where nothing is refined (``skips=True``).
@@ -78,8 +78,8 @@ OBJECTIVES = {
     "motion": (0.8, 0.3, 0.3),
     "largest": (1.0, 0.6, 0.3),
 }
-"""alpha, beta, gamma. Where an agent weighs its own reward, `fidelity` makes most of a score (what it adds weighs most,
-what it costs least), and `largest` makes most of an improvement in every term."""
+"""alpha, beta, gamma. Where an agent weighs its own reward, `fidelity` maximises an absolute reward (the largest weight
+on what adds to it, the smallest on what lowers it), and `largest` maximises an improvement in every term."""
 
 
 def as_numbers(values: Any, what: str = "an action", *, finite: bool = True) -> NDArray[np.float64]:

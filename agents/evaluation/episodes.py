@@ -1,4 +1,4 @@
-"""What a policy reaches: it plays episodes, each is measured, and each becomes a record."""
+"""Evaluating a policy: it plays episodes, and each is measured and becomes a record."""
 
 from __future__ import annotations
 
@@ -55,17 +55,17 @@ def evaluate(
         env: a vector environment with next-step autoreset to use instead (``env_kwargs``, ``env_id``, ``num_envs``
             and ``precision`` are then not read); it is left open.
         name: what the records call the policy; by default what `policy` says.
-        options: of every reset.
+        options: passed to every reset.
         seed: of a policy that draws at random.
-        precision: in which the environment's networks multiply: "float32", "bfloat16", or "auto" as the environment
-            decides.
+        precision: of the environment's matrix products and convolutions: "float32", "bfloat16", or "auto" as the
+            environment decides.
 
     Returns:
         records in the order of `seeds`.
 
     Raises:
         UnknownNameError: nothing answers to the id, or to the policy's name.
-        InputError: the policy returns something else than actions, seeds that are none, or the environment cannot be
+        InputError: the policy returns something else than actions, a seed is invalid, or the environment cannot be
             used: it has other actions, or an `env` has another autoreset mode, flat infos or tensors as output.
     """
     seeds = _checked(seeds)

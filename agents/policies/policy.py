@@ -1,4 +1,4 @@
-"""How a policy is found: by name, by ``module:attribute`` or in a file."""
+"""Finding a policy: by name, by ``module:attribute`` or in a file."""
 
 from __future__ import annotations
 

@@ -27,10 +27,10 @@ class ReplayConfig:
         max_bytes: the most memory to keep them in. A trajectory of three steps on thumbnails of 8 frames takes 156 kB,
             so that 1 GiB holds 6,900 of them and the paper's 50,000 need 7.8 GB; at full resolution (216x120) it takes
             2.5 MB, and 50,000 need 124 GB. See :meth:`videoinpaint.agents.ppo.replay.TrajectoryReplay.nbytes`.
-        max_steps: longer episodes are not kept. Every place of the ring has room for so many, or for as many as
-            the environment's episodes have at most, if these are fewer.
+        max_steps: longer episodes are not kept. Every slot of the buffer has room for this many steps, or for an
+            episode's maximal length if that is shorter.
         ratio: replayed trajectories for each fresh one.
-        max_weight: bound of the importance weights.
+        max_weight: upper bound of the importance weights.
     """
 
     trajectories: int = 50_000
@@ -69,42 +69,42 @@ class TrainConfig:
         env_id: a registered environment.
         steps: environment steps in all, rounded up to whole rollouts of ``num_envs * n_steps``.
         num_envs: environments in the batch.
-        n_steps: steps of each in a rollout; with a multiple of the episode length few episodes are cut.
+        n_steps: steps of each environment in a rollout; with a multiple of the episode length few episodes are cut.
         batch_size: steps of a minibatch, at most: a rollout is split evenly.
         n_epochs: passes over a rollout.
-        learning_rate: Adam's.
-        anneal: let it fall linearly to 0 over `steps`, which a continuation then cannot change.
-        gamma: discount.
-        gae_lambda: of generalised advantage estimation.
-        clip_range: of the surrogate.
+        learning_rate: of Adam.
+        anneal: let the learning rate fall linearly to 0 over `steps`, which a resumed run then cannot change.
+        gamma: discount factor.
+        gae_lambda: lambda of generalised advantage estimation.
+        clip_range: of PPO's surrogate.
         ent_coef: weight of the entropy bonus.
-        final_ent_coef: what that weight falls to, linearly over `steps`, which a continuation then cannot change; None:
-            it stays.
-        vf_coef: weight of the value loss (in units of the returns' deviation).
-        max_grad_norm: gradient norm bound.
-        target_kl: stop a round of updates early beyond 1.5 times this; None never to.
+        final_ent_coef: what that weight falls to, linearly over `steps`, which a resumed run then cannot change; None:
+            the weight is constant.
+        vf_coef: weight of the value loss (in units of the returns' standard deviation).
+        max_grad_norm: bound of the gradient's norm.
+        target_kl: stop a round of updates early when the KL divergence exceeds 1.5 times this; None: never.
         seed: of everything random.
         device: of environment and network; "auto" is the GPU where there is one.
-        precision: in which the environment's networks multiply: "float32", "bfloat16", or "auto", which is bfloat16 on
-            a CPU that multiplies it natively and float32 elsewhere.
-        checkpoint_every: steps between checkpoints; 0 for one at the end only.
-        resume: go on from the folder's last checkpoint, if there is one.
-        replay: keep old trajectories and learn from them too (CLIP-RL, Section 4.1); None not to.
-        sync_every: rounds of updates after which the behaviour policy is copied from the learner; 1 keeps them one.
-        group_size: so many neighbouring environments play the same clips and are each other's baseline
-            (:mod:`videoinpaint.agents.ppo.group_baseline`); 1 for none.
-        start_std: standard deviation of the actions at first. Noise in later iterations hides what an earlier one is
-            worth: where iterations share the work, begin with little.
+        precision: of the environment's matrix products and convolutions: "float32", "bfloat16", or "auto", which is
+            bfloat16 on a CPU that multiplies it natively and float32 elsewhere.
+        checkpoint_every: steps between checkpoints; 0: one at the end only.
+        resume: continue from the folder's last checkpoint, if there is one.
+        replay: keep old trajectories and learn from them too (CLIP-RL, Section 4.1); None: do not.
+        sync_every: rounds of updates after which the behaviour policy is copied from the learner; 1: they are the same.
+        group_size: how many neighbouring environments play the same clips and are each other's baseline
+            (:mod:`videoinpaint.agents.ppo.group_baseline`); 1: none.
+        start_std: initial standard deviation of the actions. Noise in later iterations hides what an earlier one is
+            worth: where iterations share the work, begin with a small value.
         clone: a policy whose behaviour is cloned before training begins, anything that `make_policy` takes
-            (:mod:`videoinpaint.agents.ppo.behaviour_cloning`); None for none.
+            (:mod:`videoinpaint.agents.ppo.behaviour_cloning`); None: do not clone.
         policy: what the network sees: "features", thumbnails and hand-made features
-            (:mod:`videoinpaint.agents.policies.extractor`), where actions are by cell of a grid the features of cells
+            (:mod:`videoinpaint.agents.policies.extractor`), or with an action grid the features of its cells
             (:mod:`videoinpaint.agents.policies.regional`); "paper", frames and masks at full resolution and nothing
             else (:mod:`videoinpaint.agents.policies.full_resolution`); or "described", hand-made features and nothing
-            else, among them the finest detail (:mod:`videoinpaint.agents.policies.described`).
-        cell_credit: where actions are by cell of a grid, each learns from what arose there (`reward_map` of the
-            environment, :mod:`videoinpaint.agents.ppo.cell_credit`); else all learn from the whole reward, as they do
-            with `replay`, and where the reward is absolute.
+            else, with measures of fine detail (:mod:`videoinpaint.agents.policies.described`).
+        cell_credit: with an action grid, each cell learns from the reward that arose there (`reward_map` of the
+            environment, :mod:`videoinpaint.agents.ppo.cell_credit`); otherwise, and always with `replay` or an
+            absolute reward, all cells learn from the whole reward.
         progress: show a live bar.
 
     Raises:

@@ -13,20 +13,20 @@ from videoinpaint.cli.environment import EnvironmentFlags
 
 @dataclass(frozen=True)
 class Build(EnvironmentFlags):
-    """Begin episodes and keep what that gives, file by file. The same command goes on where it was stopped, or adds to
+    """Prepare episodes and store them, file by file. The same command resumes where it was stopped, or adds to
     the bank if it asks for more episodes. Use it by `gym.make(..., bank=FOLDER)` or `train --bank FOLDER`, with the
     same arguments of the environment."""
 
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")] = Path("runs/bank")
     """Where the bank is, or will be."""
     episodes: int = 2_000
-    """How many."""
+    """How many episodes."""
     first_seed: int = 1_000_000_000
-    """Seed of the first; the others follow. Training draws from here on, evaluation from 0."""
+    """Seed of the first episode; the others follow. Training draws from here on, evaluation from 0."""
     workers: int = 1
     """Processes, each with one thread; 1: this one, with all threads."""
     ray: str | None = None
-    """Begin them as tasks of a Ray cluster instead: local (of this machine alone), auto, or its address; needs the
+    """Prepare them as tasks of a Ray cluster instead: local (this machine only), auto, or its address; needs the
     extra ray. The files are written here."""
 
     def run(self) -> None:

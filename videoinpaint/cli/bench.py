@@ -1,4 +1,4 @@
-"""Run a table or figure of the papers here: measured rows beside the published ones, and which orders come out.
+"""Run a table or figure of the papers: measured rows beside the published ones, and which orders reproduce.
 
 A run that was interrupted goes on where it was; with more --episodes it measures those that are missing. How each
 experiment differs from its publication, and which flags it takes, stands in its own help, `videoinpaint bench table2

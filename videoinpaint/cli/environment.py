@@ -21,7 +21,7 @@ class EnvironmentFlags:
     """Where clips come from: studio, studio:easy|hard|fast|large, a video, a folder, module:attribute, or several of
     these with commas between; one-shot: one_shot or one_shot:FOLDER."""
     masks: str | None = None
-    """Holes: stationary, square, object, mixed, a mask file or folder, module:attribute; none one-shot."""
+    """Holes: stationary, square, object, mixed, a mask file or folder, module:attribute; not for one-shot ids."""
     propagator: str | None = None
     """One-shot only: what carries the first frame's mask: appearance, flow, internal, cutie (experimental),
     module:attribute."""
@@ -32,7 +32,7 @@ class EnvironmentFlags:
     width: int | None = None
     """Width of a frame, pixels."""
     max_iterations: int | None = None
-    """Refinements of an episode."""
+    """Most iterations of an episode, each a repair and a detection."""
     inpainter: str | None = None
     """compact, propagation, telea, ciri, internal, a published network (experimental), or module:attribute."""
     detector: str | None = None
@@ -42,7 +42,7 @@ class EnvironmentFlags:
     reward: Literal["absolute", "improvement"] | None = None
     """The reward of a step: R_n as in the paper, or R_n - R_(n-1)."""
     reward_weights: Literal["action", "fixed"] | None = None
-    """Whether the action weighs the reward."""
+    """Who sets the weights of the reward's terms: the action, or fixed values (0.9, 0.45, 0.2)."""
     weights: str | None = None
     """Weights of the inpainter: a file, or random."""
     detector_weights: str | None = None
@@ -54,7 +54,7 @@ class EnvironmentFlags:
     psnr_scale: float | None = None
     """dB that count as 1 in the reward."""
     compute_price: float | None = None
-    """Reward given up for a pass with all heads."""
+    """Reward deducted for a pass with all heads; less for fewer heads."""
     device: str | None = None
     """auto (the GPU where there is one), cpu, cuda, ..."""
 

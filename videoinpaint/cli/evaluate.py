@@ -38,9 +38,9 @@ class Evaluate(EnvironmentFlags):
         "shipped",
     )
     """Names of policies, training folders, policy files, or module:attribute; shipped is the policy that ships for the
-    environment; name=path,path,... is one method under several training seeds (name=runs/a/seed* works too)."""
+    environment; name=path,path,... is one method with several training seeds (name=runs/a/seed* works too)."""
     baseline: str = "random"
-    """The policy that differences are to; it plays even if it is not named above."""
+    """The policy that the others are compared with; it plays even if --policies does not name it."""
     suite: str | None = None
     """A frozen suite, as studio-mixed-v1: its episodes one at a time, in float32, each process with one thread. Clips,
     masks and sizes are the suite's; results name its digest. Or a file that was frozen, or a track of real video, as
@@ -48,19 +48,19 @@ class Evaluate(EnvironmentFlags):
     data: Path | None = None
     """The folder that holds the clips of a track."""
     episodes: int | None = None
-    """How many episodes each policy plays, 2 or more, as differences come with an interval (`bench` takes 1, without
-    one): 16; of a suite all, or the first of them."""
+    """How many episodes each policy plays, 2 or more, because differences have an interval (`bench` also takes 1). By
+    default 16, of a suite all; a number takes its first ones."""
     first_seed: int = 0
     """Seed of the first episode; the others follow."""
     num_envs: int | None = None
-    """Episodes in a batch: 4; in a suite always 1."""
+    """Episodes in a batch: by default 4; in a suite always 1."""
     workers: int = 1
     """Processes that play at once, each with one thread; results are the same."""
     ray: str | None = None
     """Play as tasks of a Ray cluster instead: local (of this machine alone), auto, or its address; needs the extra ray.
     Results are the same."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """In which the environment's networks multiply; auto: in a suite float32, else bfloat16 where a CPU has it."""
+    """Of products and convolutions in the environment; auto: float32 in a suite, else bfloat16 where a CPU has it."""
     output: Path | None = None
     """Write here what was measured: .json everything, .csv the numbers, .md or .tex the table."""
     report: Path | None = None

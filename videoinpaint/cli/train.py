@@ -29,12 +29,12 @@ class Train(EnvironmentFlags):
     """Settings that are not given: ours, or Section 4.1 of CLIP-RL (docs/agents.md): VideoInpaint-v0, --policy paper,
     --replay, --sync-every 4, --ent-coef 0.01 --final-ent-coef 0.001."""
     policy: Literal["features", "paper", "described"] | None = None
-    """What the network sees: thumbnails and hand-made features, frames and masks at full resolution, or features alone,
-    among them the finest detail."""
+    """What the network sees: thumbnails and hand-made features; frames and masks at full resolution; or features alone,
+    with measures of fine detail."""
     steps: int = TrainConfig.steps
     """Environment steps in all."""
     resume: bool = False
-    """Take the folder's run to other --steps; the same command goes on without it."""
+    """Continue the folder's run to other --steps; the same command resumes without this flag."""
     num_envs: int = TrainConfig.num_envs
     """Environments in the batch."""
     n_steps: int = TrainConfig.n_steps
@@ -44,51 +44,51 @@ class Train(EnvironmentFlags):
     n_epochs: int = TrainConfig.n_epochs
     """Passes over the collected steps at each update."""
     learning_rate: float = TrainConfig.learning_rate
-    """Adam's."""
+    """Learning rate of Adam."""
     anneal: bool = TrainConfig.anneal
-    """Let it fall linearly to 0 over all steps."""
+    """Let the learning rate fall linearly to 0 over all steps."""
     gamma: float = TrainConfig.gamma
-    """Discount (not the control of that name)."""
+    """Discount factor (not the control of that name)."""
     gae_lambda: float = TrainConfig.gae_lambda
-    """Of generalised advantage estimation."""
+    """Lambda of generalised advantage estimation."""
     clip_range: float = TrainConfig.clip_range
-    """Of PPO's clipped surrogate."""
+    """Clip range of PPO's surrogate."""
     target_kl: float = TrainConfig.target_kl or 0.0
-    """Stop a round of updates where the policy has moved 1.5 times as far (0: never)."""
+    """Stop a round of updates early when the KL divergence exceeds 1.5 times this (0: never)."""
     ent_coef: float | None = None
     """Weight of the entropy bonus; by default 0.001."""
     final_ent_coef: float | None = None
-    """What it falls to, linearly over all steps; by default it stays."""
+    """Final weight of the entropy bonus, reached linearly over all steps; by default the weight is constant."""
     start_std: float = TrainConfig.start_std
-    """Standard deviation of the actions at first."""
+    """Initial standard deviation of the actions."""
     clone: str | None = TrainConfig.clone
     """A policy whose behaviour is cloned before training begins: anything that --policies of evaluate takes."""
     cell_credit: bool | None = None
-    """With --action-grid: cells learn from what arose in them (the default), or else all from the whole reward."""
+    """With --action-grid: each cell learns from the reward that arose in it (the default), or all from the whole."""
     sync_every: int | None = None
-    """Updates after which the behaviour policy is copied from the learner; by default 1: they are one."""
+    """Rounds of updates after which the behaviour policy is copied from the learner; by default 1: the learner acts."""
     group_size: int = TrainConfig.group_size
-    """So many neighbouring environments play the same clips and are each other's baseline (1: none)."""
+    """How many neighbouring environments play the same clips and are each other's baseline (1: none)."""
     replay: bool | None = None
     """Keep old trajectories and learn from them too, importance-weighted, as in the paper."""
     replay_trajectories: int | None = None
-    """With --replay: the most to keep, by default 50,000 as in the paper."""
+    """With --replay: the most trajectories to keep, by default 50,000 as in the paper."""
     replay_gib: float | None = None
-    """With --replay: the most memory for them, GiB; by default 1, with --preset paper 8. What fits is said before
-    training."""
+    """With --replay: the most memory for trajectories, GiB; by default 1, with --preset paper 8. The command says
+    before training how many fit."""
     checkpoint_every: int = TrainConfig.checkpoint_every
     """Steps between checkpoints."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """In which the environment's networks multiply; auto: bfloat16 on a CPU that has it natively."""
+    """Of the environment's matrix products and convolutions; auto: bfloat16 on a CPU that has it natively."""
     seed: int = TrainConfig.seed
     """Seed of everything random."""
     bank: Path | None = None
-    """A folder of episodes that were begun before, see `videoinpaint bank`: episodes are drawn from it, and resets only
-    read. One that is not there yet is built first."""
+    """A folder of prepared episodes, see `videoinpaint bank`: episodes are drawn from it, and resets only read. A bank
+    that does not exist yet is built first."""
     bank_episodes: int | None = None
-    """With --bank: how many episodes such a new bank gets, 2000 by default."""
+    """With --bank: how many episodes a new bank gets, 2000 by default."""
     prefetch: int | None = None
-    """Threads that begin coming episodes while the present ones are played: for machines with cores to spare."""
+    """Threads that prepare the next episodes while the current ones are played: for machines with cores to spare."""
 
     def run(self) -> None:
         """Train, then say what was made."""

@@ -1,4 +1,4 @@
-"""Policies without reinforcement: try settings on training episodes, learn what was best where."""
+"""Policies without reinforcement learning: try settings on training episodes, fit a policy to what was best where."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Build(EnvironmentFlags):
     env_id: str = "VideoInpaintRegions-v1"
     """An environment whose reward is the improvement; without an action grid, one where computation is free."""
     episodes: int = 500
-    """How many."""
+    """How many episodes."""
     first_seed: int = 1_000_000_000
-    """Seed of the first; the others follow. Training draws from here on, evaluation from 0."""
+    """Seed of the first episode; the others follow. Training draws from here on, evaluation from 0."""
 
     def run(self) -> None:
         """Build, and say what was done."""

@@ -2,16 +2,16 @@
 
 Shapes: ``frames (B, T, 3, H, W)`` RGB in [0, 1], ``masks (B, T, 1, H, W)``, 1 = missing.
 
-Every part has a `name`, a string that is the same in every run. What it may have besides is optional. Functions that
-know what its absence means read
+Every part has a `name`, a string that is the same in every run. All further protocols are optional; each has a
+function that reads it and supplies the default where a part lacks it:
 
 * what controls do: `Regional` by :func:`regional_of`, `WeighsCells` by :func:`weights_of_cells`, `CountsHeads` by
   :func:`heads_run_of`, `FusesItself` by :func:`own_fusion_of`;
 * how a part is run: `Streaming` by :func:`stream_of`, `HasPrecision` by :func:`precision_of`, `DrawsGlobally` by
   :func:`draws_globally`;
-* what is told of it: `MaybeUntrained` by :func:`is_untrained`.
+* what is reported of it: `MaybeUntrained` by :func:`is_untrained`.
 
-`Reaching` and `Compilable` are methods more: ``isinstance`` tells whether a part has them.
+`Reaching` and `Compilable` add methods: ``isinstance`` tells whether a part has them.
 """
 
 from videoinpaint.protocols.optional import (

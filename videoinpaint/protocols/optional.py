@@ -1,4 +1,4 @@
-"""What a part may have besides: a protocol for each, and functions that know what its absence means."""
+"""The optional protocols of parts, and functions that supply the default where a part lacks one."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Reaching(Protocol):
             before: the second result of an earlier call, for the first frames of this clip.
 
         Returns:
-            the state of the wanted frames alone, and what was learnt of the clip: tensors ``(B, T, ...)``, frame by
-            frame, of which the caller may drop frames at the front with their tensors' entries.
+            the state of the wanted frames alone, and what was computed for the clip: tensors ``(B, T, ...)``, one
+            entry per frame; when the caller drops frames at the front, it drops their entries too.
         """
         ...
 
@@ -42,8 +42,8 @@ class Regional(Protocol):
     """An inpainter whose controls may vary over the frame (optional).
 
     Its `refine` also takes ``controls (B, rows, columns, 5)``, one setting for each cell of an even grid over the
-    frame, heads whole. It goes smoothly from cell to cell (linearly between their centres). A control that it honours
-    for whole frames only takes the map's mean.
+    frame, with integer heads. Controls are interpolated linearly between the centres of cells. A control that it
+    honours for whole frames only takes the map's mean.
     """
 
     regional: frozenset[str]
@@ -74,7 +74,7 @@ class WeighsCells(Protocol):
     def heads_by_cell(self, masks: Tensor, grid: tuple[int, int]) -> Tensor:
         """How much each cell's heads cost in a pass over ``masks``, M_{n-1}; ``(B, rows, columns)``, >= 0, in any unit.
 
-        Of a map of heads, the sum of heads times these is what they cost, but for rounding and a constant.
+        The cost of a map of heads is the sum of heads times these weights, up to rounding and a constant.
         """
         ...
 
@@ -129,7 +129,7 @@ def stream_of(part: Any, usual: tuple[int, int]) -> tuple[int, int]:
 class MaybeUntrained(Protocol):
     """A part that can be built with ``weights="random"`` (optional); then ``random_weights`` is True.
 
-    What it computes means nothing then, only what it costs: infos and reports name it.
+    Its output is then meaningless, and only its cost can be measured: infos and reports name it.
     """
 
     random_weights: bool
@@ -142,10 +142,10 @@ def is_untrained(part: Any) -> bool:
 
 @runtime_checkable
 class CountsHeads(Protocol):
-    """An inpainter whose network has another number of attention heads than the control's 12 (optional)."""
+    """An inpainter whose network does not have the control's 12 attention heads but another number (optional)."""
 
     def heads_run(self, control: float) -> int:
-        """How many heads run where the control asks for so many, 2..12."""
+        """How many heads run for this value of the control, 2..12."""
         ...
 
 
@@ -166,14 +166,14 @@ def heads_run_of(part: Inpainter, controls: NDArray[np.float32]) -> NDArray[np.i
 
 @runtime_checkable
 class FusesItself(Protocol):
-    """An inpainter with a fusion of its own, which stands still where something around it fuses (optional)."""
+    """An inpainter with a fusion of its own, which is held constant when a wrapper around it fuses (optional)."""
 
     own_fusion: float
-    """Where it then stands, in the control's units."""
+    """The constant, in the control's units."""
 
 
 def own_fusion_of(part: Any) -> float:
-    """The fusion at which an inpainter's own stands still; a part that does not say stays at the default."""
+    """The value at which an inpainter's own fusion is held constant; the default for a part that does not say."""
     return part.own_fusion if isinstance(part, FusesItself) else DEFAULT.fusion
 
 

@@ -48,15 +48,15 @@ def inpaint(
 
     Args:
         frames: uint8 ``(T, H, W, 3)`` RGB, any T, H and W at least 32.
-        masks: ``(T, H, W)``; what is above half of the highest value is missing. What the frames hold there is not
-            read. Frames without holes are fine as long as one has some. With a propagator ``(H, W)`` or ``(1, H, W)``,
-            of the first frame alone, or such masks by frame: ``{0: first, 40: other}``; see `propagate_mask`.
+        masks: ``(T, H, W)``; pixels above half of the highest value are missing, and the frames' content there is not
+            read. At least one frame must have a hole. With a propagator ``(H, W)`` or ``(1, H, W)``, for the first
+            frame only, or such masks by frame: ``{0: first, 40: other}``; see `propagate_mask`.
         inpainter: a name, ``"module:attribute"``, or an inpainter; by default ``"compact2"``, and ``"ciri"`` with a
             propagator.
         detector: likewise; by default ``"compact"``.
         policy: anything that `make_policy` takes; by default all heads, the other controls at the middle.
-        iterations: rounds of inpainting and detection for each window, fewer where nothing is flagged any more; more
-            than one pays for policies that spend few heads on each.
+        iterations: rounds of inpainting and detection for each window, fewer once nothing is flagged any more; more
+            than one pays for policies that use few heads in each.
         device: "auto" (the GPU where there is one), "cpu", "cuda", ...
         window: frames repaired together; by default 24 (10 of more than 500,000 pixels), or what the inpainter asks.
         overlap: frames that neighbouring windows share, fewer than `window`; by default 3, or what the inpainter asks.
