@@ -38,15 +38,19 @@ VIEWS = [
 
 
 def test_views_show_the_same_pixels(env):
-    plain, _ = env.reset(seed=0)
+    moving = np.zeros((4, 48, 64), np.uint8)
+    for index, mask in enumerate(moving):
+        mask[10:30, 8 * index : 8 * index + 20] = 1
+    options = {"mask": moving}
+    plain, _ = env.reset(seed=0, options=options)
     frames, masks = plain["frames"].reshape(4, 3, 48, 64), plain["masks"]
-    video, _ = TimeAxis(env).reset(seed=0)
+    video, _ = TimeAxis(env).reset(seed=0, options=options)
     assert np.array_equal(video["frames"], frames.transpose(0, 2, 3, 1))
     assert np.array_equal(video["masks"], masks[..., None])
-    last, _ = ChannelsLast(env).reset(seed=0)
+    last, _ = ChannelsLast(env).reset(seed=0, options=options)
     assert np.array_equal(last["frames"].transpose(2, 0, 1), plain["frames"])
     assert np.array_equal(last["masks"].transpose(2, 0, 1), masks)
-    image, _ = SingleImage(env).reset(seed=0)
+    image, _ = SingleImage(env).reset(seed=0, options=options)
     assert np.array_equal(image[:12], plain["frames"])
     assert np.array_equal(image[12:], masks)
 
