@@ -96,12 +96,14 @@ def test_infos_have_the_same_keys_and_flat_ones_no_arrays(regional):
 
 def test_the_reward_and_the_price_take_the_mean_over_cells(regional):
     env = VideoInpaintEnv(**regional | {"reward_weights": "action"})
-    env.reset(seed=0)
+    _, begun = env.reset(seed=0)
     action = np.zeros((2, 3, 5), np.float32)
     action[0] = [-1, 0, 1, 1, 1]
     _, reward, _, _, info = env.step(action)
     assert info["controls"]["alpha"] == pytest.approx(0.95)
     assert info["controls"]["heads"] == 4.5
+    gained = info["metrics"]["ssim"] - begun["metrics"]["ssim"]
+    assert info["reward_terms"]["ssim"] == pytest.approx(0.95 * gained, abs=1e-6)
     assert info["reward_terms"]["compute"] == pytest.approx(-0.03 * 4.5 / 12)
     assert reward == pytest.approx(sum(info["reward_terms"].values()), abs=1e-9)
 
