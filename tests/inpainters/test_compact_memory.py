@@ -183,3 +183,13 @@ def test_content_is_trusted_less_for_every_frame_that_it_comes_from_further_away
         arrived = trust > 0
         assert away[arrived].max() > 2
         torch.testing.assert_close(trust[arrived], LOSS ** (away[arrived] - 1))
+
+
+def test_a_point_is_lost_where_both_directions_have_differed_too_often():
+    frames, holes = panning_batch()
+    there = torch.zeros(1, 7, 2, 64, 96)
+    there[:, :, 0] = 4
+    back = -there
+    back[:, :, 0] -= 1.2  # an inconsistency of 1.55 a frame, and of more than 4 in three
+    for known, reach in ((-there, 5), (back, 2)):
+        assert trace(frames, holes, lambda *_, known=known: (there, known))["ahead"][:, :, 4].max() == reach

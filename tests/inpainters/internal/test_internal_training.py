@@ -298,3 +298,15 @@ def test_a_clip_without_holes_costs_its_painting_alone(inpainter, scene):
     costs = inpainter.refine(inpainter.begin(frames, holes), frames, holes, controls).gflops.tolist()
     assert costs[0] == inpainter.gflops(2, 40, 56)
     assert costs[1] == 2 * inpainter._trainer.network.flops(40, 56) / 1e9 < costs[0]
+
+
+def test_no_loss_is_taken_where_nothing_is_known(scene):
+    trainer, clip = Trainer(replace(SMALL, start="smooth", pool=1)), TrainingClip(*scene, "smooth", pool=1)
+    for seed in range(4):
+        batch = clip.draw(np.random.default_rng(seed), 2)
+        spoilt = replace(batch, frames=torch.where(batch.holes > 0, torch.rand(batch.frames.shape), batch.frames))
+        one, two = (trainer._losses(each, np.random.default_rng(seed), (1.0, 0.0, 0.2)) for each in (batch, spoilt))
+        assert set(one) == {"reconstruction", "stabilisation"}
+        assert {name: value.item() for name, value in one.items()} == pytest.approx(
+            {name: value.item() for name, value in two.items()}, abs=1e-6
+        )
