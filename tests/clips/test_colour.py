@@ -266,17 +266,17 @@ def test_no_remedy_is_what_was_done(tmp_path: Path) -> None:
         assert ("--lossless" in str(warned[0].message)) == (codec != "ffv1")
 
 
-@pytest.mark.parametrize(("centred", "share"), [(False, 0.25), (True, 0.0)])
-def test_a_colour_sample_is_the_mean_about_where_it_lies(centred: bool, share: float) -> None:
+@pytest.mark.parametrize(("centred", "border", "share"), [(0, 8, 0.25), (0, 9, 0.75), (1, 8, 0.0), (1, 9, 0.5)])
+def test_a_colour_sample_is_the_mean_about_where_it_lies(centred: int, border: int, share: float) -> None:
     """On the left one of two columns, of three with weights 1, 2 and 1; between them, of both."""
     rgb = np.zeros((16, 16, 3), np.uint8)
-    rgb[:, :8, 2], rgb[:, 8:, 0] = 255, 255  # the border lies before an even column
+    rgb[:, :border, 2], rgb[:, border:, 0] = 255, 255
     picture = av.VideoFrame(16, 16, "yuv420p")
     picture.colorspace, picture.color_range = BT709, LIMITED
-    paste(picture, rgb, np.ones((16, 16), bool), centred)
+    paste(picture, rgb, np.ones((16, 16), bool), bool(centred))
     for plane in samples(picture)[1:]:
-        left, border, right = plane[4, [2, 4, 6]].astype(float)
-        assert border == pytest.approx(share * left + (1 - share) * right, abs=0.6)
+        left, between, right = plane[4, [2, 4, 6]].astype(float)
+        assert between == pytest.approx(share * left + (1 - share) * right, abs=0.6)
 
 
 def test_differences_of_colour_are_counted_from_the_middle_of_all_codes() -> None:

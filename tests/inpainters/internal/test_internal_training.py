@@ -217,6 +217,7 @@ def test_the_papers_settings():
     assert (PAPER.arch, PAPER.width, PAPER.start, PAPER.learning_rate) == ("coarse-to-fine", 1, "none", 2e-4)
     assert PAPER.weights == (1, 0.1, 0.2)
     assert PAPER.second_stage == 20_000 / 80_000
+    assert [PAPER.is_late(share) for share in (0, 0.74, 0.76, 1)] == [False, False, True, True]
 
 
 @pytest.fixture(scope="module")
