@@ -1,5 +1,6 @@
 """The training loop resumes to the same bits, writes nothing half and says what is wrong."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -263,3 +264,40 @@ def test_numbers_out_of_range_are_refused_before_anything_is_written(tmp_path, w
     with pytest.raises(InputError, match=next(iter(wrong))):
         FitConfig(tmp_path / "new", **wrong)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_rate_warms_up_and_falls_in_steps_or_along_a_cosine(tmp_path):
+    falling = FitConfig(tmp_path, iterations=100, learning_rate=1.0, warmup=4, steps=(2, 50), factor=0.1)
+    rates = [falling.rate(iteration) for iteration in (0, 1, 2, 3, 49, 50)]
+    assert rates == pytest.approx([0.25, 0.5, 0.075, 0.1, 0.1, 0.01])
+    smooth = FitConfig(tmp_path, iterations=100, learning_rate=1.0, warmup=2)
+    assert [smooth.rate(iteration) for iteration in (0, 50, 100)] == pytest.approx([0.5, 0.51, 0.02], abs=2e-3)
+
+
+def test_the_average_is_what_is_evaluated_and_returned_and_training_goes_on_from_the_weights(tmp_path):
+    plain, watched, seen = make(), make(), []
+
+    def evaluate(network):
+        assert not network.training
+        seen.append({name: value.clone() for name, value in network.state_dict().items()})
+        return {"quality": 1.0}
+
+    fit(plain, regression(plain), config(tmp_path / "plain", 6))
+    fit(watched, regression(watched), config(tmp_path / "watched", 6), evaluate, evaluate_every=3)
+    returned = watched.state_dict()
+    assert all(torch.equal(value, plain.state_dict()[name]) for name, value in returned.items())
+    assert all(torch.equal(value, seen[-1][name]) for name, value in returned.items())
+    trained = torch.load(tmp_path / "watched" / CHECKPOINT, weights_only=True)["network"]
+    assert not any(torch.equal(value, trained[name]) for name, value in returned.items())
+
+
+def test_what_is_counted_is_copied_and_what_is_logged_is_smoothed(tmp_path):
+    network, values = torch.nn.BatchNorm1d(2), iter((1.0, 2.0, 4.0))
+
+    def loss(rng):
+        return network(torch.from_numpy(rng.normal(size=(4, 2))).float()).square().sum(), {"told": next(values)}
+
+    fit(network, loss, config(tmp_path, 3, log_every=1))
+    assert int(network.num_batches_tracked) == 3
+    told = [json.loads(line)["told"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert told == pytest.approx([1, 1.05, 1.1975], abs=1e-4)

@@ -60,12 +60,14 @@ def test_too_little_memory_and_empty_rings() -> None:
 def test_sampling_repeats_by_seed_and_by_state() -> None:
     one, two = ring(), ring()
     for value in range(1, 7):
-        add(one, value), add(two, value)
+        add(one, value, 1 + value % 3), add(two, value, 1 + value % 3)
     np.testing.assert_array_equal(one.sample(9).rewards, two.sample(9).rewards)
     copy = ring()
     copy.set_state(one.get_state())
     add(one, 9), add(copy, 9)
-    np.testing.assert_array_equal(one.sample(50).rewards, copy.sample(50).rewards)
+    these, those = one.sample(50), copy.sample(50)
+    np.testing.assert_array_equal(these.rewards, those.rewards)
+    np.testing.assert_array_equal(these.valid, those.valid)
 
 
 def test_only_whole_episodes_of_a_rollout_are_kept() -> None:
@@ -111,3 +113,12 @@ def test_padding_changes_nothing_and_unlikely_futures_do_not_count() -> None:
     # The second action would not be taken now: the first step's advantage falls back on the value that follows.
     torch.testing.assert_close(gain, torch.tensor([[1.0 + 2.0 - 1.0, 5.0 - 2.0, 0.0]]))
     torch.testing.assert_close(targets, torch.tensor([[3.0, 2.0, 0.0]]))
+
+
+def test_a_likelier_action_counts_once() -> None:
+    values, rewards = torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 5.0]])
+    gain, targets = corrected_advantages(
+        values, rewards, torch.tensor([[1.0, 3.0]]), torch.ones(1, 2, dtype=torch.bool), 1.0, 1.0
+    )
+    torch.testing.assert_close(gain, torch.tensor([[1.0 + 2.0 - 1.0 + 3.0, 5.0 - 2.0]]))
+    torch.testing.assert_close(targets, torch.tensor([[6.0, 5.0]]))

@@ -58,3 +58,17 @@ def test_unknown_suites_say_which_there_are() -> None:
         frozen_suite("one-shot-v1", "VideoInpaint-v1")
     with pytest.raises(InputError, match="24 episodes"):
         frozen_suite("studio-easy-v1").first(25)
+
+
+def test_whatever_makes_a_suite_counts_for_its_digest() -> None:
+    suite = freeze("small-v1", "VideoInpaint-v1", SMALL, [3])
+    changes = [
+        {"name": "small-v2"},
+        {"env_id": "VideoInpaint-v0"},
+        {"env_kwargs": SMALL | {"max_iterations": 2}},
+        {"by_name": True},
+        *({"episodes": (replace(suite.episodes[0], **one),)} for one in ({"seed": 4}, {"clip": "another"})),
+    ]
+    assert len({suite.digest, *(replace(suite, **change).digest for change in changes)}) == 1 + len(changes)
+    turned = replace(suite, env_kwargs=dict(reversed(SMALL.items())))
+    assert turned.digest == suite.digest

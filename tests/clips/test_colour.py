@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from videoinpaint.clips import VideoReader, VideoWriter, read_video, write_video
 from videoinpaint.clips.files.colour import paste, to_rgb
-from videoinpaint.clips.files.planes import planar, samples
+from videoinpaint.clips.files.planes import fitted, planar, samples
 from videoinpaint.errors import InputWarning
 
 BT709, BT601, BT2020, UNSPECIFIED = 1, 6, 9, 2
@@ -191,7 +191,9 @@ def test_every_codec_takes_what_it_lacks_in_another_form(tmp_path: Path, codec: 
             assert abs(old[outside].astype(float) - new[outside]).mean() < 20
 
 
-@pytest.mark.parametrize(("size", "matrix"), [((576, 720), BT601), ((720, 1280), BT709), ((534, 1280), BT709)])
+@pytest.mark.parametrize(
+    ("size", "matrix"), [((576, 720), BT601), ((578, 720), BT709), ((720, 1280), BT709), ((534, 1280), BT709)]
+)
 def test_an_untagged_stream_is_read_by_its_size(tmp_path: Path, size: tuple[int, int], matrix: int) -> None:
     named = patches(tmp_path / "named.mkv", "yuv420p", "ffv1", (matrix, LIMITED, 1, 1), size, count=1)
     untagged = patches(tmp_path / "untagged.mkv", "yuv420p", "ffv1", (UNSPECIFIED, 0, 2, 2), size, count=1)
@@ -262,3 +264,25 @@ def test_no_remedy_is_what_was_done(tmp_path: Path) -> None:
         with pytest.warns(InputWarning, match=told) as warned:
             repaired(video, tmp_path / name, 0, codec=codec)
         assert ("--lossless" in str(warned[0].message)) == (codec != "ffv1")
+
+
+@pytest.mark.parametrize(("centred", "border", "share"), [(0, 8, 0.25), (0, 9, 0.75), (1, 8, 0.0), (1, 9, 0.5)])
+def test_a_colour_sample_is_the_mean_about_where_it_lies(centred: int, border: int, share: float) -> None:
+    """On the left one of two columns, of three with weights 1, 2 and 1; between them, of both."""
+    rgb = np.zeros((16, 16, 3), np.uint8)
+    rgb[:, :border, 2], rgb[:, border:, 0] = 255, 255
+    picture = av.VideoFrame(16, 16, "yuv420p")
+    picture.colorspace, picture.color_range = BT709, LIMITED
+    paste(picture, rgb, np.ones((16, 16), bool), bool(centred))
+    for plane in samples(picture)[1:]:
+        left, between, right = plane[4, [2, 4, 6]].astype(float)
+        assert between == pytest.approx(share * left + (1 - share) * right, abs=0.6)
+
+
+def test_differences_of_colour_are_counted_from_the_middle_of_all_codes() -> None:
+    for form, other, sample, wanted in (("yuv420p", "yuv420p10le", 128, 512), ("yuv420p10le", "yuv420p", 515, 129)):
+        picture = av.VideoFrame(16, 16, form)
+        picture.color_range = FULL
+        for plane in samples(picture):
+            plane[:] = sample
+        assert [np.unique(plane).tolist() for plane in samples(fitted(picture, other))[1:]] == [[wanted]] * 2

@@ -177,3 +177,9 @@ def test_masks_of_any_layout_are_judged(part, monkeypatch):
     seen, plain = part.detect(frames, turned), part.detect(frames, turned.contiguous())
     assert plain.masks.any()
     assert torch.equal(seen.masks, plain.masks)
+
+
+def test_where_all_pixels_are_the_same_none_is_poorer_than_another():
+    features = F.normalize(torch.ones(1, 40, 8), dim=-1)
+    holes = (torch.arange(40) < 10).float()[None]
+    assert scores(features, two_centres(features, holes)).abs().max() < 1e-6

@@ -119,3 +119,12 @@ def test_a_small_vit_trains_and_its_file_says_its_size(tmp_path):
         init=path,
     )  # fmt: skip
     assert read_file(again)[1]["image_size"] == "32", "weights to start from bring their size"
+
+
+def test_hdbscan_tells_a_poor_hole_from_known_pixels_that_are_of_no_kind():
+    """No cluster is authentic: what is known is so all the same."""
+    generator = torch.Generator().manual_seed(0)
+    kinds = torch.eye(16)[:2].repeat_interleave(60, 0) + 0.02 * torch.randn(120, 16, generator=generator)
+    features = F.normalize(torch.cat([kinds, torch.randn(40, 16, generator=generator)]), dim=1)[None]
+    hole = (torch.arange(160) < 120).float()[None]
+    assert (hdbscan_scores(features, hole) > 0)[hole > 0].all()

@@ -96,12 +96,14 @@ def test_infos_have_the_same_keys_and_flat_ones_no_arrays(regional):
 
 def test_the_reward_and_the_price_take_the_mean_over_cells(regional):
     env = VideoInpaintEnv(**regional | {"reward_weights": "action"})
-    env.reset(seed=0)
+    _, begun = env.reset(seed=0)
     action = np.zeros((2, 3, 5), np.float32)
     action[0] = [-1, 0, 1, 1, 1]
     _, reward, _, _, info = env.step(action)
     assert info["controls"]["alpha"] == pytest.approx(0.95)
     assert info["controls"]["heads"] == 4.5
+    gained = info["metrics"]["ssim"] - begun["metrics"]["ssim"]
+    assert info["reward_terms"]["ssim"] == pytest.approx(0.95 * gained, abs=1e-6)
     assert info["reward_terms"]["compute"] == pytest.approx(-0.03 * 4.5 / 12)
     assert reward == pytest.approx(sum(info["reward_terms"].values()), abs=1e-9)
 
@@ -321,3 +323,24 @@ def test_a_reward_map_needs_a_grid_and_an_improvement(regional):
     for bad in ({"action_grid": None}, {"reward": "absolute"}):
         with pytest.raises(InputError, match="reward_map"):
             VideoInpaintEnv(**regional | {"reward_map": True} | bad)
+
+
+def test_every_gain_arises_in_its_own_cell_by_its_own_weight(mapped, monkeypatch):
+    env = VideoInpaintEnv(**mapped | {"action_grid": (2, 2), "compute_price": 0.4})
+    core, holes = env._core, np.zeros((4, 48, 64), np.uint8)
+    for top, left in ((8, 8), (8, 40), (32, 8), (32, 40)):
+        holes[:, top : top + 8, left : left + 8] = 1  # as much in every cell
+    state = core.begin([core.draw(2, {"mask": holes})])
+    controls = np.broadcast_to(Controls(alpha=1.0, beta=0.6).to_array(), (1, 2, 2, 5)).copy()
+    controls[0, 1, 1, HEADS] = 2
+    gains = {name: torch.zeros(1, 2, 2, dtype=torch.float64) for name in ("psnr", "ssim", "perceptual", "lpips")}
+    for number, gain in enumerate(gains.values()):
+        gain.view(-1)[number] = 0.01 * (number + 1)
+    monkeypatch.setattr("videoinpaint.envs.rewards.scoring.improvement_by_cell", lambda *_: gains)
+    weights = {"psnr": 0.9, "ssim": 0.9, "perceptual": 0.45, "lpips": 0.45}  # fixed, whatever the controls say
+    terms = {name: weight * gains[name].sum((1, 2)).numpy() for name, weight in weights.items()}
+    terms["compute"] = np.array([-0.1])  # of the price a quarter was needed
+    arose = core.scoring.by_cell(state, core.loop.advance(within("loop", state), controls), None, terms, controls)
+    price = -0.4 / 4
+    expected = [[0.009 + price, 0.018 + price], [0.0135 + price, 0.018 + price + 0.3]]
+    assert arose[0] == pytest.approx(np.array(expected), abs=1e-9)

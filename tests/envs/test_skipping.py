@@ -230,3 +230,16 @@ def test_a_loop_repairs_once_at_least_and_stops_where_all_is_skipped(skipping):
 def test_skips_is_a_truth_value(skipping, bad):
     with pytest.raises(InputError, match="skips"):
         VideoInpaintEnv(**skipping | {"skips": bad})
+
+
+def test_an_episode_that_ends_early_is_paid_to_its_end_and_pays_for_its_computation_once(content):
+    told = []
+    for passes in (1, 3):
+        env = VideoInpaintEnv(**content, reward="absolute", compute_price=0.3, max_iterations=passes)
+        env.reset(seed=1)
+        _, _, terminated, _, info = env.step(env.to_action(DEFAULT))
+        assert terminated
+        told.append(info["reward_terms"])
+    assert told[0]["compute"] == pytest.approx(-0.3)
+    for name, value in told[0].items():
+        assert told[1][name] == pytest.approx(value if name == "compute" else 3 * value)

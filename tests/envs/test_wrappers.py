@@ -38,15 +38,19 @@ VIEWS = [
 
 
 def test_views_show_the_same_pixels(env):
-    plain, _ = env.reset(seed=0)
+    moving = np.zeros((4, 48, 64), np.uint8)
+    for index, mask in enumerate(moving):
+        mask[10:30, 8 * index : 8 * index + 20] = 1
+    options = {"mask": moving}
+    plain, _ = env.reset(seed=0, options=options)
     frames, masks = plain["frames"].reshape(4, 3, 48, 64), plain["masks"]
-    video, _ = TimeAxis(env).reset(seed=0)
+    video, _ = TimeAxis(env).reset(seed=0, options=options)
     assert np.array_equal(video["frames"], frames.transpose(0, 2, 3, 1))
     assert np.array_equal(video["masks"], masks[..., None])
-    last, _ = ChannelsLast(env).reset(seed=0)
+    last, _ = ChannelsLast(env).reset(seed=0, options=options)
     assert np.array_equal(last["frames"].transpose(2, 0, 1), plain["frames"])
     assert np.array_equal(last["masks"].transpose(2, 0, 1), masks)
-    image, _ = SingleImage(env).reset(seed=0)
+    image, _ = SingleImage(env).reset(seed=0, options=options)
     assert np.array_equal(image[:12], plain["frames"])
     assert np.array_equal(image[12:], masks)
 
@@ -87,6 +91,8 @@ def test_views_compose_in_either_order(env):
     assert np.array_equal(first, second)
     floats, _ = FloatObservation(ChannelsLast(SingleImage(env))).reset(seed=0)
     assert np.array_equal((floats * 255).round().astype(np.uint8), first)
+    plain, (parts, _) = env.reset(seed=0)[0], FloatObservation(env).reset(seed=0)
+    assert all(np.array_equal((parts[key] * 255).round().astype(np.uint8), plain[key]) for key in plain)
     assert SingleImage(TimeAxis(env)).reset(seed=0)[0].shape == (4, 48, 64, 4)
 
 
@@ -96,6 +102,8 @@ def test_thumbnails_average_cells(env):
     for key, images in plain.items():
         cells = images.reshape(len(images), 8, 6, 16, 4).mean((2, 4))
         assert np.abs(small[key] - cells).max() <= 0.51
+    small, square = (view.reset(seed=0)[0] for view in (Thumbnails(env, 16, 16), SquareImage(env, 16)))
+    assert np.array_equal(square.transpose(2, 0, 1), np.concatenate([small["frames"], small["masks"]]))
     for height in (100, "8", 8.0):
         with pytest.raises(InputError, match=r"the height of thumbnails must .* 1 to 48"):
             Thumbnails(env, height, 16)

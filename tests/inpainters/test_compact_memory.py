@@ -9,9 +9,9 @@ import torch
 from videoinpaint.controls import Controls
 from videoinpaint.inpainters.compact import CompactInpainter
 from videoinpaint.inpainters.compact.config import CompactConfig
-from videoinpaint.inpainters.compact.memory import recall, remember, remember_within
+from videoinpaint.inpainters.compact.memory import recall, remember, remember_within, sources
 from videoinpaint.inpainters.compact.network import CompactNetwork
-from videoinpaint.inpainters.tracing import trace
+from videoinpaint.inpainters.tracing import LOSS, trace
 from videoinpaint.motion.camera import homography_flow, stabilised_flows
 
 SMALL = CompactConfig(base=8, mid=16, dim=48, hidden=48, depth=2)
@@ -159,3 +159,37 @@ def test_a_map_of_heads_looks_far_where_they_are_many():
     looked = mixed.state["looked"]
     assert looked[..., 0].unique().tolist() == [2]
     assert looked[..., -1].unique().tolist() == [12]
+
+
+@pytest.mark.parametrize(("heads", "ahead", "behind"), [(2, 1, 1), (3, 2, 1), (6, 4, 4), (7, 7, 4)])
+def test_heads_choose_from_what_lies_within_their_reach(heads, ahead, behind):
+    frames, holes = panning_batch()
+    memory = remember(frames, holes)
+    planes = sources(memory, torch.tensor([float(heads)])).split((3, 1, 3, 1, 3), dim=2)
+    for name, reach, colour, trust in (("ahead", ahead, *planes[:2]), ("behind", behind, *planes[2:4])):
+        _, found, away = memory[name].split((3, 1, 1), dim=2)
+        within = (away <= reach) & (found > 0)
+        assert ((away == reach) & within).any() or reach > 4
+        assert torch.equal(trust, torch.where(within, found, 0.0))
+        assert torch.equal(colour, torch.where(within, memory[name][:, :, :3], 0.0))
+
+
+def test_content_is_trusted_less_for_every_frame_that_it_comes_from_further_away():
+    frames, holes = panning_batch()
+    ways = torch.from_numpy(tilted(frames.shape[1])).float()[:, None]  # as exact motion, which tells no error
+    found = trace(frames, holes, lambda *_: tuple(ways))
+    for name in ("ahead", "behind"):
+        _, trust, away = found[name].split((3, 1, 1), dim=2)
+        arrived = trust > 0
+        assert away[arrived].max() > 2
+        torch.testing.assert_close(trust[arrived], LOSS ** (away[arrived] - 1))
+
+
+def test_a_point_is_lost_where_both_directions_have_differed_too_often():
+    frames, holes = panning_batch()
+    there = torch.zeros(1, 7, 2, 64, 96)
+    there[:, :, 0] = 4
+    back = -there
+    back[:, :, 0] -= 1.2  # an inconsistency of 1.55 a frame, and of more than 4 in three
+    for known, reach in ((-there, 5), (back, 2)):
+        assert trace(frames, holes, lambda *_, known=known: (there, known))["ahead"][:, :, 4].max() == reach

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torchvision.ops import deform_conv2d
 
-from videoinpaint.inpainters.published.cost import count_flops
+from videoinpaint.inpainters.published.cost import Meter, count_flops
 
 
 @pytest.mark.parametrize("backend", [name for name in SDPBackend.__members__ if name not in {"ERROR", "OVERRIDEABLE"}])
@@ -35,3 +35,11 @@ def test_convolutions_cost_their_products() -> None:
     expected = 2 * 2 * 9 * 11 * 5 * 3 * 3 * 3
     assert count_flops(lambda: F.conv2d(x, weight, padding=1))[1] == expected
     assert count_flops(lambda: deform_conv2d(x, offset, weight, padding=1))[1] == expected
+
+
+def test_a_meter_tells_what_one_of_equal_parts_costs() -> None:
+    meter, x, weight = Meter(), torch.randn(4, 3, 9, 11), torch.randn(5, 3, 3, 3)
+    for items in (4, 2):  # counted, then known
+        result, cost = meter.run("kind", items, lambda items=items: F.conv2d(x[:items], weight, padding=1))
+        assert len(result) == items
+        assert cost == pytest.approx(2 * 9 * 11 * 5 * 3 * 3 * 3 / 1e9)

@@ -58,3 +58,9 @@ def test_contours_match_within_eight_pixels_of_a_davis_frame(apart, score):
     """0.008 of the diagonal of 854x480, rounded up."""
     columns = torch.arange(854).expand(1, 1, 1, 480, 854)
     assert contour_accuracy((columns < 400).float(), (columns < 400 + apart).float()).item() == score
+
+
+def test_contours_are_compared_by_euclidean_distance():
+    """The contour of a pixel are the four whose right, lower or lower right neighbour differs, as in DAVIS: of these
+    one lies within two pixels of the same four two rows lower and two columns further right."""
+    assert float(contour_accuracy(square(30, 30, 1), square(32, 32, 1))) == 0.25

@@ -31,6 +31,7 @@ from videoinpaint.inpainters.published.e2fgvi.network import E2FGVI
 from videoinpaint.inpainters.published.fuseformer.network import FuseFormer
 from videoinpaint.inpainters.published.geometry import Geometry
 from videoinpaint.inpainters.published.sizes import Sizes
+from videoinpaint.motion.neighbourhoods import window_max
 from videoinpaint.protocols import Inpainter, OneShotInpainter
 
 NEUTRAL = Controls().to_array()[None]
@@ -125,6 +126,35 @@ def test_true_masks_rule_the_maps_at_the_beginning_of_the_curriculum():
         [torch.rand(2, 2, 16, 16)], torch.rand(1, 2, 3, 16, 16), wrong, truth[:, 0], Blend(1, 1, truth)
     ).maps
     assert torch.allclose(maps[0], truth)
+
+
+@pytest.mark.parametrize(("share", "leans"), [(100.0, (1, 0)), (-100.0, (0, 1))])
+def test_either_branch_leans_on_the_true_masks_by_its_own_weight(share, leans):
+    """Of Eq. 3 one branch alone: that of the predicted masks, or that of the attention."""
+    inactivation = Inactivation((2,))
+    with torch.no_grad():
+        inactivation.share.fill_(share)
+    truth, wrong = torch.zeros(1, 2, 1, 16, 16), torch.zeros(1, 2, 1, 16, 16)
+    truth[..., 4:12, 4:12], wrong[..., :4, :4] = 1, 1
+    given = [torch.rand(2, 2, 16, 16)], torch.rand(1, 2, 3, 16, 16), wrong, truth[:, 0]
+    assert torch.allclose(inactivation(*given, Blend(*leans, truth)).maps[0], truth)
+    assert not torch.allclose(inactivation(*given, Blend(*leans[::-1], truth)).maps[0], truth, atol=0.1)
+
+
+def test_attention_compares_with_the_target_and_with_what_is_beside_it():
+    """Of features at right angles one is wholly like the target's and unlike the others, by the sharpness of 6."""
+    inactivation = Inactivation((2,), learned=False)
+    with torch.no_grad():
+        inactivation.share.fill_(-100)  # the attention alone
+    target = torch.zeros(1, 2, 1, 40, 100)
+    target[..., 10:30, 40:56] = 1
+    features = torch.cat([target, 1 - target], dim=2).flatten(0, 1)
+    found = inactivation([features], torch.zeros(1, 2, 3, 40, 100), target, target[:, 0])
+    expected = torch.tensor([6.0, -6]).add(-1).sigmoid()
+    seen = found.maps[0][0, 1, 0]
+    assert torch.allclose(seen[10:30, 40:56], expected[0], atol=1e-4)
+    assert torch.allclose(seen[8, 40:56], expected[1], atol=1e-4)
+    assert torch.equal(found.joint[:, 0], window_max(target[:, 0], 1))  # a soft edge reaches a pixel beyond its mask
 
 
 def test_adversarial_losses_part_their_gradients():

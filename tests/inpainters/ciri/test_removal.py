@@ -244,3 +244,10 @@ class TestConfig:
         summed = remove_residues(ThresholdTracker(truth), observed, truth[0], painter, detector, sums)
         mean = remove_residues(ThresholdTracker(truth), observed, truth[0], painter, detector, RemovalConfig(epochs=1))
         assert summed.residues[0] == pytest.approx(mean.residues[0] * 3 * 255**2 / 4, rel=0.05)
+
+    def test_the_loss_weighs_the_residue_of_a_frame(self, scene: Scene, detector: ResidueDetector) -> None:
+        observed, truth, painter = scene
+        for sums in (False, True):
+            config = RemovalConfig(epochs=1, contextual_weight=0, residue_weight=3, published_sums=sums)
+            found = remove_residues(ThresholdTracker(truth), observed, truth[0], painter, detector, config)
+            assert found.losses[0] == pytest.approx(3 * found.residues[0])

@@ -80,3 +80,22 @@ def test_following_drops_what_does_not_continue_the_object():
     assert torch.equal(kept[1, :, :20, :20], masks[1, :, :20, :20])
     assert not kept[2].any()
     assert torch.equal(kept[3], masks[3])
+
+
+def test_regions_continue_an_object_where_they_touch_it_or_nearly_do():
+    """Within 4 % of the diagonal, here 3 pixels; regions hang together by their corners, too."""
+    masks = torch.zeros(2, 1, 40, 56)
+    masks[:, :, 10:16, 10:16] = 1
+    line = torch.arange(16, 30)
+    masks[1, 0, line, line] = 1
+    masks[1, 0, 10:16, 18:20] = 1
+    expected = masks[1].clone()
+    masks[1, 0, 10:16, 5:7] = 1
+    assert torch.equal(followed(masks)[1], expected)
+
+
+@torch.no_grad()
+def test_the_networks_range_stands_for_probabilities(scene):
+    frames, masks = scene
+    learner = MaskLearner(QUICK, frames[0], masks[0])
+    torch.testing.assert_close(learner.probabilities(frames), (1 + learner.network(2 * frames - 1)) / 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -152,6 +154,17 @@ def test_changes_stay_within_the_published_ranges():
 
 def test_a_changed_mask_covers_what_the_changed_hole_touches(scene):
     frames, holes = scene
-    change = losses.draw_change(np.random.default_rng(3), 6, 40, 56)
     spoilt = torch.where(holes > 0, torch.ones_like(frames), torch.zeros_like(frames))
-    assert not change.frames(spoilt)[(change.masks(holes) == 0).expand_as(frames)].any()
+    drawn = losses.draw_change(np.random.default_rng(3), 6, 40, 56)
+    for blur in (0, 3, 5):
+        change = replace(drawn, blur=blur)
+        assert not change.frames(spoilt)[(change.masks(holes) == 0).expand_as(frames)].any()
+
+
+def test_a_change_brightens_and_stays_in_the_range(scene):
+    frames, _ = scene
+    still = torch.tensor([[1.0, 0, 0], [0, 1, 0]]).expand(len(frames), -1, -1)
+    gain = torch.full((len(frames), 1, 1, 1), 1.5)
+    expected = (1.5 * frames).clamp(0, 1)
+    torch.testing.assert_close(losses.Change(still, gain, 0).frames(frames), expected, atol=1e-5, rtol=0)
+    assert (expected == 1).any()

@@ -217,6 +217,7 @@ def test_the_papers_settings():
     assert (PAPER.arch, PAPER.width, PAPER.start, PAPER.learning_rate) == ("coarse-to-fine", 1, "none", 2e-4)
     assert PAPER.weights == (1, 0.1, 0.2)
     assert PAPER.second_stage == 20_000 / 80_000
+    assert [PAPER.is_late(share) for share in (0, 0.74, 0.76, 1)] == [False, False, True, True]
 
 
 @pytest.fixture(scope="module")
@@ -298,3 +299,15 @@ def test_a_clip_without_holes_costs_its_painting_alone(inpainter, scene):
     costs = inpainter.refine(inpainter.begin(frames, holes), frames, holes, controls).gflops.tolist()
     assert costs[0] == inpainter.gflops(2, 40, 56)
     assert costs[1] == 2 * inpainter._trainer.network.flops(40, 56) / 1e9 < costs[0]
+
+
+def test_no_loss_is_taken_where_nothing_is_known(scene):
+    trainer, clip = Trainer(replace(SMALL, start="smooth", pool=1)), TrainingClip(*scene, "smooth", pool=1)
+    for seed in range(4):
+        batch = clip.draw(np.random.default_rng(seed), 2)
+        spoilt = replace(batch, frames=torch.where(batch.holes > 0, torch.rand(batch.frames.shape), batch.frames))
+        one, two = (trainer._losses(each, np.random.default_rng(seed), (1.0, 0.0, 0.2)) for each in (batch, spoilt))
+        assert set(one) == {"reconstruction", "stabilisation"}
+        assert {name: value.item() for name, value in one.items()} == pytest.approx(
+            {name: value.item() for name, value in two.items()}, abs=1e-6
+        )
