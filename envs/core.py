@@ -254,7 +254,7 @@ class Core:
         repair = done.state["repaired"]
         if may_look(repair):  # where it costs nothing, before the reward meets what is no number
             check_complaints(done.sound)
-        features = self.reward.backbone(repair) if self.settings.reward_map else None  # asked for twice
+        features = self.reward.features(repair) if self.settings.reward_map else None  # asked for twice
         metrics = self.reward.measure(within("reward", state), repair, done.detection.weights, features)
         seen = self._seen(done, metrics, within("last", state))
         loop = done.state | {name: torch.from_numpy(seen[name]) for name in ("gflops", "full_gflops")}
