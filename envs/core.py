@@ -17,7 +17,7 @@ from torch import Tensor
 
 from videoinpaint.contract import check_complaints
 from videoinpaint.controls import DEFAULT, NAMES, action_to_controls, as_numbers, framewide, mean_controls, refining
-from videoinpaint.device import fetched, may_look
+from videoinpaint.device import check_defaults, fetched, may_look
 from videoinpaint.envs import fork  # noqa: F401 - its import keeps forked workers from waiting for ever
 from videoinpaint.envs.actions import action_space
 from videoinpaint.envs.bank import Bank, Identity, begins_alike, identify
@@ -170,6 +170,7 @@ class Core:
 
     def begin(self, episodes: Sequence[Episode]) -> State:
         """Start a batch of episodes."""
+        check_defaults()
         begun = [None if episode.begun is None else episode.begun() for episode in episodes]
         missing = [episode for episode, one in zip(episodes, begun) if one is None]
         if len(missing) == len(episodes):
