@@ -17,7 +17,7 @@ from torch import Tensor
 
 from videoinpaint.contract import check_complaints
 from videoinpaint.controls import DEFAULT, NAMES, action_to_controls, as_numbers, framewide, mean_controls, refining
-from videoinpaint.device import fetched, may_look
+from videoinpaint.device import check_defaults, fetched, may_look
 from videoinpaint.envs import fork  # noqa: F401 - its import keeps forked workers from waiting for ever
 from videoinpaint.envs.actions import action_space
 from videoinpaint.envs.bank import Bank, Identity, begins_alike, identify
@@ -170,6 +170,7 @@ class Core:
 
     def begin(self, episodes: Sequence[Episode]) -> State:
         """Start a batch of episodes."""
+        check_defaults()
         begun = [None if episode.begun is None else episode.begun() for episode in episodes]
         missing = [episode for episode, one in zip(episodes, begun) if one is None]
         if len(missing) == len(episodes):
@@ -254,7 +255,7 @@ class Core:
         repair = done.state["repaired"]
         if may_look(repair):  # where it costs nothing, before the reward meets what is no number
             check_complaints(done.sound)
-        features = self.reward.backbone(repair) if self.settings.reward_map else None  # asked for twice
+        features = self.reward.features(repair) if self.settings.reward_map else None  # asked for twice
         metrics = self.reward.measure(within("reward", state), repair, done.detection.weights, features)
         seen = self._seen(done, metrics, within("last", state))
         loop = done.state | {name: torch.from_numpy(seen[name]) for name in ("gflops", "full_gflops")}

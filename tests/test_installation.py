@@ -118,7 +118,7 @@ def test_names_that_stable_baselines3_keeps_private_stand_beside_its_bound():
 
 def private_names(path: Path) -> set[str]:
     """Private attributes and methods that a file reads, writes or defines."""
-    nodes = list(ast.walk(ast.parse(path.read_text())))
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
     found = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     found |= {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
     return {name for name in found if re.match(r"_[a-z]", name)}

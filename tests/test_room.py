@@ -25,7 +25,7 @@ def test_files_outside_the_temporary_folder_are_noticed(
     monkeypatch.chdir(repository)
     stray = f"stray-{os.getpid()}"
     try:
-        Path(stray).write_text("")
+        Path(stray).write_text("", encoding="utf-8")
         (tmp_path / "one").write_text("")
         (tmp_path / "one").rename(stray)
         Path(f"{stray}/../{stray}-folder").resolve().mkdir()

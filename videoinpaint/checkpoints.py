@@ -141,5 +141,5 @@ def load_optimiser(optimiser: torch.optim.Optimizer, stored: Mapping[str, Any]) 
 
 def log(folder: Path, numbers: Mapping[str, float]) -> None:
     """Add a line to ``log.jsonl`` of a folder."""
-    with (folder / LOG).open("a") as file:
+    with (folder / LOG).open("a", encoding="utf-8") as file:
         file.write(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in numbers.items()}) + "\n")

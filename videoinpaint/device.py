@@ -39,12 +39,32 @@ def fetched(values: Mapping[str, Tensor]) -> dict[str, NDArray[np.float64]]:
     return found
 
 
+def check_defaults() -> None:
+    """Raise InputError where torch makes tensors elsewhere, or of another type, than it does by itself.
+
+    Networks are float32, and what a tensor without a device holds is for the CPU: costs, counts, places.
+    """
+    if torch.get_default_dtype() != torch.float32:
+        raise InputError(
+            f"torch's default dtype is {torch.get_default_dtype()}, and networks here are float32: call "
+            "torch.set_default_dtype(torch.float32)"
+        )
+    place = torch.get_default_device()
+    if place.type != "cpu":
+        raise InputError(
+            f"torch's default device is {str(place)!r}, and numbers here are counted on the CPU: call "
+            "torch.set_default_device('cpu'), and say by device= where networks compute"
+        )
+
+
 def resolve_device(device: str | torch.device) -> torch.device:
     """The device behind a name; "auto" is the GPU where there is one.
 
     Raises:
-        InputError: no such device on this machine.
+        InputError: no such device on this machine, or one without float64, such as "mps"; torch has other defaults
+            than :func:`check_defaults` asks for.
     """
+    check_defaults()
     if isinstance(device, str) and device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     reason = "it computes nothing"
@@ -54,7 +74,16 @@ def resolve_device(device: str | torch.device) -> torch.device:
         resolved = torch.device(device)
         # "meta" has shapes and no numbers; others may be known to torch and not be built into it
         if float(torch.ones(1, device=resolved)) == 1:
-            return resolved
+            if _has_float64(resolved):
+                return resolved
+            reason = "it has no float64, in which costs and metrics are added up"
     except Exception as error:  # each kind of device fails in a way of its own
         reason = " ".join(str(error).split())[:200]
     raise InputError(f"cannot use device {shown(device)} ({reason}): say 'auto', 'cpu' or 'cuda'")
+
+
+def _has_float64(device: torch.device) -> bool:
+    try:
+        return float(torch.ones(1, dtype=torch.float64, device=device)) == 1
+    except Exception:  # as above
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from itertools import pairwise
 
 
 def end_at_once(number: int, _: object) -> None:
@@ -23,6 +24,8 @@ def end_command_at_once() -> None:
     when all is loaded.
     """
     words = os.path.normpath(getattr(sys.modules["__main__"], "__file__", None) or "").split(os.sep)
-    is_command = words[-1] == "videoinpaint" or "videoinpaint.exe" in words[-2:]  # of which the script is a part
-    if is_command and signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    # Under "python -m", whose package is imported before the program has a file.
+    as_module = sys.argv[:1] == ["-m"] and ("-m", "videoinpaint") in pairwise(sys.orig_argv)
+    as_script = words[-1] == "videoinpaint" or "videoinpaint.exe" in words[-2:]  # of which the script is a part
+    if (as_module or as_script) and signal.getsignal(signal.SIGINT) == signal.default_int_handler:
         signal.signal(signal.SIGINT, end_at_once)

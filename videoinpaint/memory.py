@@ -66,5 +66,5 @@ def peak_bytes() -> int:
 
 def _told(name: str) -> int | None:
     status = Path("/proc/self/status")
-    found = re.search(rf"{name}:\s+(\d+) kB", status.read_text()) if status.is_file() else None
+    found = re.search(rf"{name}:\s+(\d+) kB", status.read_text(encoding="utf-8")) if status.is_file() else None
     return None if found is None else int(found[1]) * 1024

@@ -10,6 +10,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from videoinpaint.agents.policies.heads import START_STD
 from videoinpaint.checks import MAX_COUNT, real_number, shown, whole_number
 from videoinpaint.errors import InputError
@@ -144,6 +146,8 @@ class TrainConfig:
     progress: bool = True
 
     def __post_init__(self) -> None:
+        # Stable-Baselines3 takes Python's own numbers.
+        vars(self).update({name: value.item() for name, value in vars(self).items() if isinstance(value, np.generic)})
         for name, low, high in _WHOLE:
             whole_number(getattr(self, name), name, low, high)
         for name, most in _ABOVE_ZERO:

@@ -127,7 +127,7 @@ def _kept(flags: InternalStarts, pair: Pair, start: str) -> dict[str, Any]:
     config, cpu = settings(flags, start), resolve_device(flags.device).type == "cpu"
     key = json.dumps([pair.digest, asdict(config), flags.seconds, flags.patience, *([] if cpu else [flags.device])])
     path = flags.folder / f"{pair.name}-{pair.digest}-{start}.json"
-    if path.exists() and (stored := json.loads(path.read_text()))["key"] == key:
+    if path.exists() and (stored := json.loads(path.read_text(encoding="utf-8")))["key"] == key:
         return stored["methods"]
     pictures = flags.pictures and flags.pictures / f"{pair.name}-{start}"
     unfinished = flags.folder / f"training-{hashlib.sha256(key.encode()).hexdigest()[:16]}"

@@ -6,8 +6,9 @@ temporal term. What depends on the reference alone is computed once, in `begin`;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from videoinpaint.metrics.backbone import Backbone, get_backbone, layer_distance
 from videoinpaint.metrics.checks import check_frames, check_holes, check_pair
 from videoinpaint.metrics.quality import PSNR_CAP, decibel, frame_mse, hole_mse, ssim_map
 from videoinpaint.motion.flow import dis_flow
+from videoinpaint.precision import autocast
 from videoinpaint.protocols import State
 
 METRICS = ("psnr", "ssim", "lpips", "perceptual", "wta", "psnr_hole")
@@ -31,6 +33,22 @@ PSNR_SCALE = 50.0
 """PSNR enters the reward in units of this many dB (DESIGN.md, section 5); 1 gives raw dB."""
 
 SSIM_WINDOW = 7
+
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
+
+
+def in_float32(
+    measure: Callable[Concatenate[Reward, Given], Found],
+) -> Callable[Concatenate[Reward, Given], Found]:
+    """What a reward measures, in float32 even where the caller autocasts: an episode earns the same everywhere."""
+
+    @wraps(measure)
+    def measured(reward: Reward, *args: Given.args, **kwargs: Given.kwargs) -> Found:
+        with autocast(reward.device, "float32"):
+            return measure(reward, *args, **kwargs)
+
+    return measured
 
 
 class Reward:
@@ -62,6 +80,7 @@ class Reward:
         self.encoder = self.aligner.encoder
 
     @torch.no_grad()
+    @in_float32
     def begin(self, reference: Tensor, holes: Tensor) -> State:
         """What stays the same within an episode.
 
@@ -90,7 +109,13 @@ class Reward:
         state["flow"] = grid_flow(flow, self.encoder, (size[0], size[1])).reshape(batch, length - 1, 2, *size)
         return state | {f"features{k}": layer for k, layer in enumerate(features)}
 
+    @in_float32
+    def features(self, repaired: Tensor) -> list[Tensor]:
+        """The backbone's features of a repair, as :meth:`measure` takes them."""
+        return self.backbone(repaired)
+
     @torch.no_grad()
+    @in_float32
     def measure(
         self, state: State, repaired: Tensor, weights: Tensor, features: list[Tensor] | None = None
     ) -> dict[str, Tensor]:
@@ -100,7 +125,7 @@ class Reward:
             state: from :meth:`begin`.
             repaired: Yhat_n ``(B, T, 3, H, W)`` in [0, 1].
             weights: D_n ``(B, T, 3, H, W)``, >= 0.
-            features: `backbone(repaired)`, where it is there already.
+            features: from :meth:`features`, where they are there already.
 
         Raises:
             InputError: shapes that do not belong to the state, values outside [0, 1] or NaN.

@@ -14,6 +14,7 @@ from videoinpaint.envs.rewards.reward import Reward
 from videoinpaint.envs.rewards.reward_map import apportioned, changed, improvement_by_cell, saved_by_cell
 from videoinpaint.envs.settings import Settings
 from videoinpaint.envs.states.batch import within
+from videoinpaint.precision import autocast
 from videoinpaint.protocols import Inpainter, State, weights_of_cells
 from videoinpaint.regions import summed
 
@@ -64,9 +65,10 @@ class Scoring:
         assert self.settings.action_grid is not None
         truth, repairs = within("reward", state), (state["loop/repaired"], done.state["repaired"])
         masks, grid = state["loop/masks"], self.settings.action_grid
-        weights = {"heads": weights_of_cells(self.inpainter, masks, grid), "missing": summed(masks.mean(1)[:, 0], grid)}
-        known = fetched(weights)
-        better = fetched(improvement_by_cell(self.reward, truth, *repairs, self.settings.action_grid, features))
+        with autocast(self.reward.device, "float32"):  # whatever the caller's, as the reward itself
+            missing = summed(masks.mean(1)[:, 0], grid)
+            known = fetched({"heads": weights_of_cells(self.inpainter, masks, grid), "missing": missing})
+            better = fetched(improvement_by_cell(self.reward, truth, *repairs, grid, features))
         alpha, beta, _ = (weight.astype(np.float64)[:, None, None] for weight in self._weights(controls))
         found = {
             name: changed((alpha if name in ("ssim", "psnr") else beta) * values, known["missing"])

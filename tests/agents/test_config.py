@@ -61,6 +61,13 @@ def test_omegaconf_is_read() -> None:
     assert TrainConfig.from_mapping(omegaconf.OmegaConf.create(TEXT)) == MEANT
 
 
+def test_numbers_of_numpy_are_python_s_own() -> None:
+    """What trains asks for a float, and numpy's of four bytes is none."""
+    config = TrainConfig("out", steps=np.int64(20), learning_rate=np.float32(0.25), anneal=np.bool_(False))
+    assert config == TrainConfig("out", steps=20, learning_rate=0.25, anneal=False)
+    assert {type(value) for value in (config.steps, config.learning_rate, config.anneal)} == {int, float, bool}
+
+
 def test_what_was_written_is_read_back() -> None:
     assert TrainConfig.from_mapping(MEANT.as_dict()) == MEANT
     assert TrainConfig.from_mapping({"output": "a", "replay": "true"}).replay == ReplayConfig()

@@ -256,6 +256,31 @@ def test_an_interruption_while_loading_is_one_line(moment: str, name: str, tmp_p
         assert (ended.returncode, ended.stderr) == (130, "error: interrupted\n")
 
 
+@pytest.mark.parametrize("module", ["videoinpaint", "other"])
+def test_an_interruption_while_the_module_loads_is_one_line(module: str, tmp_path: Path) -> None:
+    """As above, of ``python -m videoinpaint``; another program's module handles it as it likes."""
+    (tmp_path / "other.py").write_text("import videoinpaint")
+    (tmp_path / "sitecustomize.py").write_text(
+        """if True:
+        import os, signal, sys
+        pressed = []
+        def press(event, arguments):
+            if event == "import" and arguments[0] == "videoinpaint.controls" and not pressed:
+                pressed.append(True)
+                os.kill(os.getpid(), signal.SIGINT)
+        sys.addaudithook(press)
+        """
+    )
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-m", module, "weights", "list"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path})
+    assert ended.stdout == ""
+    if module == "videoinpaint":
+        assert (ended.returncode, ended.stderr) == (130, "error: interrupted\n")
+    else:
+        assert "KeyboardInterrupt" in ended.stderr
+
+
 def test_an_interruption_before_the_work_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

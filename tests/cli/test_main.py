@@ -30,6 +30,15 @@ def test_version_is_printed_without_loading_torch() -> None:
     assert result.stdout.split() == ["videoinpaint", __version__, "False"]
 
 
+def test_the_package_is_the_command() -> None:
+    command = [sys.executable, "-m", "videoinpaint"]
+    shown = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True).stdout
+    assert shown.split() == ["videoinpaint", __version__]
+    ended = subprocess.run([*command, "nosuch"], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "unknown command 'nosuch'" in ended.stderr
+
+
 @pytest.mark.parametrize(("chosen", "spins"), [({}, "0"), ({"GOMP_SPINCOUNT": "7"}, "7")])
 def test_threads_sleep_while_they_wait_unless_the_user_says_otherwise(chosen: dict[str, str], spins: str) -> None:
     unset = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}

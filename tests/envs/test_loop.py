@@ -10,7 +10,6 @@ import torch
 
 from videoinpaint.composition import GREY
 from videoinpaint.controls import Controls
-from videoinpaint.device import resolve_device
 from videoinpaint.envs.loop import ClosedLoop
 from videoinpaint.envs.observing import observe
 from videoinpaint.envs.states.batch import batch_size, join, nested, put, take, within
@@ -156,13 +155,6 @@ def test_states_of_other_shapes_do_not_mix(loop, clip):
         join([state, wider])
     with pytest.raises(InputError):
         batch_size({**state, "masks": state["masks"][:1]})
-
-
-def test_devices_are_resolved_or_refused():
-    assert resolve_device("cpu").type == "cpu"
-    assert resolve_device("auto").type in ("cpu", "cuda")
-    with pytest.raises(InputError, match="'auto'"):
-        resolve_device("cuda:77")
 
 
 @pytest.mark.parametrize("to_the_end", [False, True])

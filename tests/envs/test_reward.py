@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gymnasium
+import numpy as np
 import pytest
 import torch
 
@@ -43,6 +45,21 @@ def test_frames_in_double_precision_score_as_in_single(reward):
     expected = reward.measure(state, repaired, flags(holes))
     found = reward.measure(reward.begin(reference.double(), holes), repaired.double(), flags(holes).double())
     assert all(torch.equal(found[name], expected[name]) for name in METRICS)
+
+
+@pytest.mark.parametrize("env_id", ["VideoInpaint-v1", "VideoInpaintRegions-v1"])
+def test_an_episode_earns_the_same_whether_its_caller_autocasts(env_id):
+    """Precision is the environment's own; what rewards measure is float32, and so are maps of where they arose."""
+    told = {"num_frames": 3, "height": 48, "width": 64, "inpainter": "compact", "precision": "float32"}
+    env = gymnasium.make(env_id, reward_map=env_id.startswith("VideoInpaintRegions"), **told)
+    action = np.full(env.action_space.shape, 0.3, np.float32)
+    seen = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            env.reset(seed=3)
+            _, earned, *_, info = env.step(action)
+        seen.append((earned, info["metrics"], np.asarray(info.get("reward_map", 0)).tolist()))
+    assert seen[0] == seen[1]
 
 
 def test_raw_terms_equal_the_public_metrics(reward):

@@ -180,7 +180,7 @@ class Cheat(Steady):
                 found += list(Path(folder).rglob(name)) if Path(folder).is_dir() else []
         for path in (self.hint["salt"], f"/proc/{os.getppid()}/cmdline"):
             try:
-                found.append(Path(path).read_text())
+                found.append(Path(path).read_text(encoding="utf-8"))
             except OSError:
                 continue
         return found
@@ -189,7 +189,7 @@ class Cheat(Steady):
         """Something for the next process of this policy to find."""
         for folder in (os.getcwd(), tempfile.gettempdir(), "/dev/shm", "/var/tmp"):
             try:
-                Path(folder, "loot").write_text("something")
+                Path(folder, "loot").write_text("something", encoding="utf-8")
             except OSError:
                 continue
             return True

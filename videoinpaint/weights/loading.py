@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from videoinpaint.device import check_defaults
 from videoinpaint.errors import CorruptWeightsError, VideoInpaintError
 from videoinpaint.weights.files import read_file, read_metadata
 from videoinpaint.weights.hashes import check_recorded
@@ -101,7 +102,9 @@ def build_loaded(build: Callable[[], Module], name: str, explicit: str | Path | 
 
     Raises:
         As :func:`load_into`.
+        InputError: torch has other defaults than :func:`videoinpaint.device.check_defaults` asks for.
     """
+    check_defaults()
     tensors = load_tensors(name, explicit)
     try:
         with torch.device("meta"):

@@ -166,7 +166,7 @@ def _limits(held: int | None, memory: int) -> str:
 def _held() -> int | None:
     """Bytes of address space of this process."""
     try:
-        return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError):
         return None
 

@@ -269,7 +269,7 @@ def _json_beside(name: str, path: Path) -> dict[str, Any] | None:
 
 @cache
 def _table() -> dict[str, Any]:
-    return json.loads(files("videoinpaint.data").joinpath("parity.json").read_text())
+    return json.loads(files("videoinpaint.data").joinpath("parity.json").read_text(encoding="utf-8"))
 
 
 def _known(name: str) -> dict[str, Any]:
