@@ -57,4 +57,5 @@ def resolve_device(device: str | torch.device) -> torch.device:
             return resolved
     except Exception as error:  # each kind of device fails in a way of its own
         reason = " ".join(str(error).split())[:200]
-    raise InputError(f"cannot use device {shown(device)} ({reason}): say 'auto', 'cpu' or 'cuda'")
+    usable = "'auto', 'cpu' or 'cuda'" if torch.cuda.is_available() else "'auto' or 'cpu', as no GPU is here"
+    raise InputError(f"cannot use device {shown(device)} ({reason}): say {usable}")

@@ -163,6 +163,9 @@ def test_devices_are_resolved_or_refused():
     assert resolve_device("auto").type in ("cpu", "cuda")
     with pytest.raises(InputError, match="'auto'"):
         resolve_device("cuda:77")
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="say 'auto' or 'cpu', as no GPU is here"):
+            resolve_device("cuda")
 
 
 @pytest.mark.parametrize("to_the_end", [False, True])
