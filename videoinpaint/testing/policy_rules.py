@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,9 +37,10 @@ def check_policy(
     shapes = {"frames": (3, 3 * num_frames, height, width), "masks": (3, num_frames, height, width)}
     observation = {key: rng.integers(0, 256, shape, np.uint8) for key, shape in shapes.items()}
     observation["masks"][:, :, : height // 2] = 0
+    forget = partial(reset_policy, policy)
 
     def act(seen: Observation) -> NDArray[np.float32]:
-        reset_policy(policy)
+        forget()
         return policy.act(seen)
 
     _check_choice("act", act, observation, (5,), deterministic)
@@ -46,7 +48,7 @@ def check_policy(
         rows, columns = 2, 3
 
         def act_by_cell(seen: Observation) -> NDArray[np.float32]:
-            reset_policy(policy)
+            forget()
             return policy.act_by_cell(seen, rows, columns)
 
         _check_choice("act_by_cell", act_by_cell, observation, (rows, columns, 5), deterministic)
