@@ -10,6 +10,7 @@ from videoinpaint.envs.common import names_checked
 from videoinpaint.envs.env import VideoInpaintEnv
 from videoinpaint.envs.settings import Settings
 from videoinpaint.envs.vector import VideoInpaintVectorEnv
+from videoinpaint.errors import InputError
 from videoinpaint.protocols import Detector, Inpainter, MaskPropagator
 
 CLIPS, INPAINTER, PROPAGATOR = "one_shot", "ciri", "flow"
@@ -66,9 +67,9 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
 
     A clip from `clips`, drawn from the episode's seed. `reset(options={"clip": ...})` chooses it: a clip's name in the
     source, or a `videoinpaint.clips.Clip` with `frames` (the background), `observed` and `objects` (the target's true
-    masks). The target may leave the scene: its masks are then empty, and nothing is repaired in those frames. A clip
-    without `observed` or `objects`, or whose target is absent from the first frame or covers all of it, raises
-    `InputError`.
+    masks). The target may leave the scene: its masks are then empty, and a frame in which `M_0` is empty is not
+    repaired. A clip without `observed` or `objects`, or whose target is absent from the first frame or covers all of
+    it, raises `InputError`.
 
     ## Episode End
 
@@ -159,7 +160,7 @@ class VideoInpaintOneShotEnv(VideoInpaintEnv):
             weights=weights, detector_weights=detector_weights, flat_info=flat_info, precision=precision, bank=bank,
             prefetch=prefetch, action_grid=action_grid, reward_map=reward_map, compile=compile, skips=skips,
         )  # fmt: skip
-        self._build(settings, render_mode)
+        self._build(_followed(settings), render_mode)
 
 
 class VideoInpaintOneShotVectorEnv(VideoInpaintVectorEnv):
@@ -167,3 +168,13 @@ class VideoInpaintOneShotVectorEnv(VideoInpaintVectorEnv):
 
     single: ClassVar[type[VideoInpaintEnv]] = VideoInpaintOneShotEnv
     defaults: ClassVar[dict[str, Any]] = {"clips": CLIPS, "inpainter": INPAINTER, "propagator": PROPAGATOR}
+
+    def _settings(self, given: dict[str, Any]) -> Settings:
+        return _followed(super()._settings(given))
+
+
+def _followed(settings: Settings) -> Settings:
+    """The settings; raises InputError without a propagator, as nothing would be one-shot then."""
+    if settings.propagator is None:
+        raise InputError("propagator carries the first frame's mask: name one, or use VideoInpaint with masks given")
+    return settings

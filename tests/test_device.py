@@ -31,6 +31,9 @@ def test_devices_are_resolved_or_refused():
     assert resolve_device("auto").type in ("cpu", "cuda")
     with pytest.raises(InputError, match="'auto'"):
         resolve_device("cuda:77")
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="say 'auto' or 'cpu', as no GPU is here"):
+            resolve_device("cuda")
 
 
 def test_a_device_without_float64_is_refused():

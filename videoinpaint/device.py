@@ -79,7 +79,8 @@ def resolve_device(device: str | torch.device) -> torch.device:
             reason = "it has no float64, in which costs and metrics are added up"
     except Exception as error:  # each kind of device fails in a way of its own
         reason = " ".join(str(error).split())[:200]
-    raise InputError(f"cannot use device {shown(device)} ({reason}): say 'auto', 'cpu' or 'cuda'")
+    usable = "'auto', 'cpu' or 'cuda'" if torch.cuda.is_available() else "'auto' or 'cpu', as no GPU is here"
+    raise InputError(f"cannot use device {shown(device)} ({reason}): say {usable}")
 
 
 def _has_float64(device: torch.device) -> bool:

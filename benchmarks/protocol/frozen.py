@@ -135,9 +135,11 @@ class FrozenSuite:
         """
         for frozen, drawn in zip(self.episodes, self.drawn(self.seeds)):
             if episode_digest(drawn) != frozen.digest:
+                other = "name another copy of the clips, --data ROOT"
+                remedy = other if self.data else "use the package version that froze it"
                 raise InputError(
                     f"episode {frozen.seed} of suite {self.name} ({frozen.clip}) has other pixels here than when the "
-                    "suite was frozen: results would compare with nobody's; use the package version that froze it"
+                    f"suite was frozen: results would compare with nobody's; {remedy}"
                 )
 
 
@@ -233,6 +235,12 @@ def written(suite: FrozenSuite) -> dict[str, Any]:
     rows = [[one.seed, one.clip, one.digest, *filter(None, [one.num_frames])] for one in suite.episodes]
     found = {"env_kwargs": without_data(suite.env_kwargs, suite.data), "episodes": rows}
     return found | ({"by_name": True} if suite.by_name else {})
+
+
+def holds_own_clips(path: str | Path) -> bool:
+    """Whether a file is there and holds a suite of clips that do not ship."""
+    file = user_path(path)
+    return file.is_file() and DATA in file.read_text(encoding="utf-8", errors="replace")
 
 
 def suite_of_file(path: str | Path, env_id: str, data: str = "") -> FrozenSuite:

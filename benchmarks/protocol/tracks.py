@@ -26,6 +26,7 @@ from videoinpaint.benchmarks.protocol.frozen import (
     episode_source,
     frozen_suite,
     suite_of_file,
+    without_data,
     written,
 )
 from videoinpaint.clips import SequenceSource, make_clips
@@ -118,14 +119,18 @@ def open_suite(name: str, env_id: str, data: str = "", size: Size | None = None)
         size: of a track's clips.
 
     Raises:
-        InputError: see :func:`track` and :func:`suite_of_file`; a size for what is no track.
+        InputError: see :func:`track` and :func:`suite_of_file`; a size for what is no track, a folder for what has its
+            clips.
         UnknownNameError: there is no such suite, or none for this environment.
     """
     if name in track_names():
         return track(name, data, env_id, size)
     if size is not None:
         raise InputError(f"suite {name} says itself what size its clips have: leave sizes out")
-    return suite_of_file(name, env_id, data) if name.endswith(".json") else frozen_suite(name, env_id)
+    suite = suite_of_file(name, env_id, data) if name.endswith(".json") else frozen_suite(name, env_id)
+    if data and without_data(suite.env_kwargs, data) == suite.env_kwargs:
+        raise InputError(f"suite {name} says itself where its clips come from: leave --data out")
+    return suite
 
 
 def size_of(suite: FrozenSuite) -> Size | None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from videoinpaint.benchmarks.protocol.frozen import suite_of_file
-from videoinpaint.benchmarks.protocol.tracks import Freeze, Size, run, track, track_names
+from videoinpaint.benchmarks.protocol.tracks import Freeze, Size, open_suite, run, track, track_names
 from videoinpaint.cli import main
 from videoinpaint.errors import InputError, UnknownNameError
 
@@ -125,3 +125,8 @@ def test_what_cannot_be_a_track_is_refused(davis: Path, youtube: Path) -> None:
     assert len(track("youtube-vos-valid-stationary-v1", str(youtube), ENV, SMALL).episodes) == 2
     with pytest.raises(InputError, match="annotated in all"):
         track("youtube-vos-valid-object-v1", str(youtube), ENV, SMALL)
+
+
+def test_a_folder_of_clips_is_refused_where_a_suite_has_its_own(davis: Path) -> None:
+    with pytest.raises(InputError, match="leave --data out"):
+        open_suite("studio-easy-v1", ENV, str(davis))

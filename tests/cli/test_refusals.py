@@ -108,7 +108,9 @@ def test_a_remedy_is_not_what_was_given(
     (tmp_path / "other" / "letter.txt").write_text("not a bank")
     assert "name another folder" in fails("bank", "build", tmp_path / "other", "--episodes", "1")
     assert "build one by" in fails("bank", "show", tmp_path / "none")
-    assert "is a file: name the folder" in fails("leaderboard", "verify", marked)
+    for nothing in (marked, tmp_path / "none"):
+        assert "is no folder: name the one" in fails("leaderboard", "verify", nothing)
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize(

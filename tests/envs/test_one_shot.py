@@ -305,6 +305,9 @@ def test_other_misuse_is_refused(settings: dict[str, Any]) -> None:
         gymnasium.make(ID, **settings).reset(seed=0, options={"mask": "square"})
     with pytest.raises(InputError, match="num_frames must lie in 2"):
         gymnasium.make(ID, **{**settings, "num_frames": 1})
+    for make in (gymnasium.make, gymnasium.make_vec):
+        with pytest.raises(InputError, match="name one, or use VideoInpaint"):
+            make(ID, **{**settings, "propagator": None})
 
     class All(Drift):
         def start(self, frames: Tensor, first: Tensor) -> Given:

@@ -134,3 +134,37 @@ def test_whoever_verifies_may_name_a_file_of_the_suite(mine, davis, tmp_path):
     status, found = verified(mine, "--data", str(davis), "--suite-file", str(file))
     assert status == 2
     assert "not for mine-v1" in found["verdict"][0]
+
+
+@pytest.fixture
+def own(davis, tmp_path) -> Path:
+    """A suite of clips of one's own, frozen into a file."""
+    file = tmp_path / "own-v1.json"
+    clips = str(davis / "JPEGImages/480p")
+    file.write_text(json.dumps(freeze(Freeze(suite="own-v1", data=clips, num_frames=3, height=48, width=64))))
+    return file
+
+
+def test_of_a_file_another_copy_is_told_by_its_clip_before_anything_is_played(own, mine, copy, tmp_path, capsys):
+    clips = copy / "JPEGImages/480p"
+    Image.fromarray(np.full((48, 64, 3), 200, np.uint8)).save(clips / "cows/00001.jpg")
+    there = ["--suite", str(own), "--data", str(clips), "--output", str(tmp_path / "new")]
+    assert main(["leaderboard", "evaluate", "builtin:heads4", *there]) == 2
+    told = capsys.readouterr().err
+    assert "(cows) has other pixels" in told
+    assert "--data ROOT" in told
+    assert not (tmp_path / "new").exists()
+    status, found = verified(mine, "--data", str(clips), "--suite-file", str(own))
+    assert (status, found["replayed"]) == (2, [])
+    assert "(cows) has other pixels" in found["verdict"][0]
+
+
+def test_clips_of_ones_own_have_no_board(own, mine, capsys):
+    description = mine / "submission.yml"
+    description.write_text(description.read_text().replace(TRACK, "own-v1"))
+    assert main(["leaderboard", "rank", str(mine)]) == 2
+    assert "--suite-file FILE" in capsys.readouterr().err
+    assert main(["leaderboard", "rank", str(mine), "--suite-file", str(own)]) == 2
+    told = capsys.readouterr().err
+    assert "references" in told
+    assert "--data" not in told, "rank takes none"

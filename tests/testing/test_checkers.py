@@ -417,6 +417,26 @@ def test_what_a_policy_chooses_by_cell_is_checked(spoil, rule):
         check_policy(ByCell(spoil))
 
 
+class Passes(Mean):
+    """Halves its actions in each pass, which it counts."""
+
+    def __init__(self, forgets):
+        self.forgets, self.passes = forgets, 0
+
+    def reset(self):
+        self.passes *= not self.forgets
+
+    def act(self, observation):
+        self.passes += 1
+        return super().act(observation) / np.float32(2**self.passes)
+
+
+def test_a_policy_may_remember_until_it_is_reset():
+    check_policy(Passes(forgets=True))
+    with pytest.raises(AssertionError, match="reset makes a policy forget"):
+        check_policy(Passes(forgets=False))
+
+
 def test_something_without_act_is_no_policy():
     with pytest.raises(AssertionError, match="act"):
         check_policy(object())

@@ -63,7 +63,7 @@ class Evaluate:
         """Play and write."""
         from videoinpaint.benchmarks.leaderboard.judging.measuring import prepare, run
         from videoinpaint.benchmarks.protocol.suite_references import suite_references
-        from videoinpaint.benchmarks.protocol.tracks import Size, open_suite
+        from videoinpaint.benchmarks.protocol.tracks import Size, open_suite, size_of
         from videoinpaint.cli.output import progress
 
         folder = self.output
@@ -71,11 +71,15 @@ class Evaluate:
         suite = open_suite(self.suite, self.env_id, "" if self.data is None else str(self.data), size)
         keys = ("name", "method", "training_seed", "authors", "licence", "training_data", "training_seeds")
         about = {key: getattr(self, key) for key in (*keys, "hardware", "contamination")}
+        if suite.data and size_of(suite) is None:  # the digests of a track are those of this copy
+            suite.check_pixels()
         submission = prepare(folder, self.policy, suite, about, self.precision, self.threads)
         with progress("evaluating", len(suite.episodes), "episodes") as advance:
             run(folder, submission, suite, advance)
         print(f"wrote {folder}: all {len(suite.episodes)} episodes of {suite.name}")
-        if suite_references(suite) is None:
+        if suite.by_name:
+            print(f"rank makes no board of {suite.name}: there are no references of clips that do not ship")
+        elif suite_references(suite) is None:
             print(f"rank makes a board of {suite.name} in {suite.env_id} only with --references: none ship for it")
 
 
@@ -113,10 +117,10 @@ class Verify:
 
         if not self.folders:
             raise InputError("name the folder of a submission")
-        for folder in self.folders:
-            if folder.is_file():
-                raise InputError(f"{folder} is a file: name the folder that `videoinpaint leaderboard evaluate` wrote")
         check_names_differ(self.folders, self.output)
+        for folder in self.folders:
+            if not folder.is_dir():  # no place for a verdict
+                raise InputError(f"{folder} is no folder: name the one that `videoinpaint leaderboard evaluate` wrote")
         held_out = self._held_out()
         here = partial(suite_of, data="" if self.data is None else str(self.data), file=self.suite_file)
         failed = []
@@ -187,6 +191,7 @@ class Rank:
         from videoinpaint.benchmarks.leaderboard.submissions.submission import read_submission, suite_of
         from videoinpaint.benchmarks.leaderboard.website.pictures import SHOWN, add_pictures
         from videoinpaint.benchmarks.protocol.envelope import write_json
+        from videoinpaint.benchmarks.protocol.frozen import holds_own_clips
         from videoinpaint.benchmarks.protocol.tracks import track_names
         from videoinpaint.checks import whole_number
         from videoinpaint.cli.output import progress
@@ -197,8 +202,8 @@ class Rank:
         if not self.folders:
             raise InputError("name the folders of submissions")
         first = read_submission(self.folders[0])
-        if first.suite in track_names():
-            raise InputError(f"a board needs references of its suite, and nobody measured any of track {first.suite}")
+        if first.suite in track_names() or (self.suite_file is not None and holds_own_clips(self.suite_file)):
+            raise InputError(f"a board needs references, and there are none of {first.suite}: its clips do not ship")
         suite = suite_of(first, file=self.suite_file)
         runs = [read_run(folder, suite, self.place(folder)) for folder in self.folders]
         references = reference_episodes(suite, self.references)

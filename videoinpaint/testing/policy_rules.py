@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from videoinpaint.agents.policies.protocol import ActsByCell, Observation
+from videoinpaint.agents.policies.protocol import ActsByCell, Observation, reset_policy
 from videoinpaint.controls import clip_action
 from videoinpaint.testing.rules import TOLERANCE, check_methods, require
 
@@ -18,7 +19,7 @@ def check_policy(
 ) -> None:
     """Check a policy: an object with one method, ``act(observation) -> actions``, on batches.
 
-    Where it has ``act_by_cell``, too, that is checked likewise.
+    Where it has ``act_by_cell``, too, that is checked likewise. ``reset`` is called before each call, if it is there.
 
     Args:
         policy: the policy.
@@ -26,7 +27,7 @@ def check_policy(
         height: their height.
         width: their width.
         deterministic: also ask for the same actions for the same observations, alone or in a batch. False for policies
-            that draw, or that remember.
+            that draw; what one remembers it has to forget in ``reset``.
 
     Raises:
         AssertionError: a rule is broken; the message names it.
@@ -36,14 +37,21 @@ def check_policy(
     shapes = {"frames": (3, 3 * num_frames, height, width), "masks": (3, num_frames, height, width)}
     observation = {key: rng.integers(0, 256, shape, np.uint8) for key, shape in shapes.items()}
     observation["masks"][:, :, : height // 2] = 0
-    _check_choice("act", policy.act, observation, (5,), deterministic)
+    forget = partial(reset_policy, policy)
+
+    def act(seen: Observation) -> NDArray[np.float32]:
+        forget()
+        return policy.act(seen)
+
+    _check_choice("act", act, observation, (5,), deterministic)
     if isinstance(policy, ActsByCell):
         rows, columns = 2, 3
 
-        def act(seen: Observation) -> NDArray[np.float32]:
+        def act_by_cell(seen: Observation) -> NDArray[np.float32]:
+            forget()
             return policy.act_by_cell(seen, rows, columns)
 
-        _check_choice("act_by_cell", act, observation, (rows, columns, 5), deterministic)
+        _check_choice("act_by_cell", act_by_cell, observation, (rows, columns, 5), deterministic)
 
 
 def _check_choice(
@@ -64,7 +72,7 @@ def _check_choice(
     _check_actions(method, alone, (1, *shape))
     if deterministic:
         same = np.array_equal(act(observation), actions)
-        require(same, f"{method} is deterministic: same observation, same actions")
+        require(same, f"{method} is deterministic: same observation, same actions (reset makes a policy forget)")
         gap = float(np.abs(act(one)[0] - actions[0]).max())
         require(gap <= TOLERANCE, f"an observation alone gives the same action as in a batch, they differ by {gap:.2g}")
 

@@ -14,7 +14,7 @@ from videoinpaint import files
 from videoinpaint.benchmarks.leaderboard.submissions.entry import Entry, parse_entry
 from videoinpaint.benchmarks.leaderboard.submissions.folder import DESCRIPTION, HIGHEST, text_of
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
-from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, frozen_suite, suite_of_file
+from videoinpaint.benchmarks.protocol.frozen import FrozenSuite, frozen_suite, suite_names, suite_of_file
 from videoinpaint.benchmarks.protocol.tracks import Size, track, track_names
 from videoinpaint.checks import is_number, seed_number
 from videoinpaint.errors import InputError, UnknownNameError
@@ -148,9 +148,17 @@ def suite_of(submission: Submission, data: str = "", file: Path | None = None) -
         UnknownNameError: there is no such suite, or none for this environment.
     """
     if file is not None:
-        return suite_of_file(file, submission.env_id, data)
+        suite = suite_of_file(file, submission.env_id, data)
+        if suite.data:
+            suite.check_pixels()
+        return suite
     if submission.suite not in track_names():
-        return frozen_suite(submission.suite, submission.env_id)
+        try:
+            return frozen_suite(submission.suite, submission.env_id)
+        except UnknownNameError as error:
+            if submission.suite in suite_names():
+                raise
+            raise UnknownNameError(f"{error}, or the file that it was frozen into, --suite-file FILE") from None
     if submission.env_id not in [one.id for one in ENVIRONMENTS]:  # other names may be imported
         raise UnknownNameError(f"the submission is for environment {one_line(submission.env_id)}, which does not ship")
     return track(submission.suite, data, submission.env_id, Size(**submission.size))

@@ -109,7 +109,9 @@ class OneShotWindows:
         for _ in range(_TRIES):
             whole = _larger_clip(rng, self.clips, num_frames, height, width)
             if whole.observed is None or whole.objects is None:
-                raise InputError(f"clip {whole.name!r} has no target before a known background: use OneShotClips")
+                raise InputError(
+                    f"clip {whole.name!r} has no target before a known background: use one_shot, or one_shot:CLIPS"
+                )
             clip, look = _cropped(whole, rng, height, width), _Look.drawn(rng)
             assert clip.observed is not None
             assert clip.objects is not None
