@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import random
 import subprocess
 import sys
 import warnings
@@ -280,6 +281,31 @@ def test_it_trains_and_resumes_on_the_real_batch(tmp_path: Path, small: dict, mo
     brief, full = sizes.values()
     assert full - brief > 0.9 * 2 * state_bytes(env)
     assert {"metrics/psnr_hole", "metrics/lpips", "controls/gamma", "return"} <= whole.curve[0].keys()
+
+
+class Drawing(VecEnvWrapper):
+    """A part of somebody's that draws from the generators that all share."""
+
+    def __init__(self, venv: VecEnv) -> None:
+        super().__init__(venv)
+        self.drawn: list[tuple[float, ...]] = []
+
+    def reset(self) -> Any:
+        return self.venv.reset()
+
+    def step_wait(self) -> Any:
+        self.drawn.append((random.random(), float(np.random.rand()), float(torch.rand(()))))  # noqa: NPY002
+        return self.venv.step_wait()
+
+
+def test_what_draws_from_shared_generators_goes_on_where_it_was(tmp_path: Path, make_toys: MakeEnvs) -> None:
+    def drawn(run: TrainConfig) -> list[tuple[float, ...]]:
+        envs = Drawing(make_toys(run))
+        train(run, make_env=lambda _: envs)
+        return envs.drawn
+
+    whole, part = config(tmp_path / "whole"), config(tmp_path / "part", steps=2 * ROLLOUT)
+    assert drawn(part) + drawn(replace(part, steps=4 * ROLLOUT, resume=True)) == drawn(whole)
 
 
 def state_bytes(kwargs: dict[str, Any]) -> int:

@@ -263,6 +263,7 @@ def test_an_interruption_while_the_module_loads_is_one_line(module: str, tmp_pat
     (tmp_path / "sitecustomize.py").write_text(
         """if True:
         import os, signal, sys
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         pressed = []
         def press(event, arguments):
             if event == "import" and arguments[0] == "videoinpaint.controls" and not pressed:

@@ -148,7 +148,7 @@ def test_ten_bits_stay_ten_bits_without_a_bias(tmp_path: Path, form: str) -> Non
         for plane, other in zip(samples(old), samples(new)):
             outside = ~touched(plane.shape, (48, 64))
             drift = other[outside].astype(float) - plane[outside]
-            assert abs(drift.mean()) < 0.3  # of 1023; it was 6 a run
+            assert abs(drift.mean()) < 1  # of 1023; it was 6 a run, and encoders differ
             assert abs(drift).mean() < 2
 
 

@@ -148,7 +148,7 @@ def test_windows_show_the_target_in_their_first_frame() -> None:
     assert torch.equal(observed[known], reference[known])
     for one, two in zip((observed, reference, masks), data.draw(np.random.default_rng(1))):
         assert torch.equal(one, two)
-    with pytest.raises(InputError, match="OneShotClips"):
+    with pytest.raises(InputError, match="use one_shot, or one_shot:CLIPS"):
         OneShotWindows([Studio()], 2, 32, 40).draw(np.random.default_rng(0))
 
 

@@ -42,6 +42,6 @@ def test_stem_and_decoder_fit_together() -> None:
     repaired = decoder(256)(1e4 * features)
     assert repaired.shape == frames.shape
     assert repaired.abs().max() <= 1
-    assert [name for name in decoder().state_dict() if name.endswith("weight")] == [
+    assert [name for name in decoder(256).state_dict() if name.endswith("weight")] == [
         "0.conv.weight", "2.weight", "4.conv.weight", "6.weight",
     ]  # fmt: skip
