@@ -14,6 +14,7 @@ from torch.nn import functional
 from videoinpaint.agents.evaluation.episodes import evaluate
 from videoinpaint.agents.ppo.config import TrainConfig
 from videoinpaint.agents.ppo.training import train
+from videoinpaint.cli import main
 from videoinpaint.detectors import make_detector
 from videoinpaint.envs.build_bank import build_bank
 from videoinpaint.errors import InputError
@@ -134,6 +135,28 @@ def test_a_policy_is_trained_and_evaluated_there(device, tmp_path):
     assert train(config).steps == 4
     records = evaluate(tmp_path / "run", settings | {"device": device}, [1, 2], num_envs=2)
     assert [record.seed for record in records] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("network", "room"),
+    [
+        ("inpainter", "inpainters.compact.pretraining"),
+        ("detector", "detectors.compact.pretraining"),
+        ("aligner", "metrics.alignment_pretraining"),
+        ("one-shot", "inpainters.ciri.pretraining"),
+    ],
+)
+def test_networks_are_trained_there(device, network, room, monkeypatch, tmp_path):
+    seen = []
+
+    def fit(module, *_, **__):
+        seen.append({tensor.device.type for tensor in module.parameters()})
+        raise InputError("seen")
+
+    monkeypatch.setattr(f"videoinpaint.{room}.fit", fit)
+    size = ["--iterations", "2", "--num-frames", "3", "--height", "48", "--width", "64", "--batch", "1"]
+    assert main(["pretrain", network, *size, "--device", device, "--output", str(tmp_path / "x.safetensors")]) == 2
+    assert seen == [{"lazy"}]
 
 
 def test_an_inpainter_is_checked_there(device):

@@ -56,6 +56,7 @@ def train_one_shot(
     attention: bool = True,
     init: Path | None = None,
     warm: float = 0.0,
+    device: str | torch.device = "cpu",
 ) -> Path:
     """Train and write the weights to ``output`` (safetensors, half precision, sizes in the metadata).
 
@@ -68,6 +69,7 @@ def train_one_shot(
         init: weights to start from, of a compact network that follows one motion or of an earlier run of this; None
             for ``inpainter-compact``, which ships.
         warm: share of the iterations, at the start, that train the maps alone, which costs a fifth.
+        device: where the network is trained; windows are drawn on the CPU.
 
     Returns:
         ``output``.
@@ -78,7 +80,8 @@ def train_one_shot(
     torch.manual_seed(config.seed)
     both = Trained(sizes_of(init), attention)
     start_from(both.model, init)
-    backbone = get_backbone("alex")
+    both.to(device)
+    backbone = get_backbone("alex", str(device))
     share = 0.0
     wider = replace(windows, batch=WARM_BATCH * windows.batch)
 
@@ -88,13 +91,13 @@ def train_one_shot(
 
     def loss(rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         if share < warm:
-            return warm_loss(both.model, draw_shot(wider, rng))
+            return warm_loss(both.model, draw_shot(wider, rng).to(device))
         late = (share - warm) / (1 - warm)
-        return one_shot_loss(both, draw_shot(windows, rng), rng, backbone, curriculum, late)
+        return one_shot_loss(both, draw_shot(windows, rng).to(device), rng, backbone, curriculum, late)
 
-    held_out = [draw_shot(windows, np.random.default_rng([config.seed, 2**31, i])) for i in range(8)]
+    held_out = [draw_shot(windows, np.random.default_rng([config.seed, 2**31, i])).to(device) for i in range(8)]
     fit(both, loss, config, evaluate=lambda _: quality(both.model, held_out), before=before)
-    tensors = {k: v.half().contiguous() for k, v in both.model.state_dict().items()}
+    tensors = {k: v.half().contiguous().cpu() for k, v in both.model.state_dict().items()}
     sizes = {k: str(v) for k, v in both.model.network.config.as_dict().items()}
     told = handed_on(terms_of(BACKBONE, init)) | {"attention": str(int(attention))}
     save_safetensors(output, tensors, sizes | told)
@@ -144,9 +147,10 @@ def one_shot_loss(
     previous, masks = shot.observed, scene.holes
     if rng.random() < SECOND:
         with torch.no_grad():
-            previous = scene.composed(model.paint(scene, previous, masks, draw_controls(rng, len(masks)))[0])
+            first = draw_controls(rng, len(masks)).to(masks)
+            previous = scene.composed(model.paint(scene, previous, masks, first)[0])
         masks = _rough_error(previous, shot.background, scene.holes, rng)
-    controls = draw_controls(rng, len(masks))
+    controls = draw_controls(rng, len(masks)).to(masks)
     painted, coarse = model.paint(scene, previous, masks, controls, soft=True)
     repaired = scene.composed(painted)
     judged = torch.maximum(scene.holes, shot.truth)
@@ -176,8 +180,8 @@ def _rough_error(repaired: Tensor, reference: Tensor, holes: Tensor, rng: np.ran
 def quality(model: OneShotCompact, shots: list[Shot]) -> dict[str, float]:
     """PSNR in the target, of the repair and of what is carried in along the motion, and the IoU of map and masks."""
     rows: dict[str, list[float]] = {}
-    neutral = torch.from_numpy(DEFAULT.to_array()[None])
     for shot in shots:
+        neutral = torch.from_numpy(DEFAULT.to_array()[None]).to(shot.observed)
         scene = model.scene(shot.observed, model.guide(shot.observed, shot.predicted, shot.first))
         painted, _ = model.paint(scene, shot.observed, scene.holes, neutral.expand(len(shot.observed), -1))
         rows.setdefault("psnr_local", []).append(target_psnr(scene.composed(painted.clamp(0, 1)), shot))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -131,7 +130,7 @@ def train_around(
     """
     torch.manual_seed(config.seed)
     held_out = [draw_shot(windows, np.random.default_rng([config.seed, 2**31, i])) for i in range(recipe.held_out)]
-    held_out = [_on(shot, part.device) for shot in held_out]
+    held_out = [shot.to(part.device) for shot in held_out]
     before = backbone_quality(part, held_out)
     part.networks["main"].requires_grad_(True)
     both = Trained(around(part, learned=True, attention=not ablate), recipe.critic).to(part.device)
@@ -145,9 +144,9 @@ def train_around(
 
     def loss(rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         if share < recipe.warm:
-            return resting_loss(both.model, _on(draw_shot(wider, rng), part.device))
+            return resting_loss(both.model, draw_shot(wider, rng).to(part.device))
         late = (share - recipe.warm) / (1 - recipe.warm)
-        return around_loss(both, _on(draw_shot(windows, rng), part.device), curriculum, late)
+        return around_loss(both, draw_shot(windows, rng).to(part.device), curriculum, late)
 
     def measured(_: nn.Module) -> dict[str, float]:
         return quality(both.model, held_out) | before
@@ -219,7 +218,3 @@ def backbone_quality(part: PublishedInpainter, shots: list[Shot]) -> dict[str, f
             painted = part.geometry.from_network((painted + 1) / 2, *holes.shape[-2:]).clamp(0, 1)
             rows.setdefault(name, []).append(target_psnr(torch.where(holes > 0, painted, shot.observed), shot))
     return {name: float(np.mean(row)) for name, row in rows.items()}
-
-
-def _on(shot: Shot, device: torch.device) -> Shot:
-    return replace(shot, **{name: cast(Tensor, value).to(device) for name, value in vars(shot).items()})

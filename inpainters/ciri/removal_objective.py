@@ -96,7 +96,7 @@ class Objective:
         share = 1.0 if self.config.published_sums else 1.0 / number
         total = (self.config.residue_weight * residue + self.config.contextual_weight * contextual) * share
         if not torch.isfinite(total):
-            raise InputError(f"the loss of residue removal is {float(total)}: use a smaller learning rate")
+            raise InputError(f"the loss of residue removal is {float(total.detach())}: use a smaller learning rate")
         return total
 
     @torch.no_grad()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -38,6 +39,10 @@ class Shot:
     def first(self) -> Tensor:
         """The given mask of the first frame, ``(B, 1, H, W)``."""
         return self.truth[:, 0]
+
+    def to(self, device: str | torch.device) -> Shot:
+        """The same there."""
+        return replace(self, **{name: cast(Tensor, value).to(device) for name, value in vars(self).items()})
 
 
 def draw_shot(windows: OneShotWindows, rng: np.random.Generator) -> Shot:

@@ -113,7 +113,7 @@ class OneShot(Staged):
         curriculum = None if self.ablate else Curriculum()
         train_one_shot(
             self._windows(numbers), schedule, output, curriculum=curriculum, attention=attention, init=init,
-            warm=self.warm,
+            warm=self.warm, device=self.place(),
         )  # fmt: skip
         report(output, folder)
 
