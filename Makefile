@@ -57,9 +57,9 @@ docs: $(VENV)/.installed
 	$(BIN)/mkdocs build --strict
 
 # One thread for each of the two workers: four on two cores wait for each other more than they compute. Processes that
-# tests start with more threads sleep while they wait (docs/throughput.md).
+# tests start with more threads sleep while they wait (docs/throughput.md), and do not compile the package anew each.
 pytest: $(VENV)/.installed
-	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OMP_WAIT_POLICY=passive PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2
 
 # TESTS=tests/envs runs a part.
 LOWEST := .venv-lowest

@@ -119,6 +119,10 @@ def _load_brief(core: Core, snapshot: Mapping[str, Any]) -> Restored:
         whole = pack(state, bases_of(clip)).changed(packed)
     else:
         clip, whole = dict(given), packed
+    if core.layout is not None:  # before a damaged layout has tensors made of whatever size it says
+        _check_layout(
+            core, {name: torch.empty(size, dtype=kind, device="meta") for name, (size, kind) in whole.layout.items()}
+        )
     tensors = unpack([whole], [bases_of(clip)])
     given = {"holes": clip["holes"], "observed": clip.get("observed")}
     restored = _load(core, {**snapshot, "tensors": tensors, "given": given})
@@ -138,7 +142,9 @@ def _load(core: Core, snapshot: Mapping[str, Any]) -> Restored:
     tensors, given = snapshot["tensors"], snapshot["given"]
     _check_usable({"tensors": tensors, "given": given})
     episode = _episode(core, tensors["reference"], given, snapshot["episode"])
-    _check_layout(core, tensors, episode)
+    if core.layout is None:  # nothing was begun here yet: the state's own episode shows how it should look
+        core.begin([episode])
+    _check_layout(core, tensors)
     _check_values(core, tensors, episode, snapshot["done"])
     state = {name: placed(name, tensor.detach(), core.device) for name, tensor in tensors.items()}
     return Restored(state, episode, snapshot["done"], (generator, seed))
@@ -185,10 +191,8 @@ def _episode(core: Core, reference: Tensor, given: Mapping[str, Any], labels: Ma
     return Episode(pictures, holes, labels["clip"], labels["mask"], seed, observed)
 
 
-def _check_layout(core: Core, tensors: Mapping[str, Tensor], episode: Episode) -> None:
+def _check_layout(core: Core, tensors: Mapping[str, Tensor]) -> None:
     """Names, shapes and types are those of the episodes that this environment begins."""
-    if core.layout is None:  # nothing was begun here yet: the state's own episode shows how it should look
-        core.begin([episode])
     assert core.layout is not None
     if wrong := core.layout.keys() ^ tensors.keys():
         raise InputError(f"the state is damaged: its tensors lack, or have too many of, {', '.join(sorted(wrong))}")

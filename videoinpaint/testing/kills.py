@@ -10,6 +10,7 @@ each file that is there must be whole, and in the end the results must be those 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -126,6 +127,8 @@ def run(flags: Kills) -> dict[str, int]:
     Raises:
         Exception: something was half-written, a rerun failed, or its results differ.
     """
+    # Otherwise every child imports it for seconds, when its optimiser first steps, and is killed there most of the time.
+    importlib.import_module("torch._dynamo")
     rng, done = np.random.default_rng(flags.seed), {"kills": 0, "runs": 0, "resumed": 0}
     with tempfile.TemporaryDirectory() as top:
         began = time.monotonic()
