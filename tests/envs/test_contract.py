@@ -71,7 +71,7 @@ REFINED = {
 }
 
 
-@pytest.mark.parametrize(("count", "fusion"), [(1, "network"), (2, "network"), (5, "network"), (1, "boundary")])
+@pytest.mark.parametrize(("count", "fusion"), [(1, "network"), (5, "network"), (1, "boundary")])
 @pytest.mark.parametrize("how", REFINED)
 def test_what_refine_gives_is_checked(toy, how, count, fusion):
     spoil, message = REFINED[how]

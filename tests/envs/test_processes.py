@@ -36,8 +36,11 @@ def run(code: str, **variables: str) -> None:
     assert done.returncode == 0, (done.returncode, done.stderr)
 
 
-@pytest.mark.parametrize("first", [False, True], ids=["fresh", "after_a_step"])
-@pytest.mark.parametrize("name", ["VideoInpaint-v0", "VideoInpaintOneShot-v0"])
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [("VideoInpaint-v0", False), ("VideoInpaintOneShot-v0", True)],
+    ids=["fresh", "after_a_step"],
+)
 def test_workers_do_not_wait_for_threads_that_a_fork_left_behind(name, first):
     run(ASYNC.format(name=name, first=first))
 

@@ -127,7 +127,7 @@ def test_what_a_stranger_asks_beyond_the_range_is_clipped_to_it(stranger):
         assert policy.act_by_cell(SEEN, 2, 3).min() == -1
 
 
-@pytest.mark.parametrize("name", ["heads12once", "heads8holes", "heuristic", "trained-budget", "trained-regions"])
+@pytest.mark.parametrize("name", ["heads8holes", "heuristic", "trained-regions"])
 def test_builtin_policies_choose_for_cells_as_they_do_outside(name, tmp_path):
     with IsolatedPolicy(parse_entry(f"builtin:{name}", tmp_path), skips=True) as policy:
         assert np.array_equal(policy.act_by_cell(SEEN, 2, 3), choose(make_policy(name), SEEN, (2, 3, 5)))

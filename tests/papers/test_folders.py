@@ -101,13 +101,13 @@ def interrupted(words: Sequence[str], output: Path) -> int:
 
 
 def test_an_interrupted_run_goes_on_with_the_same_records(tmp_path: Path) -> None:
-    words = ["bench", "table2", *SMALL, "--episodes", "6", "--output", str(tmp_path / "a")]
+    words = ["bench", "table2", *SMALL, "--episodes", "4", "--output", str(tmp_path / "a")]
     assert interrupted(words, tmp_path / "a") == 130
     begun = records(tmp_path / "a")
-    assert 1 <= len(begun) < 6
-    assert run_table2(tmp_path / "a", 6) == 0
-    assert run_table2(tmp_path / "b", 6) == 0
+    assert 1 <= len(begun) < 4
+    assert run_table2(tmp_path / "a", 4) == 0
+    assert run_table2(tmp_path / "b", 4) == 0
     whole = records(tmp_path / "a")
-    assert len(whole) == 6
+    assert len(whole) == 4
     assert {name: whole[name] for name in begun} == begun
     assert whole == records(tmp_path / "b")

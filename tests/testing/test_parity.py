@@ -1,7 +1,7 @@
 """Running networks against fixtures: the weight rule, slicing, layouts, and networks that have not changed.
 
 What holds the claims lies in ``data/parity``. The larger official fixtures lie beside the repository, where they do:
-tests of them are additions.
+tests of them are additions, and VIDEOINPAINT_HEAVY=1 asks for those that take long.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ STORED = Path(__file__).parents[1] / "data" / "parity"
 OFFICIAL = Path(__file__).parents[3] / "shared" / "parity"
 official = pytest.mark.skipif(not OFFICIAL.is_dir(), reason="the official fixtures are not here")
 heavy = pytest.mark.skipif(
-    os.environ.get("VIDEOINPAINT_HEAVY") != "1", reason="1.2 GB of weights: set VIDEOINPAINT_HEAVY=1"
+    os.environ.get("VIDEOINPAINT_HEAVY") != "1", reason="10 seconds or 1.2 GB of weights: set VIDEOINPAINT_HEAVY=1"
 )
+HEAVY = {"sttn", "dstt", "fuseformer", "e2fgvi", "focal_vit"}
 TINY = ViTConfig(320, width=128, depth=4, heads=4, global_blocks=(1, 3), channels=64, complete=False)
 NETWORKS = {
     "sttn": STTN,
@@ -186,7 +187,7 @@ def test_networks_give_what_they_gave_when_they_matched_the_official_fixtures(pa
 @official
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=heavy if name == "focal_vit" else ()) for name in parity.PARITY],
+    [pytest.param(name, marks=heavy if name in HEAVY else ()) for name in parity.PARITY],
 )
 def test_numbers_equal_the_official_fixtures(name):
     agreements = compare(name, OFFICIAL / f"{name}.npz")
