@@ -127,7 +127,7 @@ def run(flags: Kills) -> dict[str, int]:
     Raises:
         Exception: something was half-written, a rerun failed, or its results differ.
     """
-    # Otherwise every child imports it for seconds, when its optimiser first steps, and is killed there most of the time.
+    # Otherwise every child imports it for seconds, when its optimiser first steps, and is mostly killed there.
     importlib.import_module("torch._dynamo")
     rng, done = np.random.default_rng(flags.seed), {"kills": 0, "runs": 0, "resumed": 0}
     with tempfile.TemporaryDirectory() as top:
