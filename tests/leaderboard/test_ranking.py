@@ -347,6 +347,21 @@ def test_runs_and_references_of_other_pixels_are_refused(tmp_path):
         reference_episodes(SUITE, tmp_path / "references.json")
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [5, {"policies": 5}, {}, {"policies": {"random": {}}}, {"policies": {"random": {"episodes": [5]}}},
+     *({"policies": {"random": {"episodes": [REFERENCES["random"][0] | change]}}}
+       for change in ({"return": "x"}, {"seed": None}, {"gflops": [1]})),
+     {"policies": {"random": {"episodes": [{"seed": 0, "return": 1.0}]}}}],
+)  # fmt: skip
+def test_a_file_that_holds_no_references_is_one_error(entry, tmp_path):
+    entry = {"digest": SUITE.digest} | entry if isinstance(entry, dict) else entry
+    for suites in ({SUITE.name: {SUITE.env_id: entry}}, [entry]):
+        write_json(tmp_path / "references.json", {"suites": suites})
+        with pytest.raises(InputError, match=r"references\.json holds no references of suites"):
+            reference_episodes(SUITE, tmp_path / "references.json")
+
+
 def test_verify_flags_what_is_beyond_the_oracle_of_the_suite(submitted, suite, monkeypatch):
     from videoinpaint.benchmarks.leaderboard.judging import verification
 

@@ -269,6 +269,10 @@ def test_another_policy_does_not_enter_a_folder_that_is_there(tmp_path, suite):
     assert prepare(tmp_path / "mine", str(tmp_path / "0"), suite, {}, "float32", 1).weights
     with pytest.raises(InputError, match="another policy"):
         prepare(tmp_path / "mine", str(tmp_path / "1"), suite, {}, "float32", 1)
+    before = (tmp_path / "1" / "policy.safetensors").read_bytes()
+    with pytest.raises(InputError, match="another policy, which would be lost"):
+        prepare(tmp_path / "1", str(tmp_path / "0"), suite, {}, "float32", 1)  # the folder of another training
+    assert (tmp_path / "1" / "policy.safetensors").read_bytes() == before
 
 
 def test_a_policy_that_skips_the_whole_frame_stops_where_that_is_allowed(tmp_path, suite):

@@ -89,6 +89,15 @@ def test_edited_numbers_are_found(submitted, suite, seed, values, verdict):
     assert all(f"seed {1 - seed}" not in line for line in found["verdict"])
 
 
+def test_every_action_of_an_episode_is_compared_with_the_policys(submitted, suite):
+    """Here no repair depends on actions, so that after the first one, a little off, the policy chooses as before."""
+    first, *others = read_episodes(submitted)[0]["actions"]
+    change(submitted, 0, actions=[[*first[:4], first[4] + 0.02], *others])
+    found = verify(submitted, suite=suite)
+    assert "it is off by up to 0.02" in " ".join(found["verdict"])
+    assert not found["marks"]["re_run"]
+
+
 def test_ranked_by_is_what_was_replayed_and_not_what_was_told(submitted, suite):
     honest = {one["seed"]: one["episode_return"] for one in read_episodes(submitted)}
     for seed, value in honest.items():
@@ -204,7 +213,8 @@ def test_a_verification_with_an_episode_that_is_none_is_refused(submitted, suite
 
 @pytest.mark.parametrize(
     "change",
-    [{"marks": {"replayed": 1}}, {"held_out": None}, {"score": "x"}, {"flags": [1]}, {"submission": 5},
+    [{"marks": {"replayed": 1}}, {"marks": {"replayed": True}}, {"held_out": {"salt_sha256": 5, "episodes": []}},
+     {"held_out": None}, {"score": "x"}, {"flags": [1]}, {"submission": 5},
      {"replayed": [{"seed": "a"}]}, {"replayed": None},
      {"held_out": {"salt_sha256": None, "episodes": [{"seed": "a"}]}}, {"format": "other"}],
 )  # fmt: skip
