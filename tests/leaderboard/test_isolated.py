@@ -106,6 +106,7 @@ def test_constants_and_torchscript_act(tmp_path):
             return masks.float().mean((1, 2, 3))[:, None].repeat(1, 5) / 255
 
     torch.jit.script(Module()).save(str(tmp_path / "policy.pt"))
+    assert [parse_entry(text, tmp_path).is_code for text in ("file:policy.pt", "builtin:heads4")] == [True, False]
     with IsolatedPolicy(parse_entry("file:policy.pt", tmp_path)) as policy:
         assert np.allclose(policy.act(SEEN), 10 / 255)
 

@@ -83,6 +83,7 @@ def test_what_evaluate_writes_can_be_read(submitted, suite):
         ("policy: package:strangers:steady", "policy: fixed:1,2", "cannot be run"),
         ("policy: package:strangers:steady", "policy: file:../policy.pt", "leaves the submission's folder"),
         ("policy: package:strangers:steady", "policy: file:/etc/passwd", "leaves the submission's folder"),
+        ("policy: package:strangers:steady", "policy: file:a policy.pt", "name a file in it"),
         ("policy: package:strangers:steady", "policy: file:policy.pkl", "pickles"),
         ("policy: package:strangers:steady", "policy: file:policy.safetensors", "put it there, not a link"),
         ("weights:\n  strangers: ", "weights:\n  strangers: f", "not the files"),
@@ -128,6 +129,7 @@ def test_episodes_are_there_once_each_and_are_the_suites(submitted, suite):
         lines[0] + lines[1].replace('"seed": 1', '"seed": 7'): "seed 7, which suite",
         lines[0] + lines[1].replace('"seed": 1', '"seed": 1, "x": 1'): "no key 'x'",
         lines[0] + "{}\n": "lacks seed",
+        lines[0] + lines[1].replace('"observations"', '"mask"'): "lacks observations",
         lines[0] + "[1]\n": "no episode",
         lines[0] + '{"seed": NaN}\n': "finite",
         lines[0] + "[" * 10_000 + "\n": "no JSON",
@@ -158,10 +160,11 @@ def test_a_pickle_is_refused_under_any_name(tmp_path):
     (tmp_path / "policy.pt").write_bytes(b"\x80\x04N.")
     with pytest.raises(InputError, match="it is a pickle"):
         parse_entry("file:policy.pt", tmp_path)
-    with zipfile.ZipFile(tmp_path / "policy.pt", "w") as archive:
-        archive.writestr("../../etc/passwd", "")
-    with pytest.raises(InputError, match="it is a pickle"):
-        parse_entry("file:policy.pt", tmp_path)
+    for name in ("../../etc/passwd", "policy/constants.pkl", "policy/code/a.py"):
+        with zipfile.ZipFile(tmp_path / "policy.pt", "w") as archive:
+            archive.writestr(name, "")
+        with pytest.raises(InputError, match="it is a pickle"):
+            parse_entry("file:policy.pt", tmp_path)
 
 
 def test_an_interrupted_evaluation_goes_on_and_other_settings_do_not(submitted, suite):
@@ -233,7 +236,7 @@ def test_lines_are_added_whole(tmp_path):
     ("key", "value"),
     [
         ("observations", "5"), ("observations", "[1]"), ("episode_return", "1e999"), ("episode_return", "9" * 400),
-        ("episode_return", "1e300"), ("episode_return", "-1e300"), ("episode_return", "null"),
+        ("episode_return", "1e300"), ("episode_return", "null"), ("rewards", "[-1e300]"),
         ("seconds_per_frame", '"x"'), ("gflops_total", "[]"),
         ("measures", '{"psnr": 1e999}'), ("measures", '{"psnr": "x"}'), ("measures", "3"), ("quality_gain", '"a"'),
         ("rewards", "[" + "1" * 50 + "]"), ("actions", "[[0,0,0,0,1e999]]"),
