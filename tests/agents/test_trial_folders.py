@@ -53,6 +53,7 @@ def test_what_lies_beside_trials_is_none_of_them(tmp_path):
     assert [main(fit), main(fit)] == [0, 0]
     assert len(load_trials(tmp_path)) == 2
     assert build_trials(tmp_path, "VideoInpaintRegions-v0", SMALL, episodes=2) == 0
+    assert sorted(path.stem for path in tmp_path.glob("1*.safetensors")) == ["1000000000", "1000000001"]
     assert not draft.exists()
 
 
