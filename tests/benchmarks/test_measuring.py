@@ -166,6 +166,10 @@ def test_every_clip_has_a_hole_of_its_own():
     assert len({pair.holes.tobytes() for pair in pairs}) == 3
 
 
+def test_the_digest_of_pairs_has_their_names():
+    assert pairing([("a", "0" * 16)])["digest"] != pairing([("b", "0" * 16)])["digest"]
+
+
 def test_no_threads_are_refused():
     with pytest.raises(InputError, match="threads must be 1 or more, got 0"):
         set_threads(0)
