@@ -2,7 +2,7 @@
 
     python -m videoinpaint.benchmarks.protocol.freezing --output videoinpaint/data/suites.json
 
-A suite that is in the file already and whose pixels would change is refused.
+A suite that is in the file already and whose pixels or arguments would change is refused.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
 from videoinpaint.benchmarks.protocol.flags import Measuring
 from videoinpaint.benchmarks.protocol.frozen import freeze, parsed, shipped
+from videoinpaint.errors import InputError
 from videoinpaint.registration import ENVIRONMENTS
 
 EPISODES = 24
@@ -46,12 +47,14 @@ def run(flags: Freeze) -> dict[str, Any]:
     """Freeze every suite for every environment that can play it.
 
     Raises:
-        InputError: a suite that was frozen before has other pixels now.
+        InputError: a suite that was frozen before has other pixels, or other arguments, now.
     """
     suites: dict[str, Any] = {}
     for name, kwargs in SOURCES.items():
         for env_id in (one.id for one in ENVIRONMENTS if ("OneShot" in one.kind) == name.startswith("one-shot")):
             known = shipped().get(name, {}).get(env_id)
+            if known is not None and known["env_kwargs"] != kwargs:
+                raise InputError(f"suite {name} of {env_id} was frozen with other arguments: give it another version")
             suite = (
                 freeze(name, env_id, kwargs, range(flags.episodes)) if known is None else parsed(name, env_id, known)
             )

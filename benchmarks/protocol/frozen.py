@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from videoinpaint.checks import check_extent
 from videoinpaint.clips import make_clips, make_masks
-from videoinpaint.envs.ids import effective_kwargs
+from videoinpaint.envs.ids import check_env, effective_kwargs
 from videoinpaint.envs.states.episodes import Episode, EpisodeSource
 from videoinpaint.errors import InputError, UnknownNameError
 from videoinpaint.files import user_path
@@ -199,7 +200,8 @@ def episode_source(env_id: str, env_kwargs: dict[str, Any]) -> EpisodeSource:
         InputError, UnknownNameError: the sources, or the id, are unknown.
     """
     kwargs = effective_kwargs(env_id, env_kwargs)
-    shape = (int(kwargs["num_frames"]), int(kwargs["height"]), int(kwargs["width"]))
+    shape = (kwargs["num_frames"], kwargs["height"], kwargs["width"])
+    check_extent(*shape)
     followed_by = kwargs.get("propagator")
     masks = make_masks(kwargs["masks"]) if followed_by is None else make_masks("stationary")  # of which it takes none
     return EpisodeSource(make_clips(kwargs["clips"]), masks, shape, followed_by)
@@ -243,6 +245,17 @@ def holds_own_clips(path: str | Path) -> bool:
     return file.is_file() and DATA in file.read_text(encoding="utf-8", errors="replace")
 
 
+def _check_rows(rows: Any) -> None:
+    """Raise ValueError unless these are episodes as :func:`written` has them."""
+    kinds = (int, str, str, int)
+    if (
+        not rows
+        or not all(3 <= len(row) <= 4 and all(type(one) is kind for one, kind in zip(row, kinds)) for row in rows)
+        or len({row[0] for row in rows}) < len(rows)
+    ):
+        raise ValueError("episodes are a list of [seed, clip, digest] with seeds that differ")
+
+
 def suite_of_file(path: str | Path, env_id: str, data: str = "") -> FrozenSuite:
     """A suite that ``python -m videoinpaint.benchmarks.protocol.tracks --suite ... --output FILE`` wrote.
 
@@ -261,7 +274,10 @@ def suite_of_file(path: str | Path, env_id: str, data: str = "") -> FrozenSuite:
             raise UnknownNameError(f"{path} has no episodes for {env_id}: it has some for {', '.join(by_env)}")
         if DATA in json.dumps(by_env[env_id]["env_kwargs"]) and not data:
             raise InputError(f"suite {name} of {path} is about clips of your own copy: name its folder, --data ROOT")
-        return parsed(str(name), env_id, by_env[env_id], data)
+        _check_rows(by_env[env_id]["episodes"])
+        suite = parsed(str(name), env_id, by_env[env_id], data)
+        check_env(env_id, suite.env_kwargs)
+        return suite
     except (InputError, UnknownNameError):
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

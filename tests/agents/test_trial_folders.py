@@ -75,6 +75,7 @@ def test_what_lies_beside_trials_is_none_of_them(trials):
     assert [main(fit), main(fit)] == [0, 0]
     assert len(load_trials(trials)) == 2
     assert build(trials) == 0
+    assert sorted(path.stem for path in trials.glob("1*.safetensors")) == ["1000000000", "1000000001"]
     assert not draft.exists()
 
 

@@ -42,6 +42,7 @@ def test_a_plan_returns_in_every_pass_what_its_episode_returns_by_itself(env_id)
     found = try_plans(env, 1_000_000_000, 3)
     assert found["first"].shape == (CHANNELS, 2, 3)
     assert found["later"].shape == (len(PLANS), 2, CHANNELS, 2, 3)
+    assert not torch.equal(found["later"][0, 0], found["first"].half())  # it is what the first pass left
     for index in (0, 3, 5):
         expected = played(env, PLANS[index], 1_000_000_000)
         np.testing.assert_allclose(found["returns"][index].sum((1, 2)), expected, atol=1e-6)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from videoinpaint.agents.evaluation.episodes import make_evaluation_env
-from videoinpaint.benchmarks.protocol.frozen import episode_digest, freeze, frozen_suite, suite_env_ids, suite_names
+from videoinpaint.benchmarks.protocol import freezing
+from videoinpaint.benchmarks.protocol.frozen import (
+    episode_digest,
+    freeze,
+    frozen_suite,
+    suite_env_ids,
+    suite_names,
+    suite_of_file,
+)
 from videoinpaint.errors import InputError, UnknownNameError
 from videoinpaint.registration import ENVIRONMENTS
 
@@ -49,6 +60,31 @@ def test_a_pixel_that_moved_is_refused() -> None:
     assert moved.digest != suite.digest
     with pytest.raises(InputError, match="other pixels"):
         moved.check_pixels()
+
+
+def test_a_suite_that_was_frozen_keeps_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(freezing, "ENVIRONMENTS", [one for one in ENVIRONMENTS if one.id == "VideoInpaint-v1"])
+    changed = freezing.SOURCES["studio-easy-v1"] | {"max_iterations": 2}  # which moves no pixel
+    monkeypatch.setattr(freezing, "SOURCES", {"studio-easy-v1": changed})
+    with pytest.raises(InputError, match=r"studio-easy-v1 .* was frozen with other arguments"):
+        freezing.run(freezing.Freeze())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [*({"episodes": rows} for rows in ([], [5], [[]], [[0, "a"]], [[0, "a", "b", "c"]], [["0", "a", "b"]],
+                                       [[0, 5, "b"]], [[0, "a", "b"], [0, "c", "d"]])),
+     {"env_kwargs": 5}, {"env_kwargs": {"nonsense": 1}}, {"env_kwargs": {"num_frames": "a"}}],
+)  # fmt: skip
+def test_a_file_that_holds_no_suite_is_one_error(change: dict[str, Any], tmp_path: Path) -> None:
+    entry = {"env_kwargs": SMALL, "episodes": [[0, "a", "b"]]}
+    file = tmp_path / "suite.json"
+    for content in (entry, entry | change):
+        file.write_text(json.dumps({"suites": {"own-v1": {"VideoInpaint-v1": content}}}))
+        if content is entry:
+            assert suite_of_file(file, "VideoInpaint-v1").seeds == [0]
+    with pytest.raises(InputError, match=r"holds no frozen suite|no argument 'nonsense'|num_frames"):
+        suite_of_file(file, "VideoInpaint-v1").check_pixels()
 
 
 def test_unknown_suites_say_which_there_are() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from videoinpaint.benchmarks.networks.detector import inside_hole, precision
-from videoinpaint.benchmarks.protocol.envelope import PROTOCOL, envelope, plain, published, write_json
+from videoinpaint.benchmarks.protocol.envelope import PROTOCOL, envelope, plain, published, set_threads, write_json
 from videoinpaint.benchmarks.protocol.suite import make_suite, pairing
 from videoinpaint.benchmarks.repair.random_feedback import RandomDetector
 from videoinpaint.benchmarks.repair.timed import repair, windows
@@ -159,3 +159,17 @@ def test_published_tables_name_their_source():
     assert best["davis_object"] == {"psnr": 34.5, "ssim": 0.979, "lpips": 0.033}
     with pytest.raises(InputError):
         published("clip_rl.table99")
+
+
+def test_every_clip_has_a_hole_of_its_own():
+    pairs = list(make_suite("studio", "stationary", num_frames=2, height=48, width=64, limit=3))
+    assert len({pair.holes.tobytes() for pair in pairs}) == 3
+
+
+def test_the_digest_of_pairs_has_their_names():
+    assert pairing([("a", "0" * 16)])["digest"] != pairing([("b", "0" * 16)])["digest"]
+
+
+def test_no_threads_are_refused():
+    with pytest.raises(InputError, match="threads must be 1 or more, got 0"):
+        set_threads(0)

@@ -129,6 +129,13 @@ def test_changing_one_attribute_keeps_the_rest_of_the_scene() -> None:
     np.testing.assert_array_equal(still[0][outside], with_sprites[0][outside])
 
 
+def test_sprites_bounce_off_the_border() -> None:
+    source = Studio(StudioConfig(**{**STILL, "sprites": (1.0, 1.0), "sprite_speed": (10.0, 10.0)}))
+    for seed in range(4):
+        clips = [source.load(f"studio-custom-{seed:06d}", 1, 48, 64, start) for start in (20, 40, 60)]
+        assert all(clip.objects is not None and clip.objects.any() for clip in clips)
+
+
 def test_camera_speed_is_in_pixels_a_frame_at_width_216() -> None:
     frames = (
         Studio(StudioConfig(**{**STILL, "camera_speed": (4.0, 4.0)})).load("studio-custom-000009", 2, 120, 216).frames

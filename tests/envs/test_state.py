@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import videoinpaint  # noqa: F401 - registers the environments
 from videoinpaint.envs import VideoInpaintEnv, VideoInpaintVectorEnv
 from videoinpaint.envs.snapshot import restore
+from videoinpaint.envs.states import shelf
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import Refinement
 
@@ -325,3 +326,37 @@ def test_costs_may_be_views_of_the_controls(toy):
     env.reset(seed=0)
     env.step(np.zeros(5, np.float32))
     env.set_state(env.get_brief_state())
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"compute_price": 0.5}, {"psnr_scale": 40.0}, {"reward": "improvement"}, {"reward_weights": "fixed"},
+     {"max_iterations": 2}, {"detector": "none"}, {"inpainter": "telea"}, {"num_frames": 3}],
+)  # fmt: skip
+def test_a_state_of_an_environment_with_other_arguments_is_refused(toy, other):
+    named = {"num_frames": "shape"}.get(name := next(iter(other)), name)
+    for state in (begun(toy).get_state(), begun(toy).get_brief_state()):
+        with pytest.raises(InputError, match=rf"other arguments: .*\b{named}="):
+            VideoInpaintEnv(**toy | other).set_state(state)
+
+
+@pytest.mark.parametrize(("count", "packed"), [(1, True), (5, True), (2, False)])
+def test_a_brief_state_holds_what_changed_in_an_earlier_pass_alone(toy, count, packed, monkeypatch):
+    monkeypatch.setattr(shelf, "may_look", lambda _: packed)  # False as on a GPU
+    part = type("Part", (type(toy["inpainter"]),), {})()
+    part.begin = lambda frames, masks: type(part).begin(part, frames, masks) | {"more": torch.zeros(len(frames), 3)}
+
+    def refine(state, *others):
+        plain = type(part).refine(part, state, *others)
+        return (
+            plain if state["more"].any() else Refinement(plain.frames, plain.gflops, None, {"more": state["more"] + 1})
+        )
+
+    part.refine = refine
+    env = VideoInpaintVectorEnv(count, **toy | {"inpainter": part})
+    env.reset(seed=0)
+    for _ in range(2):
+        env.step(np.zeros((count, 5), np.float32))
+    whole, brief = env.get_state(), env.get_brief_state()
+    env.set_state(brief)
+    assert [flat(one) for one in env.get_state()] == [flat(one) for one in whole]

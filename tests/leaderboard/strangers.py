@@ -110,15 +110,44 @@ class Loud(Cells):
 
 
 class Late(Steady):
-    """Behaves until its third action."""
+    """Behaves for its first two actions."""
 
-    seen = 0
+    seen, behaves = 0, 2
 
     def act(self, observation):
         self.seen += 1
-        if self.seen > 2:
+        if self.seen > self.behaves:
             raise ValueError("<script>alert(1)</script>\nand a second line")
         return super().act(observation)
+
+
+class Later(Late):
+    """Behaves for as many actions as there are in the known episodes."""
+
+    behaves = 4
+
+
+class Drawn(Steady):
+    """Chooses at random; what it draws follows from its seed and from what it chose before in the episode."""
+
+    def __init__(self, seed):
+        self.rng = np.random.default_rng(seed)
+
+    def act(self, observation):
+        return self.rng.uniform(-1, 1, (len(observation["masks"]), 5))
+
+
+class Counts(Steady):
+    """Says in which action of the episode it is."""
+
+    done = 0
+
+    def reset(self):
+        self.done = 0
+
+    def act(self, observation):
+        self.done += 1
+        return np.full((len(observation["masks"]), 5), self.done / 10)
 
 
 class Cheat(Steady):
@@ -160,6 +189,10 @@ class Cheat(Steady):
         if library.ptrace(16, above, 0, 0) == 0:  # PTRACE_ATTACH
             found.append("traced")
         return found
+
+    def environment(self):
+        """What the verifier has in its environment."""
+        return [name for name in os.environ if name == "SECRET"]
 
     def descriptors(self):
         """What was left open by whoever started this process, other than the pipe."""

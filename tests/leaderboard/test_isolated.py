@@ -80,6 +80,23 @@ def test_a_policy_acts_as_it_would_here(stranger, installed):
         policy.act(SEEN)
 
 
+def test_an_episode_begins_anew_and_draws_what_follows_from_what_it_shows(stranger):
+    other = SEEN | {"masks": SEEN["masks"] + 1}
+    with IsolatedPolicy(stranger("counts")) as policy:
+        told = []
+        for _ in range(2):
+            policy.reset()
+            told += [policy.act(SEEN)[0, 0], policy.act(SEEN)[0, 0]]
+        assert told == pytest.approx([0.1, 0.2, 0.1, 0.2])
+    with IsolatedPolicy(stranger("drawn")) as policy:
+        drawn = []
+        for seen in (SEEN, other, SEEN):
+            policy.reset()
+            drawn.append([policy.act(seen).tolist(), policy.act(seen).tolist()])
+        assert drawn[0] == drawn[2]
+        assert len({str(action) for episode in drawn[:2] for action in episode}) == 4
+
+
 def test_constants_and_torchscript_act(tmp_path):
     with IsolatedPolicy(parse_entry("fixed:12,0.65,0.9,0.6,0.2", tmp_path)) as policy:
         assert policy.act(SEEN)[0, 0] == 1.0
@@ -89,6 +106,7 @@ def test_constants_and_torchscript_act(tmp_path):
             return masks.float().mean((1, 2, 3))[:, None].repeat(1, 5) / 255
 
     torch.jit.script(Module()).save(str(tmp_path / "policy.pt"))
+    assert [parse_entry(text, tmp_path).is_code for text in ("file:policy.pt", "builtin:heads4")] == [True, False]
     with IsolatedPolicy(parse_entry("file:policy.pt", tmp_path)) as policy:
         assert np.allclose(policy.act(SEEN), 10 / 255)
 

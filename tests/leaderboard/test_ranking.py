@@ -12,6 +12,7 @@ from videoinpaint.benchmarks.leaderboard.board.ranking import rank, reference_ep
 from videoinpaint.benchmarks.leaderboard.board.rows import Run, normal, read_run
 from videoinpaint.benchmarks.leaderboard.judging.marks import MARKS
 from videoinpaint.benchmarks.leaderboard.judging.verification import verify, write_verification
+from videoinpaint.benchmarks.leaderboard.submissions.recorded import read_episodes
 from videoinpaint.benchmarks.leaderboard.submissions.submission import Submission
 from videoinpaint.benchmarks.leaderboard.website.pictures import players_of
 from videoinpaint.benchmarks.protocol.envelope import write_json
@@ -96,6 +97,13 @@ def test_a_copy_that_adds_what_the_tolerance_allows_shares_the_rank():
     other = [one | {"episode_return": one["episode_return"] + 1e-8} for one in lead.episodes]  # with other threads
     found = by_name(board(lead, replace(copy, verification=lead.verification | {"replayed": other})))
     assert (found["leader"]["rank"], found["copy"]["rank"]) == (1, 1)
+    rounded = [one | {"episode_return": one["episode_return"] + 5e-4} for one in lead.episodes]
+    for precision, ranks in (("bfloat16", (1, 1)), ("float32", (2, 1))):
+        told = replace(copy.submission, precision=precision)
+        found = by_name(
+            board(lead, replace(copy, submission=told, verification=copy.verification | {"replayed": rounded}))
+        )
+        assert (found["leader"]["rank"], found["copy"]["rank"]) == ranks
 
 
 def test_a_metric_has_a_row_a_run_and_a_column_a_clip():
@@ -139,9 +147,15 @@ def test_held_out_episodes_are_ranked_by_where_all_have_them():
     assert found["suite"]["salt_sha256"] == "5a" * 32
     assert (entries["good"]["rank"], entries["knows the suite"]["rank"]) == (1, 2)
     assert entries["knows the suite"]["normalised"] == pytest.approx(0.35 / 0.4, abs=0.02)  # where references played
-    entries = by_name(board(good, entered("b", 0.15)))
+    found = by_name(board(good, entered("good too", 0.0, held_out=8), replace(bad, episodes=good.episodes,
+                          verification=bad.verification | {"replayed": good.public})))  # fmt: skip
+    assert found["knows the suite"]["rank"] == 3, "it is told apart by held-out episodes alone"
+    never = replace(entered("never verified", 0.15), verification=None)
+    entries = by_name(board(good, entered("b", 0.15), entered("c", 0.1, 0, held_out=8), entered("c", 0.1, 1), never))
     assert (entries["good"]["rank"], entries["b"]["rank"]) == (1, None)  # it did not play what is ranked by
-    assert "without the held-out episodes" in " ".join(entries["b"]["flags"])
+    for name in ("b", "c"):
+        assert "without the held-out episodes" in " ".join(entries[name]["flags"])
+    assert len(entries["never verified"]["flags"]) == 1
 
 
 def test_held_out_episodes_of_different_salts_are_not_ranked_by():
@@ -181,6 +195,16 @@ def test_numbers_that_are_not_the_policys_own_have_no_rank():
     assert by_name(board(entered("honest", 0.0), foreign))["foreign"]["rank"] is None
 
 
+def test_held_out_episodes_of_a_run_without_a_rank_change_nobodys_and_count_no_more_than_others_do():
+    honest, foreign = entered("honest", 0.0, held_out=8), entered("foreign", 0.2, held_out=11, marks=MARKS[::2])
+    for one in foreign.held_out[8:]:
+        one["episode_return"] = 9.0
+    found = board(honest, foreign)
+    entries = by_name(found)
+    assert (found["suite"]["held_out"], entries["honest"]["rank"], entries["foreign"]["rank"]) == (8, 1, None)
+    assert entries["foreign"]["score"]["mean"] < 1
+
+
 def test_a_training_without_held_out_episodes_takes_its_method_off_a_board_about_them():
     runs = [entered("a", 0.1, 0, held_out=8), entered("a", 0.1, 1), entered("b", 0.0, held_out=8)]
     entries = by_name(board(*runs))
@@ -193,6 +217,9 @@ def test_nobody_else_enters_under_the_name_of_a_method():
     theirs = replace(theirs, submission=replace(theirs.submission, authors="somebody else"))
     entries = by_name(board(mine, theirs))
     assert (entries["ours (a)"]["rank"], entries["ours (somebody else)"]["rank"]) == (1, None)
+    third = replace(theirs, submission=replace(theirs.submission, method="ours (a)"))
+    assert by_name(board(mine, theirs, third)).keys() - REFERENCES == {
+        "ours (a)", "ours (somebody else)", "ours (a) (submitted)"}  # fmt: skip
     assert entries["ours (a)"]["score"]["mean"] == pytest.approx(by_name(board(mine))["ours"]["score"]["mean"])
 
 
@@ -207,12 +234,15 @@ def test_plans_and_random_controls_are_neither_constants_nor_do_they_look():
         entered("plan", 0.3, policy="builtin:heads4then2", gflops=9.9),
         entered("chance", 0.25, policy="builtin:random", gflops=9.8),
         entered("looking", 0.1, gflops=10.0),
+        entered("looking in vain", -0.1, gflops=30.0),
         entered("near", 0.0, policy="builtin:heads8", gflops=12.0),
         entered("far", 0.0, policy="fixed:2,0.6,0.9,0.45,0.2", gflops=30.0),
     ]
     entries = by_name(board(*runs))
     assert "nearest to that of looking" in entries["near"]["remarks"]
-    assert not any(entries[name]["remarks"] for name in ("plan", "chance", "looking", "far"))
+    assert not any(entries[name]["remarks"] for name in ("plan", "chance", "looking", "looking in vain", "far"))
+    entries = by_name(board(*(run for run in runs if run.submission.name != "near")))
+    assert "nearest to that of looking (" in entries["far"]["remarks"]
 
 
 def test_a_metric_that_some_episodes_lack_has_no_mean():
@@ -229,9 +259,12 @@ def test_what_looks_wrong_is_flagged():
     assert "same weights" in flags
     assert "same actions" in flags
     assert "too good" in by_name(board(entered("magic", 0.3)))["magic"]["flags"][0]
-    assert by_name(board(entered("a", 0.1)))["a"]["flags"] == []
-    told = by_name(board(entered("a", 0.1, contamination="trained on the suite")))["a"]
-    assert (told["rank"], told["contamination"]) == (1, "trained on the suite")
+    two = entered("a", 0.1, 0), entered("a", 0.1, 1, contamination="trained on the suite")
+    two[1].verification["flags"].append("copies of each other")
+    told = by_name(board(*two))["a"]
+    assert (told["rank"], told["contamination"]) == (1, "none; trained on the suite")
+    assert told["flags"] == ["copies of each other"], "neither has weights, which are not the same then"
+    assert by_name(board(two[0]))["a"]["flags"] == []
 
 
 def test_cost_has_a_front_and_a_constant_of_equal_compute():
@@ -314,13 +347,30 @@ def test_runs_and_references_of_other_pixels_are_refused(tmp_path):
         reference_episodes(SUITE, tmp_path / "references.json")
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [5, {"policies": 5}, {}, {"policies": {"random": {}}}, {"policies": {"random": {"episodes": [5]}}},
+     *({"policies": {"random": {"episodes": [REFERENCES["random"][0] | change]}}}
+       for change in ({"return": "x"}, {"seed": None}, {"gflops": [1]})),
+     {"policies": {"random": {"episodes": [{"seed": 0, "return": 1.0}]}}}],
+)  # fmt: skip
+def test_a_file_that_holds_no_references_is_one_error(entry, tmp_path):
+    entry = {"digest": SUITE.digest} | entry if isinstance(entry, dict) else entry
+    for suites in ({SUITE.name: {SUITE.env_id: entry}}, [entry]):
+        write_json(tmp_path / "references.json", {"suites": suites})
+        with pytest.raises(InputError, match=r"references\.json holds no references of suites"):
+            reference_episodes(SUITE, tmp_path / "references.json")
+
+
 def test_verify_flags_what_is_beyond_the_oracle_of_the_suite(submitted, suite, monkeypatch):
     from videoinpaint.benchmarks.leaderboard.judging import verification
 
     assert verification.too_good(BASE + 0.1, BASE)
     assert not verification.too_good(BASE, BASE + 0.1)
     assert not verification.too_good(BASE, BASE)
-    found = {"policies": {"beam oracle": {"episodes": [{"seed": seed, "return": 0.0} for seed in suite.seeds]}}}
+    told = [{"seed": one["seed"], "return": one["episode_return"] - 1e-3} for one in read_episodes(submitted)]
+    assert abs(told[0]["return"] - told[1]["return"]) > 2e-3
+    found = {"policies": {"beam oracle": {"episodes": told[::-1]}}}  # by their seeds, in whichever order
     monkeypatch.setattr(verification, "suite_references", lambda suite: found)
     assert "too good" not in " ".join(verify(submitted, suite=suite)["flags"])  # two clips say nothing
     monkeypatch.setattr("videoinpaint.benchmarks.protocol.statistics.FEWEST", 2)
@@ -332,3 +382,5 @@ def test_a_reference_costs_what_all_of_its_parts_cost():
     for known, total in (({"gflops_detector": 4.0}, 7.0), ({}, None)):
         found = normal([told | known | {"seed": one.seed} for one in SUITE.episodes], SUITE, "quality_gain")
         assert [one["gflops_total"] for one in found] == [total] * len(SUITE.episodes)
+    with pytest.raises(InputError, match="other episodes than the suite"):
+        normal(REFERENCES["random"][1:], SUITE, "quality_gain")

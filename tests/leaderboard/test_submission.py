@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 
 import pytest
 import torch
 
+from videoinpaint import files
 from videoinpaint.benchmarks.leaderboard.judging.measuring import prepare, run
 from videoinpaint.benchmarks.leaderboard.submissions.entry import parse_entry
 from videoinpaint.benchmarks.leaderboard.submissions.folder import contents, hash_of
 from videoinpaint.benchmarks.leaderboard.submissions.recorded import append_episode, check_complete, read_episodes
-from videoinpaint.benchmarks.leaderboard.submissions.submission import check_versions, entry_of, read_submission
+from videoinpaint.benchmarks.leaderboard.submissions.submission import (
+    check_versions,
+    entry_of,
+    read_submission,
+    write_submission,
+)
+from videoinpaint.benchmarks.protocol.envelope import PROTOCOL
 from videoinpaint.benchmarks.protocol.frozen import freeze
 from videoinpaint.errors import InputError
 
@@ -33,6 +41,9 @@ def edit(folder, old, new, name="submission.yml"):
 
 def test_what_evaluate_writes_can_be_read(submitted, suite):
     assert read(submitted, suite).kind == "package"
+    assert (
+        read(submitted, suite).told == read_submission(submitted).weights
+    )  # with which the copy that runs is compared
     assert (submitted / "README.md").is_file()
     assert read_submission(submitted).authors == "a stranger"
     assert [one["seed"] for one in read_episodes(submitted)] == suite.seeds
@@ -44,6 +55,14 @@ def test_what_evaluate_writes_can_be_read(submitted, suite):
         ("suite: tiny-v1", "suite: tiny-v2", "evaluate it anew"),
         ("env_id: VideoInpaint-v1", "env_id: VideoInpaint-v0", "evaluate it anew"),
         ("protocol: ", "protocol: 9", "version 9"),
+        (
+            f"protocol: {PROTOCOL['version']}",
+            f"protocol: {PROTOCOL['version'] - 1}",
+            "of the protocol, this package has",
+        ),
+        ("threads: 1", "threads: 0", "1 to 1024"),
+        ("licence: not stated", "licence: ''", "licence .* is empty"),
+        ("budget: {}", "budget: {" + ", ".join(f"a{i}: 1" for i in range(101)) + "}", "must map names to numbers"),
         ("threads: 1", "threads: 1\nrank: 1", "no key 'rank'"),
         ("threads: 1", "threads: many", "threads .* must be int"),
         ("precision: float32", "precision: auto", "float32 or bfloat16"),
@@ -60,12 +79,17 @@ def test_what_evaluate_writes_can_be_read(submitted, suite):
         ("authors: a stranger", 'authors: "\\u200b \\u3164"', "nothing to see"),
         ("policy: package:strangers:steady", "policy: builtin:os:system", "cannot be run"),
         ("policy: package:strangers:steady", "policy: fixed:13,0.6,0.8,0.6,0.1", "these ranges"),
+        ("policy: package:strangers:steady", "policy: fixed:1,0.6,0.8,0.6,0.1", "these ranges"),
         ("policy: package:strangers:steady", "policy: fixed:1,2", "cannot be run"),
         ("policy: package:strangers:steady", "policy: file:../policy.pt", "leaves the submission's folder"),
         ("policy: package:strangers:steady", "policy: file:/etc/passwd", "leaves the submission's folder"),
+        ("policy: package:strangers:steady", "policy: file:a policy.pt", "name a file in it"),
         ("policy: package:strangers:steady", "policy: file:policy.pkl", "pickles"),
         ("policy: package:strangers:steady", "policy: file:policy.safetensors", "put it there, not a link"),
         ("weights:\n  strangers: ", "weights:\n  strangers: f", "not the files"),
+        ("weights:\n  strangers: ", "weights:\n  more: ab\n  strangers: ", "weights more are not the files"),
+        ("weights:\n  strangers: ", "weights:\n  strangers: 5\nhardware: ", "must map names to sha256 sums"),
+        ("weights:\n  strangers: ", "weights: {}\ntraining_data: ", "weights strangers are not the files"),
     ],
 )
 def test_a_description_that_cannot_be_used_says_why(submitted, suite, old, new, message):
@@ -99,9 +123,13 @@ def test_episodes_are_there_once_each_and_are_the_suites(submitted, suite):
         lines[0]: "lacks the episodes of seeds 1",
         lines[0] + lines[1] + lines[1]: "seed 1 more than once",
         lines[1] + other: "other pixels",
+        lines[0] + json.dumps(json.loads(lines[1]) | {"clip": "another"}) + "\n": "has another clip",
+        lines[0] + lines[1].replace('"seed": 1', '"seed": true'): "has no seed",
+        lines[0] + json.dumps(json.loads(lines[1]) | {"actions": [[0] * 5, [[[0] * 5]]]}) + "\n": "have the shape",
         lines[0] + lines[1].replace('"seed": 1', '"seed": 7'): "seed 7, which suite",
         lines[0] + lines[1].replace('"seed": 1', '"seed": 1, "x": 1'): "no key 'x'",
         lines[0] + "{}\n": "lacks seed",
+        lines[0] + lines[1].replace('"observations"', '"mask"'): "lacks observations",
         lines[0] + "[1]\n": "no episode",
         lines[0] + '{"seed": NaN}\n': "finite",
         lines[0] + "[" * 10_000 + "\n": "no JSON",
@@ -132,10 +160,11 @@ def test_a_pickle_is_refused_under_any_name(tmp_path):
     (tmp_path / "policy.pt").write_bytes(b"\x80\x04N.")
     with pytest.raises(InputError, match="it is a pickle"):
         parse_entry("file:policy.pt", tmp_path)
-    with zipfile.ZipFile(tmp_path / "policy.pt", "w") as archive:
-        archive.writestr("../../etc/passwd", "")
-    with pytest.raises(InputError, match="it is a pickle"):
-        parse_entry("file:policy.pt", tmp_path)
+    for name in ("../../etc/passwd", "policy/constants.pkl", "policy/code/a.py"):
+        with zipfile.ZipFile(tmp_path / "policy.pt", "w") as archive:
+            archive.writestr(name, "")
+        with pytest.raises(InputError, match="it is a pickle"):
+            parse_entry("file:policy.pt", tmp_path)
 
 
 def test_an_interrupted_evaluation_goes_on_and_other_settings_do_not(submitted, suite):
@@ -161,6 +190,40 @@ def test_an_interrupted_evaluation_goes_on_and_other_settings_do_not(submitted, 
         prepare(submitted, "builtin:random", suite, {}, "float32", 1)
     with pytest.raises(InputError, match=r"other pixels|another suite"):
         prepare(submitted, None, suite.first(1), {}, "float32", 1)
+    edit(submitted, f"protocol: {PROTOCOL['version']}", f"protocol: {PROTOCOL['version'] - 1}")
+    with pytest.raises(InputError, match="protocol"):
+        prepare(submitted, None, suite, {}, "float32", 1)
+
+
+def test_nothing_is_played_into_a_folder_of_other_episodes_or_of_another_process(submitted, suite):
+    submission, file = read_submission(submitted), submitted / "episodes.jsonl"
+    lines = file.read_text().splitlines(keepends=True)
+    with files.locked(submitted, ""), pytest.raises(InputError, match="another evaluation plays into"):
+        run(submitted, submission, suite)
+    spoilt = json.dumps(json.loads(lines[1]) | {"digest": "0" * 16}) + "\n"
+    file.write_text(spoilt)
+    with pytest.raises(InputError, match="other pixels"):
+        run(submitted, submission, suite)
+    assert file.read_text() == spoilt
+    file.write_text(lines[0])
+    first, second = suite.episodes
+    with pytest.raises(InputError, match="other pixels here than when the suite was frozen"):
+        run(submitted, submission, replace(suite, episodes=(first, replace(second, digest="0" * 16))))
+    assert file.read_text() == lines[0]
+
+
+def test_hashes_that_are_not_there_are_filled_in_and_others_are_compared(submitted, suite, installed):
+    weights = read_submission(submitted).weights
+    write_submission(submitted, replace(read_submission(submitted), weights={}))
+    assert prepare(submitted, None, suite, {}, "float32", 1).weights == weights
+    write_submission(submitted, replace(read_submission(submitted), weights={"strangers": "0" * 64}))
+    with pytest.raises(InputError, match="weights strangers are not the files"):
+        prepare(submitted, None, suite, {}, "float32", 1)
+
+
+def test_a_hash_is_of_each_file_by_itself():
+    names = ("submission.yml", "episodes.jsonl")
+    assert hash_of(dict(zip(names, (b"a", b"bc")))) != hash_of(dict(zip(names, (b"ab", b"c"))))
 
 
 def test_lines_are_added_whole(tmp_path):
@@ -173,7 +236,8 @@ def test_lines_are_added_whole(tmp_path):
     ("key", "value"),
     [
         ("observations", "5"), ("observations", "[1]"), ("episode_return", "1e999"), ("episode_return", "9" * 400),
-        ("episode_return", "1e300"), ("episode_return", "null"), ("seconds_per_frame", '"x"'), ("gflops_total", "[]"),
+        ("episode_return", "1e300"), ("episode_return", "null"), ("rewards", "[-1e300]"),
+        ("seconds_per_frame", '"x"'), ("gflops_total", "[]"),
         ("measures", '{"psnr": 1e999}'), ("measures", '{"psnr": "x"}'), ("measures", "3"), ("quality_gain", '"a"'),
         ("rewards", "[" + "1" * 50 + "]"), ("actions", "[[0,0,0,0,1e999]]"),
     ],
@@ -208,6 +272,10 @@ def test_another_policy_does_not_enter_a_folder_that_is_there(tmp_path, suite):
     assert prepare(tmp_path / "mine", str(tmp_path / "0"), suite, {}, "float32", 1).weights
     with pytest.raises(InputError, match="another policy"):
         prepare(tmp_path / "mine", str(tmp_path / "1"), suite, {}, "float32", 1)
+    before = (tmp_path / "1" / "policy.safetensors").read_bytes()
+    with pytest.raises(InputError, match="another policy, which would be lost"):
+        prepare(tmp_path / "1", str(tmp_path / "0"), suite, {}, "float32", 1)  # the folder of another training
+    assert (tmp_path / "1" / "policy.safetensors").read_bytes() == before
 
 
 def test_a_policy_that_skips_the_whole_frame_stops_where_that_is_allowed(tmp_path, suite):

@@ -8,6 +8,7 @@ import os
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from videoinpaint.benchmarks.leaderboard.board.rows import read_run
@@ -30,6 +31,7 @@ from videoinpaint.benchmarks.leaderboard.sandbox.confinement import OPEN
 from videoinpaint.benchmarks.leaderboard.sandbox.isolated import IsolatedPolicy
 from videoinpaint.benchmarks.leaderboard.submissions.entry import Entry
 from videoinpaint.benchmarks.leaderboard.submissions.recorded import read_episodes
+from videoinpaint.benchmarks.leaderboard.submissions.submission import read_submission, write_submission
 from videoinpaint.cli import main
 from videoinpaint.errors import InputError
 
@@ -62,27 +64,38 @@ def test_an_honest_submission_gets_every_mark(submitted, suite):
     assert seeds == held_out_seeds(HELD_OUT.salt, suite, 2)
     assert HELD_OUT.salt not in json.dumps(found)
     assert any("limits" in line for line in found["log"])
-    moved = verify(submitted, suite=suite, earlier=found | {"score": found["score"] + 0.002})
-    assert moved["marks"] == {"replayed": True, "re_run": True, "held_out": False}
-    assert "moved from" in moved["flags"][0]
+    for apart in (0.002, -0.002):
+        moved = verify(submitted, suite=suite, earlier=found | {"score": found["score"] + apart})
+        assert moved["marks"] == {"replayed": True, "re_run": True, "held_out": False}
+        assert "moved from" in moved["flags"][0]
 
 
 @pytest.mark.parametrize(
-    ("values", "verdict"),
+    ("seed", "values", "verdict"),
     [
-        ({"episode_return": 0.9}, "episode_return differs by"),
-        ({"end": "repaired"}, "end is 'repaired'"),
-        ({"actions": [[0.0] * 5]}, "goes on after the 1 actions"),
-        ({"actions": [[-0.5] * 5] * 2}, "does not choose the recorded actions"),
+        (1, {"episode_return": 0.9}, "episode_return differs by"),
+        (1, {"end": "repaired"}, "end is 'repaired'"),
+        (1, {"actions": [[0.0] * 5]}, "goes on after the 1 actions"),
+        (0, {"actions": [[-0.5] * 5] * 2}, "does not choose the recorded actions"),
     ],
 )
-def test_edited_numbers_are_found(submitted, suite, values, verdict):
-    change(submitted, 1, **values)
+def test_edited_numbers_are_found(submitted, suite, seed, values, verdict):
+    change(submitted, seed, **values)
     found = verify(submitted, suite=suite)
     assert not ranked(found)
+    assert (found["marks"]["replayed"], found["replayed"], found["score"]) == (False, [], None)
     assert verdict in " ".join(found["verdict"])
     assert found["marks"]["re_run"] == ("actions" not in values)
-    assert all("seed 0" not in line for line in found["verdict"])
+    assert all(f"seed {1 - seed}" not in line for line in found["verdict"])
+
+
+def test_every_action_of_an_episode_is_compared_with_the_policys(submitted, suite):
+    """Here no repair depends on actions, so that after the first one, a little off, the policy chooses as before."""
+    first, *others = read_episodes(submitted)[0]["actions"]
+    change(submitted, 0, actions=[[*first[:4], first[4] + 0.02], *others])
+    found = verify(submitted, suite=suite)
+    assert "it is off by up to 0.02" in " ".join(found["verdict"])
+    assert not found["marks"]["re_run"]
 
 
 def test_ranked_by_is_what_was_replayed_and_not_what_was_told(submitted, suite):
@@ -119,12 +132,16 @@ def test_a_submission_does_not_choose_more_threads_than_there_are(submitted, sui
     assert any("of the 1024 that it asks for" in line for line in found["log"])
 
 
+@pytest.mark.parametrize("policy", ["package:strangers:steady", "builtin:heads4"])
 @pytest.mark.parametrize("line", [OPEN, "files: Landlock 6"])
-def test_code_that_could_read_the_verifiers_files_is_flagged(submitted, suite, monkeypatch, line):
+def test_code_that_could_read_the_verifiers_files_is_flagged(submitted, suite, monkeypatch, line, policy):
+    told = replace(read_submission(submitted), policy=policy)
+    write_submission(submitted, told if policy.startswith("package") else replace(told, weights={}))
     monkeypatch.setattr(
         "videoinpaint.benchmarks.leaderboard.judging.verification.give_marks", lambda found, *_: found.log.append(line)
     )
-    assert any("no Landlock" in flag for flag in verify(submitted, suite=suite)["flags"]) == (line == OPEN)
+    expected = line == OPEN and policy.startswith("package")  # else nothing of a stranger's runs
+    assert any("no Landlock" in flag for flag in verify(submitted, suite=suite)["flags"]) == expected
 
 
 @pytest.mark.parametrize("when", ["while it is read", "while it plays"])
@@ -160,7 +177,8 @@ def test_weights_that_change_after_they_were_looked_at_are_not_run(submitted, tm
 
 
 def test_what_nobody_thought_of_is_a_verdict_too(submitted, suite, monkeypatch):
-    def fail(*_):
+    def fail(found, *_):
+        found.marks.update(replayed=True, re_run=True)
         raise ZeroDivisionError("by nobody")
 
     monkeypatch.setattr("videoinpaint.benchmarks.leaderboard.judging.verification.give_marks", fail)
@@ -195,7 +213,8 @@ def test_a_verification_with_an_episode_that_is_none_is_refused(submitted, suite
 
 @pytest.mark.parametrize(
     "change",
-    [{"marks": {"replayed": 1}}, {"held_out": None}, {"score": "x"}, {"flags": [1]}, {"submission": 5},
+    [{"marks": {"replayed": 1}}, {"marks": {"replayed": True}}, {"held_out": {"salt_sha256": 5, "episodes": []}},
+     {"held_out": None}, {"score": "x"}, {"flags": [1]}, {"submission": 5},
      {"replayed": [{"seed": "a"}]}, {"replayed": None},
      {"held_out": {"salt_sha256": None, "episodes": [{"seed": "a"}]}}, {"format": "other"}],
 )  # fmt: skip
@@ -224,12 +243,16 @@ def test_copies_of_an_episode_are_flagged(submitted, suite):
     assert "copies of each other" in verify(submitted, suite=suite)["flags"][0]
 
 
-@pytest.mark.parametrize(("name", "verdict"), [("late", "failed to act"), ("aborts", "crash")])
-def test_a_policy_that_fails_is_not_re_run_and_the_verifier_goes_on(submitted, suite, name, verdict):
+@pytest.mark.parametrize(
+    ("name", "re_run", "verdict"),
+    [("late", False, "failed to act"), ("aborts", False, "crash"), ("later", True, "held-out: the policy")],
+)
+def test_a_policy_that_fails_gets_no_mark_from_there_and_the_verifier_goes_on(submitted, suite, name, re_run, verdict):
     text = (submitted / "submission.yml").read_text()
     (submitted / "submission.yml").write_text(text.replace("strangers:steady", f"strangers:{name}"))
     found = verify(submitted, suite=suite, held_out=HELD_OUT)
-    assert found["marks"] == {"replayed": True, "re_run": False, "held_out": False}
+    assert found["marks"] == {"replayed": True, "re_run": re_run, "held_out": False}
+    assert not ranked(found)
     assert len(found["verdict"]) == 1
     assert verdict in found["verdict"][0]
     assert "\n" not in found["verdict"][0]
@@ -287,18 +310,26 @@ def test_a_salt_is_secret_and_its_seeds_are_nobody_elses(tmp_path, suite):
     assert seeds != held_out_seeds("0" * 64, suite, 50)
     assert not set(seeds) & set(held_out_seeds(salt, replace(suite, name="other-v1"), 50))
     assert not set(seeds) & set(held_out_seeds(salt, replace(suite, env_id="VideoInpaint-v0"), 50))
-    (tmp_path / "salt").chmod(0o644)
-    with pytest.raises(InputError, match="others can read"):
-        read_salt(tmp_path / "salt")
+    for count in (0, 10_001):
+        with pytest.raises(InputError, match=f"1 to 10000 held-out episodes, got {count}"):
+            held_out_seeds(salt, suite, count)
+    assert max(held_out_seeds(hashlib.sha256(b"1").hexdigest(), suite, 10_000)) < 2**53, "JSON holds them as they are"
+    for mode in (0o640, 0o620, 0o604):
+        (tmp_path / "salt").chmod(mode)
+        with pytest.raises(InputError, match="others can read"):
+            read_salt(tmp_path / "salt")
     (tmp_path / "other").write_text("secret")
     with pytest.raises(InputError, match="no salt"):
         read_salt(tmp_path / "other")
-    with pytest.raises(InputError, match="policies may read"):
-        check_hidden(__import__("numpy").__file__)
+    (tmp_path / "link").symlink_to(np.__file__)
+    for place in (np.__file__, tmp_path / "link"):
+        with pytest.raises(InputError, match="policies may read"):
+            check_hidden(place)
 
 
-def test_cheating_gains_nothing(installed, suite, stranger, tmp_path):
+def test_cheating_gains_nothing(installed, suite, stranger, tmp_path, monkeypatch):
     """What it tries is in strangers.py: whatever succeeds would make it fail, and else it acts as the honest one."""
+    monkeypatch.setenv("SECRET", "5a")
     salt = tmp_path / "salt"
     make_salt(salt)
     held_out = HeldOut(read_salt(salt), 2)
@@ -318,7 +349,7 @@ def _hint(folder, salt, stranger):
     """It even knows where the salt lies. What this system cannot take from a guest, as the log says, is not tried."""
     with IsolatedPolicy(stranger("steady")) as policy:
         told = " ".join(policy.confinement)
-    attempts = ["frames", "objects", "descriptors"]
+    attempts = ["frames", "objects", "environment", "descriptors"]
     attempts += ["parent"] if "memory was closed" in told else []
     attempts += ["files", "disk"] if "Landlock" in told and "no Landlock" not in told else []
     attempts += ["others"] if "no signal" in told and "network: none" in told else []

@@ -11,7 +11,7 @@ from gymnasium import spaces
 
 from videoinpaint import files
 from videoinpaint.agents.evaluation.run_record import software
-from videoinpaint.benchmarks.leaderboard.board.board_entry import BEST_FIXED, ORACLE, RANDOM, board_entry
+from videoinpaint.benchmarks.leaderboard.board.board_entry import BEST_FIXED, COSTS, ORACLE, RANDOM, board_entry
 from videoinpaint.benchmarks.leaderboard.board.methods import by_method
 from videoinpaint.benchmarks.leaderboard.board.rows import Row, Run, normal
 from videoinpaint.benchmarks.leaderboard.judging.measuring import score_name
@@ -28,6 +28,7 @@ from videoinpaint.benchmarks.protocol.statistics import (
     tied_ranks,
 )
 from videoinpaint.benchmarks.protocol.suite_references import suite_references
+from videoinpaint.checks import is_number
 from videoinpaint.errors import InputError
 
 FORMAT = "videoinpaint-leaderboard-1"
@@ -50,15 +51,31 @@ def reference_episodes(suite: FrozenSuite, file: Path | None = None) -> dict[str
     Raises:
         InputError: nothing was measured on it.
     """
-    if file is None:
-        known = suite_references(suite)
-    else:
-        suites = files.read_json(file, "references of suites").get("suites", {})
-        known = suites.get(suite.name, {}).get(suite.env_id)
+    known = suite_references(suite) if file is None else _of_file(file, suite)
     if known is None or known.get("digest") != suite.digest:
         where = "ships without references" if file is None else f"has no references in {file}"
         raise InputError(f"suite {suite.name} of {suite.env_id} {where}: a board needs them")
     return {name: list(one["episodes"]) for name, one in known["policies"].items()}
+
+
+def _of_file(file: Path, suite: FrozenSuite) -> Any:
+    """What a file of references holds of a suite; None for nothing.
+
+    Raises:
+        InputError: it is no such file.
+    """
+    suites = files.read_json(file, "references of suites")
+    try:
+        known = suites.get("suites", {}).get(suite.name, {}).get(suite.env_id)
+        for one in () if known is None else known["policies"].values():
+            for episode in one["episodes"]:
+                told = [episode[name] for name in ("seed", "return", "iterations")]
+                told += [episode[name] for name in (*COSTS, "quality_gain") if episode.get(name) is not None]
+                if not all(map(is_number, told)):
+                    raise ValueError(f"no numbers in the episode of seed {episode['seed']}")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{file} holds no references of suites ({error!r}): measure them anew") from error
+    return known
 
 
 def rank(runs: Sequence[Run], references: Mapping[str, Sequence[dict[str, Any]]], suite: FrozenSuite) -> dict[str, Any]:

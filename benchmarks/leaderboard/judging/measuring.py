@@ -114,7 +114,7 @@ def prepare(
         threads: of the environment.
 
     Raises:
-        InputError: the folder holds other settings, or the policy cannot be run.
+        InputError: the folder holds other settings or another policy, or the policy cannot be run.
     """
     given = {key: value for key, value in about.items() if value is not None}
     if (folder / DESCRIPTION).exists():
@@ -199,10 +199,13 @@ def _made(
         kind_of(source)
     else:
         parse_entry(text, folder)
+    place = folder / text.partition(":")[2]
+    if source is not None and place.exists() and sha256(place) != sha256(source):
+        raise InputError(f"{place} is another policy, which would be lost: name another folder")
     with files.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    if source is not None and source.resolve() != (folder / text.partition(":")[2]).resolve():
-        files.write_bytes(folder / text.partition(":")[2], source.read_bytes())
+    if source is not None and not place.exists():
+        files.write_bytes(place, source.read_bytes())
     entry = parse_entry(text, folder)
     name = text.partition(":")[2] if source is None else folder.name
     about = {"name": name, "method": given.get("name", name), "authors": "not stated", "licence": "not stated"} | given
