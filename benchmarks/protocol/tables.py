@@ -44,8 +44,8 @@ def number(value: Any, digits: int = 3) -> str:
 
 
 def interval(value: Mapping[str, float] | None, digits: int = 3, signed: bool = False) -> str:
-    """``mean [low, high]`` for a table."""
-    if value is None or value.get("mean") is None:
+    """``mean [low, high]`` for a table; a dash for what was not measured."""
+    if value is None or value.get("mean") is None or not math.isfinite(value["mean"]):
         return "-"
     sign = "+" if signed else ""
     ends = [value.get("low"), value.get("high")]
