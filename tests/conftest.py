@@ -78,6 +78,8 @@ def _room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     sys.addaudithook(_watch(tuple(os.path.realpath(folder) + os.sep for folder in folders)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VIDEOINPAINT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        # A model of Stable-Baselines3 without a logger makes a folder among the temporary files, and leaves it.
+        patch.setenv("SB3_LOGDIR", str(tmp_path_factory.mktemp("sb3")))
         patch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
         yield
 

@@ -29,6 +29,7 @@ from videoinpaint.agents.ppo import TrainConfig, train
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.flags import SmallClips
+from videoinpaint.checks import whole_number
 from videoinpaint.envs.build_bank import build_bank
 from videoinpaint.envs.ids import make_batch
 from videoinpaint.envs.vector import VideoInpaintVectorEnv
@@ -69,6 +70,10 @@ def run(flags: Throughput) -> dict[str, Any]:
         seconds of a reset and a step), ``shares`` of a step's time, ``work`` of a step of one environment, ``peaks`` of
         this machine, ``bounds``: steps a second that operations and traffic allow here and on an H100.
     """
+    whole_number(flags.rounds, "rounds", 1, 10**6)
+    for number in flags.envs:
+        whole_number(number, "envs", 1, 10**6)
+    make_policy(flags.policy)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         bank = Path(folder) / "bank"

@@ -128,7 +128,7 @@ def show(results: Mapping[str, Any]) -> None:
     """Print tables and verdicts."""
     for scenario in scenarios(results):
         means = [mean for row in results["scenarios"].get(scenario, {}).values() for mean in row["means"].values()]
-        told = f"means{_intervals(means)} over clips; " if means else ""
+        told = f"means over clips{_intervals(means)}; " if means else ""
         tables.show(*rows_table(results, scenario), f"{told}{results['about']['source']}")
     if results["findings"]:
         found = [one["difference"] for one in results["findings"] if one["difference"]]
@@ -141,7 +141,7 @@ def show(results: Mapping[str, Any]) -> None:
 def _intervals(values: Sequence[Mapping[str, Any]]) -> str:
     """What a caption says about the intervals of a table's numbers: some have one, or none has."""
     some = any(value["low"] is not None and math.isfinite(value["low"]) for value in values)
-    return " with 95% intervals" if some else f", without intervals, which need {FEWEST} clips,"
+    return " with 95% intervals" if some else f", without intervals, which need {FEWEST} clips"
 
 
 def scenarios(results: Mapping[str, Any]) -> list[str]:

@@ -19,7 +19,8 @@ from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.episodes import env_kwargs
 from videoinpaint.benchmarks.protocol.flags import Computing, GradedSuites
-from videoinpaint.controls import DEFAULT, HEADS, HIGH, controls_to_action
+from videoinpaint.checks import real_number, whole_number
+from videoinpaint.controls import DEFAULT, HEADS, HIGH, LOW, controls_to_action
 from videoinpaint.errors import InputError
 
 ALL_HEADS = int(HIGH[HEADS])
@@ -51,10 +52,15 @@ def run(flags: Price) -> dict[str, Any]:
     Heads come in ascending order, whatever the order that they are given in.
 
     Raises:
-        InputError: no heads are given.
+        InputError: no heads are given, or numbers out of their range.
     """
     if not flags.heads:
         raise InputError("--heads names nothing to try: give at least one number of heads, such as --heads 2 12")
+    whole_number(flags.episodes, "episodes", 1, 10**6)
+    for count in flags.heads:
+        whole_number(count, "heads", int(LOW[HEADS]), ALL_HEADS)
+    for price in flags.prices:
+        real_number(price, "prices", 0, 1e6)
     flags = replace(flags, heads=tuple(sorted(set(flags.heads))))
     bar, advance = tables.progress("pricing", len(flags.suites) * flags.episodes)
     with bar:

@@ -28,6 +28,7 @@ from videoinpaint.benchmarks.protocol.envelope import envelope, write_json
 from videoinpaint.benchmarks.protocol.episodes import Arena, EpisodeFlags
 from videoinpaint.benchmarks.protocol.frozen import frozen_suite, suite_env_ids
 from videoinpaint.benchmarks.protocol.statistics import mean_interval
+from videoinpaint.checks import whole_number
 from videoinpaint.errors import InputError
 from videoinpaint.files import read_json
 from videoinpaint.registration import ENVIRONMENTS
@@ -68,12 +69,15 @@ def run(flags: References) -> dict[str, Any]:
         ``environments``: per id what :func:`videoinpaint.envs.references.references` gives.
 
     Raises:
+        InputError: too few episodes.
         UnknownNameError, MissingWeightsError: before any episode of that id.
     """
+    if flags.into is not None and not flags.suites:
+        return _put_into(flags.into, flags)
+    for name in ("episodes", "choice_episodes"):
+        whole_number(getattr(flags, name), name, 1, 10**6)
     if flags.suites:
         return _run_suites(flags)
-    if flags.into is not None:
-        return _put_into(flags.into, flags)
     steps = len(flags.env_ids) * (2 * len(flags.candidates) + len(flags.policies) + flags.episodes)
     bar, advance = tables.progress("measuring", steps)
     with bar:

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from gymnasium import spaces
 from stable_baselines3 import PPO
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 
@@ -28,9 +29,10 @@ from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.flags import Computing
 from videoinpaint.benchmarks.protocol.freezing import SOURCES
-from videoinpaint.checks import seed_number, whole_number
+from videoinpaint.checks import real_number, seed_number, whole_number
 from videoinpaint.envs import make_sb3_vec
-from videoinpaint.files import user_path, write_atomically
+from videoinpaint.errors import InputError
+from videoinpaint.files import check_new, user_path, write_atomically
 from videoinpaint.registration import DEFAULT_ID
 
 TRAINING_SEEDS = 1_000_000_000
@@ -42,7 +44,7 @@ class Stock(Computing):
     """What is trained."""
 
     env_id: str = DEFAULT_ID
-    """A registered environment."""
+    """A registered environment that is not one-shot."""
     clips: str = str(SOURCES["studio-mixed-v1"]["clips"])
     """Where clips come from."""
     masks: str = "mixed"
@@ -99,8 +101,13 @@ def run(flags: Stock) -> dict[str, Any]:
         InputError, UnknownNameError: bad flags, before any work starts.
     """
     seed_number(flags.seed, high=10**6)
-    for name in ("steps", "num_envs", "n_steps", "batch_size"):
+    for name in ("steps", "num_envs", "n_steps"):
         whole_number(getattr(flags, name), name, 1, 10**9)
+    whole_number(flags.batch_size, "batch_size", 2, 10**9)  # advantages are divided by their spread, which one has not
+    if flags.num_envs * flags.n_steps == 1:
+        raise InputError("a rollout of one step (num_envs x n_steps) cannot be trained on: raise one of them")
+    real_number(flags.gamma, "gamma", 0, 1)
+    check_new(user_path(flags.folder) / "policy.pt")
     sizes = {name: getattr(flags, name) for name in ("num_frames", "height", "width")}
     kwargs = {"clips": flags.clips, "masks": flags.masks} | {k: v for k, v in sizes.items() if v is not None}
     first = TRAINING_SEEDS + flags.seed * flags.num_envs
@@ -110,6 +117,7 @@ def run(flags: Stock) -> dict[str, Any]:
         "MultiInputPolicy", env, n_steps=flags.n_steps, batch_size=flags.batch_size, gamma=flags.gamma, seed=flags.seed,
         device=flags.device,
     )  # fmt: skip
+    model.set_logger(Logger(None, []))  # the library's own makes a folder among the temporary files, and leaves it
     model.learn(flags.steps)
     seconds, observation = time.monotonic() - began, env.reset()
     frames, masks = (torch.from_numpy(observation[key][:1]) for key in ("frames", "masks"))  # type: ignore[call-overload]  # of a dict

@@ -44,8 +44,8 @@ def number(value: Any, digits: int = 3) -> str:
 
 
 def interval(value: Mapping[str, float] | None, digits: int = 3, signed: bool = False) -> str:
-    """``mean [low, high]`` for a table."""
-    if value is None or value.get("mean") is None:
+    """``mean [low, high]`` for a table; a dash for what was not measured."""
+    if value is None or value.get("mean") is None or not math.isfinite(value["mean"]):
         return "-"
     sign = "+" if signed else ""
     ends = [value.get("low"), value.get("high")]
@@ -140,7 +140,7 @@ def main(
     Exits with 2 after bad input, with one line that says what is wrong; a device or an output that cannot be used are
     told before anything runs.
     """
-    chosen = tyro.cli(flags, description=doc)
+    chosen = tyro.cli(flags, prog=_program(), description=doc)
     with lines_for_errors():
         output = None if chosen.output is None else user_path(chosen.output)
         if output is not None:
@@ -152,6 +152,12 @@ def main(
         report(results)
         if output is not None:
             print(f"wrote {write_json(output, results)}")
+
+
+def _program() -> str | None:
+    """How the command is started, as its help tells it; None where it is no module."""
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    return None if module is None else f"python -m {module.name}"
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,17 @@ def ends(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         ("repair/dilation", "--limit", "0", "limit"),
         ("repair/dilation", "--device", "abacus", "cannot use device"),
         ("repair/cuts", "--height", "0", "height"),
+        ("repair/cuts", "--pairs", "0", "pairs"),
+        ("repair/cuts", "--limit", "-1", "limit"),
+        ("repair/ciri_residue", "--limit", "0", "limit"),
+        ("networks/throughput", "--rounds", "0", "rounds"),
+        ("networks/throughput", "--envs", "0", "envs"),
+        ("networks/throughput", "--policy", "nobody", "nobody"),
+        ("policies/price", "--episodes", "0", "episodes"),
+        ("policies/price", "--heads", "0", "heads"),
+        ("policies/price", "--prices", "-1", "prices"),
+        ("policies/references", "--episodes", "0", "episodes"),
+        ("policies/references", "--choice-episodes", "0", "choice_episodes"),
         ("repair/quality", "--device", "abacus", "cannot use device"),
         ("repair/quality", "--num-frames", "1", "num_frames"),
         ("policies/controls", "--height", "0", "height"),
@@ -52,6 +64,17 @@ def ends(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 )
 def test_numbers_and_devices(module: str, flag: str, value: str, told: str, ends: Ends) -> None:
     assert told in ends(module, flag, value)
+
+
+@pytest.mark.parametrize("flag", ["--limit", "--iterations"])
+def test_numbers_of_a_command_that_needs_clips(flag: str, ends: Ends) -> None:
+    assert flag[2:] in ends("repair/ciri", "--clips", "studio", flag, "0")
+
+
+def test_help_tells_the_command_as_it_is_started() -> None:
+    module = "videoinpaint.benchmarks.repair.cuts"
+    shown = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True, check=True).stdout
+    assert shown.startswith(f"usage: python -m {module} ")
 
 
 def test_what_is_no_picture_is_not_drawn(tmp_path: Path, ends: Ends) -> None:

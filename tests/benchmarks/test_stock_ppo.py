@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,33 @@ def test_a_whole_frame_policy_chooses_alike_for_all_cells(frames_trained: Path) 
     assert not acts_by_cell(policy)
     chosen = choose(policy, observation, (2, 3, 5))
     np.testing.assert_array_equal(chosen[:, 1, 2], policy.act(observation))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"batch_size": 1}, "batch_size"),
+        ({"num_envs": 1, "n_steps": 1}, "one step"),
+        ({"gamma": 2.0}, "gamma"),
+        ({"folder": Path("file/deeper")}, "cannot write"),
+    ],
+)
+def test_what_cannot_be_trained_or_written_is_refused_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    # The clips are those of nobody: looked for after what is refused here.
+    with pytest.raises(InputError, match=told):
+        run(replace(small(tmp_path / "run", clips="nowhere"), **change))
+
+
+def test_nothing_is_left_among_the_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.delenv("SB3_LOGDIR")
+    run(small(tmp_path / "run"))
+    assert not list((tmp_path / "temporary").glob("SB3*"))
 
 
 @pytest.mark.parametrize(

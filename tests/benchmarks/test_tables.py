@@ -184,3 +184,8 @@ def test_default_controls_are_the_middle_of_the_sweeps():
     for values in controls.SWEEPS.values():
         assert all(isinstance(entry, Controls) for entry in values.values())
     assert controls.SWEEPS["fusion"]["0.65"] == controls.BASE
+
+
+def test_an_interval_of_nothing_is_a_dash() -> None:
+    nothing = {"mean": float("nan"), "low": float("nan"), "high": float("nan")}
+    assert tables.interval(nothing, signed=True) == tables.interval(None) == "-"

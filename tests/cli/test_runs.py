@@ -113,6 +113,7 @@ def test_train_then_evaluate(tmp_path: Path, fails: Fails, capsys: pytest.Captur
     assert main([*words, "--output", str(scores), "--report", str(page)]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in ("heads4", "random", "PSNR hole"))
+    assert "95% intervals" in shown
     results = json.loads(scores.read_text())
     trained, fixed, baseline = results["policies"]
     assert [p["trained"] for p in results["policies"]] == [True, False, False]
@@ -233,7 +234,9 @@ def test_results_say_what_they_were_measured_with(tmp_path: Path) -> None:
     assert told["random_weights"] == []
 
 
-def test_evaluate_takes_a_foreign_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluate_takes_a_foreign_policy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "mine_cli.py").write_text(
         "import numpy as np\n\nclass Mine:\n    def act(self, observation):\n"
         "        return np.zeros((len(observation['masks']), 5), np.float32)\n"
@@ -241,6 +244,7 @@ def test_evaluate_takes_a_foreign_policy(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     words = ["evaluate", "--policy", "mine_cli:Mine", "--episodes", "2", "--output", "scores.json", *SMALL]
     assert main(words) == 0
+    assert "No intervals, which need 5 clips." in capsys.readouterr().out
     first = json.loads((tmp_path / "scores.json").read_text())["policies"][0]
     assert first["name"] == "mine_cli:Mine"
     assert {c["fusion"] for r in first["records"] for c in r["controls"]} == {0.65}

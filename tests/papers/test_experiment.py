@@ -134,14 +134,15 @@ def test_a_metric_that_has_no_room_says_so(flags, capsys):
     assert any(line.startswith("Not measured: SSIM65: ") for line in presented.absent_lines(results))
     presented.show(results)
     shown = " ".join(capsys.readouterr().out.split())
-    assert "means, without intervals, which need 5 clips, over clips" in shown
+    assert "means over clips, without intervals, which need 5 clips; " in shown
+    assert "paired differences, without intervals, which need 5 clips; the verdicts" in shown
     assert "with 95% intervals" not in shown
 
 
 def test_captions_say_intervals_where_there_are_some(flags, capsys):
     presented.show(run(small(), replace(flags, episodes=5, num_frames=2)))
     shown = " ".join(capsys.readouterr().out.split())
-    assert "means with 95% intervals over clips" in shown
+    assert "means over clips with 95% intervals" in shown
     assert "paired differences with 95% intervals" in shown
 
 

@@ -225,10 +225,13 @@ class Evaluate(EnvironmentFlags):
 def print_table(policies: list[dict[str, Any]], baseline: str) -> None:
     """The comparison as a table on the terminal, best quality first."""
     from videoinpaint.benchmarks.policies.comparison import comparison_table
+    from videoinpaint.benchmarks.protocol.statistics import FEWEST
     from videoinpaint.benchmarks.protocol.tables import show
 
+    some = any(entry[key]["low"] is not None for entry in policies for key in ("return", "quality"))
+    intervals = "95% intervals over clips and training seeds." if some else f"No intervals, which need {FEWEST} clips."
     caption = (
-        "95% intervals over clips and training seeds. Quality is the reward of the final repair under fixed weights:\n"
+        f"{intervals} Quality is the reward of the final repair under fixed weights:\n"
         "policies are ranked by it, as a policy may weigh its own return, and every iteration may add to it."
     )
     show("", *comparison_table(policies, baseline), caption)
