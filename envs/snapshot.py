@@ -119,10 +119,10 @@ def _load_brief(core: Core, snapshot: Mapping[str, Any]) -> Restored:
         whole = pack(state, bases_of(clip)).changed(packed)
     else:
         clip, whole = dict(given), packed
-    if core.layout is not None:  # before a damaged layout has tensors made of whatever size it says
-        _check_layout(
-            core, {name: torch.empty(size, dtype=kind, device="meta") for name, (size, kind) in whole.layout.items()}
-        )
+        _begun(core, clip["frames"].permute(0, 3, 1, 2)[None], {"observed": None} | clip, labels)
+    # Before a damaged layout has tensors made of whatever size it says.
+    said = {name: torch.empty(size, dtype=kind, device="meta") for name, (size, kind) in whole.layout.items()}
+    _check_layout(core, said)
     tensors = unpack([whole], [bases_of(clip)])
     given = {"holes": clip["holes"], "observed": clip.get("observed")}
     restored = _load(core, {**snapshot, "tensors": tensors, "given": given})
@@ -141,9 +141,7 @@ def _load(core: Core, snapshot: Mapping[str, Any]) -> Restored:
         whole_number(seed, "generator_seed", -1, 2**256)  # -1: Gymnasium's for a generator that somebody set
     tensors, given = snapshot["tensors"], snapshot["given"]
     _check_usable({"tensors": tensors, "given": given})
-    episode = _episode(core, tensors["reference"], given, snapshot["episode"])
-    if core.layout is None:  # nothing was begun here yet: the state's own episode shows how it should look
-        core.begin([episode])
+    episode = _begun(core, tensors["reference"], given, snapshot["episode"])
     _check_layout(core, tensors)
     _check_values(core, tensors, episode, snapshot["done"])
     state = {name: placed(name, tensor.detach(), core.device) for name, tensor in tensors.items()}
@@ -189,6 +187,14 @@ def _episode(core: Core, reference: Tensor, given: Mapping[str, Any], labels: Ma
     pictures = reference[0].permute(0, 2, 3, 1).contiguous().cpu().numpy()
     holes = check_masks(given["holes"].cpu().numpy(), *core.shape)
     return Episode(pictures, holes, labels["clip"], labels["mask"], seed, observed)
+
+
+def _begun(core: Core, reference: Tensor, given: Mapping[str, Any], labels: Mapping[str, Any]) -> Episode:
+    """A state's episode; where nothing was begun here yet, it shows how the state should look."""
+    episode = _episode(core, reference, given, labels)
+    if core.layout is None:
+        core.begin([episode])
+    return episode
 
 
 def _check_layout(core: Core, tensors: Mapping[str, Tensor]) -> None:

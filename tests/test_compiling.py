@@ -11,7 +11,6 @@ import torch
 
 from videoinpaint.compiling import check_compiler, compile_methods
 from videoinpaint.detectors.compact import CompactDetector
-from videoinpaint.detectors.none import WholeHoleDetector
 from videoinpaint.envs.env import VideoInpaintEnv
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import Detection
@@ -26,7 +25,7 @@ def kernels(monkeypatch, tmp_path):
     torch._dynamo.reset()
 
 
-class Threshold(WholeHoleDetector):
+class Threshold:
     """Flags the bright part of the hole: one kernel, where those of the compact networks take a minute to build."""
 
     name = "threshold"

@@ -29,7 +29,7 @@ from videoinpaint.agents.ppo import TrainConfig, train
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.flags import SmallClips
-from videoinpaint.checks import whole_number
+from videoinpaint.checks import MAX_COUNT, whole_number
 from videoinpaint.envs.build_bank import build_bank
 from videoinpaint.envs.ids import make_batch
 from videoinpaint.envs.vector import VideoInpaintVectorEnv
@@ -72,7 +72,7 @@ def run(flags: Throughput) -> dict[str, Any]:
     """
     whole_number(flags.rounds, "rounds", 1, 10**6)
     for number in flags.envs:
-        whole_number(number, "envs", 1, 10**6)
+        whole_number(number, "envs", 1, MAX_COUNT)
     make_policy(flags.policy)
     rows = []
     with tempfile.TemporaryDirectory() as folder:

@@ -27,7 +27,7 @@ from videoinpaint.benchmarks.repair import ciri_cases as cases
 from videoinpaint.benchmarks.repair.ciri_cases import KINDS, Case, CaseFlags, tensor
 from videoinpaint.benchmarks.report import panels
 from videoinpaint.benchmarks.report.pictures import save_png
-from videoinpaint.checks import whole_number
+from videoinpaint.checks import MAX_COUNT, whole_number
 from videoinpaint.clips.types import Clip
 from videoinpaint.composition import WIDEN
 from videoinpaint.controls import DEFAULT
@@ -82,7 +82,7 @@ def run(flags: CIRIFlags) -> dict[str, Any]:
     cases.check_kinds(flags.kinds)
     whole_number(flags.iterations, "iterations", 1, 10**6)
     if flags.limit is not None:
-        whole_number(flags.limit, "limit", 1, 10**6)
+        whole_number(flags.limit, "limit", 1, MAX_COUNT)
     if flags.removal and flags.propagator is None:
         raise InputError("--removal fine-tunes a propagator: name one with --propagator")
     methods = _methods(flags)

@@ -27,7 +27,7 @@ from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.flags import AutoComputing, VideoSize
 from videoinpaint.benchmarks.protocol.statistics import mean_interval
-from videoinpaint.checks import whole_number
+from videoinpaint.checks import MAX_COUNT, whole_number
 from videoinpaint.clips import make_clips
 from videoinpaint.clips.masks.inaccurate import MASK_ERRORS, inaccurate
 from videoinpaint.controls import HIGH, LOW
@@ -69,7 +69,7 @@ def run(flags: ResiduePrecision) -> dict[str, Any]:
         ``inpainters``: per name ``precision`` (per method the mean over clips, with its interval), ``response`` (the
         mean map of unclean and of exactly masked repairs, and how often the first is larger), ``clips``.
     """
-    whole_number(flags.limit, "limit", 1, 10**6)
+    whole_number(flags.limit, "limit", 1, MAX_COUNT)
     device = resolve_device(flags.device)
     detector = load_residue_detector(device, str(flags.weights) if flags.weights else None)
     source = make_clips(flags.clips)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.flags import Measuring, VideoSize
-from videoinpaint.checks import whole_number
+from videoinpaint.checks import MAX_COUNT, whole_number
 from videoinpaint.clips import make_clips
 from videoinpaint.errors import InputError
 from videoinpaint.motion.cuts import is_cut
@@ -47,7 +47,7 @@ def run(flags: Cuts) -> dict[str, Any]:
         InputError: a source is unusable, or there are fewer than two clips.
     """
     whole_number(flags.pairs, "pairs", 1, 10**9)
-    whole_number(flags.limit, "limit", 1, 10**6)
+    whole_number(flags.limit, "limit", 1, MAX_COUNT)
     sources = [make_clips(spec) for spec in flags.clips]
     size = (flags.num_frames, flags.height, flags.width)
     named = [(source, name) for source in sources for name in source.names()[: flags.limit]]

@@ -239,11 +239,18 @@ def test_a_damaged_brief_state_is_refused_and_changes_nothing(toy):
         assert flat(env.get_state()) == before
 
 
-def test_a_state_that_says_it_is_huge_is_refused_before_memory_is_taken(toy):
-    bad = begun(toy).get_brief_state()
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_state_that_says_it_is_huge_is_refused_before_memory_is_taken(toy, given, fresh):
+    taken = begun(toy)
+    if given:
+        frames = np.random.default_rng(0).integers(0, 256, (*taken._core.shape, 3), np.uint8)
+        taken.reset(options={"clip": frames})
+    bad = taken.get_brief_state()
     bad["brief"]["layout"]["loop/masks"] = [[1, 10**9], "float32"]
+    env = VideoInpaintEnv(**toy) if fresh else begun(toy, seed=5)
     with pytest.raises(InputError, match=r"loop/masks must be .* it is torch.float32 \(1, 1000000000\)"):
-        begun(toy, seed=5).set_state(bad)
+        env.set_state(bad)
 
 
 @pytest.mark.parametrize("form", ["single", "vector"])

@@ -41,9 +41,8 @@ def edit(folder, old, new, name="submission.yml"):
 
 def test_what_evaluate_writes_can_be_read(submitted, suite):
     assert read(submitted, suite).kind == "package"
-    assert (
-        read(submitted, suite).told == read_submission(submitted).weights
-    )  # with which the copy that runs is compared
+    # The copy that runs is compared with what was told.
+    assert read(submitted, suite).told == read_submission(submitted).weights
     assert (submitted / "README.md").is_file()
     assert read_submission(submitted).authors == "a stranger"
     assert [one["seed"] for one in read_episodes(submitted)] == suite.seeds
