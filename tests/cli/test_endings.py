@@ -7,10 +7,8 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -31,56 +29,45 @@ def parts(folder: Path) -> list[Path]:
     return list(folder.glob("*.part*"))
 
 
-def size(path: Path) -> int:
-    """In bytes; 0 of a file that has gone, as that which only tries whether the folder takes files."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-@pytest.fixture(scope="module")
-def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a video whose repair takes long, and its mask."""
-    folder = tmp_path_factory.mktemp("long")
-    frame = np.random.default_rng(0).integers(0, 256, (240, 320, 3)).astype(np.uint8)
-    write_video(folder / "long.mkv", (np.roll(frame, 7 * time, axis=1) for time in range(150)), 25, lossless=True)
-    hole = np.zeros((240, 320), np.uint8)
-    hole[40:200, 40:280] = 255
-    Image.fromarray(hole).save(folder / "large.png")
-    return folder
-
-
 @pytest.fixture
-def long_words(long: Path, tmp_path: Path) -> list[str]:
-    """A repair that takes longer than the test that ends it."""
-    files = [long / "long.mkv", "--mask", long / "large.png", "--output", tmp_path / "out.mp4"]
-    return ["inpaint", *map(str, files), *CHEAP]
+def words(video: Path, mask: Path, tmp_path: Path) -> list[str]:
+    """Of a repair."""
+    return ["inpaint", *map(str, (video, "--mask", mask, "--output", tmp_path / "out.mp4", *CHEAP))]
 
 
-def started(words: list[str], folder: Path, **more: Any) -> subprocess.Popen[str]:
-    """The command, when it has begun to write."""
+def stopped(words: list[str]) -> subprocess.Popen[str]:
+    """The command, stopped (as by Ctrl-Z) after it has written some frames."""
+    code = """if True:
+        import os, signal, sys
+        from videoinpaint.cli import main
+        from videoinpaint.clips.files.video import VideoWriter
+        write, written = VideoWriter.write, []
+        def stops(self, *arguments):
+            write(self, *arguments)
+            written.append(arguments)
+            if len(written) == 3:
+                os.kill(os.getpid(), signal.SIGSTOP)
+        VideoWriter.write = stops
+        sys.exit(main())
+    """
     # Under `nohup` a hang-up is ignored, and children inherit that.
     usual = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
-        process = subprocess.Popen(
-            [*COMMAND, *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **more
-        )
+        process = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True)
     finally:
         signal.signal(signal.SIGHUP, usual)
-    until = time.monotonic() + 300
-    while not any(map(size, parts(folder))):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    assert process.poll() is None, process.communicate()
     return process
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_signals_clean_up(number: int, long_words: list[str], tmp_path: Path) -> None:
+def test_signals_clean_up(number: int, words: list[str], tmp_path: Path) -> None:
     (tmp_path / "out.mp4").write_bytes(b"older")
-    process = started(long_words, tmp_path)
+    process = stopped(words)
+    assert parts(tmp_path)
     process.send_signal(number)
+    process.send_signal(signal.SIGCONT)
     shown = process.communicate(timeout=60)[1]
     assert process.returncode == 128 + number
     assert shown.splitlines()[-1] == "error: interrupted"
@@ -89,12 +76,8 @@ def test_signals_clean_up(number: int, long_words: list[str], tmp_path: Path) ->
     assert (tmp_path / "out.mp4").read_bytes() == b"older"
 
 
-def test_what_a_killed_run_left_is_removed_by_the_next(
-    video: Path, mask: Path, long_words: list[str], tmp_path: Path
-) -> None:
-    process = started(long_words, tmp_path)
-    process.send_signal(signal.SIGSTOP)  # so that it does not end by itself
-    words = [str(word) for word in ("inpaint", video, "--mask", mask, "--output", tmp_path / "out.mp4", *CHEAP)]
+def test_what_a_killed_run_left_is_removed_by_the_next(words: list[str], tmp_path: Path) -> None:
+    process = stopped(words)
     assert main(words) == 0
     assert len(parts(tmp_path)) == 1  # the other still runs: its file is its own
     process.kill()
