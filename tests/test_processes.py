@@ -17,7 +17,7 @@ def call(path):
     path.touch()
     if path.name == "0":
         raise MemoryError("no room")
-    time.sleep(0.1)
+    time.sleep(0.3)
 """
 
 

@@ -88,9 +88,10 @@ def test_what_goes_wrong_in_a_call_ends_the_block() -> None:
 
 
 def test_a_block_that_fails_drops_what_waits() -> None:
-    gate, called = threading.Event(), []
+    begun, gate, called = threading.Event(), threading.Event(), []
 
     def slow(item: int) -> None:
+        begun.set()
         gate.wait(30)
         called.append(item)
 
@@ -98,6 +99,7 @@ def test_a_block_that_fails_drops_what_waits() -> None:
         with behind(slow) as later:
             for i in range(HELD):
                 later(i)
+            assert begun.wait(30)
             threading.Timer(0.2, gate.set).start()
             raise KeyboardInterrupt
 
