@@ -65,7 +65,8 @@ def strangers(tmp_path_factory) -> Path:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: strangers\nVersion: 1.0\n")
     points = "".join(f"{name} = strangers:{name.capitalize()}\n" for name in POLICIES)
     (info / "entry_points.txt").write_text(f"[videoinpaint.policies]\n{points}")
-    (info / "RECORD").write_text("strangers.py,,\nstrangers-1.0.dist-info/METADATA,,\n")
+    noted = "".join(f"strangers-1.0.dist-info/{name},,\n" for name in ("METADATA", "entry_points.txt"))
+    (info / "RECORD").write_text(f"strangers.py,,\n{noted}")
     return folder
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -183,3 +185,38 @@ def test_a_policy_that_misbehaves_gets_one_verdict(stranger, name, verdict):
         with pytest.raises(GuestError, match=verdict) as told:
             policy.act(SEEN)
         assert "\n" not in str(told.value)
+
+
+LIMITED = """
+import os, resource
+from videoinpaint.benchmarks.leaderboard.sandbox import confinement
+{before}
+print(confinement._limits(2**40, 2**29))
+print(*resource.getrlimit(resource.RLIMIT_CPU))
+"""
+LESS = "resource.setrlimit(resource.RLIMIT_CPU, (300, 500))"
+NONE = """
+def setrlimit(*arguments): raise ValueError("not allowed")
+resource.setrlimit = setrlimit
+"""
+OTHER_USER = "os.setresuid(65534, 65534, 65534)"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="limits of root and of others")
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        (OTHER_USER, "0.5 GiB of memory, 3600 s of CPU time, no file grows, no further process or thread"),
+        ("", "0.5 GiB of memory, 3600 s of CPU time, no file grows, processes and threads without a limit"),
+        (LESS, "0.5 GiB of memory, 500 s of CPU time, no file grows, processes and threads without a limit"),
+        (NONE, "memory without a limit, CPU time without a limit, files may grow, processes and threads without"),
+    ],
+)
+def test_limits_are_told_as_they_hold(before, told):
+    code = LIMITED.format(before=before)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    said, holds = done.stdout.splitlines()
+    assert said.startswith(f"limits: {told}")
+    if before != NONE:
+        seconds = 500 if before == LESS else 3600
+        assert holds == f"{seconds} {seconds}"

@@ -114,6 +114,18 @@ def test_an_editable_installation_has_no_hash(submitted, suite, installed):
         origin.unlink()
 
 
+def test_what_a_name_stands_for_is_hashed(submitted, suite, installed):
+    """An entry point that names another class of the same code is another policy."""
+    points = installed / "strangers-1.0.dist-info" / "entry_points.txt"
+    text = points.read_text()
+    points.write_text(text.replace("strangers:Steady", "strangers:Aborts"))
+    try:
+        with pytest.raises(InputError, match="strangers are not the files"):
+            entry_of(read_submission(submitted), submitted)
+    finally:
+        points.write_text(text)
+
+
 def test_episodes_are_there_once_each_and_are_the_suites(submitted, suite):
     file = submitted / "episodes.jsonl"
     lines = file.read_text().splitlines(keepends=True)

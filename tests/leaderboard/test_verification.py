@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import resource
 import shutil
 from dataclasses import replace
 
@@ -296,6 +297,18 @@ def test_the_commands_from_a_policy_to_a_board(suite, installed, tmp_path, monke
     assert set(clip["pictures"]) == {"reference", "damaged", "ours", "beam oracle"}
     assert all(one.startswith("data:image/jpeg;base64,") for one in clip["pictures"].values())
     assert main(["leaderboard", "rank", str(malformed), *flags]) == 2
+
+
+def test_a_full_disk_leaves_no_salt(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(InputError, match="cannot write"):
+            make_salt(tmp_path / "salt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not (tmp_path / "salt").exists()
+    make_salt(tmp_path / "salt")
 
 
 def test_a_salt_is_secret_and_its_seeds_are_nobody_elses(tmp_path, suite):

@@ -34,8 +34,12 @@ def make_salt(path: Path) -> str:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         place = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(place, "w") as file:
-            file.write(salt + "\n")
+        try:
+            with os.fdopen(place, "w", encoding="ascii") as file:
+                file.write(salt + "\n")
+        except BaseException:
+            path.unlink()
+            raise
     return salt_hash(salt)
 
 

@@ -151,16 +151,34 @@ def _without_capabilities(kept: int = 0) -> None:
 def _limits(held: int | None, memory: int) -> str:
     if resource is None:
         return "limits: none on this system"
-    wanted = {"RLIMIT_FSIZE": 0, "RLIMIT_CORE": 0, "RLIMIT_NPROC": 0, "RLIMIT_NOFILE": 256, "RLIMIT_CPU": CPU_SECONDS}
-    if held is not None:
-        wanted["RLIMIT_AS"] = held + memory
-    done = []
-    for name, value in wanted.items():
-        with suppress(AttributeError, ValueError, OSError):
-            resource.setrlimit(getattr(resource, name), (value, value))
-            done.append(name)
-    size = f"{memory / 2**30:g} GiB of memory, " if "RLIMIT_AS" in done else "memory without a limit, "
-    return f"limits: {size}{CPU_SECONDS} s of CPU time, no file grows, no further process or thread"
+    _limited("RLIMIT_CORE", 0)
+    _limited("RLIMIT_NOFILE", 256)
+    space = None if held is None else _limited("RLIMIT_AS", held + memory)
+    seconds = _limited("RLIMIT_CPU", CPU_SECONDS)
+    told = [
+        "memory without a limit" if held is None or space is None else f"{(space - held) / 2**30:.3g} GiB of memory",
+        "CPU time without a limit" if seconds is None else f"{seconds} s of CPU time",
+        "files may grow" if _limited("RLIMIT_FSIZE", 0) is None else "no file grows",
+        "no further process or thread" if _alone() else "processes and threads without a limit",
+    ]
+    return f"limits: {', '.join(told)}"
+
+
+def _limited(name: str, value: int) -> int | None:
+    """What this process is limited to from now on: `value`, or less where it was already; None where to nothing."""
+    try:
+        number = getattr(resource, name)
+        most = resource.getrlimit(number)[1]
+        limit = value if most == resource.RLIM_INFINITY else min(value, most)
+        resource.setrlimit(number, (limit, limit))
+    except (AttributeError, ValueError, OSError):
+        return None
+    return limit
+
+
+def _alone() -> bool:
+    """Whether no process or thread can be started from now on; root's are not counted."""
+    return _limited("RLIMIT_NPROC", 0) is not None and os.geteuid() != 0
 
 
 def _held() -> int | None:

@@ -191,6 +191,8 @@ def _requires(found: Distribution, wanted: str) -> bool:
 def _hash_of(found: Distribution) -> str:
     """Over the names and contents of a distribution's files, except what Python compiles and pip notes down.
 
+    Its entry points count: they say which of its classes a name stands for.
+
     Raises:
         InputError: its files lie elsewhere, where nothing says which they are.
     """
@@ -202,6 +204,7 @@ def _hash_of(found: Distribution) -> str:
     content = hashlib.sha256(f"{found.metadata['Name']}=={found.version}\n".encode())
     for file in sorted(found.files, key=str):
         place = Path(str(file.locate()))
-        if file.suffix != ".pyc" and ".dist-info" not in str(file) and place.is_file():
+        noted = ".dist-info" in str(file) and file.name != "entry_points.txt"
+        if file.suffix != ".pyc" and not noted and place.is_file():
             content.update(f"{file} {sha256(place)}\n".encode())
     return content.hexdigest()
