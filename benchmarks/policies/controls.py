@@ -237,7 +237,8 @@ def report(results: Mapping[str, Any]) -> None:
              *(tables.interval(entry["differences"][m][span], tables.DIGITS.get(m, 4), True) for m in EFFECTS)]
             for control, entry in suite["controls"].items() for span in _ends(entry)
         ]  # fmt: skip
-        tables.show(f"effect over the range on {spec}", ["", *(tables.TITLES[m] for m in EFFECTS)], rows, "95%, paired")
+        columns = ["", *(tables.TITLES[m] for m in EFFECTS)]
+        tables.show(f"effect over the range on {spec}", columns, rows, tables.intervals(count, "paired"))
 
 
 def _ends(entry: Mapping[str, Any]) -> list[str]:

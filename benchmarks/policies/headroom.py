@@ -249,6 +249,7 @@ def policy_table(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
 
 def report(results: Mapping[str, Any]) -> None:
     """Print a table per environment, and one of all policies."""
+    episodes = results["settings"]["episodes"]
     for name, suites in results["environments"].items():
         rows = [
             [
@@ -278,10 +279,11 @@ def report(results: Mapping[str, Any]) -> None:
                 "iter. fixed",
             ],
             rows,
-            f"{results['settings']['episodes']} episodes, 95% paired intervals; settings: how many of the grid are "
+            f"{episodes} episodes, {tables.intervals(episodes, 'paired')}; settings: how many of the grid are "
             "somewhere the best constant",
         )
-    caption = "95% intervals over clips and training seeds; captured: 0 is the best fixed setting, 1 the oracle"
+    told = tables.intervals(episodes, over="over clips and training seeds")
+    caption = f"{told}; captured: 0 is the best fixed setting, 1 the oracle"
     tables.show("policies", *policy_table(results), caption)
 
 

@@ -200,7 +200,8 @@ def report(results: Mapping[str, Any]) -> None:
         for point in results["points"]
     ]
     rows += [[name, tables.interval(entry), "", ""] for name, entry in results["baselines"].items()]
-    caption = f"{results['env']['id']}, {results['settings']['episodes']} held-out episodes, 95% intervals"
+    episodes = results["settings"]["episodes"]
+    caption = f"{results['env']['id']}, {episodes} held-out episodes, {tables.intervals(episodes)}"
     tables.show("learning curve", ["steps", "return", "- best fixed", "fixed-weight return"], rows, caption)
 
 

@@ -174,7 +174,8 @@ def report(results: Mapping[str, Any]) -> None:
         ]
         columns = ["policy", "quality gained", "return", "score", "PSNR hole", "GFLOPs"]
         best = ", ".join(f"{name} {value:g}" for name, value in known["best_fixed"].items())
-        tables.show(env_id, columns, rows, f"{known['episodes']} episodes, 95% intervals; best fixed: {best}")
+        told = f"{known['episodes']} episodes, {tables.intervals(known['episodes'])}"
+        tables.show(env_id, columns, rows, f"{told}; best fixed: {best}")
 
 
 if __name__ == "__main__":

@@ -165,11 +165,12 @@ def report(results: Mapping[str, Any]) -> None:
             for name, row in sorted(suite["policies"].items(), key=lambda item: -item[1]["fixed_return"]["mean"])
         ]  # fmt: skip
         chosen = ", ".join(f"{name} {value:g}" for name, value in suite["best_fixed"].items())
+        episodes = results["settings"]["episodes"]
         tables.show(
             f"{results['settings']['env_id']} on {spec}",
             ["policy", "return", "- best fixed", "- best fixed, fixed weights", *metrics],
             rows,
-            f"{results['settings']['episodes']} episodes, 95% intervals over clips and training seeds; "
+            f"{episodes} episodes, {tables.intervals(episodes, over='over clips and training seeds')}; "
             f"best fixed: {chosen}",
         )
     rows = [

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from videoinpaint.benchmarks.protocol.envelope import set_threads, write_json
 from videoinpaint.benchmarks.protocol.flags import Measuring
+from videoinpaint.benchmarks.protocol.statistics import CONFIDENCE, FEWEST
 from videoinpaint.device import resolve_device
 from videoinpaint.errors import InputError, VideoInpaintError
 from videoinpaint.files import check_new, check_no_folder, user_path, write_text
@@ -52,6 +53,13 @@ def interval(value: Mapping[str, float] | None, digits: int = 3, signed: bool = 
     if any(end is None or not math.isfinite(end) for end in ends):
         return f"{value['mean']:{sign}.{digits}f}"
     return f"{value['mean']:{sign}.{digits}f} [{ends[0]:{sign}.{digits}f}, {ends[1]:{sign}.{digits}f}]"
+
+
+def intervals(clips: int, kind: str = "", over: str = "") -> str:
+    """What a caption says about the intervals of a table: ``95% paired intervals over clips``, or that it has none."""
+    if clips < FEWEST:
+        return f"without intervals, which need {FEWEST} clips"
+    return " ".join(filter(None, [f"{CONFIDENCE:.0%}", kind, "intervals", over]))
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "") -> None:

@@ -32,6 +32,7 @@ from videoinpaint.clips import make_clips
 from videoinpaint.clips.masks.inaccurate import MASK_ERRORS, inaccurate
 from videoinpaint.controls import HIGH, LOW
 from videoinpaint.device import resolve_device
+from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.inpainters.ciri.crops import TEMPLATE, crop, laid_back, scaled, search_boxes, target_box
 from videoinpaint.inpainters.ciri.residue import GREY, ResidueDetector, load_residue_detector, residue_maps, template_of
@@ -93,8 +94,14 @@ def run(flags: ResiduePrecision) -> dict[str, Any]:
 
 
 def clip_names(names: list[str], count: int) -> list[str]:
-    """``BACKGROUND@SEED``, through the backgrounds again and again with new seeds, all below 1000."""
+    """``BACKGROUND@SEED``, through the backgrounds again and again with new seeds, all below 1000.
+
+    Raises:
+        InputError: a name is another's than a one-shot clip's.
+    """
     backgrounds = [name.rpartition("@")[0] for name in names]
+    if not all(backgrounds):
+        raise InputError(f"clip {names[backgrounds.index('')]!r} has no target: name one-shot clips, such as one_shot")
     return [f"{backgrounds[i % len(backgrounds)]}@{i:06d}" for i in range(min(count, 1000))]
 
 

@@ -224,7 +224,7 @@ def report(results: Mapping[str, Any]) -> None:
     )  # fmt: skip
     compared = [[f"{c['a']} - {c['b']}", tables.interval(c["psnr_hole"], 2, True), f"{c['wins']:.0%}"]
                 for c in results["comparisons"]]  # fmt: skip
-    tables.show("paired over clips", ["", "PSNR hole", "clips won"], compared, "95% intervals")
+    tables.show("paired over clips", ["", "PSNR hole", "clips won"], compared, tables.intervals(len(clips)))
 
 
 if __name__ == "__main__":

@@ -202,7 +202,8 @@ def report(results: Mapping[str, Any]) -> None:
         ]  # fmt: skip
         if compared:
             headers = [tables.TITLES[m] for m in COMPARED]
-            tables.show("paired over clips", ["", *headers, "worst PSNR", "LPIPS ratio"], compared, "95% intervals")
+            columns = ["", *headers, "worst PSNR", "LPIPS ratio"]
+            tables.show("paired over clips", columns, compared, tables.intervals(count))
     rows = [
         [row["method"], *(row["davis_object"][m] for m in ("psnr", "ssim", "lpips"))]
         for row in results["published"]["clip_rl.table1"]["rows"]

@@ -19,7 +19,9 @@ def test_a_new_policy_is_put_into_what_is_known(tmp_path, capsys):
     path.write_text(json.dumps({"created": "then", "environments": {"VideoInpaint-v1": entry, "Other-v0": other}}))
     flags = References(env_ids=("VideoInpaint-v1",), policies=("heads4",), into=path, device="cpu")
     report(run(flags))
-    assert "heads4" in capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "heads4" in shown
+    assert "1 episodes, without intervals, which need 5 clips; best fixed: heads 12" in shown
     known = json.loads(path.read_text())
     assert known["created"] == "then"
     assert known["environments"]["Other-v0"] == other

@@ -45,6 +45,7 @@ def ends(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         ("repair/cuts", "--pairs", "0", "pairs"),
         ("repair/cuts", "--limit", "-1", "limit"),
         ("repair/ciri_residue", "--limit", "0", "limit"),
+        ("repair/ciri_residue", "--clips", "studio", "has no target: name one-shot clips"),
         ("networks/throughput", "--rounds", "0", "rounds"),
         ("networks/throughput", "--envs", "0", "envs"),
         ("networks/throughput", "--policy", "nobody", "nobody"),
