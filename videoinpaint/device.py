@@ -49,7 +49,7 @@ def check_defaults() -> None:
             f"torch's default dtype is {torch.get_default_dtype()}, and networks here are float32: call "
             "torch.set_default_dtype(torch.float32)"
         )
-    place = torch.get_default_device()
+    place = torch.empty(0).device  # torch.get_default_device fails in torch 2.6 where the default was set back to None
     if place.type != "cpu":
         raise InputError(
             f"torch's default device is {str(place)!r}, and numbers here are counted on the CPU: call "

@@ -25,7 +25,9 @@ def load_safetensors(name: str, explicit: str | Path | None = None) -> tuple[dic
     Raises:
         MissingWeightsError, UnknownNameError: see :func:`videoinpaint.weights.path_of`.
         CorruptWeightsError: the file is damaged.
+        InputError: torch has other defaults than :func:`videoinpaint.device.check_defaults` asks for.
     """
+    check_defaults()
     path = path_of(name, explicit)
     check_recorded(path)
     tensors, metadata = read_file(path)
@@ -102,9 +104,7 @@ def build_loaded(build: Callable[[], Module], name: str, explicit: str | Path | 
 
     Raises:
         As :func:`load_into`.
-        InputError: torch has other defaults than :func:`videoinpaint.device.check_defaults` asks for.
     """
-    check_defaults()
     tensors = load_tensors(name, explicit)
     try:
         with torch.device("meta"):
