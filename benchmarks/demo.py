@@ -42,6 +42,7 @@ MARKER = ".videoinpaint-demo"
 TRAINED = "ppo (this run)"
 BASELINES = ("trained", "default", "heads8", "heads4", "heuristic", "random")
 NUM_ENVS, ROLLOUT = 8, 12
+TRIES = 4  # steps that are timed
 FEWEST, MOST = 192, 1536
 """Training steps, whatever the time allows."""
 
@@ -134,16 +135,16 @@ def _train(config: DemoConfig, console: Console) -> TrainResult:
     )
 
 
-def affordable_steps(config: DemoConfig, tries: int = 4) -> int:
+def affordable_steps(config: DemoConfig) -> int:
     """Environment steps that fit into the time set aside, in whole rollouts, by timing a few of them."""
     env = make_evaluation_env(NUM_ENVS, env_kwargs=config.env_kwargs())
     env.reset(seed=0)
     actions = np.zeros((NUM_ENVS, 5), np.float32)
     env.step(actions)  # the first step warms caches up
     began = time.monotonic()
-    for _ in range(tries):
+    for _ in range(TRIES):
         env.step(actions)
-    each = (time.monotonic() - began) / tries / NUM_ENVS
+    each = (time.monotonic() - began) / TRIES / NUM_ENVS
     env.close()
     # Learning itself takes about a tenth as long as stepping.
     steps = int(config.seconds / (1.1 * each))

@@ -27,10 +27,10 @@ class TeleaInpainter:
         return Refinement(state["filled"], torch.zeros(len(repaired), dtype=torch.float64))
 
 
-def telea(frames: Tensor, masks: Tensor, radius: float = 3.0) -> Tensor:
+def telea(frames: Tensor, masks: Tensor) -> Tensor:
     """Telea's fill of ``frames (B, T, 3, H, W)`` in [0, 1] inside ``masks (B, T, 1, H, W)``."""
     images = frames.flatten(0, 1).permute(0, 2, 3, 1).mul(255).round().byte().cpu().numpy()
     holes = masks.flatten(0, 2).gt(0).byte().cpu().numpy()
-    filled = np.stack([cv2.inpaint(i, h, radius, cv2.INPAINT_TELEA) for i, h in zip(images, holes)])
+    filled = np.stack([cv2.inpaint(i, h, 3.0, cv2.INPAINT_TELEA) for i, h in zip(images, holes)])
     result = torch.from_numpy(filled).permute(0, 3, 1, 2).to(frames).div(255).view_as(frames)
     return torch.where(masks > 0, result, frames)

@@ -61,7 +61,7 @@ class Search:
         return asdict(self) | {"candidates": [c.as_dict() for c in self.candidates], "choice_seeds": choice}
 
 
-def random_settings(draws: int, seed: int = DRAW_SEED) -> list[Controls]:
+def random_settings(draws: int) -> list[Controls]:
     """Constants drawn as a random policy draws its actions.
 
     Raises:
@@ -69,7 +69,7 @@ def random_settings(draws: int, seed: int = DRAW_SEED) -> list[Controls]:
     """
     if draws < 1:
         raise InputError(f"random search tries 1 setting or more, got {draws}")
-    drawn = action_to_controls(np.random.default_rng(seed).uniform(-1, 1, (draws, 5)).astype(np.float32))
+    drawn = action_to_controls(np.random.default_rng(DRAW_SEED).uniform(-1, 1, (draws, 5)).astype(np.float32))
     return [Controls.from_array(row) for row in drawn]
 
 

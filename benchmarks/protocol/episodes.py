@@ -182,7 +182,7 @@ def episode_return(record: EpisodeRecord) -> float:
     return record.episode_return
 
 
-def fixed_return(record: EpisodeRecord, iterations: int = 0, psnr_scale: float = 50.0) -> float:
+def fixed_return(record: EpisodeRecord, iterations: int = 0) -> float:
     """The return that Eq. 6 gives with the weights of `DEFAULT`, whatever the action said, without any price.
 
     Policies may be ranked by it: an agent that picks its own weights cannot raise it without a better repair, nor by
@@ -191,11 +191,10 @@ def fixed_return(record: EpisodeRecord, iterations: int = 0, psnr_scale: float =
     Args:
         record: of an episode.
         iterations: one that ended earlier keeps its last repair up to here.
-        psnr_scale: dB that count as 1.
     """
     measured = list(record.metrics_by_iteration)
     measured += measured[-1:] * (iterations - len(measured))
-    return float(sum(fixed_quality(metrics, psnr_scale) for metrics in measured))
+    return float(sum(fixed_quality(metrics) for metrics in measured))
 
 
 def summary(records: Sequence[EpisodeRecord]) -> dict[str, float]:

@@ -47,11 +47,11 @@ def enlarged(frames: Pixels, times: int) -> Pixels:
     return frames.repeat(times, axis=-3).repeat(times, axis=-2)
 
 
-def closeup(picture: Pixels, where: NDArray[np.uint8], margin: float = 0.35) -> Pixels:
-    """The part of a picture around what ``where (H, W)`` marks, with the picture's aspect and size."""
+def closeup(picture: Pixels, where: NDArray[np.uint8]) -> Pixels:
+    """The part of a picture around what ``where (H, W)`` marks and a third more, with the picture's aspect and size."""
     height, width = where.shape
     rows, columns = np.flatnonzero(where.any(1)), np.flatnonzero(where.any(0))
-    share = max((rows[-1] - rows[0] + 1) / height, (columns[-1] - columns[0] + 1) / width) * (1 + margin)
+    share = max((rows[-1] - rows[0] + 1) / height, (columns[-1] - columns[0] + 1) / width) * 1.35
     tall, wide = (max(8, round(min(share, 1) * extent)) for extent in (height, width))
     top = int(np.clip((rows[0] + rows[-1] + 1 - tall) // 2, 0, height - tall))
     left = int(np.clip((columns[0] + columns[-1] + 1 - wide) // 2, 0, width - wide))

@@ -139,14 +139,14 @@ def save_png(path: Path, picture: Pixels) -> None:
         Image.fromarray(picture).save(draft, format="PNG", optimize=True)
 
 
-def save_gif(path: Path, frames: Pixels, milliseconds: int = 120) -> None:
+def save_gif(path: Path, frames: Pixels) -> None:
     """Write frames ``(T, h, w, 3)`` as a GIF in one palette that plays for ever, whole or not at all."""
     height = frames.shape[1]
     tall = Image.fromarray(frames.reshape(-1, *frames.shape[2:])).quantize(255, dither=Image.Dither.NONE)
     pictures = [tall.crop((0, top, tall.width, top + height)) for top in range(0, tall.height, height)]
     with write_atomically(path) as draft:
         pictures[0].save(
-            draft, format="GIF", save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0, optimize=True
+            draft, format="GIF", save_all=True, append_images=pictures[1:], duration=120, loop=0, optimize=True
         )
 
 

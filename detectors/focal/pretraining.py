@@ -92,9 +92,9 @@ def _network(vit: ViTConfig | None, init: Path | None) -> HRNetExtractor | ViTEx
     return network
 
 
-def held_out_repairs(data: Windows, repair: Repair, seed: int, count: int = 12) -> list[tuple[Tensor, Tensor, Tensor]]:
+def held_out_repairs(data: Windows, repair: Repair, seed: int) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Repairs that training never draws, the same for the same seed (see :func:`draw_repair`)."""
-    return [draw_repair(data, repair, np.random.default_rng([seed, 2**31, i])) for i in range(count)]
+    return [draw_repair(data, repair, np.random.default_rng([seed, 2**31, i])) for i in range(12)]
 
 
 def contrastive_loss(
@@ -135,7 +135,7 @@ def _draw(features: Tensor, members: Tensor, rng: np.random.Generator, count: in
     return pixels[torch.from_numpy(rng.permutation(len(pixels))[:count]).to(pixels.device)]
 
 
-def info_nce(pristine: Tensor, forged: Tensor, temperature: float = TEMPERATURE) -> Tensor:
+def info_nce(pristine: Tensor, forged: Tensor) -> Tensor:
     """Contrast of one image's pixels: every pristine one against all forged ones.
 
     The positive logit of a query is its mean similarity to all other pristine pixels of the image, where plain InfoNCE
@@ -144,11 +144,10 @@ def info_nce(pristine: Tensor, forged: Tensor, temperature: float = TEMPERATURE)
     Args:
         pristine: ``(P, C)`` of unit length, P >= 2.
         forged: ``(Q, C)`` of unit length.
-        temperature: divides similarities.
     """
     alike = pristine @ pristine.T
     positive = (alike.sum(1) - alike.diagonal()) / (len(pristine) - 1)
-    logits = torch.cat([positive[:, None], pristine @ forged.T], 1) / temperature
+    logits = torch.cat([positive[:, None], pristine @ forged.T], 1) / TEMPERATURE
     return F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long))
 
 

@@ -191,7 +191,6 @@ def train_residue_detector(
     *,
     device: str | torch.device = "cpu",
     bfloat16: bool = False,
-    evaluate_every: int = 100,
 ) -> Path:
     """Train and write the weights to ``output`` (safetensors, half precision).
 
@@ -201,7 +200,6 @@ def train_residue_detector(
         output: the weight file.
         device: where the network is trained; examples are made on the CPU.
         bfloat16: autocast the network: faster on a processor that has it.
-        evaluate_every: iterations between measurements on held-out examples, which go to the log.
 
     Returns:
         ``output``.
@@ -218,7 +216,7 @@ def train_residue_detector(
 
     with torch.no_grad():
         held_out = [data.draw(np.random.default_rng([config.seed, 2**31, i])).to(where) for i in range(10)]
-    fit(network, loss, config, evaluate=lambda _: precision(network, held_out), evaluate_every=evaluate_every)
+    fit(network, loss, config, evaluate=lambda _: precision(network, held_out), evaluate_every=100)
     save_safetensors(output, {k: v.half().cpu().contiguous() for k, v in network.state_dict().items()}, {})
     return output
 

@@ -197,6 +197,6 @@ def blurred(frames: Tensor) -> Tensor:
     return enlarged(F.avg_pool2d(frames, 4), (frames.shape[-2], frames.shape[-1]))
 
 
-def larger(x: Tensor, times: int) -> Tensor:
-    """Features ``(N, C, h, w)`` grown without a phase: equal neighbours stay equal, so that no grid can show."""
-    return F.interpolate(x, scale_factor=times, mode="bilinear", align_corners=False)
+def doubled(x: Tensor) -> Tensor:
+    """Features ``(N, C, h, w)`` doubled without a phase: equal neighbours stay equal, so that no grid can show."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

@@ -26,7 +26,7 @@ from videoinpaint.inpainters.compact.layers import (
     Grain,
     Residual,
     blurred,
-    larger,
+    doubled,
     leaky,
     roughness,
     signed,
@@ -198,7 +198,7 @@ class CompactNetwork(nn.Module):
         """Features ``(N, mid, H / 4, W / 4)`` and an image ``(N, 3, H, W)`` from tokens ``(N, H / 8, W / 8, dim)``."""
         features = self.unfold(tokens).movedim(-1, 1)
         if self.config.smooth:
-            features = larger(features, 2)
+            features = doubled(features)
             image = self.patch(leaky(features)).float()
             return features, enlarged(image, (4 * image.shape[-2], 4 * image.shape[-1]))
         return F.pixel_shuffle(features, 2), F.pixel_shuffle(self.patch(tokens).movedim(-1, 1), TOKEN)
@@ -221,7 +221,7 @@ class CompactNetwork(nn.Module):
         fused, image = self._fuse(carried, trust, hallucinated, coarse, weight)
         if self.config.grain > 1:
             rough = roughness(carried, holes)
-            grain = (grain[0] * rough, grain[1] * larger(rough, 2))
+            grain = (grain[0] * rough, grain[1] * doubled(rough))
         return image + self._decode(context, fused, image, masks, objective, grain), coarse
 
     def _fuse(
@@ -255,7 +255,7 @@ class CompactNetwork(nn.Module):
         if grain:
             features = features + grain[0]
         features = leaky(self.decode(self.merge_film(features, objective)))
-        fine = larger(self.grow(features), 2) if self.config.smooth else F.pixel_shuffle(self.grow(features), 2)
+        fine = doubled(self.grow(features)) if self.config.smooth else F.pixel_shuffle(self.grow(features), 2)
         fine = self.fine(torch.cat([fine, F.pixel_unshuffle(sketch, 2)], dim=1))
         if grain:
             fine = fine + grain[1]

@@ -67,7 +67,7 @@ class Inpainter(Staged):
         from videoinpaint.detectors import make_detector
         from videoinpaint.inpainters.compact.pretraining import train_inpainter
 
-        _no_paper(self, "compact")
+        _no_paper(self)
         _only(self, "a published network", "completion_weights", "nested_heads")
         output, folder = self.places("inpainter-compact")
         device, numbers = self.place(), self.numbers(Numbers())
@@ -174,7 +174,7 @@ class Detector(Staged):
         compact = self.arch == "compact"
         output, folder = self.places("detector-compact" if compact else self.arch)
         if compact:
-            _no_paper(self, "compact")
+            _no_paper(self)
             _only(self, "FOCAL", "init", "augment")
         numbers = self.numbers(Numbers() if self.preset == "small" else _FOCAL)
         init, device = existing(self.init), self.place()
@@ -199,9 +199,9 @@ def _schedule(flags: Staged, numbers: Numbers, folder: Path) -> FitConfig:
     )
 
 
-def _no_paper(flags: Staged, name: str) -> None:
+def _no_paper(flags: Staged) -> None:
     if flags.preset == "paper":
-        raise InputError(f"--preset paper: the {name} network was never published; choose another --arch")
+        raise InputError("--preset paper: the compact network was never published; choose another --arch")
 
 
 def _only(flags: Staged, owner: str, *names: str) -> None:

@@ -90,16 +90,15 @@ def consistency(forward: Tensor, backward: Tensor) -> Tensor:
     return residual / (0.01 * motion + 0.5)
 
 
-def smooth_fill(x: Tensor, known: Tensor, sweeps: int = 2) -> Tensor:
+def smooth_fill(x: Tensor, known: Tensor) -> Tensor:
     """Fill unknown pixels with an approximate membrane stretched between the known ones, batched.
 
-    Pull-push over a pyramid (Gortler et al., 1996) with a few relaxation sweeps at every level, which keep the fill
+    Pull-push over a pyramid (Gortler et al., 1996) with two relaxation sweeps at every level, which keep the fill
     continuous at the hole's rim.
 
     Args:
         x: ``(N, C, H, W)``.
         known: ``(N, 1, H, W)`` in {0, 1}; an item without a known pixel is filled with zeros.
-        sweeps: relaxation sweeps a level.
 
     Returns:
         ``(N, C, H, W)``, equal to ``x`` where known.
@@ -114,7 +113,7 @@ def smooth_fill(x: Tensor, known: Tensor, sweeps: int = 2) -> Tensor:
         anchored = weight > 0
         anchor = value / weight.clamp_min(1e-8)
         filled = torch.where(anchored, anchor, coarse)
-        for _ in range(sweeps):
+        for _ in range(2):
             filled = torch.where(anchored, anchor, window_mean(filled, 1, repeat_border=True))
     return torch.where(known > 0, x, filled)
 

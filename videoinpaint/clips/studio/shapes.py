@@ -66,14 +66,14 @@ def fold(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.flo
     return low + np.clip(np.where(phase > span, 2 * span - phase, phase), 0, span)
 
 
-def random_outline(draws: Draws, roughness: float = 0.45) -> NDArray[np.float64]:
+def random_outline(draws: Draws) -> NDArray[np.float64]:
     """A smooth closed outline ``(72, 2)`` around the origin, of mean radius about 1, no point farther than about 2.
 
     Point k lies at the same angle in every outline, so that two of them can be mixed point by point.
     """
     radius = np.ones_like(_ANGLES)
     for order in range(2, 6):
-        size, phase = draws.uniform(0, roughness / order), draws.uniform(0, TURN)
+        size, phase = draws.uniform(0, 0.45 / order), draws.uniform(0, TURN)
         radius += 1.3 * size * exact.cos(order * _ANGLES + phase)
     strength, along = draws.uniform(-0.35, 0.35), draws.uniform(0, math.pi)
     radius *= exact.exp(strength * exact.cos(2 * (_ANGLES - along)))
