@@ -30,8 +30,7 @@ import yaml
 from videoinpaint.benchmarks.leaderboard.board.ranking import rank, reference_episodes
 from videoinpaint.benchmarks.leaderboard.board.rows import read_run
 from videoinpaint.benchmarks.leaderboard.board.table import show_board
-from videoinpaint.benchmarks.leaderboard.judging.held_out import check_hidden, read_salt, salt_hash
-from videoinpaint.benchmarks.leaderboard.judging.marks import HeldOut
+from videoinpaint.benchmarks.leaderboard.judging.held_out import HeldOut, salt_hash
 from videoinpaint.benchmarks.leaderboard.judging.measuring import prepare, run
 from videoinpaint.benchmarks.leaderboard.judging.verification import (
     FILE,
@@ -226,7 +225,7 @@ def run_all(
     references = reference_episodes(suite, flags.references) if references is None else references
     whole_number(flags.pictures, "pictures", 0, len(suite.episodes))
     whole_number(flags.workers, "workers", 1, os.cpu_count() or 1)
-    held_out = _held_out(flags)
+    held_out = HeldOut.asked(flags.salt_file, flags.held_out)
     everybody = contestants(flags)
     work = user_path(flags.work or Path("build/leaderboard") / flags.place)
     bar, advance = tables.progress("measuring and verifying", len(everybody))
@@ -239,15 +238,6 @@ def run_all(
     write_json(output / BOARD, plain(board), indent=None)
     print(f"wrote {write_page(output / BOARD, output)}")
     return board
-
-
-def _held_out(flags: Contestants) -> HeldOut | None:
-    if (flags.salt_file is None) != (flags.held_out == 0):
-        raise InputError("held-out episodes need both: --salt-file FILE and --held-out N")
-    if flags.salt_file is None:
-        return None
-    check_hidden(flags.salt_file)
-    return HeldOut(read_salt(flags.salt_file), whole_number(flags.held_out, "held_out", 1, 10_000))
 
 
 def _measure_all(

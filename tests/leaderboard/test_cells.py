@@ -17,7 +17,7 @@ from videoinpaint.agents.policies.export import blank_network, save_policy
 from videoinpaint.agents.policies.regional import RegionalPolicy
 from videoinpaint.benchmarks.leaderboard.board.asked import asked_for
 from videoinpaint.benchmarks.leaderboard.contestants import Contestants, run_all
-from videoinpaint.benchmarks.leaderboard.judging.marks import HeldOut
+from videoinpaint.benchmarks.leaderboard.judging.held_out import HeldOut
 from videoinpaint.benchmarks.leaderboard.judging.measuring import prepare, run
 from videoinpaint.benchmarks.leaderboard.judging.verification import ranked, verify
 from videoinpaint.benchmarks.leaderboard.sandbox.isolated import GuestError, IsolatedPolicy

@@ -14,13 +14,13 @@ import pytest
 
 from videoinpaint.benchmarks.leaderboard.board.rows import read_run
 from videoinpaint.benchmarks.leaderboard.judging.held_out import (
+    HeldOut,
     check_hidden,
     held_out_seeds,
     make_salt,
     read_salt,
     salt_hash,
 )
-from videoinpaint.benchmarks.leaderboard.judging.marks import HeldOut
 from videoinpaint.benchmarks.leaderboard.judging.measuring import Arena, prepare, run
 from videoinpaint.benchmarks.leaderboard.judging.verification import (
     ranked,

@@ -106,6 +106,7 @@ class Verify:
         """Verify each, write, print."""
         from functools import partial
 
+        from videoinpaint.benchmarks.leaderboard.judging.held_out import HeldOut
         from videoinpaint.benchmarks.leaderboard.judging.verification import (
             earlier_verification,
             ranked,
@@ -121,7 +122,7 @@ class Verify:
         for folder in self.folders:
             if not folder.is_dir():  # no place for a verdict
                 raise InputError(f"{folder} is no folder: name the one that `videoinpaint leaderboard evaluate` wrote")
-        held_out = self._held_out()
+        held_out = HeldOut.asked(self.salt_file, self.held_out)
         here = partial(suite_of, data="" if self.data is None else str(self.data), file=self.suite_file)
         failed = []
         for folder in self.folders:
@@ -140,18 +141,6 @@ class Verify:
         from videoinpaint.benchmarks.leaderboard.judging.verification import FILE
 
         return folder / FILE if self.output is None else self.output / f"{folder.resolve().name}.json"
-
-    def _held_out(self) -> Any:
-        from videoinpaint.benchmarks.leaderboard.judging.held_out import MOST, check_hidden, read_salt
-        from videoinpaint.benchmarks.leaderboard.judging.marks import HeldOut
-        from videoinpaint.checks import whole_number
-
-        if (self.salt_file is None) != (self.held_out == 0):
-            raise InputError("held-out episodes need both: --salt-file FILE and --held-out N")
-        if self.salt_file is None:
-            return None
-        check_hidden(self.salt_file)
-        return HeldOut(read_salt(self.salt_file), whole_number(self.held_out, "held_out", 1, MOST))
 
     @staticmethod
     def _tell(folder: Path, found: dict[str, Any]) -> None:

@@ -7,10 +7,12 @@ import hmac
 import os
 import re
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 
 from videoinpaint.benchmarks.leaderboard.sandbox.isolated import installation
 from videoinpaint.benchmarks.protocol.frozen import FrozenSuite
+from videoinpaint.checks import whole_number
 from videoinpaint.errors import InputError
 from videoinpaint.files import user_path, writing
 
@@ -19,6 +21,33 @@ FIRST, AFTER = 2**40, 2**53
 
 MOST = 10_000
 _SALT = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Which episodes are played beyond those that are known.
+
+    Attributes:
+        salt: 64 hex digits.
+        count: of episodes.
+    """
+
+    salt: str
+    count: int
+
+    @classmethod
+    def asked(cls, salt_file: Path | None, count: int) -> HeldOut | None:
+        """What the flags ``--salt-file`` and ``--held-out`` say; None where neither is given.
+
+        Raises:
+            InputError: only one of them is given, too many episodes, or a salt that others may read.
+        """
+        if (salt_file is None) != (count == 0):
+            raise InputError("held-out episodes need both: --salt-file FILE and --held-out N")
+        if salt_file is None:
+            return None
+        check_hidden(salt_file)
+        return cls(read_salt(salt_file), whole_number(count, "held_out", 1, MOST))
 
 
 def make_salt(path: Path) -> str:

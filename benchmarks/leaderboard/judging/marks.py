@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videoinpaint.agents.policies.protocol import Observation, choose
-from videoinpaint.benchmarks.leaderboard.judging.held_out import held_out_seeds, salt_hash
+from videoinpaint.benchmarks.leaderboard.judging.held_out import HeldOut, held_out_seeds, salt_hash
 from videoinpaint.benchmarks.leaderboard.judging.measuring import Arena
 from videoinpaint.benchmarks.leaderboard.judging.tolerance import TOLERANCES, differences, no_differences
 from videoinpaint.benchmarks.leaderboard.sandbox.isolated import GuestError, IsolatedPolicy, Limits
@@ -23,19 +23,6 @@ from videoinpaint.errors import InputError
 from videoinpaint.naming import one_line
 
 MARKS = ("replayed", "re_run", "held_out")
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Which episodes are played beyond those that are known.
-
-    Attributes:
-        salt: 64 hex digits.
-        count: of episodes.
-    """
-
-    salt: str
-    count: int
 
 
 @dataclass

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike
 
 from videoinpaint import files
 from videoinpaint.agents.evaluation.run_record import machine, software
-from videoinpaint.benchmarks.leaderboard.judging.held_out import salt_hash
-from videoinpaint.benchmarks.leaderboard.judging.marks import MARKS, Finding, HeldOut, give_marks
+from videoinpaint.benchmarks.leaderboard.judging.held_out import HeldOut, salt_hash
+from videoinpaint.benchmarks.leaderboard.judging.marks import MARKS, Finding, give_marks
 from videoinpaint.benchmarks.leaderboard.judging.measuring import score_name
 from videoinpaint.benchmarks.leaderboard.judging.tolerance import (
     MOVED,
