@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from videoinpaint.precision import check_precision
-from videoinpaint.protocols import Detector, check_same_precision
+from videoinpaint.protocols import Detector, make_precise
 from videoinpaint.registry import Registry
 
 DETECTORS = Registry(
@@ -48,11 +47,4 @@ def make_detector(
             detector has; a detector without a stable name.
         PluginError: one of your own fails while it is imported or built.
     """
-    check_precision(precision)
-    chosen = {} if weights is None else {"weights": weights}
-    # A factory that hands all its arguments on need not know of precision: "auto" is what parts do anyway.
-    offered = {"device": device} if precision == "auto" else {"device": device, "precision": precision}
-    part = DETECTORS.make(spec, chosen, **offered)
-    if part is spec:
-        check_same_precision(part, precision)
-    return part
+    return make_precise(DETECTORS.make, spec, device, weights, precision)

@@ -9,8 +9,7 @@ import torch
 
 from videoinpaint.checks import shown
 from videoinpaint.errors import InputError
-from videoinpaint.precision import check_precision
-from videoinpaint.protocols import Inpainter, check_same_precision
+from videoinpaint.protocols import Inpainter, make_precise
 from videoinpaint.registry import Registry
 
 INPAINTERS = Registry(
@@ -71,14 +70,8 @@ def make_inpainter(
             inpainter has; an inpainter without a stable name.
         PluginError: one of your own fails while it is imported or built.
     """
-    check_precision(precision)
-    chosen = {} if weights is None else {"weights": weights}
-    # A factory that hands all its arguments on need not know of precision: "auto" is what parts do anyway.
-    offered = {"device": device} if precision == "auto" else {"device": device, "precision": precision}
-    part = INPAINTERS.make(spec, chosen, **offered)
+    part: Inpainter = make_precise(INPAINTERS.make, spec, device, weights, precision)
     _check_claims(part)
-    if part is spec:
-        check_same_precision(part, precision)
     return part
 
 

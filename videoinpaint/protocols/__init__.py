@@ -26,10 +26,10 @@ from videoinpaint.protocols.optional import (
     Streaming,
     WeighsCells,
     check_regional,
-    check_same_precision,
     draws_globally,
     heads_run_of,
     is_untrained,
+    make_precise,
     own_fusion_of,
     precision_of,
     regional_of,
@@ -52,6 +52,6 @@ from videoinpaint.protocols.parts import (
 __all__ = [
     "STATE_TYPES", "Compilable", "CountsHeads", "Detection", "Detector", "DrawsGlobally", "FusesItself", "HasPrecision",
     "Inpainter", "MaskPropagator", "MaybeUntrained", "OneShotInpainter", "Reaching", "Refinement", "Regional", "State",
-    "Streaming", "Tracker", "WeighsCells", "check_regional", "check_same_precision", "draws_globally", "heads_run_of",
-    "is_untrained", "own_fusion_of", "precision_of", "regional_of", "stacked_masks", "stream_of", "weights_of_cells",
+    "Streaming", "Tracker", "WeighsCells", "check_regional", "draws_globally", "heads_run_of", "is_untrained",
+    "make_precise", "own_fusion_of", "precision_of", "regional_of", "stacked_masks", "stream_of", "weights_of_cells",
 ]  # fmt: skip

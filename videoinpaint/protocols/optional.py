@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
@@ -13,6 +15,7 @@ from videoinpaint.checks import MAX_SEED, shown, whole_number
 from videoinpaint.controls import DEFAULT, HEADS
 from videoinpaint.errors import InputError
 from videoinpaint.plugins import told_as
+from videoinpaint.precision import check_precision
 from videoinpaint.protocols.parts import Inpainter, State
 
 
@@ -189,17 +192,26 @@ def precision_of(part: Any) -> str:
     return part.precision if isinstance(part, HasPrecision) else "float32"
 
 
-def check_same_precision(part: Any, precision: str) -> None:
-    """A part that is built already cannot change its precision any more.
+def make_precise(
+    make: Callable[..., Any], spec: Any, device: str | torch.device, weights: str | None, precision: str
+) -> Any:
+    """An inpainter or a detector whose products are made in `precision`; arguments as of their `make_...`.
+
+    Args:
+        make: :meth:`videoinpaint.registry.Registry.make`.
 
     Raises:
-        InputError: it uses another one than ``precision``, which is not "auto" either.
+        InputError: an unknown precision, or a part that is built already with another one.
     """
-    named: Any = part  # as above
-    if precision != "auto" and isinstance(part, HasPrecision) and part.precision != precision:
-        raise InputError(
-            f"{named.name!r} is built already, with precision {part.precision!r}: build it with {precision!r}"
-        )
+    check_precision(precision)
+    chosen = {} if weights is None else {"weights": weights}
+    # A factory that hands all its arguments on need not know of precision: "auto" is what parts do anyway.
+    offered = {"device": device} if precision == "auto" else {"device": device, "precision": precision}
+    part = make(spec, chosen, **offered)
+    own = getattr(part, "precision", precision)
+    if part is spec and precision not in ("auto", own):
+        raise InputError(f"{part.name!r} is built already, with precision {own!r}: build it with {precision!r}")
+    return part
 
 
 @runtime_checkable
