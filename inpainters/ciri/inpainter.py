@@ -18,6 +18,7 @@ from videoinpaint.inpainters.ciri.removal_config import RemovalConfig
 from videoinpaint.inpainters.ciri.removal_objective import RepairMasks
 from videoinpaint.inpainters.ciri.residue import ResidueDetector, load_residue_detector
 from videoinpaint.inpainters.compact.config import CompactConfig
+from videoinpaint.inpainters.compact.cost import flops, heads_by_cell
 from videoinpaint.protocols import Refinement, State, Tracker, stacked_masks
 from videoinpaint.regions import is_map
 from videoinpaint.weights import build_loaded, build_seeded, load_safetensors
@@ -70,7 +71,7 @@ class CIRIInpainter:
 
     def heads_by_cell(self, masks: Tensor, grid: tuple[int, int]) -> Tensor:
         """See :class:`videoinpaint.protocols.WeighsCells`."""
-        return cast(OneShotCompact, self.model).network.heads_by_cell(masks, grid)
+        return heads_by_cell(cast(OneShotCompact, self.model).network, masks, grid)
 
     @torch.no_grad()
     def begin(self, frames: Tensor, masks: Tensor) -> State:
@@ -138,5 +139,5 @@ class CIRIInpainter:
         values = torch.as_tensor(controls, dtype=torch.float32, device=self.device)
         frames, _ = self.model.paint(Scene.from_state(state), repaired, masks, values)
         network, asked = cast(OneShotCompact, self.model).network, values[..., HEADS]
-        spent, full = network.flops(masks, asked if is_map(values) else asked.tolist(), [HIGH[HEADS]] * len(asked))
+        spent, full = flops(network, masks, asked if is_map(values) else asked.tolist(), [HIGH[HEADS]] * len(asked))
         return Refinement(frames.clamp(0, 1), spent / 1e9, full / 1e9)

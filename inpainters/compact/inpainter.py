@@ -10,6 +10,7 @@ from torch import Tensor
 
 from videoinpaint.controls import HEADS, HIGH
 from videoinpaint.inpainters.compact.config import CompactConfig
+from videoinpaint.inpainters.compact.cost import flops, heads_by_cell
 from videoinpaint.inpainters.compact.inputs import Inputs
 from videoinpaint.inpainters.compact.memory import heads_at, remember, remember_within
 from videoinpaint.inpainters.compact.network import CompactNetwork
@@ -66,7 +67,7 @@ class CompactInpainter:
 
     def heads_by_cell(self, masks: Tensor, grid: tuple[int, int]) -> Tensor:
         """See :class:`videoinpaint.protocols.WeighsCells`."""
-        return self.network.heads_by_cell(masks, grid)
+        return heads_by_cell(self.network, masks, grid)
 
     @torch.no_grad()
     def begin(self, frames: Tensor, masks: Tensor) -> State:
@@ -96,7 +97,7 @@ class CompactInpainter:
             carried = self.network.carried(state, state["holes"], looked)
             frames, _ = self.network(Inputs(repaired, masks, state["holes"], *carried), values, heads)
         asked = values[..., HEADS] if heads is None else heads
-        spent, full = self.network.flops(masks, asked, [HIGH[HEADS]] * len(controls))
+        spent, full = flops(self.network, masks, asked, [HIGH[HEADS]] * len(controls))
         return Refinement(frames.float().clamp(0, 1), spent / 1e9, full / 1e9, {"looked": looked})
 
 

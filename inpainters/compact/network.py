@@ -32,7 +32,7 @@ from videoinpaint.inpainters.compact.layers import (
     signed,
 )
 from videoinpaint.inpainters.compact.memory import recall, sources
-from videoinpaint.inpainters.compact.transformer import POOLED, WindowTransformer
+from videoinpaint.inpainters.compact.transformer import WindowTransformer
 from videoinpaint.protocols import State
 from videoinpaint.regions import is_map, spread
 from videoinpaint.resampling import enlarged
@@ -261,59 +261,3 @@ class CompactNetwork(nn.Module):
             fine = fine + grain[1]
         fine = leaky(self.finer(leaky(self.fine_film(fine, objective))))
         return F.pixel_shuffle(self.paint(fine), 2)
-
-    def flops(self, masks: Tensor, *heads: Sequence[float] | Tensor) -> tuple[Tensor, ...]:
-        """Floating-point operations of one pass for each clip, ``(B,)`` float64 on the device of the masks.
-
-        An exact formula over convolutions, projections and attention; a test holds it against torch's counter.
-
-        Args:
-            masks: ``(B, T, 1, H, W)``, M_{n-1}.
-            heads: how many run: one number for each clip, or a map ``(B, rows, columns)``; a result for each of these.
-        """
-        holes = _holes_in_whole_tokens(masks)
-        length, pixels = masks.shape[1], holes[0, 0].numel() * TOKEN**2
-        tokens = length * self.config.window_height * self.config.window_width
-        pooled = length * POOLED[0] * POOLED[1]
-        windows, totals = self.transformer.active_windows(holes).double(), []
-        for counts in heads:
-            cells = counts[0].numel() if isinstance(counts, Tensor) else 1
-            dense = (self._dense_flops_per_pixel() * pixels + self._film_flops() * cells) * length
-            dense += self.grain.flops_per_pixel() * pixels if self.grain is not None else 0.0
-            if isinstance(counts, Tensor):
-                asked = spread(counts.unsqueeze(-1), masks.shape[-2], masks.shape[-1], TOKEN)
-                totals.append(dense + self.transformer.flops_of_map(holes, tokens, pooled, asked))
-            else:
-                totals.append(dense + self.transformer.flops(windows, tokens, pooled, [int(k) for k in counts]))
-        return tuple(totals)
-
-    def heads_by_cell(self, masks: Tensor, grid: tuple[int, int]) -> Tensor:
-        """See :class:`videoinpaint.protocols.WeighsCells`: what is asked for is linear in the map, so its slope."""
-        holes = _holes_in_whole_tokens(masks)
-        with torch.enable_grad():
-            cells = torch.zeros(len(masks), *grid, 1, device=masks.device, requires_grad=True)
-            laid = spread(cells, masks.shape[-2], masks.shape[-1], TOKEN)
-            asked = self.transformer.heads_asked(holes, laid)
-            return torch.autograd.grad(asked, cells)[0].squeeze(-1)
-
-    def _dense_flops_per_pixel(self) -> float:
-        strides: dict[nn.Module, int] = {
-            self.stem: 2, self.down: 4, self.body: 4, self.embed: 8, self.transformer.position: 8,
-            self.patch: 4 if self.config.smooth else 8,
-            self.unfold: 8, self.carry[0]: 2, self.carry[2]: 4, self.merge: 4, self.decode: 4, self.grow: 4,
-            self.fine: 2, self.finer: 2, self.paint: 2,
-        }  # fmt: skip
-        strides |= {} if self.chooser is None else {self.chooser: 2}
-        return sum(2.0 * _weights(module) / stride**2 for module, stride in strides.items())
-
-    def _film_flops(self) -> float:
-        return sum(2.0 * _weights(film) for film in (self.body_film, self.merge_film, self.fine_film))
-
-
-def _holes_in_whole_tokens(masks: Tensor) -> Tensor:
-    return token_holes(F.pad(masks, (0, -masks.shape[-1] % TOKEN, 0, -masks.shape[-2] % TOKEN)))
-
-
-def _weights(module: nn.Module) -> int:
-    """Multiply-accumulates per output position: the sizes of all weight matrices and kernels."""
-    return sum(p.numel() for p in module.parameters() if p.dim() > 1)

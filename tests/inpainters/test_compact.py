@@ -8,6 +8,7 @@ import torch
 from videoinpaint.controls import Controls
 from videoinpaint.errors import CorruptWeightsError
 from videoinpaint.inpainters.compact.config import CompactConfig
+from videoinpaint.inpainters.compact.cost import flops, heads_by_cell
 from videoinpaint.inpainters.compact.inputs import Inputs
 from videoinpaint.inpainters.compact.layers import Chooser, roughness, signed
 from videoinpaint.inpainters.compact.memory import heads_at
@@ -76,7 +77,7 @@ def test_the_cost_formula_equals_the_counter(height, width, heads, config, batch
     controls = row(heads=heads).expand(batch, -1)
     with torch.no_grad():
         _, counted = count_flops(lambda: whole_pass(network, x, controls))
-    assert network.flops(x.masks, [heads] * batch)[0].sum().item() == counted
+    assert flops(network, x.masks, [heads] * batch)[0].sum().item() == counted
 
 
 @pytest.mark.parametrize(("height", "width"), [(48, 80), (120, 216)])
@@ -86,10 +87,10 @@ def test_the_cost_of_a_map_of_heads_is_that_of_its_windows(height, width):
     with torch.no_grad():
         _, counted = count_flops(lambda: whole_pass(network, x, controls))
         _, uniform = count_flops(lambda: whole_pass(network, x, cells([{"heads": 4}])))
-    cost = network.flops(x.masks, controls[..., 0])[0].item()
+    cost = flops(network, x.masks, controls[..., 0])[0].item()
     assert cost == pytest.approx(counted, rel=1e-2)  # laying the map over the frame is not counted
-    assert network.flops(x.masks, torch.full((1, 1, 1), 4.0))[0].item() == pytest.approx(uniform, rel=1e-2)
-    least, most = (network.flops(x.masks, [heads])[0].item() for heads in (2, 12))
+    assert flops(network, x.masks, torch.full((1, 1, 1), 4.0))[0].item() == pytest.approx(uniform, rel=1e-2)
+    least, most = (flops(network, x.masks, [heads])[0].item() for heads in (2, 12))
     assert least < cost < most
 
 
@@ -98,16 +99,16 @@ def test_the_cells_that_cost_are_those_that_windows_with_a_hole_reach_over():
     network, masks = CompactNetwork(SMALL), torch.zeros(2, 2, 1, 120, 216)
     masks[0, 1, :, 4:20, 4:20] = 1  # within the first of 4 x 6 cells; windows are 40 x 72 pixels
     masks[1, :, :, 50:100, 60:150] = 1
-    weights = network.heads_by_cell(masks, (4, 6))
+    weights = heads_by_cell(network, masks, (4, 6))
     assert (weights >= 0).all()
     assert weights[0, 0, 2] > 0  # beside the hole
     assert not weights[0, 3, 2:4].any()  # windows that are shifted reach around the frame's edges, and so the corners
-    least, most = (network.flops(masks, torch.full((2, 4, 6), heads))[0] for heads in (2.0, 12.0))
+    least, most = (flops(network, masks, torch.full((2, 4, 6), heads))[0] for heads in (2.0, 12.0))
     price = (most - least) / (10 * weights.double().sum((1, 2)))
     for seed in range(20):
         heads = torch.randint(2, 13, (2, 4, 6), generator=torch.Generator().manual_seed(seed)).float()
         expected = least + price * (weights * (heads - 2)).double().sum((1, 2))
-        torch.testing.assert_close(network.flops(masks, heads)[0], expected, rtol=0.02, atol=0)
+        torch.testing.assert_close(flops(network, masks, heads)[0], expected, rtol=0.02, atol=0)
 
 
 @torch.no_grad()
@@ -246,9 +247,9 @@ def test_grain_is_as_strong_as_the_detail_of_the_scene_around(grain):
 
 def test_cost_falls_with_heads_and_with_windows():
     network, x = live_network(), inputs()
-    costs = [cost.item() for cost in network.flops(x.masks, *([k] for k in range(2, 13)))]
+    costs = [cost.item() for cost in flops(network, x.masks, *([k] for k in range(2, 13)))]
     assert costs == sorted(costs)
-    assert network.flops(torch.zeros_like(x.masks), [12])[0].item() < costs[0]
+    assert flops(network, torch.zeros_like(x.masks), [12])[0].item() < costs[0]
 
 
 @torch.no_grad()
