@@ -12,7 +12,7 @@ from gymnasium.vector import VectorEnv
 
 from videoinpaint.agents.evaluation.episodes import evaluate, make_evaluation_env
 from videoinpaint.agents.evaluation.record import EpisodeRecord
-from videoinpaint.agents.policies.policy import Policy
+from videoinpaint.agents.policies.protocol import Policy
 from videoinpaint.checks import whole_number
 from videoinpaint.cluster import LOCAL, on_cluster
 from videoinpaint.processes import in_processes

@@ -57,7 +57,7 @@ class NetworkPolicy:
 
     @torch.no_grad()
     def act(self, observation: Observation) -> NDArray[np.float32]:
-        """See :class:`videoinpaint.agents.policies.policy.Policy`."""
+        """See :class:`videoinpaint.agents.policies.protocol.Policy`."""
         if isinstance(self.network, RegionalPolicy):
             return self.act_by_cell(observation, 1, 1)[:, 0, 0]
         seen = self.network.input_for((5,)).look(*self._pictures(observation))

@@ -37,7 +37,7 @@ class RandomPolicy:
         self._generators: list[np.random.Generator] = []
 
     def act(self, observation: Observation) -> NDArray[np.float32]:
-        """See :class:`videoinpaint.agents.policies.policy.Policy`."""
+        """See :class:`videoinpaint.agents.policies.protocol.Policy`."""
         return self._draw(observation, (5,))
 
     def act_by_cell(self, observation: Observation, rows: int, columns: int) -> NDArray[np.float32]:
@@ -68,7 +68,7 @@ class FixedPolicy:
         self.action: NDArray[np.float32] = controls_to_action(controls.to_array()[None])[0]
 
     def act(self, observation: Observation) -> NDArray[np.float32]:
-        """See :class:`videoinpaint.agents.policies.policy.Policy`."""
+        """See :class:`videoinpaint.agents.policies.protocol.Policy`."""
         return np.tile(self.action, (len(observation["masks"]), 1))
 
 
@@ -86,7 +86,7 @@ class PlanPolicy:
         self.first, self.later = FixedPolicy(first), FixedPolicy(later)
 
     def act(self, observation: Observation) -> NDArray[np.float32]:
-        """See :class:`videoinpaint.agents.policies.policy.Policy`."""
+        """See :class:`videoinpaint.agents.policies.protocol.Policy`."""
         fresh = _measured(observation)["untouched"] > 0.5
         return np.where(fresh[:, None], self.first.act(observation), self.later.act(observation))
 
@@ -145,7 +145,7 @@ class HeuristicPolicy:
     GOOD_PART = 0.25
 
     def act(self, observation: Observation) -> NDArray[np.float32]:
-        """See :class:`videoinpaint.agents.policies.policy.Policy`."""
+        """See :class:`videoinpaint.agents.policies.protocol.Policy`."""
         area, motion, texture = (np.clip(feature, 0, 1) for feature in self.features(observation))
         demand = np.maximum(area, motion)
         fusion = np.clip(0.5 + 0.5 * demand - 0.5 * texture, 0, 1)

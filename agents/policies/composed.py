@@ -34,7 +34,7 @@ class ComposedPolicy:
         reset_policy(self.rest)
 
     def act(self, observation: Observation) -> NDArray[np.float32]:
-        """See :class:`videoinpaint.agents.policies.policy.Policy`."""
+        """See :class:`videoinpaint.agents.policies.protocol.Policy`."""
         return self._composed(observation, (5,))
 
     def act_by_cell(self, observation: Observation, rows: int, columns: int) -> NDArray[np.float32]:

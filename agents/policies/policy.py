@@ -9,25 +9,11 @@ from typing import Any
 
 import torch
 
-from videoinpaint.agents.policies.protocol import Observation, Policy, acts_by_cell, check_actions, choose, reset_policy
+from videoinpaint.agents.policies.protocol import Policy
 from videoinpaint.errors import InputError, MissingWeightsError
 from videoinpaint.files import user_path
 from videoinpaint.naming import stable_name
 from videoinpaint.registry import Registry, call_plugin, is_factory
-
-__all__ = [
-    "POLICIES",
-    "SHIPPED",
-    "Observation",
-    "Policy",
-    "acts_by_cell",
-    "check_actions",
-    "choose",
-    "make_policy",
-    "policy_file",
-    "reset_policy",
-    "shipped_policy",
-]
 
 SHIPPED = "shipped"
 """The name that stands for the policy which ships for an environment, whichever that is."""

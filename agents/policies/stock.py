@@ -63,7 +63,7 @@ class StockPolicy:
         return self.trained_grid is not None
 
     def act(self, observation: Observation) -> NDArray[np.float32]:
-        """See :class:`videoinpaint.agents.policies.policy.Policy`.
+        """See :class:`videoinpaint.agents.policies.protocol.Policy`.
 
         Raises:
             InputError: frames of another size, or it chooses for a grid.

@@ -16,7 +16,7 @@ from torch import Tensor
 from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
 from videoinpaint.agents.policies.inputs import Seen
 from videoinpaint.agents.policies.kinds import trained_kind
-from videoinpaint.agents.policies.policy import Observation
+from videoinpaint.agents.policies.protocol import Observation
 from videoinpaint.envs.actions import check_action_space
 from videoinpaint.errors import DivergedError, InputError
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from videoinpaint.agents.policies.baselines import FixedPolicy
-from videoinpaint.agents.policies.policy import Observation, Policy, choose, reset_policy
+from videoinpaint.agents.policies.protocol import Observation, Policy, choose, reset_policy
 from videoinpaint.controls import FUSION, NAMES
 from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
@@ -76,7 +76,7 @@ class Only:
         reset_policy(self.policy)
 
     def act(self, observation: Observation) -> NDArray[np.float32]:
-        """See :class:`videoinpaint.agents.policies.policy.Policy`."""
+        """See :class:`videoinpaint.agents.policies.protocol.Policy`."""
         actions = self._default.act(observation)
         actions[:, self.columns] = choose(self.policy, observation)[:, self.columns]
         return actions
@@ -101,6 +101,6 @@ class AfterFirst:
         reset_policy(self.policy)
 
     def act(self, observation: Observation) -> NDArray[np.float32]:
-        """See :class:`videoinpaint.agents.policies.policy.Policy`."""
+        """See :class:`videoinpaint.agents.policies.protocol.Policy`."""
         self._calls += 1
         return choose(self._default if self._calls == 1 else self.policy, observation)

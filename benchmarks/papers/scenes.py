@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from videoinpaint.agents import Policy, make_policy
-from videoinpaint.agents.policies.policy import choose
+from videoinpaint.agents.policies.protocol import choose
 from videoinpaint.benchmarks.papers.clip_rl import FEEDBACKS
 from videoinpaint.benchmarks.papers.experiment import BenchFlags, Entrant, Experiment, scenarios_of, suite_of
 from videoinpaint.benchmarks.papers.verdict import Claim

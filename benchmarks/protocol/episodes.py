@@ -13,7 +13,8 @@ import numpy as np
 from videoinpaint.agents.evaluation.episodes import evaluate, make_evaluation_env
 from videoinpaint.agents.evaluation.oracle import BestFixed, best_fixed, controls_grid
 from videoinpaint.agents.evaluation.record import EpisodeRecord, fixed_quality
-from videoinpaint.agents.policies.policy import Policy, make_policy
+from videoinpaint.agents.policies.policy import make_policy
+from videoinpaint.agents.policies.protocol import Policy
 from videoinpaint.benchmarks.protocol.flags import Computing
 from videoinpaint.controls import OBJECTIVES, Controls
 from videoinpaint.errors import InputError

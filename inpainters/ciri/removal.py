@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from videoinpaint.errors import InputError
-from videoinpaint.inpainters.ciri.removal_config import RemovalConfig, removal_config
+from videoinpaint.inpainters.ciri.removal_config import RemovalConfig
 from videoinpaint.inpainters.ciri.removal_objective import Objective, RepairMasks
 from videoinpaint.inpainters.ciri.residue import ResidueDetector
 from videoinpaint.protocols import Tracker
-
-__all__ = ["RemovalConfig", "RemovalReport", "RepairMasks", "removal_config", "remove_residues"]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from videoinpaint.agents.policies.baselines import RandomPolicy
 from videoinpaint.agents.policies.closed_loop import ClosedLoopPolicy
 from videoinpaint.agents.policies.export import blank_network
 from videoinpaint.agents.policies.heads import LEAST_ROOM
-from videoinpaint.agents.policies.policy import Policy
+from videoinpaint.agents.policies.protocol import Policy
 from videoinpaint.agents.ppo.behaviour_cloning import REACHED, clone_behaviour
 from videoinpaint.agents.ppo.training import TrainConfig, train
 from videoinpaint.controls import action_to_controls

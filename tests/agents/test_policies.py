@@ -13,8 +13,7 @@ import pytest
 from videoinpaint.agents import POLICIES, make_policy, shipped_policy
 from videoinpaint.agents.policies.baselines import FixedPolicy, HeuristicPolicy, RandomPolicy
 from videoinpaint.agents.policies.composed import ComposedPolicy
-from videoinpaint.agents.policies.policy import check_actions
-from videoinpaint.agents.policies.protocol import choose
+from videoinpaint.agents.policies.protocol import check_actions, choose
 from videoinpaint.composition import GREY
 from videoinpaint.controls import DEFAULT, HEADS, action_to_controls
 from videoinpaint.errors import InputError, MissingWeightsError, UnknownNameError, VideoInpaintError

@@ -101,7 +101,7 @@ class IsolatedPolicy:
         self._begin = True
 
     def act(self, observation: Observation) -> NDArray[np.float32]:
-        """See :class:`videoinpaint.agents.policies.policy.Policy`.
+        """See :class:`videoinpaint.agents.policies.protocol.Policy`.
 
         Raises:
             GuestError: no actions come back.

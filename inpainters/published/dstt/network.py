@@ -10,8 +10,6 @@ from videoinpaint.inpainters.published.layers.attention import SelfAttention
 from videoinpaint.inpainters.published.layers.encoder import HierarchicalEncoder, decoder, stem
 from videoinpaint.inpainters.published.layers.soft_split import KERNEL, PADDING, STRIDE, SoftComposition, token_grid
 
-__all__ = ["DSTT"]
-
 CHANNELS = 128
 ZONES = 2  # per axis: temporal attention works in a quarter of the frame
 

@@ -16,8 +16,6 @@ from videoinpaint.inpainters.published.layers.soft_split import (
     token_grid,
 )
 
-__all__ = ["FuseFormer"]
-
 CHANNELS = 128
 
 

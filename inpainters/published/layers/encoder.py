@@ -14,8 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Deconv", "HierarchicalEncoder", "decoder", "grouped_concat", "stem"]
-
 SLOPE = 0.2  # of every leaky ReLU in these networks' encoders and decoders
 
 # Output channels and stride of the four convolutions that go down to a quarter of the resolution.

@@ -17,8 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["FusionFeedForward", "SoftComposition", "SoftSplit", "fold", "split", "token_grid"]
-
 KERNEL, STRIDE, PADDING = 7, 3, 3
 AREA = KERNEL * KERNEL
 

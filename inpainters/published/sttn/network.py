@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from videoinpaint.inpainters.published.layers.encoder import SLOPE, decoder, stem
 from videoinpaint.inpainters.published.layers.heads import Active, merge_map, project_map
 
-__all__ = ["STTN", "PatchAttention"]
-
 # Patches per axis at each scale. On the published 60 x 108 map they measure 60x108, 20x36, 10x18 and 5x9 pixels.
 GRIDS = (1, 3, 6, 12)
 

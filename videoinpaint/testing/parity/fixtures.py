@@ -35,15 +35,6 @@ from videoinpaint.errors import InputError, UnknownNameError
 from videoinpaint.files import read_json
 from videoinpaint.registry import load_object
 
-__all__ = [
-    "PARITY",
-    "Agreement",
-    "GeneratedWeights",
-    "compare",
-    "generate_tensor",
-    "run_parity",
-]
-
 # name -> "module:function" with function(inputs, weights) -> outputs, complete arrays (see `ParityFunction`).
 _HERE = "videoinpaint.testing.parity."
 PARITY = {
