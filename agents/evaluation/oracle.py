@@ -27,14 +27,19 @@ Score = Callable[[EpisodeRecord], float]
 """What a search maximises; the default is the return."""
 
 
-def controls_grid(heads: Sequence[int] = (4, 8, 12), fusion: Sequence[float] = (0.5, 0.65, 0.8)) -> list[Controls]:
+def controls_grid(
+    heads: Sequence[int] = (4, 8, 12),
+    fusion: Sequence[float] = (0.5, 0.65, 0.8),
+    alpha: Sequence[float] = (DEFAULT.alpha,),
+    beta: Sequence[float] = (DEFAULT.beta,),
+    gamma: Sequence[float] = (DEFAULT.gamma,),
+) -> list[Controls]:
     """Every combination of the values given, nine by default.
 
-    The reward's weights do not vary: with ``reward_weights="action"`` a search over them would find the weights that
-    flatter any repair (alpha 1, beta 0.3, gamma 0.1) before it found a better repair.
+    The reward's weights are fixed by default: with ``reward_weights="action"`` a search over them finds the weights
+    that flatter any repair (alpha 1, beta 0.3, gamma 0.1) before it finds a better repair.
     """
-    weights = (DEFAULT.alpha, DEFAULT.beta, DEFAULT.gamma)
-    return [Controls(*values, *weights) for values in itertools.product(heads, fusion)]
+    return [Controls(*values) for values in itertools.product(heads, fusion, alpha, beta, gamma)]
 
 
 @dataclass(frozen=True)

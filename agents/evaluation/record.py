@@ -104,14 +104,15 @@ class EpisodeRecord:
         return told
 
 
-def fixed_quality(metrics: Mapping[str, float]) -> float:
+def fixed_quality(metrics: Mapping[str, float], psnr_scale: float = 50.0) -> float:
     """Eq. 6 of one repair with the weights of ``DEFAULT``, whatever an action said: higher is better.
 
     Args:
         metrics: raw terms: ssim, psnr, perceptual, lpips, wta.
+        psnr_scale: dB that count as 1.
     """
     return (
-        DEFAULT.alpha * (metrics["ssim"] + metrics["psnr"] / 50)
+        DEFAULT.alpha * (metrics["ssim"] + metrics["psnr"] / psnr_scale)
         - DEFAULT.beta * (metrics["perceptual"] + metrics["lpips"])
         - DEFAULT.gamma * metrics["wta"]
     )
