@@ -10,7 +10,14 @@ from typing import Concatenate, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from videoinpaint.controls import Controls, action_to_controls, as_numbers, controls_to_action, mean_controls
+from videoinpaint.controls import (
+    Controls,
+    action_to_controls,
+    as_numbers,
+    check_controls,
+    controls_to_action,
+    mean_controls,
+)
 from videoinpaint.envs.core import Core
 from videoinpaint.naming import check_names
 
@@ -62,5 +69,10 @@ class Common:
         return Controls.from_array(mean_controls(action_to_controls(one, self._core.settings.skips))[0])
 
     def to_action(self, controls: Controls) -> NDArray[np.float32]:
-        """The action float32 in [-1, 1] that stands for these controls, everywhere if there is an action grid."""
-        return np.broadcast_to(controls_to_action(controls.to_array()), self._core.settings.action_shape).copy()
+        """The action float32 in [-1, 1] that stands for these controls, everywhere if there is an action grid.
+
+        Raises:
+            InputError: no action stands for them: a value that is not finite or out of its range, a fraction of a head.
+        """
+        values = check_controls(controls.to_array()[None], 1)[0]
+        return np.broadcast_to(controls_to_action(values), self._core.settings.action_shape).copy()

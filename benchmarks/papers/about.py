@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from videoinpaint.errors import InputError
+from videoinpaint.errors import InputError, UnknownNameError
 
 COMMON = ("suite", "episodes", "output", "num_frames", "height", "width", "device", "threads", "precision")
 """Flags that every experiment takes."""
@@ -164,15 +164,18 @@ SPECIAL = tuple(dict.fromkeys(flag for about in ABOUT.values() for flag in about
 
 
 def check_taken(name: str, given: Iterable[str]) -> None:
-    """Refuse flags that change nothing in an experiment.
+    """Refuse names of no experiment, and flags that change nothing in one.
 
     Args:
         name: of the experiment.
         given: names of flags, as `BenchFlags` has them; what no experiment knows is not looked at.
 
     Raises:
-        InputError: one belongs to other experiments.
+        UnknownNameError: there is no such experiment.
+        InputError: a flag belongs to other experiments.
     """
+    if name not in ABOUT:
+        raise UnknownNameError(f"no experiment {name!r}: use one of {', '.join(ABOUT)}")
     takes = ABOUT[name].takes
     for flag in given:
         if flag in SPECIAL and flag not in takes:

@@ -15,7 +15,6 @@ from videoinpaint.benchmarks.papers.running import run
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import set_threads
 from videoinpaint.device import resolve_device
-from videoinpaint.errors import UnknownNameError
 from videoinpaint.files import write_bytes
 
 EXPERIMENTS: dict[str, Callable[[BenchFlags], Experiment]] = {
@@ -55,8 +54,6 @@ def execute(name: str, flags: BenchFlags) -> dict[str, Any]:
         UnknownNameError: there is no such experiment, suite or policy.
         InputError: flags out of range or of other experiments, or the output folder holds other records.
     """
-    if name not in EXPERIMENTS:
-        raise UnknownNameError(f"no experiment {name!r}: use one of {', '.join(EXPERIMENTS)}")
     check_taken(name, (flag for flag in SPECIAL if getattr(flags, flag) != getattr(BenchFlags(), flag)))
     resolve_device(flags.device)
     flags = _without_defaults(name, flags)

@@ -241,8 +241,16 @@ def written(suite: FrozenSuite) -> dict[str, Any]:
 
 def holds_own_clips(path: str | Path) -> bool:
     """Whether a file is there and holds a suite of clips that do not ship."""
-    file = user_path(path)
-    return file.is_file() and DATA in file.read_text(encoding="utf-8", errors="replace")
+    try:
+        suites = json.loads(user_path(path).read_text(encoding="utf-8"))["suites"]
+        found = [entry["env_kwargs"] for by_env in suites.values() for entry in by_env.values()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False  # `suite_of_file` says what is wrong with it
+    return any(_of_own_clips(env_kwargs) for env_kwargs in found)
+
+
+def _of_own_clips(env_kwargs: Mapping[str, Any]) -> bool:
+    return DATA in json.dumps(env_kwargs)
 
 
 def _check_rows(rows: Any) -> None:
@@ -272,7 +280,7 @@ def suite_of_file(path: str | Path, env_id: str, data: str = "") -> FrozenSuite:
         ((name, by_env),) = json.loads(user_path(path).read_text(encoding="utf-8"))["suites"].items()
         if env_id not in by_env:
             raise UnknownNameError(f"{path} has no episodes for {env_id}: it has some for {', '.join(by_env)}")
-        if DATA in json.dumps(by_env[env_id]["env_kwargs"]) and not data:
+        if _of_own_clips(by_env[env_id]["env_kwargs"]) and not data:
             raise InputError(f"suite {name} of {path} is about clips of your own copy: name its folder, --data ROOT")
         _check_rows(by_env[env_id]["episodes"])
         suite = parsed(str(name), env_id, by_env[env_id], data)

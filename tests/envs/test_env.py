@@ -268,6 +268,13 @@ def test_controls_and_actions_are_inverse(env):
     assert env.unwrapped.honoured_controls == {"heads", "fusion", "objective"}
 
 
+@pytest.mark.parametrize("changes", [{"heads": 13}, {"heads": 1}, {"heads": 4.5}, {"fusion": 5.0}, {"gamma": np.nan}])
+def test_no_action_stands_for_controls_out_of_range(env, changes):
+    told = "finite" if changes.get("gamma") else r"heads 2\.\.12, fusion 0\.5\.\.0\.8"
+    with pytest.raises(InputError, match=told):
+        env.unwrapped.to_action(Controls(**changes))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_control_reaches_the_inpainter(env, name):
     repairs = []

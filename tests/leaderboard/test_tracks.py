@@ -12,6 +12,7 @@ from PIL import Image
 
 from videoinpaint.benchmarks.leaderboard.judging.verification import read_verification
 from videoinpaint.benchmarks.leaderboard.submissions.submission import check_versions, read_submission, suite_of
+from videoinpaint.benchmarks.protocol.frozen import holds_own_clips
 from videoinpaint.benchmarks.protocol.tracks import Freeze
 from videoinpaint.benchmarks.protocol.tracks import run as freeze
 from videoinpaint.cli import main
@@ -159,6 +160,22 @@ def test_of_a_file_another_copy_is_told_by_its_clip_before_anything_is_played(ow
     assert "(cows) has other pixels" in found["verdict"][0]
 
 
+@pytest.mark.parametrize(
+    ("text", "own_clips"),
+    [
+        ('{"suites": {"s-v1": {"E-v0": {"env_kwargs": {"clips": "{data}/x"}, "episodes": [[1, "a", "0"]]}}}}', True),
+        ('{"suites": {"s-v1": {"E-v0": {"env_kwargs": {}, "episodes": [[1, "{data}", "0"]]}}}}', False),
+        ('{"suites": {"{data}": {"E-v0": {"env_kwargs": {"clips": "studio"}, "episodes": []}}}}', False),
+        ('{"suites": ["{data}"]}', False),
+        ("{data}", False),
+    ],
+)
+def test_clips_are_ones_own_where_the_environment_names_their_folder(text, own_clips, tmp_path):
+    (tmp_path / "suite.json").write_text(text, encoding="utf-8")
+    assert holds_own_clips(tmp_path / "suite.json") is own_clips
+    assert not holds_own_clips(tmp_path / "none.json")
+
+
 def test_clips_of_ones_own_have_no_board(own, mine, capsys):
     description = mine / "submission.yml"
     description.write_text(description.read_text().replace(TRACK, "own-v1"))
@@ -168,3 +185,7 @@ def test_clips_of_ones_own_have_no_board(own, mine, capsys):
     told = capsys.readouterr().err
     assert "references" in told
     assert "--data" not in told, "rank takes none"
+    with pytest.raises(SystemExit):
+        main(["leaderboard", "rank", "--help"])
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "no file makes a board of them" in shown

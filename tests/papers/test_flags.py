@@ -50,6 +50,13 @@ def test_flags_of_other_experiments_are_refused_with_those_that_count(words: tup
         assert f"--{flag.replace('_', '-')}" in told.partition(": it takes ")[2]
 
 
+@pytest.mark.parametrize("name", ["tabel2", "Table2", "ciri-table"])
+def test_a_mistyped_experiment_is_told_in_one_line_with_all_names(name: str, refused: Told) -> None:
+    told = refused(name)
+    assert told.startswith(f"error: no experiment '{name}': use one of ")
+    assert told.partition(": use one of ")[2].split(", ") == list(ABOUT)
+
+
 def test_they_are_refused_in_python_too(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="table2 does not take --steps"):
         execute("table2", BenchFlags(steps=5, output=tmp_path))

@@ -97,16 +97,17 @@ ALIASES = {"policy": "policies", "limit": "episodes"}
 
 
 def prepared(words: list[str]) -> list[str]:
-    """The command's words, once it is sure that each flag changes something.
+    """The command's words, once it is sure that there is such an experiment and that each flag changes something.
 
     Raises:
+        UnknownNameError: there is no such experiment.
         InputError: a flag belongs to other experiments.
         SystemExit: the overview was asked for, and printed.
     """
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
         raise SystemExit(0)
-    if words[0] in ABOUT:
+    if not words[0].startswith("-"):
         flags = (word[2:].partition("=")[0].replace("-", "_") for word in words if word.startswith("--"))
         check_taken(words[0], (ALIASES.get(flag, flag) for flag in flags))
     return words

@@ -165,7 +165,8 @@ class Rank:
     verifications: Path | None = None
     """The folder that `verify --output` wrote to; by default verification.json of each submission."""
     suite_file: Path | None = None
-    """A suite that was frozen into a file, for submissions that played it; it needs --references, too."""
+    """A suite that was frozen into a file, for submissions that played it; it needs --references, too. Clips that do
+    not ship, as those of tracks, have no references, so no file makes a board of them."""
     references: Path | None = None
     """References of the suite, as `python -m videoinpaint.benchmarks.policies.references --suites` writes them; by
     default those that ship."""
