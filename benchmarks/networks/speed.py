@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from videoinpaint.benchmarks.networks.reward_speed import naive_scores, reference_lpips
+from videoinpaint.benchmarks.networks.naive_reward import naive_scores, reference_lpips
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import envelope
 from videoinpaint.benchmarks.protocol.flags import SmallClips

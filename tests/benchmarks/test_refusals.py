@@ -58,9 +58,6 @@ def ends(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         ("repair/quality", "--num-frames", "1", "num_frames"),
         ("policies/controls", "--height", "0", "height"),
         ("policies/controls", "--limit", "-1", "limit"),
-        ("networks/reward_speed", "--num-frames", "0", "num_frames"),
-        ("networks/reward_speed", "--height", "0", "height"),
-        ("networks/reward_speed", "--device", "abacus", "cannot use device"),
     ],
 )
 def test_numbers_and_devices(module: str, flag: str, value: str, told: str, ends: Ends) -> None:

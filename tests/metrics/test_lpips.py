@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from videoinpaint.benchmarks.networks.reward_speed import reference_lpips
+from videoinpaint.benchmarks.networks.naive_reward import reference_lpips
 from videoinpaint.errors import InputError, UnknownNameError
 from videoinpaint.metrics import Backbone, lpips, lpips_from_features, lpips_hole
 from videoinpaint.metrics.backbone import get_backbone, layer_distance
