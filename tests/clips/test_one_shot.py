@@ -106,6 +106,10 @@ def test_folders_of_clips_and_of_outlines(tmp_path: Path, save_frames, frames) -
         outline[index, 10:30, 5 + index : 20 + index] = 255
     save_frames(tmp_path / "masks" / "a", outline)
     clips = make_clips(f"one_shot:{tmp_path / 'clips'}#{tmp_path / 'masks'}")
+    assert (clips.name, make_clips("one_shot").name) == (
+        f"one_shot:{tmp_path / 'clips'}#{tmp_path / 'masks'}",
+        "one_shot",
+    )
     assert isinstance(clips, OneShotClips)
     assert clips.kinds == ("sprite", "outline")
     assert clips.names() == ["a@000000", "b@000001"]

@@ -70,6 +70,31 @@ def test_every_window_is_repaired_by_its_own_map(video) -> None:
     np.testing.assert_array_equal(inpaint(frames, masks, policy=Halves(), **FAST), plain)  # without a grid: as before
 
 
+class Same:
+    """One number of heads in all cells: below -1.2 of the action none, which skips them."""
+
+    def __init__(self, heads: float) -> None:
+        self.heads = heads
+
+    def act(self, observation):
+        raise AssertionError("asked for the whole frame")
+
+    def act_by_cell(self, observation, rows, columns):
+        actions = np.tile(controls_to_action(DEFAULT.to_array()), (len(observation["masks"]), rows, columns, 1))
+        actions[..., HEADS] = self.heads
+        return actions
+
+
+def test_rounds_end_where_a_policy_skips_all_cells(video) -> None:
+    frames, masks = video
+    skipping, once, twice = (
+        inpaint(frames, masks, policy=Same(heads), action_grid=(1, 4), iterations=iterations, **FAST)
+        for heads, iterations in ((-1.4, 2), (-1.0, 1), (-1.0, 2))
+    )
+    np.testing.assert_array_equal(skipping, once)  # the first round refines in any case
+    assert (twice != once).any()
+
+
 def test_the_grid_lies_over_the_box_around_the_holes() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (3, 40, 400, 3), dtype=np.uint8)
     masks = np.zeros(frames.shape[:3], bool)
