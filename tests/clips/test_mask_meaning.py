@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from videoinpaint.clips import Clip, make_masks, open_masks, read_mask, read_masks
+from videoinpaint.clips.masks.meaning import holes_in
 from videoinpaint.errors import InputError
 
 Save = Callable[..., Path]
@@ -166,6 +167,11 @@ def moving() -> NDArray[np.uint8]:
     discs = [np.hypot(ROWS - 24, COLUMNS - 10 - 4 * time) < 8 for time in range(8)]
     discs[0] = discs[-1] = np.zeros_like(discs[0])
     return np.array(discs).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("kind", "soft"), [("float32", [0, 0.4, 0.6, 1]), ("uint8", [0, 100, 200, 255])])
+def test_soft_masks_in_arrays_end_at_half(kind: str, soft: list[float]) -> None:
+    assert holes_in(np.array(soft, kind)).tolist() == [False, False, True, True]
 
 
 def test_a_sequence_is_judged_as_a_whole(tmp_path: Path, save_frames: Save) -> None:

@@ -73,6 +73,17 @@ def test_asked_area_is_met() -> None:
         assert share == pytest.approx(low, rel=0.35)
 
 
+@pytest.mark.parametrize("source", [StationaryMasks, ObjectMasks])
+def test_holes_grow_only_where_that_is_asked_for(source: type[StationaryMasks] | type[ObjectMasks]) -> None:
+    plain, none, grown = (
+        source(**given).sample(np.random.default_rng(0), blank(2, 48, 64)).astype(bool)
+        for given in ({}, {"dilate": 0}, {"dilate": 1})
+    )
+    np.testing.assert_array_equal(plain, none)
+    assert grown[plain].all()
+    assert grown.sum() > plain.sum()
+
+
 def test_square_is_the_middle_quarter_of_each_side() -> None:
     mask = make_masks("square").sample(np.random.default_rng(0), blank(2, 48, 64))
     expected = np.zeros((2, 48, 64), np.uint8)
