@@ -1,8 +1,7 @@
-"""Training of the alignment module T, and how far it, the plain warp and no warp at all are from the next frame."""
+"""Training of the alignment module T."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -85,33 +84,3 @@ def random_weights(holes: Tensor, rng: np.random.Generator) -> Tensor:
     coarse = torch.from_numpy(rng.random((holes.shape[0] * holes.shape[1], 3, 4, 7), dtype=np.float32))
     uneven = F.interpolate(coarse.to(holes), size=holes.shape[-2:], mode="bilinear", align_corners=False)
     return uneven.unflatten(0, holes.shape[:2]) * holes * float(rng.uniform(0, 2))
-
-
-@torch.no_grad()
-def alignment_errors(aligner: Aligner, clips: Iterable[Tensor]) -> dict[str, float]:
-    """Mean L1 distance to the next frame's features: ``identity`` (no motion), ``warp`` (flow only), ``trained`` (T).
-
-    ``flagged`` is T with D = 1 everywhere, ``trained`` with D = 0: their difference is what D changes.
-
-    Args:
-        aligner: T.
-        clips: each ``(T, 3, H, W)`` in [0, 1], T >= 2.
-    """
-    backbone, plain = get_backbone(aligner.net), Aligner(aligner.net)
-    totals = dict.fromkeys(("identity", "warp", "trained", "flagged"), 0.0)
-    count = 0
-    for clip in clips:
-        source, target, flow = pairs(clip.unsqueeze(0), backbone, aligner.encoder)
-        none = clip.new_zeros(len(source), 3, *clip.shape[-2:])
-        guesses = {
-            "identity": source,
-            "warp": plain(source, flow, none),
-            "trained": aligner(source, flow, none),
-            "flagged": aligner(source, flow, none + 1),
-        }
-        for name, guess in guesses.items():
-            totals[name] += float((guess - target).abs().mean())
-        count += 1
-    if not count:
-        raise InputError("no clip to measure the alignment on")
-    return {name: total / count for name, total in totals.items()}
