@@ -104,7 +104,7 @@ def report(results: Mapping[str, Any]) -> None:
     tables.show(
         f"alignment of {settings['backbone']}'s features, {settings['num_frames']} frames of "
         f"{settings['width']}x{settings['height']}",
-        ["clips of", "clips", "no warp", "warp by flow", "aligned by T", "T : warp, % of change", "D changes T by, %"],
+        ["clips of", "clips", "no warp", "warp by flow", "aligned by T", "T against warp, %", "changed by D, %"],
         rows,
         "mean absolute difference from the next frame's features, lower is better; "
         + tables.intervals(fewest, over="over clips"),
