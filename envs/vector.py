@@ -77,6 +77,7 @@ class VideoInpaintVectorEnv(Common, Calls, VectorEnv[Observation, NDArray[np.flo
     """The environment of which this is many."""
     defaults: ClassVar[dict[str, Any]] = {}
     """Settings that differ from those of `VideoInpaintEnv`."""
+    closed = True  # until it is built: older versions of Gymnasium close what __init__ refused
     _spec: EnvSpec | None = None
 
     def __init__(
@@ -108,6 +109,7 @@ class VideoInpaintVectorEnv(Common, Calls, VectorEnv[Observation, NDArray[np.flo
         self.single_observation_space, self.single_action_space = self._core.spaces()
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self.closed = False
 
     @property
     def spec(self) -> EnvSpec | None:

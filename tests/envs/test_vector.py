@@ -405,3 +405,8 @@ def test_a_step_whose_reset_fails_changes_nothing_and_can_be_taken_again(toy, mo
         assert all(np.array_equal(ours[0][key], expected[0][key]) for key in ("frames", "masks"))
         assert_close(ours[4], expected[4])
     assert failed > 0  # steps in which other environments went on
+
+
+def test_what_was_refused_ends_in_silence():
+    """Gymnasium 1.1 closes a vector whose __init__ raised, while it is deleted."""
+    VideoInpaintVectorEnv.__new__(VideoInpaintVectorEnv).close()
