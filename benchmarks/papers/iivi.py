@@ -40,7 +40,7 @@ def trained(name: str, flags: BenchFlags, *, start: str = "none", **changes: Any
     def made() -> dict[str, Any]:
         shape = effective_kwargs(DEFAULT_ID)
         height, width = int(flags.height or shape["height"]), int(flags.width or shape["width"])
-        chosen = InternalStarts(width=flags.width_factor, pool=POOL, height=height, width_pixels=width)
+        chosen = InternalStarts(width_factor=flags.width_factor, pool=POOL, height=height, width=width)
         config = replace(PAPER, start=start) if flags.preset == "paper" else settings(chosen, start)
         config = replace(config, **changes)
         return {"inpainter": InternalInpainter(flags.device, steps=flags.steps, config=config), **_ONE_PASS}

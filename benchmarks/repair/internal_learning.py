@@ -55,7 +55,7 @@ class InternalStarts(Computing):
     """CPU seconds for each clip and start, preparing the start included."""
     arch: str = "base"
     """base, stacked or coarse-to-fine."""
-    width: float = 0.25
+    width_factor: float = 0.25
     """Factor on the paper's channels."""
     pool: int = 0
     """Translations of the mask that are prepared; 0 for the default."""
@@ -65,7 +65,7 @@ class InternalStarts(Computing):
     """Frames of each clip."""
     height: int = 120
     """Pixels."""
-    width_pixels: int = 216
+    width: int = 216
     """Pixels."""
     limit: int = 0
     """Clips to take from the front; 0 for all."""
@@ -94,7 +94,7 @@ def run(flags: InternalStarts) -> dict[str, Any]:
         settings(flags, start).check()
     device = resolve_device(flags.device)
     suite = make_suite(flags.clips, flags.masks, num_frames=flags.num_frames, height=flags.height,
-                       width=flags.width_pixels, limit=flags.limit, seed=flags.seed)  # fmt: skip
+                       width=flags.width, limit=flags.limit, seed=flags.seed)  # fmt: skip
     pairs, clips = [], {}
     bar, advance = tables.progress("training", len(suite) * len(flags.starts))
     with bar:
@@ -113,8 +113,8 @@ def run(flags: InternalStarts) -> dict[str, Any]:
 
 def settings(flags: InternalStarts, start: str) -> Internal:
     """The configuration for one start: from scratch a network sees whole frames, as published."""
-    base = replace(Internal(), arch=flags.arch, width=flags.width, start=start, seed=flags.seed)
-    base = replace(base, crop=crop_for(flags.height, flags.width_pixels))
+    base = replace(Internal(), arch=flags.arch, width=flags.width_factor, start=start, seed=flags.seed)
+    base = replace(base, crop=crop_for(flags.height, flags.width))
     if start == "compact":  # a start costs a pass of the compact network: fewer of them
         base = replace(base, pool=4)
     if flags.pool:
@@ -217,7 +217,7 @@ def report(results: Mapping[str, Any]) -> None:
         means = (f"{np.mean([clip[m][metric] for clip in clips.values()]):.{digits}f}" for m in methods)
         rows.append([f"mean {tables.TITLES[metric]}", *means])
     chosen, digest = results["settings"], results["pairing"]["digest"]
-    size = f"{chosen['num_frames']} frames of {chosen['width_pixels']}x{chosen['height']}"
+    size = f"{chosen['num_frames']} frames of {chosen['width']}x{chosen['height']}"
     tables.show(
         f"PSNR in the hole, dB: {chosen['clips']} under {chosen['masks']} masks", ["clip", *methods], rows,
         f"{size}; {chosen['seconds']:g} CPU seconds a clip and start; pairing {digest}",

@@ -52,13 +52,13 @@ class Propagators(Computing):
     """Propagators by name or module:attribute (cutie needs its package and weights), warped, published."""
     steps: int = 400
     """Training steps for each clip, of what learns internally."""
-    width: float = 0.25
+    width_factor: float = 0.25
     """Factor on the internal network's channels."""
     num_frames: int = 24
     """Frames of each clip."""
     height: int = 120
     """Pixels."""
-    width_pixels: int = 216
+    width: int = 216
     """Pixels."""
     seed: int = 0
     """Of the training."""
@@ -80,7 +80,7 @@ def run(flags: Propagators) -> dict[str, Any]:
     bar, advance = tables.progress("propagating", len(names))
     with bar:
         for name in names:
-            clip = source.load(name, flags.num_frames, flags.height, flags.width_pixels)
+            clip = source.load(name, flags.num_frames, flags.height, flags.width)
             clips[name] = _measured(predictors, *_shown(clip, truth, flags), flags.device)
             advance()
     chosen = flags.asked()
@@ -91,18 +91,18 @@ def _shown(clip: Clip, truth: Path | None, flags: Propagators) -> tuple[np.ndarr
     """What a propagator looks at, and the true masks."""
     if truth is not None:
         masks = open_masks(truth / clip.name).read(clip.start, len(clip.frames))
-        return clip.frames, resize_masks(masks, flags.height, flags.width_pixels)
+        return clip.frames, resize_masks(masks, flags.height, flags.width)
     if clip.observed is None or clip.objects is None:
         raise InputError(f"clip {clip.name!r} does not know its target: give --truth, or one-shot clips")
     return clip.observed, clip.objects
 
 
 def _predictor(name: str, flags: Propagators) -> Callable[[Tensor, Tensor], Tensor]:
-    training = MaskTraining(flags.width, flags.steps, seed=flags.seed)
+    training = MaskTraining(flags.width_factor, flags.steps, seed=flags.seed)
     if name == "warped":
         return flowed
     if name == "published":
-        plain = MaskTraining(flags.width, flags.steps, vary=False, both=False, seed=flags.seed)
+        plain = MaskTraining(flags.width_factor, flags.steps, vary=False, both=False, seed=flags.seed)
         return lambda frames, first: _learnt(plain, frames, first)
     options: dict[str, Any] = {"training": training} if name == "internal" else {}
     propagator = make_propagator(name, device=flags.device, **options)
@@ -171,7 +171,7 @@ def report(results: Mapping[str, Any]) -> None:
         rows.append([title, *(f"{np.mean([clip[m][key] for clip in clips.values()]):.{digits}f}" for m in methods)])
     tables.show(
         "J&F, the first frame's mask given and not counted", ["clip", *methods], rows,
-        f"{chosen['num_frames']} frames of {chosen['width_pixels']}x{chosen['height']}; {chosen['steps']} steps of "
+        f"{chosen['num_frames']} frames of {chosen['width']}x{chosen['height']}; {chosen['steps']} steps of "
         "internal training",
     )  # fmt: skip
     told = []

@@ -13,7 +13,7 @@ from videoinpaint.errors import InputError
 
 def test_it_measures_keeps_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = internal.InternalStarts(
-        starts=("smooth",), seconds=1.5, width=0.1, num_frames=3, height=48, width_pixels=64, limit=2, folder=tmp_path
+        starts=("smooth",), seconds=1.5, width_factor=0.1, num_frames=3, height=48, width=64, limit=2, folder=tmp_path
     )
     results = internal.run(flags)
     assert len(results["clips"]) == 2
@@ -36,7 +36,7 @@ def test_it_measures_keeps_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_the_compact_start_is_compared_with_what_it_is_made_of_and_with_the_loop(tmp_path: Path) -> None:
     flags = internal.InternalStarts(
-        starts=("compact",), seconds=1.0, width=0.1, pool=1, num_frames=2, height=32, width_pixels=48, limit=1,
+        starts=("compact",), seconds=1.0, width_factor=0.1, pool=1, num_frames=2, height=32, width=48, limit=1,
         loop=True, folder=tmp_path / "runs", pictures=tmp_path / "pictures",
     )  # fmt: skip
     results = internal.run(flags)

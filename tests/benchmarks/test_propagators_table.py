@@ -27,10 +27,10 @@ def test_every_method_is_scored_at_another_size(tmp_path: Path, capsys: pytest.C
         clips=str(tmp_path / "clips"),
         truth=tmp_path / "truth",
         steps=3,
-        width=0.1,
+        width_factor=0.1,
         num_frames=3,
         height=48,
-        width_pixels=64,
+        width=64,
     )
     results = propagators.run(flags)
     assert list(results["clips"]) == ["a"]
@@ -52,9 +52,7 @@ def test_clips_without_truth_are_named(tmp_path: Path) -> None:
 
 
 def test_one_shot_clips_know_their_target_and_doubts_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    flags = propagators.Propagators(
-        clips="one_shot", every=300, methods=("held",), num_frames=4, height=48, width_pixels=64
-    )
+    flags = propagators.Propagators(clips="one_shot", every=300, methods=("held",), num_frames=4, height=48, width=64)
     results = propagators.run(flags)
     assert len(results["clips"]) == 4  # of 1,000 names
     for clip in results["clips"].values():

@@ -1,0 +1,65 @@
+"""Tables of the documentation name the clips and holes that they were measured on, which are those of today."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from videoinpaint.benchmarks.protocol import tables
+from videoinpaint.benchmarks.protocol.suite import make_suite, pairing
+
+ROOT = Path(__file__).resolve().parents[2]
+CLIPS = ROOT.parent / "shared" / "clips" / "eval"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+COMMAND = re.compile(r"^ {4}(?:\w+=\S+ )*python -m videoinpaint\.benchmarks\.(\S+) ((?:.*\\\n)*.*)$", re.MULTILINE)
+DIGEST = re.compile(r"\b[0-9a-f]{16}\b")
+SUITE = ("num_frames", "height", "width", "limit", "seed")
+
+
+def digests(page: Path) -> set[str]:
+    """What the page names as pairings."""
+    return set(DIGEST.findall(page.read_text(encoding="utf-8")))
+
+
+def commands(page: Path) -> list[tuple[str, str]]:
+    """Modules and flags of the page's commands that name the evaluation clips as `--clips`."""
+    found = COMMAND.findall(page.read_text(encoding="utf-8"))
+    return [(module, words.split(" #")[0].replace("\\\n", " ")) for module, words in found if "--clips ../sh" in words]
+
+
+def asked(module: str, words: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The flags that a benchmark is started with, without running it."""
+    caught: list[Any] = []
+
+    def main(flags: type[Any], *_: Any) -> None:
+        caught.append(tables.tyro.cli(flags, args=shlex.split(words)))
+
+    monkeypatch.setattr(tables, "main", main)
+    monkeypatch.setattr(sys, "argv", [module])
+    runpy.run_module(f"videoinpaint.benchmarks.{module}", run_name="__main__")
+    return caught[0]
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+@pytest.mark.parametrize("page", [page for page in PAGES if digests(page)], ids=lambda page: page.stem)
+def test_a_table_that_names_its_pairing_was_measured_on_the_data_of_today(
+    page: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not CLIPS.is_dir():
+        pytest.skip("no ../shared/clips here")
+    monkeypatch.chdir(ROOT)
+    found = set()
+    for module, words in commands(page):
+        flags = asked(module, words, monkeypatch)
+        if {"masks", *SUITE} <= {field.name for field in fields(flags)}:
+            for masks in (flags.masks,) if isinstance(flags.masks, str) else flags.masks:
+                suite = make_suite(flags.clips, masks, **{name: getattr(flags, name) for name in SUITE})
+                found.add(pairing([(pair.name, pair.digest) for pair in suite])["digest"])
+    assert digests(page) == found
