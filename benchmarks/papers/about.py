@@ -28,7 +28,7 @@ ONE_SHOT = (
 )
 INTERNAL = (
     "a training of --steps steps on each clip (published: 80,000, for hours on a GPU), a network of a quarter of the "
-    "width, which corrects what propagation makes of the hole (rows 'from scratch' begin with nothing, as published)"
+    "width"
 )
 
 
@@ -126,19 +126,21 @@ ABOUT = {
     ),
     "iivi-table1": About(
         "internal learning against others", ("iivi.table1",), "IIVI, Table 1",
-        f"{INTERNAL}. A hole is 'fixed' where it is the same in every frame, else it counts as 'object'. Our flow "
-        "baseline `propagation` stands where FGVC stands; the other published rows are printed only",
+        f"{INTERNAL}. Row 'from scratch' begins with an empty hole, as published, row 'from propagation' with what "
+        "motion carries into it. A hole is 'fixed' where it is the same in every frame, else it counts as 'object'. "
+        "Our flow baseline `propagation` stands where FGVC stands; the other published rows are printed only",
         takes=TRAINED_ON_CLIPS,
     ),
     "iivi-table2": About(
         "capacity of the network", ("iivi.table2",), "IIVI, Table 2",
-        f"{INTERNAL}. Simple and complex are told apart as easy and hard in table4; larger networks get the same "
-        "number of steps, not the same time",
+        f"{INTERNAL}. Holes begin empty, as published. Simple and complex are told apart as easy and hard in table4; "
+        "larger networks get the same number of steps, not the same time",
         takes=TRAINED_ON_CLIPS,
     ),
     "iivi-table3": About(
         "each regularisation switched off", ("iivi.table3",), "IIVI, Table 3",
-        f"{INTERNAL}. The ambiguity and stabilisation losses join in the last quarter of the steps, as published",
+        f"{INTERNAL}. Holes begin empty, and the ambiguity and stabilisation losses join in the last quarter of the "
+        "steps, as published",
         takes=TRAINED_ON_CLIPS,
     ),
     "ciri-table1": About(
