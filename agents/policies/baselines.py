@@ -14,7 +14,19 @@ from videoinpaint.agents.policies.cells import measured_by_cell
 from videoinpaint.agents.policies.features import measured
 from videoinpaint.agents.policies.protocol import Observation
 from videoinpaint.agents.policies.reveal import REACHES
-from videoinpaint.controls import ALPHA, BETA, DEFAULT, FUSION, GAMMA, HEADS, HIGH, LOW, Controls, controls_to_action
+from videoinpaint.controls import (
+    ALPHA,
+    BETA,
+    DEFAULT,
+    FUSION,
+    GAMMA,
+    HEADS,
+    HIGH,
+    LOW,
+    Controls,
+    check_controls,
+    controls_to_action,
+)
 from videoinpaint.regions import summed
 
 
@@ -60,12 +72,15 @@ class FixedPolicy:
     """The same controls whatever it sees.
 
     Args:
-        controls: in natural units, clipped to their ranges.
+        controls: in natural units.
+
+    Raises:
+        InputError: a control is out of its range.
     """
 
     def __init__(self, controls: Controls = Controls()) -> None:  # noqa: B008 - frozen
         self.controls = controls
-        self.action: NDArray[np.float32] = controls_to_action(controls.to_array()[None])[0]
+        self.action: NDArray[np.float32] = controls_to_action(check_controls(controls.to_array()[None], 1))[0]
 
     def act(self, observation: Observation) -> NDArray[np.float32]:
         """See :class:`videoinpaint.agents.policies.protocol.Policy`."""

@@ -201,3 +201,13 @@ def test_trained_holes_looks_as_the_plan_and_favours_as_the_trained_one(observat
     acted = {name: choose(policy, observation, (2, 3, 5)) for name, policy in parts.items()}
     assert np.array_equal(acted["trained-holes"][..., HEADS], acted["heads8holes"][..., HEADS])
     assert np.array_equal(acted["trained-holes"][..., 1:], acted["trained-objective"][..., 1:])
+
+
+@pytest.mark.parametrize("control", [{"heads": 99}, {"heads": 1}, {"fusion": 0.9}, {"beta": float("nan")}])
+def test_fixed_controls_out_of_range_are_refused(control):
+    with pytest.raises(InputError, match=r"controls must (lie within|hold finite)"):
+        FixedPolicy(replace(DEFAULT, **control))
+
+
+def test_fixed_controls_may_skip():
+    assert action_to_controls(FixedPolicy(replace(DEFAULT, heads=0)).action[None], skips=True)[0, HEADS] == 0
