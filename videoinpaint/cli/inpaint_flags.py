@@ -10,7 +10,7 @@ import tyro
 
 from videoinpaint.cli.internal import InternalFlags
 from videoinpaint.errors import InputError
-from videoinpaint.repair.streaming import ITERATIONS, POLICY
+from videoinpaint.repair.defaults import ITERATIONS, POLICY
 
 
 @dataclass(frozen=True)
