@@ -80,6 +80,14 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
     assert "{None}" not in shown
 
 
+def test_each_example_of_inpaint_stands_on_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["inpaint", "--help"])
+    shown = capsys.readouterr().out
+    assert shown.count("videoinpaint inpaint holiday.mp4") == 3
+    assert shown.count("\nvideoinpaint inpaint holiday.mp4") == 3
+
+
 @pytest.mark.parametrize("words", [["weights", "fetch"], ["pretrain", "detector"], ["weights", "verify"]])
 def test_nested_commands_explain_themselves(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:

@@ -1,7 +1,9 @@
 """Repair a video: fill what a mask marks as missing. Any length; memory is bounded by a window of frames.
 
 videoinpaint inpaint holiday.mp4 --mask mask.png --output repaired.mp4
+
 videoinpaint inpaint holiday.mp4 --mask first.png --propagator appearance --output repaired.mp4
+
 videoinpaint inpaint holiday.mp4 --mask 0=first.png 40=other.png --propagator appearance --output repaired.mp4
 """
 
