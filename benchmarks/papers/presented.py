@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from videoinpaint.benchmarks.papers.about import EVERYWHERE
 from videoinpaint.benchmarks.papers.verdict import CANNOT_BE_SAID
 from videoinpaint.benchmarks.protocol import tables
 from videoinpaint.benchmarks.protocol.envelope import write_json
-from videoinpaint.benchmarks.protocol.statistics import FEWEST
 from videoinpaint.errors import InputError
 from videoinpaint.files import read_json, write_text
 
@@ -128,20 +126,14 @@ def show(results: Mapping[str, Any]) -> None:
     """Print tables and verdicts."""
     for scenario in scenarios(results):
         means = [mean for row in results["scenarios"].get(scenario, {}).values() for mean in row["means"].values()]
-        told = f"means over clips{_intervals(means)}; " if means else ""
+        told = f"means over clips, {tables.intervals(means)}; " if means else ""
         tables.show(*rows_table(results, scenario), f"{told}{results['about']['source']}")
     if results["findings"]:
         found = [one["difference"] for one in results["findings"] if one["difference"]]
-        caption = f"paired differences{_intervals(found)}; the verdicts follow by rule" if found else ""
+        caption = f"paired differences, {tables.intervals(found)}; the verdicts follow by rule" if found else ""
         tables.show(*claims_table(results), caption)
     for line in [*verdict_lines(results), *absent_lines(results), protocol_line(results)]:
         print(line)
-
-
-def _intervals(values: Sequence[Mapping[str, Any]]) -> str:
-    """What a caption says about the intervals of a table's numbers: some have one, or none has."""
-    some = any(value["low"] is not None and math.isfinite(value["low"]) for value in values)
-    return " with 95% intervals" if some else f", without intervals, which need {FEWEST} clips"
 
 
 def scenarios(results: Mapping[str, Any]) -> list[str]:

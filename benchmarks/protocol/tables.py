@@ -7,7 +7,7 @@ import io
 import math
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,17 +49,29 @@ def interval(value: Mapping[str, float] | None, digits: int = 3, signed: bool = 
     if value is None or value.get("mean") is None or not math.isfinite(value["mean"]):
         return "-"
     sign = "+" if signed else ""
-    ends = [value.get("low"), value.get("high")]
-    if any(end is None or not math.isfinite(end) for end in ends):
+    if not _has_ends(value):
         return f"{value['mean']:{sign}.{digits}f}"
-    return f"{value['mean']:{sign}.{digits}f} [{ends[0]:{sign}.{digits}f}, {ends[1]:{sign}.{digits}f}]"
+    low, high = value["low"], value["high"]
+    return f"{value['mean']:{sign}.{digits}f} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
 
 
-def intervals(clips: int, kind: str = "", over: str = "") -> str:
-    """What a caption says about the intervals of a table: ``95% paired intervals over clips``, or that it has none."""
-    if clips < FEWEST:
+def intervals(of: int | Iterable[Mapping[str, Any]], kind: str = "", over: str = "") -> str:
+    """What a caption says about the intervals of a table: ``95% paired intervals over clips``, or that it has none.
+
+    Args:
+        of: how many clips each of them is over, or the table's values, of which some may have one.
+        kind: of them.
+        over: what they are.
+    """
+    some = of >= FEWEST if isinstance(of, int) else any(map(_has_ends, of))
+    if not some:
         return f"without intervals, which need {FEWEST} clips"
     return " ".join(filter(None, [f"{CONFIDENCE:.0%}", kind, "intervals", over]))
+
+
+def _has_ends(value: Mapping[str, Any]) -> bool:
+    """Whether a value has an interval around its mean."""
+    return all(end is not None and math.isfinite(end) for end in (value.get("low"), value.get("high")))
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "") -> None:

@@ -29,8 +29,9 @@ from videoinpaint.errors import InputError
 from videoinpaint.inpainters import make_inpainter
 from videoinpaint.metrics.measures import Reference
 from videoinpaint.repair.cutouts import MARGINS
+from videoinpaint.repair.defaults import INPAINTER
 from videoinpaint.repair.looped import LoopRepairer
-from videoinpaint.repair.streaming import INPAINTER, OVERLAP, REACH, WINDOW, Stream, Windows
+from videoinpaint.repair.streaming import OVERLAP, REACH, WINDOW, Stream, Windows
 
 SHOWN = ("psnr_hole", "lpips_hole", "seam", "seconds_per_frame")
 EVERYTHING = (1 << 20,)  # a margin around holes that no frame has

@@ -26,7 +26,7 @@ from videoinpaint.clips import Clip
 from videoinpaint.envs.observing import frames_of, masks_space
 from videoinpaint.errors import InputError
 from videoinpaint.files import user_path, write_atomically
-from videoinpaint.repair.streaming import INPAINTER
+from videoinpaint.repair.defaults import INPAINTER
 
 Pixels = NDArray[np.uint8]
 

@@ -14,7 +14,7 @@ from videoinpaint.cli import main
 from videoinpaint.cli.inpaint import Inpaint
 from videoinpaint.clips.files.video import VideoWriter, read_video, write_video
 from videoinpaint.errors import InputError
-from videoinpaint.repair.streaming import POLICY
+from videoinpaint.repair.defaults import POLICY
 
 Fails = Callable[..., str]
 CHEAP = ("--inpainter", "telea", "--detector", "none", "--policy", "heads4", "--iterations", "1", "--device", "cpu")

@@ -63,3 +63,19 @@ def test_what_does_not_go_together_is_refused(fails: Fails, video: Path, mask: P
     InternalFlags(preset="paper").check("ciri", "internal")
     with pytest.raises(InputError, match="--folder"):
         InternalFlags(preset="paper", folder=tmp_path).check("ciri", "internal")
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("--weights", "random"), "--weights"),
+        (("--detector", "none"), "--detector"),
+        (("--policy", "trained", "--iterations", "3"), "--policy, --iterations"),
+        (("--progressive", "--action-grid", "2", "2"), "--action-grid"),
+    ],
+)
+def test_flags_of_the_loop_are_refused(
+    words: tuple[str, ...], named: str, fails: Fails, video: Path, mask: Path, tmp_path: Path
+) -> None:
+    line = fails("inpaint", video, "--mask", mask, "--output", tmp_path / "no.mkv", "--inpainter", "internal", *words)
+    assert f"{named}: not for internal" in line

@@ -124,3 +124,21 @@ def test_a_frame_that_cannot_be_decoded(
     assert shown.startswith("warning: frame ")
     assert shown.count("cannot be decoded") == 1
     assert len(planes(output)[0]) == 6
+
+
+@pytest.mark.parametrize(("suffix", "bits"), [(".png", 16), (".tif", 16), (".dpx", 10), (".png", 8), (".dpx", 8)])
+def test_a_folder_of_deep_pictures_says_what_is_lost(
+    suffix: str, bits: int, mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, codec = tmp_path / "frames", {".png": "png", ".tif": "tiff", ".dpx": "dpx"}[suffix]
+    form = {16: "rgb48be" if suffix == ".png" else "rgb48le", 10: "gbrp10be", 8: "rgb24"}[bits]
+    folder.mkdir()
+    for index in range(2):
+        encoder = av.CodecContext.create(codec, "w")
+        encoder.width, encoder.height, encoder.pix_fmt = 64, 48, form  # type: ignore[attr-defined]
+        encoder.time_base = Fraction(1, 25)
+        picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 40 + index, np.uint8), "rgb24").reformat(format=form)
+        packets = [*encoder.encode(picture), *encoder.encode(None)]  # type: ignore[attr-defined]
+        (folder / f"{index}{suffix}").write_bytes(b"".join(map(bytes, packets)))
+    assert inpaint(folder, "--mask", mask, "--output", tmp_path / "out.mkv", "--lossless") == 0
+    assert ("more than 8 bits a sample" in " ".join(capsys.readouterr().err.split())) == (bits > 8)

@@ -30,6 +30,15 @@ def test_version_is_printed_without_loading_torch() -> None:
     assert result.stdout.split() == ["videoinpaint", __version__, "False"]
 
 
+@pytest.mark.parametrize("name", ["inpaint", "clips", "weights", "pretrain", "demo", "leaderboard", "bench"])
+def test_help_is_printed_without_loading_torch(name: str) -> None:
+    code = "import atexit, sys; from videoinpaint.cli import main; "
+    code += f"atexit.register(lambda: print('torch' in sys.modules)); main([{name!r}, '--help'])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert f"usage: videoinpaint {name}" in result.stdout
+    assert result.stdout.split()[-1] == "False"
+
+
 def test_the_package_is_the_command() -> None:
     command = [sys.executable, "-m", "videoinpaint"]
     shown = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True).stdout
@@ -69,6 +78,14 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
     assert f"usage: videoinpaint {name}" in shown
     assert len(shown.splitlines()) > 8
     assert "{None}" not in shown
+
+
+def test_each_example_of_inpaint_stands_on_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["inpaint", "--help"])
+    shown = capsys.readouterr().out
+    assert shown.count("videoinpaint inpaint holiday.mp4") == 3
+    assert shown.count("\nvideoinpaint inpaint holiday.mp4") == 3
 
 
 @pytest.mark.parametrize("words", [["weights", "fetch"], ["pretrain", "detector"], ["weights", "verify"]])

@@ -244,7 +244,7 @@ def test_evaluate_takes_a_foreign_policy(
     monkeypatch.chdir(tmp_path)
     words = ["evaluate", "--policy", "mine_cli:Mine", "--episodes", "2", "--output", "scores.json", *SMALL]
     assert main(words) == 0
-    assert "No intervals, which need 5 clips." in capsys.readouterr().out
+    assert "without intervals, which need 5 clips; " in capsys.readouterr().out
     first = json.loads((tmp_path / "scores.json").read_text())["policies"][0]
     assert first["name"] == "mine_cli:Mine"
     assert {c["fusion"] for r in first["records"] for c in r["controls"]} == {0.65}

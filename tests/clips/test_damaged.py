@@ -68,6 +68,38 @@ def _told() -> Iterator[None]:
         yield
 
 
+@pytest.mark.parametrize("name", ["film.mkv", "film.avi"])
+def test_pictures_that_a_damaged_file_lost_are_told(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for index in range(COUNT):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame(index), "rgb24")))
+        container.mux(stream.encode(None))
+    assert len(VideoReader(path)) == COUNT
+    content = path.read_bytes()
+    middle = len(content) // 2
+    path.write_bytes(content[:middle] + bytes([0x55]) * (len(content) - middle))
+    with pytest.warns(InputWarning, match=r"film.* has pictures for .* s, and says for 2\.40: what cannot be read"):
+        assert len(VideoReader(path)) < COUNT - 5
+    with pytest.raises(InputError, match="strict"):
+        VideoReader(path, strict=True)
+
+
+@pytest.mark.parametrize("name", ["film.mkv", "film.avi"])
+def test_a_last_picture_that_lasts_is_no_damage(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for index in range(COUNT):
+            for packet in stream.encode(av.VideoFrame.from_ndarray(frame(index), "rgb24")):
+                packet.duration = 1 if index < COUNT - 1 else 30
+                container.mux(packet)
+    assert len(VideoReader(path, strict=True)) == COUNT
+
+
 @pytest.mark.parametrize("index", [7, 15, 23])
 def test_an_undecodable_frame_shows_the_one_before(tmp_path: Path, index: int) -> None:
     reader = VideoReader(zeroed(tmp_path / "film.mp4", index))

@@ -262,6 +262,18 @@ def test_one_bad_source_among_several_is_an_error_at_once(text: str) -> None:
         make_clips(text)
 
 
+@pytest.mark.parametrize("text", ["", "studio,", "studio:easy, ,studio:fast", "photographs:", "one_shot:studio,"])
+def test_an_empty_name_is_not_the_current_folder(
+    text: str, tmp_path: Path, frames: Frames, save_frames: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_frames(tmp_path / "walk", frames)
+    monkeypatch.chdir(tmp_path / "walk")
+    with pytest.raises(InputError, match="empty name"):
+        make_clips(text)
+    with pytest.raises(InputError, match="a source of masks has an empty name"):
+        make_masks("")
+
+
 class SlowName(str):
     """A name at which another thread gets its turn whenever it is looked up."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from dataclasses import replace
 
@@ -269,6 +270,11 @@ def test_a_description_with_numbers_that_are_none_is_refused(submitted, line):
     file.write_text("\n".join([*kept, line]) + "\n")
     with pytest.raises(InputError, match=line.split(":")[0]):
         read_submission(submitted)
+
+
+def test_a_description_that_is_missing_is_not_called_bad_yaml(tmp_path):
+    with pytest.raises(InputError, match=rf"^{re.escape(str(tmp_path))}.submission\.yml is missing, or a link"):
+        read_submission(tmp_path)
 
 
 def test_another_policy_does_not_enter_a_folder_that_is_there(tmp_path, suite):

@@ -225,14 +225,13 @@ class Evaluate(EnvironmentFlags):
 def print_table(policies: list[dict[str, Any]], baseline: str) -> None:
     """The comparison as a table on the terminal, best quality first."""
     from videoinpaint.benchmarks.policies.comparison import comparison_table
-    from videoinpaint.benchmarks.protocol.statistics import FEWEST
-    from videoinpaint.benchmarks.protocol.tables import show
+    from videoinpaint.benchmarks.protocol.tables import intervals, show
 
-    some = any(entry[key]["low"] is not None for entry in policies for key in ("return", "quality"))
-    intervals = "95% intervals over clips and training seeds." if some else f"No intervals, which need {FEWEST} clips."
+    values = [entry[key] for entry in policies for key in ("return", "quality")]
     caption = (
-        f"{intervals} Quality is the reward of the final repair under fixed weights:\n"
-        "policies are ranked by it, as a policy may weigh its own return, and every iteration may add to it."
+        f"{intervals(values, over='over clips and training seeds')}; quality is the reward of the final repair under\n"
+        "fixed weights: policies are ranked by it, as a policy may weigh its own return, and every iteration may add "
+        "to it."
     )
     show("", *comparison_table(policies, baseline), caption)
 

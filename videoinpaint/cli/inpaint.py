@@ -1,7 +1,9 @@
 """Repair a video: fill what a mask marks as missing. Any length; memory is bounded by a window of frames.
 
 videoinpaint inpaint holiday.mp4 --mask mask.png --output repaired.mp4
+
 videoinpaint inpaint holiday.mp4 --mask first.png --propagator appearance --output repaired.mp4
+
 videoinpaint inpaint holiday.mp4 --mask 0=first.png 40=other.png --propagator appearance --output repaired.mp4
 """
 
@@ -30,7 +32,7 @@ from videoinpaint.cli.output import (
     save_masks,
     write_all,
 )
-from videoinpaint.errors import InputError
+from videoinpaint.errors import InputError, warn
 from videoinpaint.threads import ahead
 
 if TYPE_CHECKING:
@@ -70,6 +72,8 @@ class Inpaint(InpaintFlags):
             write_all(self._repairs(video, masks, known, parts, follower), writer, len(video))
         if self.save_masks is not None:
             keep_masks(self.save_masks)
+        if isinstance(video, ImageFolder) and video.deep:
+            warn(f"pictures in {self.video} have more than 8 bits a sample, of which {self.output} has 8: rounded")
         print(f"wrote {self.output}: {len(video)} frames of {width}x{height}")
         if self.weights == "random":
             print(f"the weights of {self.repairer} are random: this repair means nothing, only its cost does")

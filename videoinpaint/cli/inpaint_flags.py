@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +10,7 @@ import tyro
 
 from videoinpaint.cli.internal import InternalFlags
 from videoinpaint.errors import InputError
-from videoinpaint.repair.streaming import ITERATIONS, POLICY
+from videoinpaint.repair.defaults import ITERATIONS, POLICY
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ class InpaintFlags:
             raise InputError("--dilate works with given masks: those that a propagator follows are widened anyway")
         if self.repairer == "internal" and (self.dilate or self.window is not None or self.reach is not None):
             raise InputError("--window, --reach and --dilate are not for internal, which sees the whole video at once")
-        if self.repairer == "internal" and self.action_grid is not None:
-            raise InputError("--action-grid is not for internal, which works without a policy")
+        if self.repairer == "internal":
+            self._check_internal()
         if self.resume and (self.propagator is not None or self.repairer == "internal"):
             raise InputError("--resume works with given masks; with internal, --folder keeps a checkpoint")
         if self.lossless and self.codec not in (InpaintFlags.codec, "ffv1"):
@@ -111,6 +111,17 @@ class InpaintFlags:
         if self.quality is not None and (self.lossless or self.codec == "ffv1"):
             raise InputError("--quality is not for --lossless or --codec ffv1, which keep every bit: leave it out")
         self.internal.check(self.repairer, self.propagator)
+
+    def _check_internal(self) -> None:
+        """Raise InputError for flags that mean nothing to the network that is trained on the video itself."""
+        loop = ("action_grid", "policy", "iterations", "detector", "weights")
+        usual = {one.name: one.default for one in fields(InpaintFlags)}
+        given = ["--" + name.replace("_", "-") for name in loop if getattr(self, name) != usual[name]]
+        if given:
+            raise InputError(
+                f"{', '.join(given)}: not for internal, which is trained on this video alone, without a policy or a "
+                "detector"
+            )
 
     @property
     def repairer(self) -> str:

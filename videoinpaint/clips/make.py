@@ -73,6 +73,7 @@ def make_clips(spec: str | Path | StudioConfig | ClipSource) -> ClipSource:
         raise InputError(f"clips {list(map(str, spec))} are a list: give one text, with commas between their names")
     if not isinstance(spec, (str, Path)):
         return _finished("clip source", spec, spec)
+    _check_named(spec, "clips")
     if isinstance(spec, str) and not _exists(spec):
         if "," in spec:
             return SeveralClips([make_clips(one.strip()) for one in spec.split(",")])
@@ -113,6 +114,7 @@ def make_masks(
         UnknownNameError: the text is neither a kind nor a path.
     """
     wish = Wish(invert, threshold, object_id)
+    _check_named(spec, "masks")
     if isinstance(spec, Path) or (isinstance(spec, str) and not _named_masks(spec) and _exists(spec)):
         return FileMasks(spec, dilate=dilate, wish=wish)
     if wish != PLAIN:
@@ -127,6 +129,12 @@ def make_masks(
     if isinstance(spec, str):
         return _plugged_in("mask source", spec, MASK_KINDS)
     return _finished("mask source", spec, spec)
+
+
+def _check_named(spec: object, what: str) -> None:
+    """Raise InputError for an empty text, as beside a comma too many: as a path it would be the current folder."""
+    if isinstance(spec, str) and not spec.strip():
+        raise InputError(f"a source of {what} has an empty name: give a name or a path, ./ for the current folder")
 
 
 def _named_masks(spec: str) -> bool:
@@ -155,6 +163,7 @@ def _data_set(layout: Callable[..., ClipSource]) -> Callable[[str], ClipSource]:
 
 def _photographs(rest: str) -> ClipSource:
     """Studio scenes made of the pictures of a folder instead of scikit-image's."""
+    _check_named(rest, "photographs")
     folder = user_path(rest)
     files = list_images(folder) if folder.is_dir() else []
     if not files:

@@ -14,9 +14,10 @@ from videoinpaint.clips.masks.meaning import Wish, holes_in
 from videoinpaint.clips.validate import check_frames, check_pair
 from videoinpaint.errors import InputError
 from videoinpaint.protocols import Detector, Inpainter, MaskPropagator
+from videoinpaint.repair.defaults import INPAINTER, ITERATIONS, POLICY
 from videoinpaint.repair.given_masks import Knowing, checked_pairs, grown
 from videoinpaint.repair.one_mask import check_tunable, follow, repair_followed
-from videoinpaint.repair.streaming import INPAINTER, ITERATIONS, POLICY, Parts, Pixels, Stream
+from videoinpaint.repair.streaming import Parts, Pixels, Stream
 
 
 def inpaint(

@@ -20,8 +20,9 @@ from videoinpaint.contract import check_size
 from videoinpaint.errors import InputError
 from videoinpaint.naming import stable_name
 from videoinpaint.protocols import Detector, Inpainter
+from videoinpaint.repair.defaults import INPAINTER, ITERATIONS, POLICY
 from videoinpaint.repair.kept import KeptWindows
-from videoinpaint.repair.streaming import INPAINTER, ITERATIONS, POLICY, Parts, Pixels, Repairer, Stream
+from videoinpaint.repair.streaming import Parts, Pixels, Repairer, Stream
 
 
 def inpaint_stream(

@@ -21,6 +21,7 @@ from videoinpaint.inpainters import make_inpainter
 from videoinpaint.motion.cuts import is_cut, shows_enough
 from videoinpaint.naming import stable_name
 from videoinpaint.protocols import Detector, Inpainter, Reaching, check_regional, precision_of, regional_of, stream_of
+from videoinpaint.repair.defaults import INPAINTER, ITERATIONS, POLICY
 from videoinpaint.repair.looped import LoopRepairer
 from videoinpaint.version import __version__
 
@@ -34,14 +35,6 @@ SHORT, LARGE = 10, 500_000
 
 HELD = 800_000_000
 """Bytes of frames and masks that are held at once; they bound the reach."""
-
-INPAINTER = "compact2"
-"""The compact network after its later training, which paints no dots where nothing is known. Registered environments
-keep the one before, on whose repairs their returns were measured."""
-
-POLICY, ITERATIONS = "default", 1
-"""The default controls, once: with all heads a second and third pass of the compact network change the error inside the
-hole by less than 0.01 dB and cost as much as the first (docs/models/inpainter-compact.md)."""
 
 MOST = 10**9
 """Frames or passes that may be asked for: as many as anybody means by "all"."""

@@ -96,8 +96,9 @@ def read_submission(folder: Path, held: Mapping[str, bytes] | None = None) -> Su
             another kind.
     """
     file = folder / DESCRIPTION
+    text = text_of(file, held)
     try:
-        content = yaml.load(text_of(file, held), _Plain)
+        content = yaml.load(text, _Plain)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise InputError(f"{file} is no plain YAML: {one_line(error)[:200]}") from error
     if not isinstance(content, dict):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from videoinpaint.clips.files.clock import Clock, Packet, read_packets
 from videoinpaint.clips.files.images import check_pixels
 from videoinpaint.clips.files.planes import EXACT, copied
-from videoinpaint.clips.files.truncation import is_cut_off
+from videoinpaint.clips.files.truncation import is_cut_off, promised_seconds, skipped_seconds
 from videoinpaint.errors import InputError, warn
 
 REMEDY = "copy it again, or repair it with 'ffmpeg -i IN -c:v libx264 OUT.mp4'"
@@ -28,6 +28,7 @@ _SIZE_NOTE = re.compile(r"videoinpaint:size=(\d+)x(\d+)")
 # VP8 stores invisible frames as packets of their own: packets must not be counted as frames.
 _INVISIBLE_PACKETS = frozenset({"vp8"})
 _FASTEST = 1000  # frames a second; more is a clock, not a rate (raw DV says 60000)
+_SLACK = 0.2  # seconds that a file may be shorter than it says
 _ONE_CLOCK = Clock()
 
 
@@ -274,6 +275,18 @@ def _check_complete(path: Path, container: Any, stream: Any, packets: list[Packe
         raise InputError(f"video {path} is truncated: it holds {len(packets)}{promised} frames; {REMEDY}")
     if damaged := sum(packet.corrupt for packet in packets):
         warn(f"{path} lost packets: about {damaged} of its {len(packets)} frames are damaged")
+    _tell_left_out(path, container, stream, packets)
+
+
+def _tell_left_out(path: Path, container: Any, stream: Any, packets: list[Packet]) -> None:
+    """Warn of damage behind which libav goes on, or stops, and says nothing of what it passed over."""
+    stamps = [packet.dts if packet.pts is None else packet.pts for packet in packets]
+    last = max((at + packet.duration for at, packet in zip(stamps, packets) if at is not None), default=0)
+    end, promised = float(last * stream.time_base), promised_seconds(container, stream)
+    if promised - end <= max(_SLACK, 2 * end / len(packets)):
+        return
+    if skipped_seconds(path, stream, end) > (promised - end) / 2:
+        warn(f"{path} has pictures for {end:.2f} s, and says for {promised:.2f}: what cannot be read of it is left out")
 
 
 def size_note(height: int, width: int) -> str:

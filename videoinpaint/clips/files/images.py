@@ -181,6 +181,22 @@ def deep_grey(image: Image.Image, path: Path) -> NDArray[np.uint16]:
     return values.astype(np.uint16)
 
 
+def is_deep(path: Path) -> bool:
+    """Whether a picture has more than the 8 bits a sample that `read_image` gives, by its header.
+
+    Raises:
+        InputError: as `size_of`.
+    """
+    if path.suffix.lower() == ".dpx":
+        with path.open("rb") as file:
+            file.seek(803)
+            return file.read(1) > b"\x08"
+    with _opened(path) as image:
+        # Pillow calls colours of 16 bits RGB, as those of 8: how they are stored tells.
+        stored = [part[0] if isinstance(part, tuple) and part else part for *_, part in getattr(image, "tile", ())]
+        return image.mode[0] in "IF" or any(re.search(";16[BLN]", str(mode)) for mode in stored)
+
+
 def _upright(image: Image.Image) -> Image.Image:
     """The picture itself, decoded, and turned as the camera was held; EXIF that is damaged turns nothing."""
     image.load()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from videoinpaint.clips.files.images import (
     UndecodableError,
     check_once,
+    is_deep,
     list_images,
     load_picture,
     read_image,
@@ -115,6 +117,15 @@ class ImageFolder(Pictures):
                 load_picture(path)
             except UndecodableError as problem:
                 raise InputError(f"{problem}; this is refused because reading is strict") from None
+
+    @property
+    def deep(self) -> bool:
+        """Whether some pictures have more bits a sample than are read, by the headers that are readable."""
+        for path in self.paths:
+            with suppress(UndecodableError):
+                if is_deep(path):
+                    return True
+        return False
 
     def _size(self, path: Path) -> tuple[int, int] | None:
         try:

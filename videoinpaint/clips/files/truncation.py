@@ -1,10 +1,14 @@
-"""Whether a file was cut off, told from its own structure: libav reads what is there and says nothing."""
+"""Whether a file was cut off or damaged, by what it says of itself: libav reads what is there and says nothing."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import av
+
+_PACKAGING = 25  # bytes that AVI has around a packet and in its index; Matroska has fewer
 _UNKNOWN = {length: (1 << 7 * length) - 1 for length in range(1, 9)}  # sizes that EBML reserves for "until the end"
 
 
@@ -18,6 +22,32 @@ def is_cut_off(path: Path) -> bool:
             file.seek(4)
             return int.from_bytes(file.read(4), "little") + 8 > path.stat().st_size
         return head in (b"GIF87a", b"GIF89a") and not _gif_ends(file)
+
+
+def promised_seconds(container: Any, stream: Any) -> float:
+    """When the last picture of a Matroska, WebM or AVI file should end; 0 for every other kind, and where none says."""
+    if container.format.name == "avi":
+        return float((stream.duration or 0) * stream.time_base)
+    said = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""), re.ASCII)
+    if said is None or not container.format.name.startswith("matroska"):
+        return 0.0
+    return 3600 * int(said[1]) + 60 * int(said[2]) + float(said[3])
+
+
+def skipped_seconds(path: Path, stream: Any, end: float) -> float:
+    """For how many seconds of its pictures a file holds bytes that were passed over, as they are no packet.
+
+    A file that is short because its last picture lasts longer holds none.
+
+    Args:
+        path: the file.
+        stream: of its pictures.
+        end: seconds that its pictures last.
+    """
+    with av.open(f"file:{path}", metadata_errors="surrogateescape") as container:
+        sizes = [(packet.stream_index, packet.size) for packet in container.demux() if packet.size]
+    pictures = sum(size for index, size in sizes if index == stream.index)
+    return end * (path.stat().st_size - sum(size + _PACKAGING for _, size in sizes)) / pictures
 
 
 def _matroska_end(file: BinaryIO) -> int:
