@@ -12,7 +12,7 @@ from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
 from videoinpaint.checks import MAX_SIDE, whole_number
-from videoinpaint.controls import HEADS, HIGH, LOW, as_numbers, controls_to_action
+from videoinpaint.controls import HEADS, HIGH, LOW, NAMES, as_numbers, controls_to_action
 from videoinpaint.envs.actions import check_action_space
 from videoinpaint.envs.observing import frames_of, masks_space
 from videoinpaint.errors import InputError
@@ -217,17 +217,23 @@ class NaturalControls(gymnasium.ActionWrapper, RecordConstructorArgs):
         self._shape = _shape(env.action_space)
         low, high = (np.broadcast_to(end, self._shape).astype(np.float32).copy() for end in (LOW, HIGH))
         low[..., HEADS] = 0 if skips else LOW[HEADS]
+        self._low, self._high = low, high
         self.action_space = spaces.Box(low, high, dtype=np.float32)
 
     def action(self, action: Any) -> NDArray[np.float32]:
         """Natural units, as the action space has them, to the unit range.
 
         Raises:
-            InputError: another shape, or not finite.
+            InputError: another shape, not finite, or out of the action space.
         """
         values = as_numbers(action)
         if values.shape != self._shape:
             raise InputError(f"an action has shape {self._shape}, got {values.shape}")
+        slack = 1e-6  # float32 cannot hold the ends of all ranges
+        beyond = np.argwhere((values < self._low - slack) | (values > self._high + slack))
+        if len(beyond):
+            at = tuple(beyond[0])
+            raise InputError(f"{NAMES[at[-1]]} must lie in {self._low[at]:g} to {self._high[at]:g}, got {values[at]:g}")
         return controls_to_action(values[None])[0]
 
 

@@ -78,6 +78,24 @@ def test_natural_controls_reach_the_network_unchanged(env):
             wrapped.step(bad)
 
 
+@pytest.mark.parametrize(
+    ("index", "value", "told"),
+    [(0, 99, "heads must lie in 2 to 12, got 99"), (0, 1, "got 1"), (1, 5, "fusion must lie in 0.5 to 0.8, got 5"),
+     (4, 0.31, "gamma must lie in 0.1 to 0.3")],
+)  # fmt: skip
+def test_natural_controls_out_of_range_are_refused(env, index, value, told):
+    action = np.array([5, 0.65, 0.9, 0.45, 0.2])
+    action[index] = value
+    with pytest.raises(InputError, match=told):
+        NaturalControls(env).action(action)
+
+
+def test_the_ends_of_natural_ranges_in_any_precision_are_the_unit_range_s(env):
+    for end, unit in ((LOW, -1), (HIGH, 1)):
+        for kind in (np.float32, np.float64):
+            assert NaturalControls(env).action(end.astype(kind)) == pytest.approx(np.full(5, unit), abs=1e-6)
+
+
 @pytest.mark.parametrize("view", [TimeAxis, ChannelsLast, SingleImage])
 def test_views_do_not_stack(env, view):
     with pytest.raises(InputError, match="observes"):
