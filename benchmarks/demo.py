@@ -67,6 +67,8 @@ def run_demo(config: DemoConfig) -> dict[str, Any]:
     whole_number(config.episodes, "episodes", 2, 10**6)
     real_number(config.seconds, "seconds", 0, 1e9)
     seed_number(config.seed, high=2**32 - 1)
+    if config.steps is not None:
+        whole_number(config.steps, "steps", 1, 10**9)
     prepare_folder(config.output)
     size = f"{config.num_frames} frames of {config.width}x{config.height}"
     console.rule(f"[bold]1/4[/] PPO learns on {DEFAULT_ID}, {size}")

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from videoinpaint.benchmarks.protocol.tables import intervals
 from videoinpaint.benchmarks.report.charts import (
     COLOURS,
     METRICS,
@@ -103,7 +104,9 @@ def _charts(
 ) -> dict[str, list[str]]:
     """Plots as data URIs by section; a section without data is empty."""
     base = f"“{results.get('baseline') or 'baseline'}”"
-    returns = [bars_chart(policies, "return", "Return per episode, mean and 95% interval")]
+    returns = [
+        bars_chart(policies, "return", f"Return per episode: mean, {intervals([p['return'] for p in policies])}")
+    ]
     if any(p.get("difference") for p in policies):
         returns.append(differences_chart(policies, "difference", f"Return, difference to {base}"))
     if any(p.get("quality_difference") for p in policies):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_, parameters_to_vector, vector_to_parameters
 
+from videoinpaint.checks import MAX_COUNT, MAX_SIDE, real_number, shown, whole_number
 from videoinpaint.errors import DivergedError, InputError
 from videoinpaint.fitting import along_cosine
 from videoinpaint.inpainters.internal import losses
@@ -72,17 +73,19 @@ class Internal:
 
     def check(self) -> None:
         """Raise InputError for a setting out of range."""
-        if self.arch not in ARCHS or self.start not in STARTS:
-            raise InputError(f"arch is one of {', '.join(ARCHS)} and start one of {', '.join(STARTS)}, got {self}")
-        if not 0 < self.width <= 4:
-            raise InputError(f"width must lie in (0, 4], got {self.width}")
-        if not (0 < self.learning_rate <= 1 and 0 <= self.decay <= 1 and 0 <= self.second_stage <= 1):
-            raise InputError(f"learning_rate must lie in (0, 1], decay and second_stage lie in [0, 1], got {self}")
-        if self.hidden not in HIDDEN:
-            raise InputError(f"hidden is one of {', '.join(HIDDEN)}, got {self.hidden!r}")
-        small = self.patch is not None and self.patch < 16
-        if self.batch < 1 or self.pool < 1 or small or self.focus < 0 or min(self.weights) < 0:
-            raise InputError(f"batch and pool are at least 1, patch at least 16, weights at least 0, got {self}")
+        for name, known in (("arch", ARCHS), ("start", STARTS), ("hidden", HIDDEN)):
+            if getattr(self, name) not in known:
+                raise InputError(f"{name} is one of {', '.join(known)}, got {shown(getattr(self, name))}")
+        real_number(self.width, "width", 0, 4, above=True)
+        real_number(self.learning_rate, "learning_rate", 0, 1, above=True)
+        for name in ("decay", "second_stage"):
+            real_number(getattr(self, name), name, 0, 1)
+        for name in ("batch", "pool"):
+            whole_number(getattr(self, name), name, 1, MAX_COUNT)
+        if self.patch is not None:
+            whole_number(self.patch, "patch", 16, MAX_SIDE)
+        for name, value in (("focus", self.focus), *(("weights", weight) for weight in self.weights)):
+            real_number(value, name, 0, 1e9)
 
     def is_late(self, progress: float) -> bool:
         """Whether a step that begins at this share of the budget, 0 to 1, belongs to the second stage."""

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from videoinpaint.benchmarks.report import page
 from videoinpaint.benchmarks.report.charts import bars_chart
 from videoinpaint.benchmarks.report.page import Picture, render_report, write_report
 from videoinpaint.errors import InputError
@@ -133,6 +134,24 @@ def test_intervals_without_ends_are_left_out(results: dict[str, Any]) -> None:
     text = render_report(results)
     assert "None" not in text
     assert "2.345" in text
+
+
+def test_a_chart_says_intervals_where_there_are_some(results: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    titles: list[str] = []
+    drawn = page.bars_chart
+
+    def bars_chart(policies: Any, key: str, title: str, **options: Any) -> bytes:
+        titles.append(title)
+        return drawn(policies, key, title, **options)
+
+    monkeypatch.setattr(page, "bars_chart", bars_chart)
+    render_report(results)
+    for entry in results["policies"]:
+        entry["return"] |= {"low": None, "high": None}
+    render_report(results)
+    assert titles == [
+        f"Return per episode: mean, {told}" for told in ("95% intervals", "without intervals, which need 5 clips")
+    ]
 
 
 @pytest.mark.parametrize("key", ["title", "policies"])

@@ -156,10 +156,17 @@ def test_time_budgets_end(clip):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"arch": "huge"}, {"start": "noise"}, {"learning_rate": 0}, {"batch": 0}, {"width": 9}]
-)
-def test_settings_out_of_range_are_named(bad):
-    with pytest.raises(InputError, match=next(iter(bad))):
+    ("bad", "told"),
+    [
+        ({"arch": "huge"}, "arch is one of base, .*, got 'huge'"), ({"start": "noise"}, "start is one of"),
+        ({"hidden": "all"}, "hidden is one of"), ({"learning_rate": 0}, "learning_rate must be above 0"),
+        ({"decay": 2}, "decay must be"), ({"batch": 0}, "batch must lie in 1"), ({"pool": 1.5}, "pool must be a whole"),
+        ({"patch": 8}, "patch must lie in 16"), ({"width": 9}, "width must be above 0 and at most 4, got 9"),
+        ({"weights": (1, -1, 0)}, "weights must be at least 0"), ({"focus": float("nan")}, "focus must be"),
+    ],
+)  # fmt: skip
+def test_settings_out_of_range_are_named(bad, told):
+    with pytest.raises(InputError, match=f"^{told}"):
         Trainer(replace(SMALL, **bad))
     with pytest.raises(InputError, match="budget"):
         Budget()
