@@ -132,7 +132,7 @@ def test_numbers_of_a_preview_have_ranges(flags: tuple[str, ...], name: str, tmp
 
 
 def test_numbers_of_a_demo_have_ranges(tmp_path: Path, fails: Fails) -> None:
-    for flags in (("--seconds", "nan"), ("--seed", "-1"), ("--episodes", "1")):
+    for flags in (("--seconds", "nan"), ("--seed", "-1"), ("--episodes", "1"), ("--steps", "0")):
         assert flags[0][2:] in fails("demo", *flags, "--output", tmp_path / "demo")
     assert not list(tmp_path.iterdir())
 
