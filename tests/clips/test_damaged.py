@@ -68,15 +68,21 @@ def _told() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("name", ["film.mkv", "film.avi"])
-def test_pictures_that_a_damaged_file_lost_are_told(tmp_path: Path, name: str) -> None:
-    path = tmp_path / name
+def film(path: Path, last: int = 1) -> Path:
+    """Motion JPEG at 10 frames a second, whose last picture lasts that many frames."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mjpeg", rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
         for index in range(COUNT):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame(index), "rgb24")))
-        container.mux(stream.encode(None))
+            for packet in stream.encode(av.VideoFrame.from_ndarray(frame(index), "rgb24")):
+                packet.duration = 1 if index < COUNT - 1 else last
+                container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("name", ["film.mkv", "film.avi"])
+def test_pictures_that_a_damaged_file_lost_are_told(tmp_path: Path, name: str) -> None:
+    path = film(tmp_path / name)
     assert len(VideoReader(path)) == COUNT
     content = path.read_bytes()
     middle = len(content) // 2
@@ -89,15 +95,7 @@ def test_pictures_that_a_damaged_file_lost_are_told(tmp_path: Path, name: str) -
 
 @pytest.mark.parametrize("name", ["film.mkv", "film.avi"])
 def test_a_last_picture_that_lasts_is_no_damage(tmp_path: Path, name: str) -> None:
-    path = tmp_path / name
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mjpeg", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
-        for index in range(COUNT):
-            for packet in stream.encode(av.VideoFrame.from_ndarray(frame(index), "rgb24")):
-                packet.duration = 1 if index < COUNT - 1 else 30
-                container.mux(packet)
-    assert len(VideoReader(path, strict=True)) == COUNT
+    assert len(VideoReader(film(tmp_path / name, last=30), strict=True)) == COUNT
 
 
 @pytest.mark.parametrize("index", [7, 15, 23])
