@@ -29,9 +29,11 @@ def digests(page: Path) -> set[str]:
 
 
 def commands(page: Path) -> list[tuple[str, str]]:
-    """Modules and flags of the page's commands that name the evaluation clips as `--clips`."""
+    """Modules and flags of the page's commands that name the evaluation clips as `--clips` or `--suites`."""
     found = COMMAND.findall(page.read_text(encoding="utf-8"))
-    return [(module, words.split(" #")[0].replace("\\\n", " ")) for module, words in found if "--clips ../sh" in words]
+    named = re.compile(r"--(clips|suites) \.\./shared/clips/eval( |$)")
+    told = [(module, words.split(" #")[0].replace("\\\n", " ")) for module, words in found]
+    return [(module, words) for module, words in told if named.search(words)]
 
 
 def asked(module: str, words: str) -> Any:
@@ -51,8 +53,9 @@ def test_a_table_that_names_its_pairing_was_measured_on_the_data_of_today(
     found = set()
     for module, words in commands(page):
         flags = asked(module, words)
-        if {"masks", *SUITE} <= {field.name for field in fields(flags)}:
+        known = {field.name: getattr(flags, field.name) for field in fields(flags)}
+        if {"masks", "num_frames"} <= set(known):
             for masks in (flags.masks,) if isinstance(flags.masks, str) else flags.masks:
-                suite = make_suite(flags.clips, masks, **{name: getattr(flags, name) for name in SUITE})
+                suite = make_suite(CLIPS, masks, **{name: known[name] for name in SUITE if name in known})
                 found.add(pairing([(pair.name, pair.digest) for pair in suite])["digest"])
     assert digests(page) <= found
