@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import importlib
 import inspect
 import re
@@ -21,6 +23,9 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMAND = re.compile(r"^ {4}(?:\w+=\S+ )*python -m videoinpaint\.benchmarks\.(\S+) ((?:.*\\\n)*.*)$", re.MULTILINE)
 DIGEST = re.compile(r"\b[0-9a-f]{16}\b")
 SUITE = ("num_frames", "height", "width", "limit", "seed")
+FOOTAGE = "86905f8988e9b72c"
+"""Digest of the clips' frames without holes, where the tables were measured: another processor, or another version of a
+decoder, may round pixels otherwise, and then no pairing can be compared."""
 
 
 def digests(page: Path) -> set[str]:
@@ -43,12 +48,23 @@ def asked(module: str, words: str) -> Any:
     return tyro.cli(getattr(benchmark, flags[0]), args=shlex.split(words))
 
 
+@functools.cache
+def footage() -> str:
+    """The digest of all clips' frames at a size of the tables."""
+    content = hashlib.sha256()
+    for pair in make_suite(CLIPS, "square", num_frames=24, height=120, width=216):
+        content.update(pair.frames.tobytes())
+    return content.hexdigest()[:16]
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if digests(page)], ids=lambda page: page.stem)
 def test_a_table_that_names_its_pairing_was_measured_on_the_data_of_today(
     page: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not CLIPS.is_dir():
         pytest.skip("no ../shared/clips here")
+    if footage() != FOOTAGE:
+        pytest.skip("this machine decodes or scales the footage otherwise")
     monkeypatch.chdir(ROOT)
     found = set()
     for module, words in commands(page):
