@@ -214,8 +214,11 @@ def test_a_reader_who_has_gone_ends_the_command_quietly(words: list[str]) -> Non
     ["videoinpaint.controls", "numpy", "gymnasium", "videoinpaint.registration", "tyro", "torch"],
 )
 @pytest.mark.parametrize("name", ["videoinpaint", "videoinpaint.exe/__main__.py", "other.py"])
-def test_an_interruption_while_loading_is_one_line(moment: str, name: str, tmp_path: Path) -> None:
+def test_an_interruption_while_loading_is_one_line(
+    moment: str, name: str, video: Path, mask: Path, tmp_path: Path
+) -> None:
     script = tmp_path / name
+    words = ["inpaint", str(video), "--mask", str(mask), "--output", str(tmp_path / "out.mp4")]
     script.parent.mkdir(exist_ok=True)
     script.write_text(
         f"""if True:
@@ -228,11 +231,12 @@ def test_an_interruption_while_loading_is_one_line(moment: str, name: str, tmp_p
                 os.kill(os.getpid(), signal.SIGINT)
         sys.addaudithook(press)
         from videoinpaint.cli import main
-        sys.exit(main(["inpaint", "--help"]))
+        sys.exit(main({words!r}))
         """
     )
     ended = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert ended.stdout == ""
+    assert not (tmp_path / "out.mp4").exists()
     if name == "other.py" and moment not in ("tyro", "torch"):  # somebody else's program, not yet in the command line
         assert "KeyboardInterrupt" in ended.stderr
     else:
