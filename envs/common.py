@@ -19,7 +19,7 @@ from videoinpaint.controls import (
     mean_controls,
 )
 from videoinpaint.envs.core import Core
-from videoinpaint.naming import check_names
+from videoinpaint.naming import check_arguments
 
 _Self = TypeVar("_Self")
 _Given = ParamSpec("_Given")
@@ -35,7 +35,7 @@ def names_checked(init: Callable[Concatenate[_Self, _Given], None]) -> Callable[
 
     @functools.wraps(init)
     def checked(self: _Self, *args: _Given.args, **kwargs: _Given.kwargs) -> None:
-        check_names(kwargs, known, type(self).__name__, "argument")
+        check_arguments(kwargs, known, type(self).__name__)
         init(self, *args, **kwargs)
 
     return checked

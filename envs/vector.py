@@ -27,7 +27,7 @@ from videoinpaint.envs.running import Running, Seen
 from videoinpaint.envs.settings import Settings
 from videoinpaint.envs.states.episodes import Episode, check_options
 from videoinpaint.errors import InputError
-from videoinpaint.naming import check_names
+from videoinpaint.naming import check_arguments
 
 OUTPUTS = ("numpy", "torch")
 
@@ -190,7 +190,7 @@ class VideoInpaintVectorEnv(Common, Calls, VectorEnv[Observation, NDArray[np.flo
 
     def _settings(self, given: dict[str, Any]) -> Settings:
         known = [name for name in inspect.signature(self.single).parameters if name != "render_mode"]
-        check_names(given, known, type(self).__name__, "argument")
+        check_arguments(given, known, type(self).__name__)
         return Settings(**self.defaults | given)
 
     def step(

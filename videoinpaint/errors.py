@@ -16,6 +16,10 @@ class InputError(VideoInpaintError, ValueError):
     """A clip, mask, action or argument cannot be used; the message names it and says what would be accepted."""
 
 
+class UnexpectedArgumentError(InputError, TypeError):
+    """A keyword argument that is not taken; the message lists those that are."""
+
+
 class InputWarning(UserWarning):
     """Work goes on, but not all of the input is used or kept as it was; the message names it.
 

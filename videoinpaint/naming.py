@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from videoinpaint.errors import InputError
+from videoinpaint.errors import InputError, UnexpectedArgumentError
 
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{5,}")
 
@@ -78,11 +78,25 @@ def check_names(given: Sequence[str] | Mapping[str, Any], known: Sequence[str], 
     Raises:
         InputError: there is one.
     """
+    if told := _unknown(given, known):
+        raise InputError(f"{owner} has no {kind} {told}")
+
+
+def check_arguments(given: Mapping[str, Any], known: Sequence[str], owner: str) -> None:
+    """Refuse keyword arguments that are not known, in Python's words: TorchRL, for one, tries `frameskip`.
+
+    Raises:
+        UnexpectedArgumentError: there is one.
+    """
+    if told := _unknown(given, known):
+        raise UnexpectedArgumentError(f"{owner} got an unexpected keyword argument {told}")
+
+
+def _unknown(given: Sequence[str] | Mapping[str, Any], known: Sequence[str]) -> str:
     unknown = [name for name in given if name not in known]
     told = []
     for name in unknown[:_NAMED]:
         close = difflib.get_close_matches(name, known, 3)
         told.append(f"{name!r}" + (f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""))
-    if told:
-        more = f" and {len(unknown) - _NAMED:,} more" if len(unknown) > _NAMED else ""
-        raise InputError(f"{owner} has no {kind} {', '.join(told)}{more}: use some of {', '.join(known)}")
+    more = f" and {len(unknown) - _NAMED:,} more" if len(unknown) > _NAMED else ""
+    return f"{', '.join(told)}{more}: use some of {', '.join(known)}" if told else ""
