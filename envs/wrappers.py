@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -217,7 +217,6 @@ class NaturalControls(gymnasium.ActionWrapper, RecordConstructorArgs):
         self._shape = _shape(env.action_space)
         low, high = (np.broadcast_to(end, self._shape).astype(np.float32).copy() for end in (LOW, HIGH))
         low[..., HEADS] = 0 if skips else LOW[HEADS]
-        self._low, self._high = low, high
         self.action_space = spaces.Box(low, high, dtype=np.float32)
 
     def action(self, action: Any) -> NDArray[np.float32]:
@@ -229,11 +228,11 @@ class NaturalControls(gymnasium.ActionWrapper, RecordConstructorArgs):
         values = as_numbers(action)
         if values.shape != self._shape:
             raise InputError(f"an action has shape {self._shape}, got {values.shape}")
-        slack = 1e-6  # float32 cannot hold the ends of all ranges
-        beyond = np.argwhere((values < self._low - slack) | (values > self._high + slack))
+        space, slack = cast(spaces.Box, self.action_space), 1e-6  # float32 cannot hold the ends of all ranges
+        beyond = np.argwhere((values < space.low - slack) | (values > space.high + slack))
         if len(beyond):
             at = tuple(beyond[0])
-            raise InputError(f"{NAMES[at[-1]]} must lie in {self._low[at]:g} to {self._high[at]:g}, got {values[at]:g}")
+            raise InputError(f"{NAMES[at[-1]]} must lie in {space.low[at]:g} to {space.high[at]:g}, got {values[at]:g}")
         return controls_to_action(values[None])[0]
 
 

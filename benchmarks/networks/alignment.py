@@ -54,7 +54,8 @@ def run(flags: Alignment) -> dict[str, Any]:
     """
     if not flags.suites:
         raise InputError("suites names no source of clips: give one or more")
-    aligner = load_aligner(flags.backbone, flags.weights).to(resolve_device(flags.device))
+    device = resolve_device(flags.device)
+    aligner = load_aligner(flags.backbone, flags.weights).to(device)
     size = {name: getattr(flags, name) for name in ("num_frames", "height", "width", "limit")}
     # Holes belong to a suite; frames are all that is used of it.
     suites = {spec: make_suite(spec, "stationary", **size) for spec in flags.suites}
@@ -65,7 +66,7 @@ def run(flags: Alignment) -> dict[str, Any]:
             digests, errors = [], {}
             for pair in suite:
                 digests.append((pair.name, pair.digest))
-                errors[pair.name] = alignment_errors(aligner, pair.tensors()[0].to(flags.device))
+                errors[pair.name] = alignment_errors(aligner, pair.tensors()[0].to(device))
                 advance()
             results[spec] = {"pairing": pairing(digests), "errors": errors}
     return envelope("alignment", flags.asked(), suites=results)
